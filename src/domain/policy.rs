@@ -1,0 +1,271 @@
+//! The law as values: what one region's policy says on one day, each value with where it came from.
+//!
+//! Files are read by `crate::policy`; nothing here knows a rate, a date or a list of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::ids::RegionCode;
+use super::money::{Money, Rate, Rounding, Share};
+use super::region::RegionBook;
+use super::vocabulary::{
+    Bucket, Category, Channel, Component, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Mode,
+    OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+};
+
+macro_rules! params {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $zh:literal;)*) => {
+        /// The name of every value a policy has, in the order of `Policy::values`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Param { $($(#[$doc])* $variant,)* }
+
+        impl Param {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            pub const fn zh(self) -> &'static str {
+                match self { $(Self::$variant => $zh,)* }
+            }
+
+            pub fn parse(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|param| param.name() == name)
+            }
+
+            /// The stored code: the place in this list, which only ever grows at its end.
+            pub fn code(self) -> u8 {
+                self as u8
+            }
+
+            pub fn from_code(code: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(code)).copied()
+            }
+        }
+    };
+}
+
+params! {
+    Modes "modes" "共济方式";
+    Relations "relations" "亲属范围";
+    BeneficiaryScope "beneficiary_scope" "共济区域范围";
+    BeneficiarySchemes "beneficiary_schemes" "被共济人险种";
+    OwnerTiers "owner_tiers" "共济人参保档次";
+    OwnerStates "owner_states" "共济人参保状态";
+    BeneficiaryStates "beneficiary_states" "被共济人参保状态";
+    OwnBuckets "own_buckets" "本人可用账户";
+    RelativeBuckets "relative_buckets" "家庭成员可用账户";
+    Floor "floor" "共济人须保留余额";
+    OwnAccountOrder "own_account_order" "本人账户与共济账户先后";
+    OwnerOrder "owner_order" "共济人先后";
+    OwnPurposes "own_purposes" "本人账户用途";
+    RelativePurposes "relative_purposes" "家庭共济用途";
+    ProhibitedPurposes "prohibited_purposes" "禁止用途";
+    OwnComponents "own_components" "本人账户可支付部分";
+    RelativeComponents "relative_components" "家庭共济可支付部分";
+    FundShares "fund_shares" "统筹基金支付比例";
+    Deductibles "deductibles" "起付标准";
+    FundYearCap "fund_year_cap" "统筹基金年度限额";
+    FirstSelfPayRate "first_self_pay_rate" "乙类先行自付比例";
+    FundRounding "fund_rounding" "基金支付取整方式";
+    MembersPerOwner "members_per_owner" "每名共济人可绑定人数";
+    OwnersPerMember "owners_per_member" "每名被共济人可绑定共济人数";
+    OwnersPerSettlement "owners_per_settlement" "每次结算可用共济人数";
+    Channels "channels" "办理渠道与材料";
+    PaperAuthorisation "paper_authorisation" "纸面授权";
+    ReleaseOnEndOrMove "release_on_end_or_move" "参保终止或转移时解除绑定";
+}
+
+/// The typed values of one policy; each field is the [`Param`] of the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub modes: Vec<Mode>,
+    pub relations: Vec<Relation>,
+    pub beneficiary_scope: Scope,
+    pub beneficiary_schemes: Vec<Scheme>,
+    /// Tier codes of the region; empty means any tier, or none.
+    pub owner_tiers: Vec<String>,
+    pub owner_states: Vec<InsuranceState>,
+    pub beneficiary_states: Vec<InsuranceState>,
+    /// In the order in which they are drawn.
+    pub own_buckets: Vec<Bucket>,
+    /// In the order in which they are drawn.
+    pub relative_buckets: Vec<Bucket>,
+    pub floor: Floor,
+    pub own_account_order: OwnAccountOrder,
+    pub owner_order: OwnerOrder,
+    pub own_purposes: Vec<Purpose>,
+    pub relative_purposes: Vec<Purpose>,
+    pub prohibited_purposes: Vec<Purpose>,
+    pub own_components: Vec<Component>,
+    pub relative_components: Vec<Component>,
+    /// The first that matches a line decides; none means that the fund pays nothing for it.
+    pub fund_shares: Vec<FundShare>,
+    /// Per calendar year; the first that matches decides; none means no deductible.
+    pub deductibles: Vec<Deductible>,
+    pub fund_year_cap: Option<Money>,
+    /// For class B lines that do not bring their own.
+    pub first_self_pay_rate: Rate,
+    pub fund_rounding: Rounding,
+    pub members_per_owner: Option<u32>,
+    pub owners_per_member: Option<u32>,
+    pub owners_per_settlement: Option<u32>,
+    pub channels: Vec<ChannelRule>,
+    pub paper_authorisation: bool,
+    pub release_on_end_or_move: bool,
+}
+
+/// What the owner must keep: an amount, or a share of a published figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Floor {
+    Fixed(Money),
+    Share { rate: Rate, of: Money, rounding: Rounding },
+}
+
+impl Floor {
+    pub fn amount(&self) -> Money {
+        match self {
+            Self::Fixed(amount) => *amount,
+            Self::Share { .. } => self.share().map_or(Money::ZERO, |share| share.amount),
+        }
+    }
+
+    /// The rounding step, where there is one.
+    pub fn share(&self) -> Option<Share> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Share { rate, of, rounding } => Some(of.share(*rate, *rounding)),
+        }
+    }
+}
+
+/// One row of the fund's ratios. Empty lists mean "any".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FundShare {
+    /// The name of the row, shown in explanations: `sz-chc-70-30`.
+    pub name: String,
+    pub schemes: Vec<Scheme>,
+    pub tiers: Vec<String>,
+    pub institution_kinds: Vec<InstitutionKind>,
+    pub purposes: Vec<Purpose>,
+    pub list_classes: Vec<ListClass>,
+    pub categories: Vec<Category>,
+    pub excluded_categories: Vec<Category>,
+    pub rate: Rate,
+}
+
+/// One row of the yearly deductibles (起付标准). Empty lists mean "any".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deductible {
+    pub name: String,
+    pub schemes: Vec<Scheme>,
+    pub institution_kinds: Vec<InstitutionKind>,
+    pub amount: Money,
+}
+
+/// A channel with what it asks for and what it gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelRule {
+    pub channel: Channel,
+    /// Evidence type codes, all required.
+    pub evidence: Vec<String>,
+    pub grants: Vec<Grant>,
+}
+
+/// Where a value comes from: a document with its grade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Citation {
+    /// `<folder>/<key>`, unique in the book.
+    pub id: String,
+    pub document: String,
+    pub article: String,
+    pub effective: Option<Date>,
+    pub url: String,
+    pub grade: Grade,
+    pub note: String,
+}
+
+/// One value as a reader sees it: text, life, origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyValue {
+    pub param: Param,
+    /// Canonical text: enum names joined by commas, amounts in fen, tables as compact JSON.
+    pub text: String,
+    pub start: Date,
+    pub end: Option<Date>,
+    /// Whose file says so: the region itself, one it extends, or [`RegionCode::NATIONAL`].
+    pub region: RegionCode,
+    pub citation: Arc<Citation>,
+    /// The citation's grade, or a lower one where only part of the source could be confirmed.
+    pub grade: Grade,
+    pub note: String,
+}
+
+/// A policy between two changes of any of its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// SHA-256 over the canonical text of all values: what stored decisions refer to.
+    pub digest: [u8; 32],
+    pub start: Date,
+    pub end: Option<Date>,
+    /// The day this text of the law entered the data, so that a later correction is told apart.
+    pub known_from: Date,
+}
+
+/// What one region's policy says on one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub region: RegionCode,
+    pub revision: Revision,
+    pub rules: Rules,
+    /// One per [`Param`], in that order.
+    pub values: Vec<PolicyValue>,
+}
+
+impl Policy {
+    pub fn value(&self, param: Param) -> &PolicyValue {
+        &self.values[usize::from(param.code())]
+    }
+
+    pub fn channel(&self, channel: Channel) -> Option<&ChannelRule> {
+        self.rules.channels.iter().find(|rule| rule.channel == channel)
+    }
+}
+
+/// Every policy of every region, immutable once read.
+#[derive(Clone, Debug)]
+pub struct PolicyBook {
+    pub regions: RegionBook,
+    /// Revisions of each region in order of their start; contiguous, the last one open.
+    revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
+    /// SHA-256 over all revisions, openings and regions.
+    pub digest: [u8; 32],
+}
+
+impl PolicyBook {
+    pub fn new(regions: RegionBook, revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>, digest: [u8; 32]) -> Self {
+        for list in revisions.values() {
+            assert!(!list.is_empty(), "a region without a policy has no entry");
+            let contiguous = list.windows(2).all(|pair| pair[0].revision.end == Some(pair[1].revision.start));
+            assert!(
+                contiguous && list[list.len() - 1].revision.end.is_none(),
+                "revisions are contiguous and the last is open"
+            );
+        }
+        Self { regions, revisions, digest }
+    }
+
+    /// The policy of a pooling region on a day; none before the first recorded law or for a code that is no pool.
+    pub fn policy(&self, region: RegionCode, on: Date) -> Option<&Arc<Policy>> {
+        let list = self.revisions.get(&region)?;
+        let after = list.partition_point(|policy| policy.revision.start <= on);
+        after.checked_sub(1).map(|index| &list[index])
+    }
+
+    pub fn revisions(&self, region: RegionCode) -> &[Arc<Policy>] {
+        self.revisions.get(&region).map_or(&[], Vec::as_slice)
+    }
+}

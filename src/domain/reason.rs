@@ -1,0 +1,122 @@
+//! Every business "no", one enum; each with the stable name that clients switch on and the sentence a cashier reads out.
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $sentence:literal;)*) => {
+        /// Why a question was answered no, a payer contributes nothing, or a change is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$doc])* $variant,)* }
+
+        impl Reason {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name, as in `ErrorInfo.reason`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The zh-CN sentence for the person at the counter.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No mutual aid existed in law on that day.
+    SharingNotOpen "SHARING_NOT_OPEN" "该日期尚未开展个人账户家庭共济。";
+    /// The relation is not among those the policy of the day names.
+    RelationNotAllowed "RELATION_NOT_ALLOWED" "该亲属关系不在当日政策允许的共济范围内。";
+    /// One of the two regions was not open for cross-province sharing.
+    RegionNotOpen "REGION_NOT_OPEN" "两地中有统筹区在该日期尚未开通跨省共济。";
+    /// The beneficiary is insured outside the area the owner's or the beneficiary's policy covers.
+    BeneficiaryOutOfScope "BENEFICIARY_OUT_OF_SCOPE" "双方参保地不在当日政策允许的共济区域内。";
+    /// Money between the two regions may move, but not by direct draw.
+    ModeNotDirect "MODE_NOT_DIRECT" "两地之间只能通过医保钱包转账，不能在结算时直接使用对方账户。";
+    /// No transfer beforehand on that day between these regions.
+    ModeNotTransfer "MODE_NOT_TRANSFER" "当日政策不允许事先划转个人账户资金。";
+    /// Owner and beneficiary are one person.
+    SamePerson "SAME_PERSON" "共济人与被共济人不能是同一人。";
+    /// Only employee insurance has personal accounts.
+    OwnerNotEmployee "OWNER_NOT_EMPLOYEE" "共济人未参加职工基本医疗保险。";
+    /// Insured as an employee but without a personal account.
+    OwnerWithoutAccount "OWNER_WITHOUT_ACCOUNT" "共济人没有医保个人账户。";
+    /// The policy names the tiers whose accounts may be shared, and the owner's is not among them.
+    OwnerTierNotAllowed "OWNER_TIER_NOT_ALLOWED" "共济人的参保档次不允许家庭共济。";
+    /// The owner's insurance is suspended or ended.
+    OwnerStateNotAllowed "OWNER_STATE_NOT_ALLOWED" "共济人当前参保状态不能使用家庭共济。";
+    /// The beneficiary is in no basic medical insurance.
+    BeneficiaryNotInsured "BENEFICIARY_NOT_INSURED" "被共济人未参加基本医疗保险。";
+    /// The beneficiary's insurance is suspended.
+    BeneficiaryStateNotAllowed "BENEFICIARY_STATE_NOT_ALLOWED" "被共济人当前参保状态不能使用家庭共济。";
+    /// The policy names the schemes a beneficiary may be in.
+    BeneficiarySchemeNotAllowed "BENEFICIARY_SCHEME_NOT_ALLOWED" "被共济人参加的险种不在当日政策允许的范围内。";
+    /// The channel asks for evidence that was not given.
+    EvidenceMissing "EVIDENCE_MISSING" "办理材料不齐全，请补齐后再办理。";
+    /// The region does not offer this channel on that day.
+    ChannelNotAvailable "CHANNEL_NOT_AVAILABLE" "该统筹区当日不支持此办理渠道。";
+    /// The pair is bound already.
+    BindingAlreadyActive "BINDING_ALREADY_ACTIVE" "双方已存在有效的共济绑定关系。";
+    /// The binding was released or has ended.
+    BindingNotActive "BINDING_NOT_ACTIVE" "该共济绑定关系已解除或已失效。";
+    /// The binding begins on a later day.
+    BindingNotStarted "BINDING_NOT_STARTED" "该共济绑定关系尚未生效。";
+    /// The binding's last day is past.
+    BindingEnded "BINDING_ENDED" "该共济绑定关系已到期。";
+    /// The e-card family service shows a code; it does not open the owner's account.
+    FamilyServiceDoesNotSpend "FAMILY_SERVICE_DOES_NOT_SPEND" "亲情服务只能展示和代办，不能使用对方个人账户，请另行办理家庭共济绑定。";
+    /// The owner has as many beneficiaries as the policy allows.
+    MembersPerOwnerExceeded "MEMBERS_PER_OWNER_EXCEEDED" "共济人绑定的家庭成员已达上限。";
+    /// The beneficiary has as many owners as the policy allows.
+    OwnersPerMemberExceeded "OWNERS_PER_MEMBER_EXCEEDED" "被共济人已绑定的共济人数已达上限。";
+    /// This server's own bound on ties of one person.
+    BindingsPerMemberExceeded "BINDINGS_PER_MEMBER_EXCEEDED" "该参保人的绑定关系数量已达系统上限。";
+    /// The policy lets fewer owners pay for one settlement.
+    OwnersPerSettlementExceeded "OWNERS_PER_SETTLEMENT_EXCEEDED" "一次结算可使用的共济账户数已达上限。";
+    /// Relatives pay only when the own account was zero before the visit.
+    OwnBalanceNotZero "OWN_BALANCE_NOT_ZERO" "患者本人账户就诊前仍有余额，按政策不能使用家庭共济。";
+    /// Nothing above the floor, or an empty account.
+    NothingUsable "NOTHING_USABLE" "共济人账户没有可供家庭成员使用的余额。";
+    /// A cap agreed for the binding is used up.
+    CapReached "CAP_REACHED" "该共济绑定设定的使用限额已用完。";
+    /// The purpose is not among those the policy of the day lets accounts pay.
+    PurposeNotAllowed "PURPOSE_NOT_ALLOWED" "该用途不在当日政策允许的个人账户支付范围内。";
+    /// The law names the purpose as forbidden.
+    PurposeProhibited "PURPOSE_PROHIBITED" "该用途属于政策明确禁止使用个人账户支付的范围。";
+    /// No part of this bill is of a kind that relatives may pay.
+    ComponentNotPayable "COMPONENT_NOT_PAYABLE" "本次费用没有可由家庭共济支付的部分。";
+    /// Others have paid all there was.
+    NothingLeftToPay "NOTHING_LEFT_TO_PAY" "前序账户已支付完毕，无需再使用该账户。";
+    /// No paper authorisation under the policy of the day.
+    PaperAuthorisationNotAllowed "PAPER_AUTHORISATION_NOT_ALLOWED" "当日政策不接受未绑定家庭成员的纸面授权。";
+    /// More was asked than the bucket holds.
+    BalanceInsufficient "BALANCE_INSUFFICIENT" "账户余额不足。";
+    /// A correction or credit would take a bucket past what one account may hold.
+    BalanceTooLarge "BALANCE_TOO_LARGE" "账户余额超过系统允许的上限。";
+    /// More than what each payer paid.
+    RefundExceedsPaid "REFUND_EXCEEDS_PAID" "退费金额超过原支付金额。";
+    /// Nothing is left to return.
+    AlreadyRefunded "ALREADY_REFUNDED" "该笔结算已全部退费。";
+    /// The decision would differ from the quoted one.
+    QuoteStale "QUOTE_STALE" "预结算结果已变化，请重新预结算。";
+    /// The quote's short life is over.
+    QuoteExpired "QUOTE_EXPIRED" "预结算已过有效期，请重新预结算。";
+    /// The insurance given is the one already recorded.
+    InsuranceUnchanged "INSURANCE_UNCHANGED" "参保信息没有变化。";
+    /// The ledger has not reached the position a read asked for.
+    PositionNotReached "POSITION_NOT_REACHED" "账本尚未到达所要求的位置。";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Reason;
+
+    #[test]
+    fn names_and_sentences_are_distinct() {
+        let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        let sentences: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.sentence()).collect();
+        assert_eq!((names.len(), sentences.len()), (Reason::ALL.len(), Reason::ALL.len()));
+    }
+}

@@ -1,0 +1,98 @@
+//! Instants and Chinese civil days. Nothing here reads a clock: time comes in as a parameter.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::{Offset, TimeZone};
+
+/// Chinese civil time is a fixed +08:00; policies change at its midnight.
+pub const CIVIL_OFFSET_HOURS: i8 = 8;
+
+/// An instant in microseconds since 1970-01-01T00:00:00Z, always made by the server's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(i64);
+
+impl Moment {
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    pub fn plus_seconds(self, seconds: u32) -> Self {
+        Self(self.0.saturating_add(i64::from(seconds).saturating_mul(1_000_000)))
+    }
+
+    /// The civil day in China at this instant.
+    pub fn civil_day(self) -> Date {
+        let stamp = Timestamp::from_microsecond(self.0).unwrap_or(Timestamp::MAX);
+        stamp.to_zoned(TimeZone::fixed(Offset::constant(CIVIL_OFFSET_HOURS))).date()
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_microsecond(self.0) {
+            Ok(stamp) => stamp.fmt(f),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+/// Reads `YYYY-MM-DD` and nothing else; years 1900 to 2999.
+pub fn parse_day(text: &str) -> Option<Date> {
+    let bytes = text.as_bytes();
+    let shaped = bytes.len() == 10
+        && bytes.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
+    if !shaped {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| text[range].parse::<i16>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let in_range = (1900..3000).contains(&year);
+    if in_range { Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok() } else { None }
+}
+
+/// A day as one number, `20261122`, for stored records and order keys.
+pub fn day_number(day: Date) -> i32 {
+    i32::from(day.year()) * 10_000 + i32::from(day.month()) * 100 + i32::from(day.day())
+}
+
+pub fn day_from_number(number: i32) -> Option<Date> {
+    let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
+    Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_exact_text() {
+        assert_eq!(parse_day("2024-02-29").map(day_number), Some(20_240_229));
+        for bad in [
+            "2023-02-29",
+            "2024-2-29",
+            "24-02-29",
+            "2024-13-01",
+            "2024-02-29 ",
+            "1899-12-31",
+            "3000-01-01",
+            "+024-01-01",
+        ] {
+            assert_eq!(parse_day(bad), None, "{bad}");
+        }
+        assert_eq!(day_from_number(20_240_229), parse_day("2024-02-29"));
+        assert_eq!(day_from_number(20_230_229), None);
+    }
+
+    #[test]
+    fn the_day_turns_at_chinese_midnight() {
+        let before = Moment::from_micros(1_733_068_799_999_999); // 2024-12-01T23:59:59.999999+08:00
+        assert_eq!(before.civil_day().to_string(), "2024-12-01");
+        assert_eq!(before.plus_seconds(1).civil_day().to_string(), "2024-12-02");
+    }
+}

@@ -1,0 +1,2 @@
+//! gongji
+pub mod domain;
