@@ -1,0 +1,147 @@
+//! Personal accounts (个人账户): buckets that never go below zero and turn with the year by themselves.
+
+use jiff::civil::Date;
+
+use super::ids::MemberId;
+use super::money::Money;
+use super::posting::{Party, Posting};
+use super::reason::Reason;
+use super::vocabulary::Bucket;
+
+/// One member's account. `year` is the year the current-year bucket belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub member: MemberId,
+    pub year: i16,
+    pub current: Money,
+    pub prior: Money,
+    pub wallet: Money,
+}
+
+impl Account {
+    pub fn opened(member: MemberId, today: Date) -> Self {
+        Self { member, year: today.year(), current: Money::ZERO, prior: Money::ZERO, wallet: Money::ZERO }
+    }
+
+    pub fn balance(&self, bucket: Bucket) -> Money {
+        match bucket {
+            Bucket::CurrentYear => self.current,
+            Bucket::PriorYears => self.prior,
+            Bucket::Wallet => self.wallet,
+        }
+    }
+
+    /// What the personal account holds; the wallet is another purse.
+    pub fn total(&self) -> Money {
+        self.current + self.prior
+    }
+
+    pub fn sum(&self, buckets: &[Bucket]) -> Money {
+        buckets.iter().map(|bucket| self.balance(*bucket)).sum()
+    }
+
+    /// The bucket in which money of `year` lies now.
+    pub fn bucket_of_year(&self, bucket: Bucket, year: i16) -> Bucket {
+        if bucket == Bucket::CurrentYear && year < self.year { Bucket::PriorYears } else { bucket }
+    }
+
+    /// When the year has turned, the current-year money counts as prior-year money at once; the posting that says so is
+    /// written by the first change that touches the account afterwards.
+    pub fn turn_year(&mut self, today: Date, postings: &mut Vec<Posting>) {
+        if today.year() <= self.year {
+            return;
+        }
+        self.year = today.year();
+        let amount = self.current;
+        if amount.is_positive() {
+            self.move_money(Bucket::CurrentYear, Bucket::PriorYears, amount, postings);
+        }
+    }
+
+    /// The account as it stands on a day, without writing anything.
+    pub fn as_of(&self, today: Date) -> Self {
+        let mut account = self.clone();
+        account.turn_year(today, &mut Vec::new());
+        account
+    }
+
+    fn move_money(&mut self, from: Bucket, to: Bucket, amount: Money, postings: &mut Vec<Posting>) {
+        let from_after = self.change(from, -amount);
+        let to_after = self.change(to, amount);
+        postings.push(Posting {
+            from: Party::Bucket(self.member, from),
+            to: Party::Bucket(self.member, to),
+            amount,
+            from_after: Some(from_after),
+            to_after: Some(to_after),
+        });
+    }
+
+    /// Takes money out. The caller has looked at the balance: paying more than there is would be a bug, and stops here.
+    pub fn pay(&mut self, bucket: Bucket, amount: Money, to: Party, postings: &mut Vec<Posting>) {
+        let from_after = self.change(bucket, -amount);
+        let from = Party::Bucket(self.member, bucket);
+        postings.push(Posting { from, to, amount, from_after: Some(from_after), to_after: None });
+    }
+
+    /// Takes money in, up to what one bucket may hold.
+    pub fn receive(
+        &mut self,
+        bucket: Bucket,
+        amount: Money,
+        from: Party,
+        postings: &mut Vec<Posting>,
+    ) -> Result<(), Reason> {
+        if self.balance(bucket) + amount > Money::BALANCE_MAX {
+            return Err(Reason::BalanceTooLarge);
+        }
+        let to_after = self.change(bucket, amount);
+        let to = Party::Bucket(self.member, bucket);
+        postings.push(Posting { from, to, amount, from_after: None, to_after: Some(to_after) });
+        Ok(())
+    }
+
+    fn change(&mut self, bucket: Bucket, by: Money) -> Money {
+        let balance = match bucket {
+            Bucket::CurrentYear => &mut self.current,
+            Bucket::PriorYears => &mut self.prior,
+            Bucket::Wallet => &mut self.wallet,
+        };
+        *balance += by;
+        assert!(!balance.is_negative(), "no balance below zero");
+        *balance
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Date {
+        crate::domain::time::parse_day(text).expect("test day")
+    }
+
+    #[test]
+    fn the_year_turns_by_itself_and_once() {
+        let member = MemberId::from_u128(1);
+        let account =
+            Account { current: Money::fen(300), prior: Money::fen(20), ..Account::opened(member, day("2025-12-31")) };
+        assert_eq!(account.as_of(day("2025-12-31")).current.as_fen(), 300);
+        let mut turned = account.clone();
+        let mut postings = Vec::new();
+        turned.turn_year(day("2026-01-01"), &mut postings);
+        turned.turn_year(day("2026-01-01"), &mut postings);
+        assert_eq!((turned.current.as_fen(), turned.prior.as_fen(), turned.year, postings.len()), (0, 320, 2026, 1));
+        assert_eq!(turned.bucket_of_year(Bucket::CurrentYear, 2025), Bucket::PriorYears);
+        assert_eq!(turned.bucket_of_year(Bucket::CurrentYear, 2026), Bucket::CurrentYear);
+    }
+
+    #[test]
+    fn a_bucket_holds_so_much_and_no_more() {
+        let mut account = Account::opened(MemberId::from_u128(1), day("2026-01-01"));
+        let from = Party::Cash;
+        assert_eq!(account.receive(Bucket::PriorYears, Money::BALANCE_MAX, from.clone(), &mut Vec::new()), Ok(()));
+        let refused = account.receive(Bucket::PriorYears, Money::fen(1), from, &mut Vec::new());
+        assert_eq!(refused, Err(Reason::BalanceTooLarge));
+    }
+}

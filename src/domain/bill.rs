@@ -1,0 +1,102 @@
+//! What the hospital asks: a visit and a bill, either line by line or with the fund's part already decided.
+
+use jiff::civil::Date;
+
+use super::ids::RegionCode;
+use super::money::{Money, Rate};
+use super::vocabulary::{Category, InstitutionKind, ListClass, Purpose};
+
+/// 就诊: where, what for, on which day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    pub institution_kind: InstitutionKind,
+    /// Says only local or away.
+    pub care_region: RegionCode,
+    pub purpose: Purpose,
+    pub date: Date,
+    pub external: ExternalRefs,
+}
+
+/// The names other systems gave this visit; empty where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExternalRefs {
+    pub mdtrt_id: String,
+    pub medins_setl_id: String,
+    pub msgid: String,
+    pub invoice_no: String,
+}
+
+/// 费用: the total and how it is made up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    pub total: Money,
+    pub content: BillContent,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BillContent {
+    /// The service splits. The amounts sum to the total.
+    Lines(Vec<Line>),
+    /// The fund's part was decided elsewhere. The parts sum to the total.
+    Adjudicated(Adjudicated),
+}
+
+/// One charge (费用明细).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub id: String,
+    pub item_code: String,
+    pub item_name: String,
+    pub category: Category,
+    pub class: ListClass,
+    pub amount: Money,
+    /// The part above a price cap, at most the amount.
+    pub over_limit: Money,
+    /// None: class A has none, class B takes the policy's.
+    pub first_self_pay_rate: Option<Rate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjudicated {
+    pub fund: Money,
+    pub hospital_part: Money,
+    pub deductible: Money,
+    pub first_self_pay: Money,
+    pub over_limit: Money,
+    pub full_self_pay: Money,
+    pub person_part: Money,
+}
+
+impl Bill {
+    /// What is wrong with the sums, field by field.
+    pub fn faults(&self) -> Vec<(String, &'static str)> {
+        let mut faults = Vec::new();
+        match &self.content {
+            BillContent::Lines(lines) => {
+                for (place, line) in lines.iter().enumerate() {
+                    if line.over_limit > line.amount {
+                        faults.push((
+                            format!("bill.lines[{place}].over_limit_fen"),
+                            "is more than the line's amount_fen",
+                        ));
+                    }
+                }
+                if lines.iter().map(|line| line.amount).sum::<Money>() != self.total {
+                    faults.push(("bill.total_fen".to_owned(), "is not the sum of the lines' amount_fen"));
+                }
+            }
+            BillContent::Adjudicated(parts) => {
+                if parts.fund + parts.hospital_part + parts.person_part != self.total {
+                    let what = "is not fund_fen + hospital_part_fen + person_part_fen";
+                    faults.push(("bill.total_fen".to_owned(), what));
+                }
+                if parts.person_part < parts.deductible + parts.first_self_pay + parts.over_limit + parts.full_self_pay
+                {
+                    let what = "is less than deductible, first self-pay, over limit and full self-pay together";
+                    faults.push(("bill.adjudicated.person_part_fen".to_owned(), what));
+                }
+            }
+        }
+        faults
+    }
+}

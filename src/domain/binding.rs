@@ -1,0 +1,248 @@
+//! Bindings (共济绑定): the tie between an owner (共济人) and a beneficiary (被共济人), and its life.
+
+use jiff::civil::Date;
+
+use super::account::Account;
+use super::ids::{BindingId, MemberId, RegionCode};
+use super::member::Member;
+use super::money::Money;
+use super::policy::{Param, Policy};
+use super::reason::Reason;
+use super::region::RegionBook;
+use super::rule::{Rule, Subject, Trace};
+use super::sharing;
+use super::vocabulary::{Channel, Grant, Relation};
+
+/// States of a binding. `Ended` is computed: the last day is past, or the insurance it rested on ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BindingState {
+    Active,
+    Released,
+    Ended,
+}
+
+/// Amounts agreed for one binding; none means no cap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caps {
+    pub per_settlement: Option<Money>,
+    pub per_day: Option<Money>,
+    pub per_year: Option<Money>,
+}
+
+impl Caps {
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A reference to a document shown when filing; no images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    pub kind: String,
+    pub reference: String,
+    pub digest: String,
+}
+
+/// A binding as filed. What settlements need of it stands in [`Tie`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub id: BindingId,
+    pub owner: MemberId,
+    pub beneficiary: MemberId,
+    pub owner_region: RegionCode,
+    pub beneficiary_region: RegionCode,
+    pub relation: Relation,
+    /// GB/T 4761 code, kept as given.
+    pub relation_detail: String,
+    pub channel: Channel,
+    pub evidence: Vec<Evidence>,
+    pub grants: Vec<Grant>,
+    pub start: Date,
+    pub last_day: Option<Date>,
+    pub caps: Caps,
+    pub priority: u32,
+    pub released: Option<Release>,
+}
+
+/// How a binding came to its end before its last day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub at: super::time::Moment,
+    /// By a person; otherwise because an insurance ended or moved.
+    pub requested: bool,
+}
+
+impl Binding {
+    pub fn state(&self, on: Date) -> BindingState {
+        match (self.released, self.last_day) {
+            (Some(release), _) if release.requested => BindingState::Released,
+            (Some(_), _) => BindingState::Ended,
+            (None, Some(last)) if last < on => BindingState::Ended,
+            (None, _) => BindingState::Active,
+        }
+    }
+
+    pub fn tie(&self, filed: u64) -> Tie {
+        Tie {
+            binding: self.id,
+            owner: self.owner,
+            relation: self.relation,
+            spends: self.grants.contains(&Grant::Spend),
+            start: self.start,
+            last_day: self.last_day,
+            caps: self.caps,
+            used_on: None,
+            used_day: Money::ZERO,
+            used_year: Money::ZERO,
+            priority: self.priority,
+            filed,
+        }
+    }
+}
+
+/// What a settlement needs of one binding, kept in the beneficiary's [`Family`] so that one look follows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tie {
+    pub binding: BindingId,
+    pub owner: MemberId,
+    pub relation: Relation,
+    pub spends: bool,
+    pub start: Date,
+    pub last_day: Option<Date>,
+    pub caps: Caps,
+    /// The day the two counters below belong to (their day, and its year).
+    pub used_on: Option<Date>,
+    pub used_day: Money,
+    pub used_year: Money,
+    pub priority: u32,
+    /// Order of filing: the ledger position the binding was filed after. Ties filed at one position stand in list order.
+    pub filed: u64,
+}
+
+impl Tie {
+    fn used(&self, on: Date) -> (Money, Money) {
+        match self.used_on {
+            Some(day) if day == on => (self.used_day, self.used_year),
+            Some(day) if day.year() == on.year() => (Money::ZERO, self.used_year),
+            Some(_) | None => (Money::ZERO, Money::ZERO),
+        }
+    }
+
+    /// What the caps leave for one more settlement today.
+    pub fn cap_left(&self, on: Date) -> Option<Money> {
+        let (day, year) = self.used(on);
+        let left = [
+            self.caps.per_settlement,
+            self.caps.per_day.map(|cap| cap.minus_or_zero(day)),
+            self.caps.per_year.map(|cap| cap.minus_or_zero(year)),
+        ];
+        left.into_iter().flatten().min()
+    }
+
+    /// Counts money drawn, or with a negative amount money returned, on `on`.
+    pub fn count(&mut self, on: Date, amount: Money) {
+        let (day, year) = self.used(on);
+        self.used_on = Some(on);
+        self.used_day = (day + amount).max(Money::ZERO);
+        self.used_year = (year + amount).max(Money::ZERO);
+    }
+}
+
+/// The active ties of one beneficiary. One record: its version guards against a binding made or ended meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Family {
+    pub ties: Vec<Tie>,
+}
+
+/// The active bindings of one owner, for limits and for release when the owner's insurance ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wards {
+    pub bindings: Vec<(BindingId, MemberId)>,
+}
+
+/// What is asked when a binding is filed.
+#[derive(Clone, Debug)]
+pub struct Filing<'a> {
+    pub owner: &'a Member,
+    pub owner_account: Option<&'a Account>,
+    pub beneficiary: &'a Member,
+    pub relation: Relation,
+    pub channel: Channel,
+    pub evidence: &'a [Evidence],
+    /// Active ties of the beneficiary and bindings of the owner on the day asked.
+    pub owners_now: usize,
+    pub members_now: usize,
+    pub already_bound: bool,
+    /// The server's own bound on ties of one person.
+    pub ties_max: usize,
+}
+
+/// The answer: what would be granted, every reason against it at once, and what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilingDecision {
+    pub reasons: Vec<Reason>,
+    pub missing: Vec<String>,
+    pub grants: Vec<Grant>,
+    pub trace: Trace,
+}
+
+/// Decides a filing under the policies of its start day. `CheckBinding` and `CreateBinding` both call this.
+pub fn decide_filing(
+    filing: &Filing<'_>,
+    owner: &Policy,
+    beneficiary: &Policy,
+    regions: &RegionBook,
+    on: Date,
+) -> FilingDecision {
+    let mut trace = Trace::new();
+    let mut reasons = Vec::new();
+    let mut check = |trace: &mut Trace, rule: Rule, policy: u8, no: Option<Reason>| {
+        trace.verdict(rule, Subject::Bill, policy, no);
+        reasons.extend(no);
+    };
+
+    let same = (filing.owner.id == filing.beneficiary.id).then_some(Reason::SamePerson);
+    check(&mut trace, Rule::TwoPersons, 0, same);
+    check(&mut trace, Rule::RelationAllowed, 0, sharing::relation_refused(owner, beneficiary, filing.relation));
+    let modes = sharing::modes_between(owner, beneficiary, regions, on);
+    check(&mut trace, Rule::ModeBetween, 0, modes.as_ref().err().copied());
+    check(
+        &mut trace,
+        Rule::OwnerInsurance,
+        0,
+        sharing::owner_refused(filing.owner, filing.owner_account.is_some(), owner, beneficiary),
+    );
+    check(
+        &mut trace,
+        Rule::BeneficiaryInsurance,
+        1,
+        sharing::beneficiary_refused(filing.beneficiary, owner, beneficiary),
+    );
+
+    let rule = owner.channel(filing.channel);
+    check(&mut trace, Rule::ChannelOffered, 0, rule.is_none().then_some(Reason::ChannelNotAvailable));
+    let missing: Vec<String> = rule
+        .map(|rule| {
+            let given = |kind: &String| filing.evidence.iter().any(|evidence| evidence.kind == *kind);
+            rule.evidence.iter().filter(|kind| !given(kind)).cloned().collect()
+        })
+        .unwrap_or_default();
+    check(&mut trace, Rule::EvidenceComplete, 0, (!missing.is_empty()).then_some(Reason::EvidenceMissing));
+
+    let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
+    let bound = filing.already_bound.then_some(Reason::BindingAlreadyActive);
+    check(&mut trace, Rule::NotBoundYet, 0, bound);
+    let members = over(owner.rules.members_per_owner, filing.members_now).then_some(Reason::MembersPerOwnerExceeded);
+    check(&mut trace, Rule::MembersPerOwner, 0, members);
+    let owners =
+        over(beneficiary.rules.owners_per_member, filing.owners_now).then_some(Reason::OwnersPerMemberExceeded);
+    check(&mut trace, Rule::OwnersPerMember, 1, owners);
+    let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
+    if full {
+        reasons.push(Reason::BindingsPerMemberExceeded);
+    }
+
+    let grants = rule.map(|rule| rule.grants.clone()).unwrap_or_default();
+    debug_assert!(Param::ALL.contains(&Param::Channels));
+    FilingDecision { reasons, missing, grants, trace }
+}

@@ -1,0 +1,334 @@
+//! Person's part and accounts → who pays how much, in which order. The heart of mutual aid (共济).
+//!
+//! Own account as the policy says, then relatives in the policy's order, then cash. Every tie in the order is broken by
+//! filing order, then by place in the list. Excluded payers contribute nothing and say why; cash is always a legal answer.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::account::Account;
+use super::binding::Tie;
+use super::ids::{BindingId, MemberId};
+use super::member::Member;
+use super::money::Money;
+use super::policy::Policy;
+use super::reason::Reason;
+use super::region::RegionBook;
+use super::rule::{Input, Rule, Subject, Trace};
+use super::sharing;
+use super::split::Split;
+use super::vocabulary::{Bucket, Component, OwnAccountOrder, OwnerOrder, Purpose, Relation};
+
+/// The patient, as of the day the money moves.
+#[derive(Clone, Debug)]
+pub struct Patient<'a> {
+    pub member: &'a Member,
+    /// None where there is no personal account.
+    pub account: Option<&'a Account>,
+}
+
+/// One relative who may pay: by a binding, or named on paper.
+#[derive(Clone, Debug)]
+pub struct Owner<'a> {
+    pub tie: &'a Tie,
+    /// Set where the tie is a paper authorisation: its place in the request.
+    pub paper: Option<u16>,
+    pub member: &'a Member,
+    pub account: Option<&'a Account>,
+    pub policy: &'a Arc<Policy>,
+    /// The policy's place in the decision's list.
+    pub policy_index: u8,
+}
+
+impl Owner<'_> {
+    fn subject(&self) -> Subject {
+        self.paper.map_or(Subject::Binding(self.tie.binding), Subject::Paper)
+    }
+}
+
+/// Who paid what, in draw order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contribution {
+    pub payer: MemberId,
+    /// None for the patient's own account and for paper authorisations.
+    pub binding: Option<BindingId>,
+    /// None for the patient's own account.
+    pub relation: Option<Relation>,
+    pub bucket: Bucket,
+    /// The year the bucket stood in, so that a refund finds the money's year.
+    pub year: i16,
+    pub amount: Money,
+    pub refunded: Money,
+}
+
+impl Contribution {
+    pub fn is_own(&self) -> bool {
+        self.relation.is_none()
+    }
+
+    pub fn left(&self) -> Money {
+        self.amount - self.refunded
+    }
+}
+
+/// A payer whom the rules leave out, with the first reason in the order of the checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excluded {
+    pub payer: MemberId,
+    pub binding: Option<BindingId>,
+    pub relation: Relation,
+    pub reason: Reason,
+}
+
+/// Own account + relatives + cash = the person's part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draw {
+    pub own: Money,
+    pub mutual_aid: Money,
+    pub cash: Money,
+    pub contributions: Vec<Contribution>,
+    pub excluded: Vec<Excluded>,
+}
+
+/// What every payer's turn looks at.
+struct Table<'a> {
+    patient: &'a Patient<'a>,
+    policy: &'a Policy,
+    regions: &'a RegionBook,
+    purpose: Purpose,
+    visit_day: Date,
+    today: Date,
+}
+
+/// Decides who pays the person's part. The law is that of the visit's day; bindings, caps and money are today's.
+#[allow(clippy::too_many_arguments, reason = "each is a fact of its own, and every caller has all of them")]
+pub fn draw(
+    split: &Split,
+    patient: &Patient<'_>,
+    owners: &[Owner<'_>],
+    policy: &Policy,
+    regions: &RegionBook,
+    purpose: Purpose,
+    visit_day: Date,
+    today: Date,
+    trace: &mut Trace,
+) -> Draw {
+    let table = Table { patient, policy, regions, purpose, visit_day, today };
+    let mut draw = Draw::default();
+    let mut open = Open::of(split);
+    let own_before = patient.account.map_or(Money::ZERO, |account| account.sum(&policy.rules.own_buckets));
+    own_turn(&table, &mut open, &mut draw, trace);
+    relatives_turn(&table, owners, own_before, &mut open, &mut draw, trace);
+
+    draw.cash = split.person_part - draw.own - draw.mutual_aid;
+    let inputs =
+        [(Input::PersonPart, split.person_part), (Input::OwnAccount, draw.own), (Input::MutualAid, draw.mutual_aid)];
+    trace.amount(Rule::Cash, Subject::Bill, 0, &inputs, draw.cash);
+    assert!(!draw.cash.is_negative(), "accounts never pay more than the person's part");
+    let drawn: Money = draw.contributions.iter().map(|contribution| contribution.amount).sum();
+    assert_eq!(drawn, draw.own + draw.mutual_aid, "contributions are what the accounts paid");
+    draw
+}
+
+/// What is still to be paid under each heading.
+struct Open([(Component, Money); 5]);
+
+impl Open {
+    fn of(split: &Split) -> Self {
+        use Component as C;
+        Self(
+            [C::Deductible, C::CoPayment, C::FirstSelfPay, C::OverLimit, C::FullSelfPay]
+                .map(|c| (c, split.component(c))),
+        )
+    }
+
+    fn payable(&self, components: &[Component]) -> Money {
+        self.0.iter().filter(|(component, _)| components.contains(component)).map(|(_, open)| *open).sum()
+    }
+
+    /// Pays `amount` of the components, in the order in which the policy lists them.
+    fn pay(&mut self, components: &[Component], mut amount: Money) {
+        for wanted in components {
+            for (component, open) in &mut self.0 {
+                if component == wanted {
+                    let part = amount.min(*open);
+                    *open -= part;
+                    amount -= part;
+                }
+            }
+        }
+        assert!(amount.is_zero(), "no more is paid than was payable");
+    }
+}
+
+fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Trace) {
+    let rules = &table.policy.rules;
+    let allowed = rules.own_purposes.contains(&table.purpose) && !rules.prohibited_purposes.contains(&table.purpose);
+    let payable = if allowed { open.payable(&rules.own_components) } else { Money::ZERO };
+    let Some(account) = table.patient.account else {
+        return;
+    };
+    trace.amount(Rule::OwnPayable, Subject::Own, 0, &[], payable);
+    let mut left = payable;
+    for bucket in &rules.own_buckets {
+        let amount = left.min(account.balance(*bucket));
+        if amount.is_positive() {
+            left -= amount;
+            draw.contributions.push(contribution(account, None, None, *bucket, amount));
+        }
+    }
+    draw.own = payable - left;
+    open.pay(&rules.own_components, draw.own);
+    let inputs = [(Input::Payable, payable), (Input::OwnBalance, account.sum(&rules.own_buckets))];
+    trace.amount(Rule::OwnDraw, Subject::Own, 0, &inputs, draw.own);
+}
+
+fn contribution(
+    account: &Account,
+    binding: Option<BindingId>,
+    relation: Option<Relation>,
+    bucket: Bucket,
+    amount: Money,
+) -> Contribution {
+    Contribution { payer: account.member, binding, relation, bucket, year: account.year, amount, refunded: Money::ZERO }
+}
+
+fn relatives_turn(
+    table: &Table<'_>,
+    owners: &[Owner<'_>],
+    own_before: Money,
+    open: &mut Open,
+    draw: &mut Draw,
+    trace: &mut Trace,
+) {
+    let rules = &table.policy.rules;
+    if owners.is_empty() {
+        return;
+    }
+    let zero_rule = rules.own_account_order == OwnAccountOrder::RelativesOnlyIfOwnZero;
+    let own_no = (zero_rule && own_before.is_positive()).then_some(Reason::OwnBalanceNotZero);
+    trace.verdict(Rule::OwnAccountOrder, Subject::Own, 0, own_no);
+    let payable = open.payable(&rules.relative_components);
+    trace.amount(Rule::RelativesPayable, Subject::Bill, 0, &[], payable);
+
+    let mut paying_owners: u32 = 0;
+    for owner in in_order(owners, rules.owner_order) {
+        let too_many = rules.owners_per_settlement.is_some_and(|limit| paying_owners >= limit);
+        let refused = refused(table, owner)
+            .or(own_no)
+            .or((payable.is_zero()).then_some(Reason::ComponentNotPayable))
+            .or((open.payable(&rules.relative_components).is_zero()).then_some(Reason::NothingLeftToPay))
+            .or(too_many.then_some(Reason::OwnersPerSettlementExceeded));
+        let outcome = match (refused, owner.account) {
+            (Some(reason), _) => Err(reason),
+            (None, None) => Err(Reason::OwnerWithoutAccount),
+            (None, Some(account)) => owner_pays(table, owner, account, open, draw, trace),
+        };
+        match outcome {
+            Ok(()) => paying_owners += 1,
+            Err(reason) => {
+                trace.verdict(Rule::Excluded, owner.subject(), owner.policy_index, Some(reason));
+                let binding = owner.paper.is_none().then_some(owner.tie.binding);
+                draw.excluded.push(Excluded { payer: owner.member.id, binding, relation: owner.tie.relation, reason });
+            }
+        }
+    }
+    trace.amount(Rule::MutualAidTotal, Subject::Bill, 0, &[(Input::Payable, payable)], draw.mutual_aid);
+}
+
+fn owner_pays(
+    table: &Table<'_>,
+    owner: &Owner<'_>,
+    account: &Account,
+    open: &mut Open,
+    draw: &mut Draw,
+    trace: &mut Trace,
+) -> Result<(), Reason> {
+    let components = &table.policy.rules.relative_components;
+    let usable = usable_by_relatives(account, owner.policy, owner.subject(), owner.policy_index, trace);
+    if usable.is_zero() {
+        return Err(Reason::NothingUsable);
+    }
+    let cap = owner.tie.cap_left(table.today);
+    if cap == Some(Money::ZERO) {
+        return Err(Reason::CapReached);
+    }
+    let still = open.payable(components);
+    let amount = usable.min(still).min(cap.unwrap_or(usable));
+    let mut left = amount;
+    for bucket in &owner.policy.rules.relative_buckets {
+        let part = left.min(account.balance(*bucket));
+        if part.is_positive() {
+            left -= part;
+            let binding = owner.paper.is_none().then_some(owner.tie.binding);
+            draw.contributions.push(contribution(account, binding, Some(owner.tie.relation), *bucket, part));
+        }
+    }
+    assert!(left.is_zero(), "usable money lies in the drawable buckets");
+    open.pay(components, amount);
+    draw.mutual_aid += amount;
+    let base = [(Input::StillToPay, still), (Input::Usable, usable)];
+    let capped = [base[0], base[1], (Input::CapLeft, cap.unwrap_or_default())];
+    let inputs = if cap.is_some() { &capped[..] } else { &base[..] };
+    trace.amount(Rule::OwnerDraw, owner.subject(), owner.policy_index, inputs, amount);
+    Ok(())
+}
+
+/// What of an account relatives may use: the drawable buckets, but never so much that less than the floor stays in the
+/// personal account as a whole.
+pub fn usable_by_relatives(
+    account: &Account,
+    policy: &Policy,
+    subject: Subject,
+    policy_index: u8,
+    trace: &mut Trace,
+) -> Money {
+    let drawable = account.sum(&policy.rules.relative_buckets);
+    let floor = policy.rules.floor.amount();
+    let usable = drawable.min(account.total().minus_or_zero(floor));
+    let inputs = [(Input::Balance, account.total()), (Input::Drawable, drawable), (Input::Floor, floor)];
+    trace.amount(Rule::OwnerUsable, subject, policy_index, &inputs, usable);
+    usable
+}
+
+/// The first reason, in a fixed order of precedence, why this owner may not pay.
+fn refused(table: &Table<'_>, owner: &Owner<'_>) -> Option<Reason> {
+    let (of_owner, of_patient) = (owner.policy.as_ref(), table.policy);
+    let tie = owner.tie;
+    let paper_refused =
+        owner.paper.is_some() && !(of_owner.rules.paper_authorisation && of_patient.rules.paper_authorisation);
+    let window = match tie {
+        _ if paper_refused => Some(Reason::PaperAuthorisationNotAllowed),
+        _ if owner.member.id == table.patient.member.id => Some(Reason::SamePerson),
+        _ if tie.start > table.today => Some(Reason::BindingNotStarted),
+        _ if tie.last_day.is_some_and(|last| last < table.today) => Some(Reason::BindingEnded),
+        _ if !tie.spends => Some(Reason::FamilyServiceDoesNotSpend),
+        _ => None,
+    };
+    window
+        .or_else(|| sharing::relation_refused(of_owner, of_patient, tie.relation))
+        .or_else(|| sharing::purpose_refused(of_owner, of_patient, table.purpose))
+        .or_else(|| sharing::direct_draw_refused(of_owner, of_patient, table.regions, table.visit_day))
+        .or_else(|| sharing::owner_refused(owner.member, owner.account.is_some(), of_owner, of_patient))
+        .or_else(|| sharing::beneficiary_refused(table.patient.member, of_owner, of_patient))
+}
+
+/// The owners in the policy's order. Larger balance means what lies in the drawable buckets; the sort is stable over
+/// filing order, so every tie is broken the same way each time.
+fn in_order<'a, 'b>(owners: &'a [Owner<'b>], order: OwnerOrder) -> Vec<&'a Owner<'b>> {
+    let mut sorted: Vec<&Owner<'b>> = owners.iter().collect();
+    let drawable = |owner: &Owner<'_>| {
+        owner.account.map_or(Money::ZERO, |account| account.sum(&owner.policy.rules.relative_buckets))
+    };
+    sorted.sort_by_key(|owner| (owner.paper, owner.tie.filed));
+    match order {
+        OwnerOrder::FilingOrder => {}
+        OwnerOrder::BalanceDesc => sorted.sort_by_key(|owner| std::cmp::Reverse(drawable(owner))),
+        OwnerOrder::UserOrder => {
+            sorted.sort_by_key(|owner| if owner.tie.priority == 0 { u32::MAX } else { owner.tie.priority });
+        }
+        OwnerOrder::NewestFirst => sorted.sort_by_key(|owner| std::cmp::Reverse(owner.tie.filed)),
+    }
+    sorted
+}

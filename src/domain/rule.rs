@@ -1,0 +1,234 @@
+//! The trace of a decision: which rule said what about which amount. The run that decides writes it, compactly; titles,
+//! operations and citations are rendered from it and the policy revision, then or years later.
+
+use super::ids::BindingId;
+use super::money::{Money, Rate, Rounding};
+use super::policy::Param;
+use super::reason::Reason;
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $variant:ident $id:literal $zh:literal [$($param:ident),*];)*) => {
+        /// Every rule a decision may apply, with the policy values it rests on (the deciding one first).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule { $($(#[$doc])* $variant,)* }
+
+        impl Rule {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id,)* }
+            }
+
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $zh,)* }
+            }
+
+            pub const fn params(self) -> &'static [Param] {
+                match self { $(Self::$variant => &[$(Param::$param,)*],)* }
+            }
+
+            /// The stored code: the place in this list, which only ever grows at its end.
+            pub fn code(self) -> u8 {
+                self as u8
+            }
+
+            pub fn from_code(code: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(code)).copied()
+            }
+        }
+    };
+}
+
+rules! {
+    /// Class C, or not on the list: the person pays all of it.
+    FullSelfPay "split.full_self_pay" "丙类或目录外费用全自费" [];
+    /// Above a price cap.
+    OverLimit "split.over_limit" "超限价部分由个人负担" [];
+    /// Class B: the person pays a set share first.
+    FirstSelfPay "split.first_self_pay" "乙类先行自付" [FirstSelfPayRate, FundRounding];
+    /// What is left enters the scope of the policy.
+    InScope "split.in_scope" "符合政策范围的费用" [];
+    /// The part of the yearly deductible this bill uses up.
+    Deductible "split.deductible" "起付标准" [Deductibles];
+    /// The fund's ratio on what lies above the deductible.
+    FundShare "split.fund_share" "统筹基金按比例支付" [FundShares, FundRounding];
+    /// The fund pays no more in a year than this.
+    FundYearCap "split.fund_year_cap" "统筹基金年度支付限额" [FundYearCap];
+    /// The sum of the fund's parts.
+    FundTotal "split.fund" "统筹基金支付合计" [FundShares];
+    /// The fund's part came decided with the bill.
+    Adjudicated "split.adjudicated" "基金部分按已审核结果采用" [];
+    /// total − fund − hospital part.
+    PersonPart "split.person_part" "个人负担合计" [];
+    /// Which parts, and whether at all, the own account may pay.
+    OwnPayable "draw.own_payable" "本人账户可支付部分" [OwnComponents, OwnPurposes, ProhibitedPurposes];
+    /// The own account pays.
+    OwnDraw "draw.own" "本人个人账户支付" [OwnBuckets, OwnComponents];
+    /// The own balance before the visit decides whether relatives may pay.
+    OwnAccountOrder "draw.own_account_order" "本人账户与共济账户先后" [OwnAccountOrder];
+    /// Which parts, and whether at all, relatives may pay.
+    RelativesPayable "draw.relatives_payable" "家庭共济可支付部分" [RelativeComponents, RelativePurposes, ProhibitedPurposes];
+    /// The order of the owners.
+    OwnerOrder "draw.owner_order" "共济人先后顺序" [OwnerOrder];
+    /// A payer the rules leave out.
+    Excluded "draw.excluded" "不能使用该共济账户" [];
+    /// What an owner's account may give: buckets, floor, cap.
+    OwnerUsable "draw.owner_usable" "共济账户可用余额" [RelativeBuckets, Floor];
+    /// An owner's account pays.
+    OwnerDraw "draw.relative" "家庭共济支付" [OwnerOrder, RelativeBuckets, Floor];
+    /// Everything else is cash.
+    Cash "draw.cash" "现金支付" [];
+    /// Own account and relatives, summed for the wire.
+    MutualAidTotal "draw.mutual_aid" "家庭共济支付合计" [RelativeComponents];
+
+    /// Owner and beneficiary differ.
+    TwoPersons "binding.two_persons" "共济人与被共济人不同" [];
+    RelationAllowed "sharing.relation" "亲属关系在允许范围内" [Relations];
+    ModeBetween "sharing.mode" "两地之间的共济方式" [Modes, BeneficiaryScope];
+    OwnerInsurance "sharing.owner_insurance" "共济人参保条件" [OwnerTiers, OwnerStates];
+    BeneficiaryInsurance "sharing.beneficiary_insurance" "被共济人参保条件" [BeneficiarySchemes, BeneficiaryStates];
+    ChannelOffered "binding.channel" "办理渠道" [Channels];
+    EvidenceComplete "binding.evidence" "办理材料" [Channels];
+    NotBoundYet "binding.not_bound" "尚未绑定" [];
+    MembersPerOwner "binding.members_per_owner" "共济人绑定人数" [MembersPerOwner];
+    OwnersPerMember "binding.owners_per_member" "被共济人绑定人数" [OwnersPerMember];
+    PurposeAllowed "sharing.purpose" "用途在允许范围内" [RelativePurposes, ProhibitedPurposes];
+
+    /// Money moved beforehand.
+    Transfer "transfer.prior_years" "历年账户资金划转" [Modes, RelativeBuckets, Floor];
+    /// The settlement mirrored, last drawn first.
+    RefundAccounts "refund.accounts" "账户部分按支付的相反顺序退回原账户" [];
+    RefundOther "refund.other" "基金、医院与现金部分退回" [];
+    /// Cross-province openings of both regions.
+    CrossProvince "sharing.cross_province" "跨省共济开通情况" [];
+    /// What relatives may use of an account.
+    UsableByRelatives "account.usable_by_relatives" "可供家庭成员使用的余额" [RelativeBuckets, Floor];
+}
+
+/// What a step is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Bill,
+    /// A bill line by its place.
+    Line(u16),
+    /// The patient's own account.
+    Own,
+    Binding(BindingId),
+    /// A relative named on paper, by place in the request.
+    Paper(u16),
+}
+
+macro_rules! inputs {
+    ($($variant:ident $name:literal;)*) => {
+        /// The names of amounts that enter a step.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Input { $($variant,)* }
+
+        impl Input {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The stored code: the place in this list, which only ever grows at its end.
+            pub fn code(self) -> u8 {
+                self as u8
+            }
+
+            pub fn from_code(code: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(code)).copied()
+            }
+        }
+    };
+}
+
+inputs! {
+    Total "total_fen";
+    FullSelfPay "full_self_pay_fen";
+    OverLimit "over_limit_fen";
+    FirstSelfPay "first_self_pay_fen";
+    InScope "in_scope_fen";
+    Deductible "deductible_fen";
+    DeductibleLeft "deductible_left_fen";
+    AboveDeductible "above_deductible_fen";
+    Fund "fund_fen";
+    FundPaidThisYear "fund_paid_this_year_fen";
+    HospitalPart "hospital_part_fen";
+    PersonPart "person_part_fen";
+    CoPayment "co_payment_fen";
+    OwnBalance "own_balance_fen";
+    Payable "payable_fen";
+    StillToPay "still_to_pay_fen";
+    Balance "balance_fen";
+    Drawable "drawable_fen";
+    Floor "floor_fen";
+    CapLeft "cap_left_fen";
+    Usable "usable_fen";
+    OwnAccount "own_account_fen";
+    MutualAid "mutual_aid_fen";
+    Amount "amount_fen";
+    Accounts "accounts_fen";
+    Cash "cash_fen";
+    Row "policy_row";
+}
+
+/// A rounding inside a step: `of × rate`, so the exact value can be shown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rounded {
+    pub of: Money,
+    pub rate: Rate,
+    pub mode: Rounding,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Amount(Money),
+    Yes,
+    No(Reason),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub rule: Rule,
+    pub subject: Subject,
+    /// Whose policy decided: an index into the decision's list of policies.
+    pub policy: u8,
+    pub inputs: Vec<(Input, Money)>,
+    pub rounded: Option<Rounded>,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    pub steps: Vec<Step>,
+}
+
+impl Trace {
+    pub fn new() -> Self {
+        Self { steps: Vec::with_capacity(20) }
+    }
+
+    /// A step that ends in an amount.
+    pub fn amount(&mut self, rule: Rule, subject: Subject, policy: u8, inputs: &[(Input, Money)], result: Money) {
+        self.push(rule, subject, policy, inputs, None, Outcome::Amount(result));
+    }
+
+    /// A step that ends in yes, or no with its reason.
+    pub fn verdict(&mut self, rule: Rule, subject: Subject, policy: u8, no: Option<Reason>) {
+        self.push(rule, subject, policy, &[], None, no.map_or(Outcome::Yes, Outcome::No));
+    }
+
+    pub fn push(
+        &mut self,
+        rule: Rule,
+        subject: Subject,
+        policy: u8,
+        inputs: &[(Input, Money)],
+        rounded: Option<Rounded>,
+        outcome: Outcome,
+    ) {
+        self.steps.push(Step { rule, subject, policy, inputs: inputs.to_vec(), rounded, outcome });
+    }
+}
