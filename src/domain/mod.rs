@@ -19,3 +19,4 @@ pub mod split;
 pub mod draw;
 pub mod settlement;
 pub mod transfer;
+pub mod record;

@@ -1,0 +1,104 @@
+//! What the ledger holds: one immutable record per change, saying what happened and which money moved. Ids only, never
+//! personal data, so that erasing a person leaves every record and its digest valid.
+
+use super::account::Account;
+use super::binding::Binding;
+use super::draw::Contribution;
+use super::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
+use super::member::Member;
+use super::money::Money;
+use super::posting::Posting;
+use super::settlement::{Amounts, Parts};
+use super::vocabulary::{Bucket, Channel, Relation};
+
+/// One change: the event and the postings it made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub event: Event,
+    pub postings: Vec<Posting>,
+}
+
+/// What happened. Each carries enough to answer a repeated request with the original outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    MemberCreated {
+        member: Member,
+    },
+    InsuranceUpdated {
+        member: Member,
+        released: Vec<BindingId>,
+    },
+    Credited {
+        after: Account,
+        bucket: Bucket,
+        amount: Money,
+        kind: CreditKind,
+        note: String,
+    },
+    Transferred {
+        transfer: Transfer,
+        owner_after: Account,
+        beneficiary_after: Account,
+        policies: Vec<[u8; 32]>,
+    },
+    /// The evidence's references stay beside the ledger; the record keeps their kinds.
+    BindingCreated {
+        binding: Binding,
+        policies: Vec<[u8; 32]>,
+    },
+    BindingReleased {
+        binding: BindingId,
+        owner: MemberId,
+        beneficiary: MemberId,
+        by: ReleasedBy,
+        channel: Channel,
+    },
+    Settled(Box<Settled>),
+    Refunded {
+        settlement: SettlementId,
+        parts: Parts,
+        returned: Vec<(u16, Money)>,
+        place: u16,
+    },
+}
+
+/// A settlement as committed. The bill is health data: the record holds its salted digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub id: SettlementId,
+    pub institution: InstitutionCode,
+    pub patient: MemberId,
+    pub region: RegionCode,
+    pub amounts: Amounts,
+    pub contributions: Vec<Contribution>,
+    pub policies: Vec<[u8; 32]>,
+    pub basis_digest: [u8; 32],
+}
+
+/// 划转: money given beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    pub id: TransferId,
+    pub owner: MemberId,
+    pub beneficiary: MemberId,
+    pub relation: Relation,
+    /// GB/T 4761 code, kept as given.
+    pub relation_detail: String,
+    pub amount: Money,
+}
+
+/// Why an account was credited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreditKind {
+    /// 月度划入.
+    Monthly,
+    /// 更正; may take money out.
+    Correction,
+}
+
+/// Who asked for a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleasedBy {
+    Owner,
+    Beneficiary,
+}

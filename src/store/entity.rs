@@ -1,0 +1,129 @@
+//! The keyed facts a store keeps beside the ledger: what each key names and what lies under it.
+
+use crate::domain::account::Account;
+use crate::domain::bill::Bill;
+use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::draw::Excluded;
+use crate::domain::ids::{BindingId, MemberId, SettlementId};
+use crate::domain::member::{Member, Person};
+use crate::domain::money::Money;
+use crate::domain::rule::Trace;
+use crate::domain::settlement::Settlement;
+use crate::domain::split::YearUse;
+
+/// The name of one fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A request id in its scope, by keyed hash.
+    Request([u8; 16]),
+    /// A number a person is found by, by keyed hash.
+    Reference([u8; 16]),
+    Person(MemberId),
+    Member(MemberId),
+    Account(MemberId),
+    Family(MemberId),
+    Wards(MemberId),
+    Binding(BindingId),
+    /// A member's use of the fund in a calendar year.
+    YearUse(MemberId, i16),
+    Settlement(SettlementId),
+    /// Bill, facts and trace of a settlement.
+    Basis(SettlementId),
+    /// A policy revision by its digest.
+    Policy([u8; 32]),
+}
+
+/// What lies under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entity {
+    Request(Request),
+    Reference(MemberId),
+    Person(Person),
+    Member(Member),
+    Account(Account),
+    Family(Family),
+    Wards(Wards),
+    Binding(Binding),
+    YearUse(YearUse),
+    Settlement(Box<Settlement>),
+    Basis(Box<Basis>),
+    Policy(Box<StoredPolicy>),
+}
+
+/// A request id that had its effect. Written in the same commit as the work; its version is the work's ledger position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The whole id and scope, compared so that a colliding hash is never taken for a repeat.
+    pub scope: String,
+    pub id: String,
+    pub method: u8,
+    pub fingerprint: [u8; 16],
+    /// One short keyed digest per canonical field, to name (never show) what differs.
+    pub fields: Vec<u32>,
+}
+
+/// What a settlement was decided on. Health data: beside the ledger, which holds its salted digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    pub salt: [u8; 16],
+    pub bill: Bill,
+    pub payers: Vec<PayerFact>,
+    pub excluded: Vec<Excluded>,
+    pub papers: Vec<PaperFact>,
+    pub used: YearUse,
+    pub trace: Trace,
+}
+
+/// What the rules saw of one payer's account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayerFact {
+    pub member: MemberId,
+    pub current: Money,
+    pub prior: Money,
+    pub cap_left: Option<Money>,
+}
+
+/// A paper authorisation as it was handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaperFact {
+    pub owner: MemberId,
+    pub user_card: String,
+    pub phone: String,
+    pub signature_ref: String,
+}
+
+/// A policy revision as first used, so that a decision can be explained when the files have moved on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPolicy {
+    pub region: crate::domain::ids::RegionCode,
+    pub start: jiff::civil::Date,
+    pub end: Option<jiff::civil::Date>,
+    pub known_from: jiff::civil::Date,
+    /// One per `Param`, in that order as of the writing version.
+    pub values: Vec<StoredValue>,
+}
+
+/// One value of a stored policy with its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredValue {
+    pub param: crate::domain::policy::Param,
+    pub text: String,
+    pub start: jiff::civil::Date,
+    pub end: Option<jiff::civil::Date>,
+    pub region: crate::domain::ids::RegionCode,
+    pub grade: crate::domain::vocabulary::Grade,
+    pub note: String,
+    pub citation: StoredCitation,
+}
+
+/// A citation as it read when the revision was first used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCitation {
+    pub id: String,
+    pub document: String,
+    pub article: String,
+    pub effective: Option<jiff::civil::Date>,
+    pub url: String,
+    pub grade: crate::domain::vocabulary::Grade,
+    pub note: String,
+}

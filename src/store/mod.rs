@@ -1,0 +1,191 @@
+//! The store contract: keyed facts with versions, and one conditional commit. Stores know no rules.
+//!
+//! # Laws
+//! Each is a named case of the conformance suite (`tests/suite/store.rs`), which every store runs whole.
+//! 1. **Absence is version 0.** A key never written is found absent with version 0.
+//! 2. **A version is the position** of the record of the change that last wrote the fact.
+//! 3. **A change is applied whole or not at all**: its record, facts and index rows together.
+//! 4. **Every expectation is compared** at commit; one that does not hold gives `Conflict`, or `Duplicate` when it is the
+//!    request's, and the change leaves no trace.
+//! 5. **One verdict per change, in order**; a refused change does not hinder the others of its list, and a change sees the
+//!    effects of those before it in the list.
+//! 6. **Positions are gapless**, in commit order, and start at 1.
+//! 7. **The chain**: each record's link is `Head::next` of the one before; `at` never runs backwards.
+//! 8. **A commit is seen at once** by every later load, and `Facts::read_at` is at least the position of what was seen.
+//! 9. **Durable means kept**: after `wait_durable(p)` returns, everything up to `p` survives any crash.
+//! 10. **Lists are in position order**, bounded by both ends, cut at the limit and at nothing else.
+//! 11. **Bytes come back as written**: records are kept and never re-encoded.
+//! 12. **A store that cannot carry on says so** (`StoreError`), for every later call, and never answers from doubt.
+
+pub mod chain;
+pub mod codec;
+pub mod entity;
+pub mod memory;
+pub mod record;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use chain::Head;
+pub use entity::{Entity, Key};
+
+use crate::domain::time::Moment;
+
+/// A future that a trait object can return. For stores in this process it is ready at once.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a load found, with the version that a commit will expect.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    pub key: Key,
+    /// 0 when absent.
+    pub version: u64,
+    pub entity: Option<Arc<Entity>>,
+}
+
+/// One look at the named facts, in the order asked. It may be torn between two commits: then an expectation fails.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The head before the first fact was read: a key that has not changed since is as it was found.
+    pub began_at: u64,
+    /// The head after the last: a reply may leave when this position is durable.
+    pub read_at: u64,
+    pub facts: Vec<Fact>,
+}
+
+/// A list that a query walks: what kind, and of whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListKey {
+    pub kind: ListKind,
+    pub of: [u8; 16],
+}
+
+/// The lists there are, with their stored codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ListKind {
+    /// Records that touched a member's account.
+    AccountEntries = 1,
+    InstitutionSettlements = 2,
+    PatientSettlements = 3,
+    OwnerSettlements = 4,
+    ExternalReference = 5,
+    OwnerBindings = 6,
+    BeneficiaryBindings = 7,
+}
+
+/// A row of a list: where it stands, and the id it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListRow {
+    pub position: u64,
+    pub subject: u128,
+}
+
+/// One change, ready to be made true or refused.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The smallest `Facts::began_at` of the looks it rests on. A store that remembers which keys changed lately compares
+    /// expectations with that memory alone; one whose memory is shorter answers `Conflict`.
+    pub began_at: u64,
+    /// All the facts its decision saw, read-only and absent ones too.
+    pub expects: Vec<(Key, u64)>,
+    pub puts: Vec<(Key, Arc<Entity>)>,
+    /// Canonical bytes of the ledger record and their hash.
+    pub record: Vec<u8>,
+    pub content_hash: [u8; 32],
+    pub lists: Vec<(ListKey, u128)>,
+}
+
+/// A change that was made true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    pub position: u64,
+    pub at: Moment,
+}
+
+/// Why a change was not made true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// A fact it saw has changed.
+    #[error("a fact changed meanwhile")]
+    Conflict,
+    /// Its request id has had its effect.
+    #[error("the request id is taken")]
+    Duplicate,
+    /// Certainly not applied.
+    #[error("not applied: {0}")]
+    NotApplied(StoreError),
+    /// Perhaps applied: only committing again under the same request id tells.
+    #[error("the outcome is not known")]
+    Unknown,
+}
+
+/// A ledger record as kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    pub position: u64,
+    pub at: Moment,
+    pub content_hash: [u8; 32],
+    pub link: [u8; 32],
+    pub bytes: Vec<u8>,
+}
+
+/// The store itself is in trouble. Never told to a client in these words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store cannot be reached or written")]
+    Unavailable,
+    #[error("the store has reached its configured size")]
+    Full,
+    #[error("stored bytes cannot be read: {0}")]
+    Corrupt(#[from] codec::DecodeError),
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Keyed facts and an append-only ledger. See the module's laws.
+pub trait Store: Send + Sync + 'static {
+    /// `memory`, `embedded`, …
+    fn kind(&self) -> &'static str;
+
+    /// The data set's secret, made with it: keys the hashes of request ids, numbers and fingerprints.
+    fn secret(&self) -> [u8; 32];
+
+    /// A look at the named facts.
+    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>>;
+
+    /// Applies each change whole, or not at all. Applied means seen by every later load, not yet durable.
+    fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>>;
+
+    /// Returns when everything up to `position` survives any crash.
+    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>>;
+
+    /// Where the ledger stands, durable or not yet.
+    fn head(&self) -> Head;
+
+    /// Records from a position on, at most `limit`.
+    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>>;
+
+    /// Rows of a list with `after < position <= until`, at most `limit`.
+    fn list(
+        &self,
+        key: ListKey,
+        after: u64,
+        until: u64,
+        limit: usize,
+    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>>;
+
+    /// Makes everything durable and ends; later calls fail with `Closed`.
+    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>>;
+}
+
+/// Whether every expectation of a change holds; the version of each key is looked up by `version_of`.
+pub fn check_expectations(change: &Change, mut version_of: impl FnMut(&Key) -> u64) -> Result<(), CommitError> {
+    for (key, version) in &change.expects {
+        if version_of(key) != *version {
+            let taken = matches!(key, Key::Request(_));
+            return Err(if taken { CommitError::Duplicate } else { CommitError::Conflict });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The stored form of every record and fact: fields in stored order, variants by code. To change one, raise its version,
+//! read the old one beside it, and keep its sample bytes (`tests/suite/samples/`).
+
+use super::codec::{self, DecodeError, Stored, stored, stored_enum};
+use super::entity::{Basis, Entity, Key, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue};
+use crate::domain::account::Account;
+use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
+use crate::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Wards};
+use crate::domain::draw::{Contribution, Excluded};
+use crate::domain::member::{Insurance, Member, Person};
+use crate::domain::posting::{Party, Posting};
+use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
+use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
+use crate::domain::settlement::{Amounts, Parts, Refund, Settlement};
+use crate::domain::split::{Split, YearUse};
+
+/// The format of ledger records and facts.
+pub const FORMAT: u8 = 1;
+
+stored! {
+    Account { member, year, current, prior, wallet }
+    Member { id, sex, insurance }
+    Insurance { scheme, tier, state, region, has_account, start }
+    Person { member, name, id_number, card_number, personal_number, computer_number }
+    Caps { per_settlement, per_day, per_year }
+    Evidence { kind, reference, digest }
+    Release { at, requested }
+    Binding {
+        id, owner, beneficiary, owner_region, beneficiary_region, relation, relation_detail, channel, evidence, grants, start,
+        last_day, caps, priority, released,
+    }
+    Tie { binding, owner, relation, spends, start, last_day, caps, used_on, used_day, used_year, priority, filed }
+    Family { ties }
+    Wards { bindings }
+    YearUse { deductible, fund }
+    Visit { institution_kind, care_region, purpose, date, external }
+    ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }
+    Bill { total, content }
+    Line { id, item_code, item_name, category, class, amount, over_limit, first_self_pay_rate }
+    Adjudicated { fund, hospital_part, deductible, first_self_pay, over_limit, full_self_pay, person_part }
+    Split {
+        total, full_self_pay, over_limit, first_self_pay, in_scope, deductible, fund, hospital_part, person_part,
+    }
+    Amounts { split, own_account, mutual_aid, cash }
+    Contribution { payer, binding, relation, bucket, year, amount, refunded }
+    Excluded { payer, binding, relation, reason }
+    Parts { fund, hospital_part, accounts, cash }
+    Refund { request, parts, returned, position, at }
+    Settlement {
+        id, institution, patient, region, visit, amounts, contributions, excluded, policies, refunds, created_at,
+    }
+    Posting { from, to, amount, from_after, to_after }
+    Record { event, postings }
+    Settled { id, institution, patient, region, amounts, contributions, policies, basis_digest }
+    Transfer { id, owner, beneficiary, relation, relation_detail, amount }
+    Trace { steps }
+    Step { rule, subject, policy, inputs, rounded, outcome }
+    Rounded { of, rate, mode }
+    Request { scope, id, method, fingerprint, fields }
+    Basis { salt, bill, payers, excluded, papers, used, trace }
+    PayerFact { member, current, prior, cap_left }
+    PaperFact { owner, user_card, phone, signature_ref }
+    StoredPolicy { region, start, end, known_from, values }
+    StoredValue { param, text, start, end, region, grade, note, citation }
+    StoredCitation { id, document, article, effective, url, grade, note }
+}
+
+stored_enum! {
+    BillContent { 1 = Lines(lines), 2 = Adjudicated(parts) }
+    Subject { 1 = Bill, 2 = Line(place), 3 = Own, 4 = Binding(id), 5 = Paper(place) }
+    Outcome { 1 = Amount(amount), 2 = Yes, 3 = No(reason) }
+    CreditKind { 1 = Monthly, 2 = Correction }
+    ReleasedBy { 1 = Owner, 2 = Beneficiary }
+    Event {
+        1 = MemberCreated { member },
+        2 = InsuranceUpdated { member, released },
+        3 = Credited { after, bucket, amount, kind, note },
+        4 = Transferred { transfer, owner_after, beneficiary_after, policies },
+        5 = BindingCreated { binding, policies },
+        6 = BindingReleased { binding, owner, beneficiary, by, channel },
+        7 = Settled(settled),
+        8 = Refunded { settlement, parts, returned, place },
+    }
+    Entity {
+        1 = Request(request),
+        2 = Reference(member),
+        3 = Person(person),
+        4 = Member(member),
+        5 = Account(account),
+        6 = Family(family),
+        7 = Wards(wards),
+        8 = Binding(binding),
+        9 = YearUse(used),
+        10 = Settlement(settlement),
+        11 = Basis(basis),
+        12 = Policy(policy),
+    }
+}
+
+impl Stored for Party {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Bucket(member, bucket) => {
+                out.push(1);
+                member.put(out);
+                bucket.put(out);
+            }
+            Self::Fund(region) => {
+                out.push(2);
+                region.put(out);
+            }
+            Self::Credits(region) => {
+                out.push(3);
+                region.put(out);
+            }
+            Self::Institution(code) => {
+                out.push(4);
+                code.put(out);
+            }
+            Self::HospitalPart(code) => {
+                out.push(5);
+                code.put(out);
+            }
+            Self::Cash => out.push(6),
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        Ok(match u8::take(input)? {
+            1 => Self::Bucket(Stored::take(input)?, Stored::take(input)?),
+            2 => Self::Fund(Stored::take(input)?),
+            3 => Self::Credits(Stored::take(input)?),
+            4 => Self::Institution(Stored::take(input)?),
+            5 => Self::HospitalPart(Stored::take(input)?),
+            6 => Self::Cash,
+            _ => return Err(DecodeError::Value),
+        })
+    }
+}
+
+impl Key {
+    /// The key's own bytes: a tag that sorts like things together, then the id.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(33);
+        match self {
+            Self::Request(hash) => [&[1], &hash[..]].concat_into(&mut out),
+            Self::Reference(hash) => [&[2], &hash[..]].concat_into(&mut out),
+            Self::Person(id) => tagged(3, id.as_u128(), &mut out),
+            Self::Member(id) => tagged(4, id.as_u128(), &mut out),
+            Self::Account(id) => tagged(5, id.as_u128(), &mut out),
+            Self::Family(id) => tagged(6, id.as_u128(), &mut out),
+            Self::Wards(id) => tagged(7, id.as_u128(), &mut out),
+            Self::Binding(id) => tagged(8, id.as_u128(), &mut out),
+            Self::YearUse(id, year) => {
+                tagged(9, id.as_u128(), &mut out);
+                out.extend_from_slice(&year.to_be_bytes());
+            }
+            Self::Settlement(id) => tagged(10, id.as_u128(), &mut out),
+            Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
+            Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
+        }
+        out
+    }
+}
+
+fn tagged(tag: u8, id: u128, out: &mut Vec<u8>) {
+    out.push(tag);
+    out.extend_from_slice(&id.to_be_bytes());
+}
+
+trait ConcatInto {
+    fn concat_into(&self, out: &mut Vec<u8>);
+}
+
+impl ConcatInto for [&[u8]; 2] {
+    fn concat_into(&self, out: &mut Vec<u8>) {
+        self.iter().for_each(|part| out.extend_from_slice(part));
+    }
+}
+
+pub fn encode_record(record: &Record) -> Vec<u8> {
+    codec::encode(FORMAT, record)
+}
+
+pub fn decode_record(bytes: &[u8]) -> Result<Record, DecodeError> {
+    codec::decode(FORMAT, bytes)
+}
+
+pub fn encode_entity(entity: &Entity) -> Vec<u8> {
+    codec::encode(FORMAT, entity)
+}
+
+pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
+    codec::decode(FORMAT, bytes)
+}
