@@ -1,3 +1,7 @@
-//! gongji
+//! **gongji** (共济, mutual aid): family mutual aid of Chinese medical-insurance personal accounts.
+//!
+//! Read the modules in this order: the rules, the law as data, what is kept, how a change is made true, the wire.
+
 pub mod domain;
 pub mod store;
+pub mod ledger;

@@ -157,7 +157,15 @@ pub struct Family {
 /// The active bindings of one owner, for limits and for release when the owner's insurance ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wards {
-    pub bindings: Vec<(BindingId, MemberId)>,
+    pub bindings: Vec<Ward>,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ward {
+    pub binding: BindingId,
+    pub beneficiary: MemberId,
+    pub last_day: Option<Date>,
 }
 
 /// What is asked when a binding is filed.

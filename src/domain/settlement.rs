@@ -96,7 +96,7 @@ pub struct Settlement {
 /// 退费: money returned, never more than what was paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
-    pub request: [u8; 16],
+    pub request_id: String,
     pub parts: Parts,
     /// What each contribution got back, by its place; only those that got something.
     pub returned: Vec<(u16, Money)>,

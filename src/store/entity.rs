@@ -31,6 +31,8 @@ pub enum Key {
     Basis(SettlementId),
     /// A policy revision by its digest.
     Policy([u8; 32]),
+    /// Why a change other than a settlement was decided as it was, by its request.
+    Decided([u8; 16]),
 }
 
 /// What lies under a key.
@@ -48,6 +50,14 @@ pub enum Entity {
     Settlement(Box<Settlement>),
     Basis(Box<Basis>),
     Policy(Box<StoredPolicy>),
+    Decided(Decided),
+}
+
+/// The trace of a binding, transfer or refund, with the policies its steps point to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    pub trace: Trace,
+    pub policies: Vec<[u8; 32]>,
 }
 
 /// A request id that had its effect. Written in the same commit as the work; its version is the work's ledger position.

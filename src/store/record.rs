@@ -2,10 +2,12 @@
 //! read the old one beside it, and keep its sample bytes (`tests/suite/samples/`).
 
 use super::codec::{self, DecodeError, Stored, stored, stored_enum};
-use super::entity::{Basis, Entity, Key, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue};
+use super::entity::{
+    Basis, Decided, Entity, Key, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue,
+};
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use crate::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Wards};
+use crate::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use crate::domain::draw::{Contribution, Excluded};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::posting::{Party, Posting};
@@ -32,6 +34,7 @@ stored! {
     Tie { binding, owner, relation, spends, start, last_day, caps, used_on, used_day, used_year, priority, filed }
     Family { ties }
     Wards { bindings }
+    Ward { binding, beneficiary, last_day }
     YearUse { deductible, fund }
     Visit { institution_kind, care_region, purpose, date, external }
     ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }
@@ -45,7 +48,7 @@ stored! {
     Contribution { payer, binding, relation, bucket, year, amount, refunded }
     Excluded { payer, binding, relation, reason }
     Parts { fund, hospital_part, accounts, cash }
-    Refund { request, parts, returned, position, at }
+    Refund { request_id, parts, returned, position, at }
     Settlement {
         id, institution, patient, region, visit, amounts, contributions, excluded, policies, refunds, created_at,
     }
@@ -57,6 +60,7 @@ stored! {
     Step { rule, subject, policy, inputs, rounded, outcome }
     Rounded { of, rate, mode }
     Request { scope, id, method, fingerprint, fields }
+    Decided { trace, policies }
     Basis { salt, bill, payers, excluded, papers, used, trace }
     PayerFact { member, current, prior, cap_left }
     PaperFact { owner, user_card, phone, signature_ref }
@@ -94,6 +98,7 @@ stored_enum! {
         10 = Settlement(settlement),
         11 = Basis(basis),
         12 = Policy(policy),
+        13 = Decided(decided),
     }
 }
 
@@ -158,6 +163,7 @@ impl Key {
             Self::Settlement(id) => tagged(10, id.as_u128(), &mut out),
             Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
             Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
+            Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
         }
         out
     }

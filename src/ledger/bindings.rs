@@ -1,0 +1,325 @@
+//! Bindings: file, check without effect, release.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::failure::{Failure, Thing};
+use super::fingerprint::Fingerprint;
+use super::reading::Reading;
+use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
+use crate::domain::binding::{self, Binding, BindingState, Caps, Evidence, Filing, FilingDecision, Release, Ward};
+use crate::domain::ids::{BindingId, MemberId, RequestId};
+use crate::domain::member::MemberRef;
+use crate::domain::policy::Policy;
+use crate::domain::reason::Reason;
+use crate::domain::record::{Event, Record, ReleasedBy};
+use crate::domain::rule::Trace;
+use crate::domain::time::Moment;
+use crate::domain::vocabulary::{Channel, Relation};
+use crate::store::entity::Decided;
+use crate::store::{Entity, Key, ListKind};
+
+/// What is filed; `CheckBinding` asks about the same.
+#[derive(Clone, Debug)]
+pub struct FilingAsk {
+    pub owner: MemberRef,
+    pub beneficiary: MemberRef,
+    pub relation: Relation,
+    pub relation_detail: String,
+    pub channel: Channel,
+    pub evidence: Vec<Evidence>,
+    /// None: today.
+    pub start: Option<Date>,
+    pub last_day: Option<Date>,
+    pub caps: Caps,
+    pub priority: u32,
+}
+
+/// A filing decided, with the people and policies it was decided for.
+pub struct FilingAnswer {
+    pub decision: FilingDecision,
+    pub policies: [Arc<Policy>; 2],
+    pub read_at: u64,
+    owner: MemberId,
+    beneficiary: MemberId,
+    start: Date,
+}
+
+impl Ledger {
+    /// `CheckBinding`: the decision that `CreateBinding` would come to now.
+    pub async fn check_binding(&self, ask: &FilingAsk) -> Result<FilingAnswer, Failure> {
+        let mut reading = Reading::new(self.store());
+        let answer = self.decide_filing(ask, &mut reading, self.now().civil_day()).await;
+        self.store().wait_durable(reading.read_at()).await?;
+        answer
+    }
+
+    async fn decide_filing(
+        &self,
+        ask: &FilingAsk,
+        reading: &mut Reading<'_>,
+        today: Date,
+    ) -> Result<FilingAnswer, Failure> {
+        let start = ask.start.unwrap_or(today);
+        self.check_day("start_date", start.min(today), today)?;
+        if ask.last_day.is_some_and(|last| last < start || last < today) {
+            return Err(Failure::invalid("last_day", "lies before the first day or in the past"));
+        }
+        let owner = self.resolve(reading, &ask.owner).await?;
+        let beneficiary = self.resolve(reading, &ask.beneficiary).await?;
+        reading
+            .get(&[
+                Key::Member(owner),
+                Key::Account(owner),
+                Key::Wards(owner),
+                Key::Member(beneficiary),
+                Key::Family(beneficiary),
+            ])
+            .await?;
+        let not_found = Failure::NotFound(Thing::Member);
+        let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
+        let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
+        // A later start is judged by the law as known today: nobody can file under a law that has not come.
+        let law_day = start.min(today);
+        let policies = [self.policy_of(from, law_day)?, self.policy_of(to, law_day)?];
+        let family = reading.family(&Key::Family(beneficiary))?;
+        let wards = reading.wards(&Key::Wards(owner))?;
+        let runs = |last_day: Option<Date>| last_day.is_none_or(|last| last >= today);
+        let live = family.map(|family| family.ties.iter().filter(|tie| runs(tie.last_day)));
+        let live: Vec<_> = live.map(Iterator::collect).unwrap_or_default();
+        let account = reading.account(&Key::Account(owner))?;
+        let filing = Filing {
+            owner: from,
+            owner_account: account,
+            beneficiary: to,
+            relation: ask.relation,
+            channel: ask.channel,
+            evidence: &ask.evidence,
+            owners_now: live.len(),
+            members_now: wards.map_or(0, |wards| wards.bindings.iter().filter(|ward| runs(ward.last_day)).count()),
+            already_bound: live.iter().any(|tie| tie.owner == owner),
+            ties_max: self.limits.bindings_per_member as usize,
+        };
+        let decision = binding::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, law_day);
+        Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary, start })
+    }
+}
+
+/// `CreateBinding`.
+#[derive(Clone, Debug)]
+pub struct CreateBinding {
+    pub caller: Caller,
+    pub request_id: RequestId,
+    pub ask: FilingAsk,
+}
+
+/// A binding as filed or released, its state now, and why.
+#[derive(Clone, Debug)]
+pub struct BindingOutcome {
+    pub binding: Binding,
+    pub current: Binding,
+    pub trace: Trace,
+    pub policies: Vec<[u8; 32]>,
+}
+
+impl Command for CreateBinding {
+    type Outcome = BindingOutcome;
+    const METHOD: u8 = 30;
+
+    fn request(&self) -> (String, &RequestId) {
+        (self.caller.scope.clone(), &self.request_id)
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        let ask = &self.ask;
+        fields
+            .person("owner", &ask.owner)
+            .person("beneficiary", &ask.beneficiary)
+            .field("relation", &ask.relation)
+            .field("relation_detail", &ask.relation_detail)
+            .field("channel", &ask.channel)
+            .field("evidence", &ask.evidence)
+            .field("start_date", &ask.start)
+            .field("last_day", &ask.last_day)
+            .field("caps", &ask.caps)
+            .field("priority", &ask.priority);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        fresh: Fresh,
+    ) -> Result<Plan<BindingOutcome>, Failure> {
+        let ask = &self.ask;
+        let today = now.civil_day();
+        let answer = ledger.decide_filing(ask, reading, today).await?;
+        let FilingDecision { reasons, missing, grants, trace } = answer.decision;
+        if reasons == [Reason::EvidenceMissing] {
+            return Err(Failure::EvidenceMissing(missing));
+        }
+        if !reasons.is_empty() {
+            return Err(Failure::Refused(reasons));
+        }
+        let (owner, beneficiary) = (answer.owner, answer.beneficiary);
+        let binding = Binding {
+            id: BindingId::from_u128(fresh.id),
+            owner,
+            beneficiary,
+            owner_region: answer.policies[0].region,
+            beneficiary_region: answer.policies[1].region,
+            relation: ask.relation,
+            relation_detail: ask.relation_detail.clone(),
+            channel: ask.channel,
+            evidence: ask.evidence.clone(),
+            grants,
+            start: answer.start,
+            last_day: ask.last_day,
+            caps: ask.caps,
+            priority: ask.priority,
+            released: None,
+        };
+        let mut family = reading.family(&Key::Family(beneficiary))?.cloned().unwrap_or_default();
+        // Ties that ran out are dropped by the next change that touches the family.
+        family.ties.retain(|tie| tie.last_day.is_none_or(|last| last >= today));
+        family.ties.push(binding.tie(reading.read_at() + 1));
+        let mut wards = reading.wards(&Key::Wards(owner))?.cloned().unwrap_or_default();
+        wards.bindings.retain(|ward| ward.last_day.is_none_or(|last| last >= today));
+        wards.bindings.push(Ward { binding: binding.id, beneficiary, last_day: ask.last_day });
+        let policies = answer.policies.iter().map(|policy| policy.revision.digest).collect::<Vec<_>>();
+        let mut puts = vec![
+            (Key::Binding(binding.id), Entity::Binding(binding.clone())),
+            (Key::Family(beneficiary), Entity::Family(family)),
+            (Key::Wards(owner), Entity::Wards(wards)),
+            (
+                Key::Decided(fresh.request),
+                Entity::Decided(Decided { trace: trace.clone(), policies: policies.clone() }),
+            ),
+        ];
+        ledger.policy_puts(&answer.policies, &mut puts);
+        let mut recorded = binding.clone();
+        for evidence in &mut recorded.evidence {
+            evidence.reference.clear();
+        }
+        let event = Event::BindingCreated { binding: recorded, policies: policies.clone() };
+        let lists = vec![
+            (list_of(ListKind::OwnerBindings, owner.as_u128()), fresh.id),
+            (list_of(ListKind::BeneficiaryBindings, beneficiary.as_u128()), fresh.id),
+        ];
+        let outcome = BindingOutcome { current: binding.clone(), binding, trace, policies };
+        Ok(Plan { record: Record { event, postings: Vec::new() }, puts, lists, outcome })
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        request: [u8; 16],
+    ) -> Result<BindingOutcome, Failure> {
+        let Event::BindingCreated { binding, policies } = record.event else {
+            return Err(Failure::Bug("a create request made another record"));
+        };
+        let (key, decided) = (Key::Binding(binding.id), Key::Decided(request));
+        reading.get(&[key, decided]).await?;
+        let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a created binding is missing"))?;
+        let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
+        let original = Binding { released: None, ..current.clone() };
+        Ok(BindingOutcome { binding: original, current, trace, policies })
+    }
+}
+
+/// `ReleaseBinding`: by its id or by the pair.
+#[derive(Clone, Debug)]
+pub struct ReleaseBinding {
+    pub caller: Caller,
+    pub request_id: RequestId,
+    pub target: ReleaseTarget,
+    pub by: ReleasedBy,
+    pub channel: Channel,
+}
+
+#[derive(Clone, Debug)]
+pub enum ReleaseTarget {
+    Binding(BindingId),
+    Pair { owner: MemberRef, beneficiary: MemberRef },
+}
+
+impl Command for ReleaseBinding {
+    type Outcome = BindingOutcome;
+    const METHOD: u8 = 31;
+
+    fn request(&self) -> (String, &RequestId) {
+        (self.caller.scope.clone(), &self.request_id)
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        match &self.target {
+            ReleaseTarget::Binding(id) => fields.field("binding_id", id).field("pair", &false),
+            ReleaseTarget::Pair { owner, beneficiary } => {
+                fields.field("binding_id", &false).field("pair", &(owner.parts(), beneficiary.parts()))
+            }
+        };
+        fields.field("requested_by", &self.by).field("channel", &self.channel);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        _: Fresh,
+    ) -> Result<Plan<BindingOutcome>, Failure> {
+        let id = match &self.target {
+            ReleaseTarget::Binding(id) => *id,
+            ReleaseTarget::Pair { owner, beneficiary } => {
+                let owner = ledger.resolve(reading, owner).await?;
+                let beneficiary = ledger.resolve(reading, beneficiary).await?;
+                reading.get(&[Key::Family(beneficiary)]).await?;
+                let family = reading.family(&Key::Family(beneficiary))?;
+                let tie = family.and_then(|family| family.ties.iter().rev().find(|tie| tie.owner == owner));
+                tie.ok_or(Failure::NotFound(Thing::Binding))?.binding
+            }
+        };
+        let key = Key::Binding(id);
+        reading.get(&[key]).await?;
+        let mut binding = reading.binding(&key)?.cloned().ok_or(Failure::NotFound(Thing::Binding))?;
+        if binding.state(now.civil_day()) != BindingState::Active {
+            return Err(Failure::refused(Reason::BindingNotActive));
+        }
+        let (family_key, wards_key) = (Key::Family(binding.beneficiary), Key::Wards(binding.owner));
+        reading.get(&[family_key, wards_key]).await?;
+        let mut family = reading.family(&family_key)?.cloned().unwrap_or_default();
+        let mut wards = reading.wards(&wards_key)?.cloned().unwrap_or_default();
+        family.ties.retain(|tie| tie.binding != id);
+        wards.bindings.retain(|ward| ward.binding != id);
+        binding.released = Some(Release { at: now, requested: true });
+        let puts = vec![
+            (key, Entity::Binding(binding.clone())),
+            (family_key, Entity::Family(family)),
+            (wards_key, Entity::Wards(wards)),
+        ];
+        let (owner, beneficiary, by, channel) = (binding.owner, binding.beneficiary, self.by, self.channel);
+        let event = Event::BindingReleased { binding: id, owner, beneficiary, by, channel };
+        let outcome = BindingOutcome { current: binding.clone(), binding, trace: Trace::new(), policies: Vec::new() };
+        Ok(Plan { record: Record { event, postings: Vec::new() }, puts, lists: Vec::new(), outcome })
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        _: [u8; 16],
+    ) -> Result<BindingOutcome, Failure> {
+        let Event::BindingReleased { binding, .. } = record.event else {
+            return Err(Failure::Bug("a release request made another record"));
+        };
+        let key = Key::Binding(binding);
+        reading.get(&[key]).await?;
+        let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a released binding is missing"))?;
+        Ok(BindingOutcome { binding: current.clone(), current, trace: Trace::new(), policies: Vec::new() })
+    }
+}

@@ -1,0 +1,168 @@
+//! `CheckLedger`: replays everything. Digests chain, postings balance, balances refold to what the accounts say.
+
+use std::collections::HashMap;
+
+use super::Ledger;
+use super::failure::Failure;
+use super::reading::Reading;
+use crate::domain::ids::MemberId;
+use crate::domain::money::Money;
+use crate::domain::posting::{Party, Posting};
+use crate::domain::record::{Event, Record};
+use crate::domain::vocabulary::Bucket;
+use crate::store::{Head, Key, StoredRecord, chain, record};
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub head: Head,
+    pub records: u64,
+    pub postings: u64,
+    pub accounts: u64,
+    /// The first problems found, at most [`Report::PROBLEMS_MAX`]; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    pub const PROBLEMS_MAX: usize = 100;
+    /// Records read at a time, between which other calls get their turn.
+    const CHUNK: usize = 512;
+
+    pub fn is_ok(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn problem(&mut self, position: u64, what: &str) {
+        if self.problems.len() < Self::PROBLEMS_MAX {
+            self.problems.push(format!("record {position}: {what}"));
+        }
+    }
+}
+
+type Balances = HashMap<(MemberId, Bucket), Money>;
+
+impl Ledger {
+    /// Checks the ledger up to the head of now.
+    pub async fn check(&self) -> Result<Report, Failure> {
+        let head = self.store().head();
+        self.store().wait_durable(head.position).await?;
+        let mut report = Report { head, records: 0, postings: 0, accounts: 0, problems: Vec::new() };
+        let mut link = Head::EMPTY;
+        let mut balances = Balances::new();
+        while link.position < head.position {
+            let left = usize::try_from(head.position - link.position).unwrap_or(usize::MAX);
+            let records = self.store().records(link.position + 1, left.min(Report::CHUNK)).await?;
+            if records.is_empty() {
+                report.problem(link.position + 1, "is missing");
+                break;
+            }
+            for stored in records {
+                link = check_record(&stored, &link, &mut balances, &mut report);
+            }
+            tokio::task::yield_now().await;
+        }
+        if link.position == head.position && link.link != head.link {
+            report.problem(head.position, "the head's digest is not the last record's");
+        }
+        self.compare_accounts(&balances, &mut report).await?;
+        Ok(report)
+    }
+
+    async fn compare_accounts(&self, balances: &Balances, report: &mut Report) -> Result<(), Failure> {
+        let mut members: Vec<MemberId> = balances.keys().map(|(member, _)| *member).collect();
+        members.sort_unstable();
+        members.dedup();
+        report.accounts = members.len() as u64;
+        for chunk in members.chunks(Report::CHUNK) {
+            let keys: Vec<Key> = chunk.iter().map(|member| Key::Account(*member)).collect();
+            let mut reading = Reading::new(self.store());
+            reading.get(&keys).await?;
+            for (member, key) in chunk.iter().zip(&keys) {
+                // An account changed after the head of this check cannot be compared with it.
+                if reading.version(key) > report.head.position {
+                    continue;
+                }
+                let account = reading.account(key)?.ok_or(Failure::Bug("a posted account is missing"))?;
+                for bucket in Bucket::ALL {
+                    let folded = balances.get(&(*member, *bucket)).copied().unwrap_or_default();
+                    if folded != account.balance(*bucket) {
+                        report.problem(reading.version(key), "an account's balance is not what its postings sum to");
+                    }
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+fn check_record(stored: &StoredRecord, before: &Head, balances: &mut Balances, report: &mut Report) -> Head {
+    report.records += 1;
+    if stored.position != before.position + 1 {
+        report.problem(stored.position, "does not follow the one before");
+    }
+    if chain::content_hash(&stored.bytes) != stored.content_hash {
+        report.problem(stored.position, "has other content than its hash");
+    }
+    let expected = before.next(&stored.content_hash, stored.at);
+    if expected.link != stored.link || expected.at != stored.at {
+        report.problem(stored.position, "breaks the chain");
+    }
+    match record::decode_record(&stored.bytes) {
+        Ok(record) => check_money(stored.position, &record, balances, report),
+        Err(_) => report.problem(stored.position, "cannot be read"),
+    }
+    Head { position: stored.position, link: stored.link, at: stored.at }
+}
+
+fn check_money(position: u64, record: &Record, balances: &mut Balances, report: &mut Report) {
+    for posting in &record.postings {
+        report.postings += 1;
+        fold(position, posting, balances, report);
+    }
+    match &record.event {
+        Event::Settled(settled) => {
+            let amounts = &settled.amounts;
+            let split = &amounts.split;
+            let paid = split.fund + split.hospital_part + amounts.own_account + amounts.mutual_aid + amounts.cash;
+            let drawn: Money = settled.contributions.iter().map(|contribution| contribution.amount).sum();
+            let institution = Party::Institution(settled.institution.clone());
+            let received =
+                record.postings.iter().filter(|posting| posting.to == institution).map(|posting| posting.amount);
+            if paid != split.total
+                || drawn != amounts.own_account + amounts.mutual_aid
+                || received.sum::<Money>() != split.total
+            {
+                report.problem(position, "a settlement's amounts, contributions and postings differ");
+            }
+        }
+        Event::Refunded { parts, .. } => {
+            let paid = record.postings.iter().filter(|posting| matches!(posting.from, Party::Institution(_)));
+            if paid.map(|posting| posting.amount).sum::<Money>() != parts.total() {
+                report.problem(position, "a refund's parts and postings differ");
+            }
+        }
+        Event::MemberCreated { .. }
+        | Event::InsuranceUpdated { .. }
+        | Event::Credited { .. }
+        | Event::Transferred { .. }
+        | Event::BindingCreated { .. }
+        | Event::BindingReleased { .. } => {}
+    }
+}
+
+fn fold(position: u64, posting: &Posting, balances: &mut Balances, report: &mut Report) {
+    if !posting.amount.is_positive() {
+        report.problem(position, "a posting moves nothing, or backwards");
+    }
+    let sides = [(&posting.from, -posting.amount, posting.from_after), (&posting.to, posting.amount, posting.to_after)];
+    for (party, amount, after) in sides {
+        if let Party::Bucket(member, bucket) = party {
+            let balance = balances.entry((*member, *bucket)).or_default();
+            *balance += amount;
+            if balance.is_negative() || after != Some(*balance) {
+                report.problem(position, "a balance after a posting is not what the postings sum to");
+            }
+        }
+    }
+}

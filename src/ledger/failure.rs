@@ -1,0 +1,79 @@
+//! Why a call has no ordinary answer. Two families: what the client is told (most of these), and trouble of our own, which
+//! is logged with an id and told in general words.
+
+use crate::domain::reason::Reason;
+use crate::domain::settlement::Amounts;
+use crate::store::StoreError;
+
+/// One bad field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path, `bill.lines[2].amount_fen`.
+    pub field: String,
+    /// What is wrong with it, in English, without its value.
+    pub description: String,
+}
+
+/// The thing an id did not lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    Region,
+    Member,
+    Account,
+    Binding,
+    Settlement,
+}
+
+/// See the module. Ordered as the wire's status codes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    Invalid(Vec<Violation>),
+    PageTokenInvalid,
+    QuoteTokenInvalid,
+    NotFound(Thing),
+    /// The names of the fields that differ.
+    RequestIdReused(Vec<String>),
+    MemberExists,
+    /// A card, personal or computer number that is somebody else's.
+    NumberExists,
+    /// All reasons at once; never empty.
+    Refused(Vec<Reason>),
+    EvidenceMissing(Vec<String>),
+    /// The quoted and the present amounts.
+    QuoteStale(Box<QuoteDifference>),
+    RevealNotAllowed,
+    Contention,
+    EtagMismatch,
+    StoreFull,
+    StoreUnavailable,
+    OutcomeUnknown,
+    /// A broken promise of our own; the text is for the log.
+    Bug(&'static str),
+}
+
+/// What a quote said and what would be decided now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuoteDifference {
+    pub quoted: crate::ledger::quote::Quoted,
+    pub now: Amounts,
+}
+
+impl Failure {
+    pub fn refused(reason: Reason) -> Self {
+        Self::Refused(vec![reason])
+    }
+
+    pub fn invalid(field: &str, description: &str) -> Self {
+        Self::Invalid(vec![Violation { field: field.to_owned(), description: description.to_owned() }])
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable | StoreError::Closed => Self::StoreUnavailable,
+            StoreError::Full => Self::StoreFull,
+            StoreError::Corrupt(_) => Self::Bug("stored bytes cannot be read"),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Members: who is insured where, and what ends when that changes.
+
+use super::failure::{Failure, Thing};
+use super::fingerprint::Fingerprint;
+use super::reading::Reading;
+use super::{Caller, Command, Fresh, Ledger, Plan};
+use crate::domain::account::Account;
+use crate::domain::binding::Release;
+use crate::domain::ids::{BindingId, MemberId, RequestId};
+use crate::domain::member::{Insurance, Member, MemberRef, Person};
+use crate::domain::reason::Reason;
+use crate::domain::record::{Event, Record};
+use crate::domain::time::Moment;
+use crate::domain::vocabulary::{InsuranceState, Scheme};
+use crate::store::{Entity, Key};
+
+/// `CreateMember`. `person.member` is filled in by the ledger.
+#[derive(Clone, Debug)]
+pub struct CreateMember {
+    pub caller: Caller,
+    pub request_id: RequestId,
+    pub person: Person,
+    pub insurance: Insurance,
+}
+
+/// A member as it was created or changed, with who it is.
+#[derive(Clone, Debug)]
+pub struct MemberOutcome {
+    pub member: Member,
+    pub person: Option<Person>,
+    pub released: Vec<BindingId>,
+}
+
+impl Ledger {
+    /// What is wrong with insurance data in themselves.
+    pub fn check_insurance(&self, insurance: &Insurance, today: jiff::civil::Date) -> Result<(), Failure> {
+        let region = self.book.regions.get(insurance.region).filter(|region| region.level.is_pool());
+        let region =
+            region.ok_or_else(|| Failure::invalid("insurance.region_code", "is not the code of a pooling region"))?;
+        if !region.is_valid_on(insurance.start) {
+            return Err(Failure::invalid("insurance.start_date", "is a day on which the region did not exist"));
+        }
+        if insurance.start > today {
+            return Err(Failure::invalid("insurance.start_date", "lies in the future"));
+        }
+        if insurance.scheme == Scheme::Resident && insurance.has_account {
+            return Err(Failure::invalid(
+                "insurance.has_account",
+                "must be false: resident insurance has no personal account",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Command for CreateMember {
+    type Outcome = MemberOutcome;
+    const METHOD: u8 = 10;
+
+    fn request(&self) -> (String, &RequestId) {
+        (self.caller.scope.clone(), &self.request_id)
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        let person = &self.person;
+        fields
+            .field("name", &person.name)
+            .field("id_number", &person.id_number)
+            .field("card_number", &person.card_number)
+            .field("personal_number", &person.personal_number)
+            .field("computer_number", &person.computer_number)
+            .field("insurance", &self.insurance);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        fresh: Fresh,
+    ) -> Result<Plan<MemberOutcome>, Failure> {
+        let today = now.civil_day();
+        ledger.check_insurance(&self.insurance, today)?;
+        if self.person.id_number.birth_date() > today {
+            return Err(Failure::invalid("id_number", "has a birth date in the future"));
+        }
+        let id = MemberId::from_u128(fresh.id);
+        let references = self.person.references();
+        let keys: Vec<Key> =
+            references.iter().map(|reference| Key::Reference(ledger.keys.reference(reference))).collect();
+        reading.get(&keys).await?;
+        for (reference, key) in references.iter().zip(&keys) {
+            if reading.reference(key)?.is_some() {
+                let is_id_number = matches!(reference, MemberRef::IdNumber(_));
+                return Err(if is_id_number { Failure::MemberExists } else { Failure::NumberExists });
+            }
+        }
+        let member = Member { id, sex: self.person.id_number.sex(), insurance: self.insurance.clone() };
+        let person = Person { member: id, ..self.person.clone() };
+        let mut puts: Vec<(Key, Entity)> = keys.into_iter().map(|key| (key, Entity::Reference(id))).collect();
+        if member.insurance.has_account {
+            puts.push((Key::Account(id), Entity::Account(Account::opened(id, today))));
+        }
+        puts.push((Key::Member(id), Entity::Member(member.clone())));
+        puts.push((Key::Person(id), Entity::Person(person.clone())));
+        let record = Record { event: Event::MemberCreated { member: member.clone() }, postings: Vec::new() };
+        let outcome = MemberOutcome { member, person: Some(person), released: Vec::new() };
+        Ok(Plan { record, puts, lists: Vec::new(), outcome })
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        _: [u8; 16],
+    ) -> Result<MemberOutcome, Failure> {
+        let Event::MemberCreated { member } = record.event else {
+            return Err(Failure::Bug("a create request made another record"));
+        };
+        outcome(reading, member, Vec::new()).await
+    }
+}
+
+async fn outcome(
+    reading: &mut Reading<'_>,
+    member: Member,
+    released: Vec<BindingId>,
+) -> Result<MemberOutcome, Failure> {
+    let key = Key::Person(member.id);
+    reading.get(&[key]).await?;
+    let person = reading.person(&key)?.cloned();
+    Ok(MemberOutcome { member, person, released })
+}
+
+/// `UpdateInsurance`.
+#[derive(Clone, Debug)]
+pub struct UpdateInsurance {
+    pub caller: Caller,
+    pub request_id: RequestId,
+    pub member: MemberRef,
+    pub insurance: Insurance,
+    pub etag: Option<String>,
+}
+
+impl Command for UpdateInsurance {
+    type Outcome = MemberOutcome;
+    const METHOD: u8 = 11;
+
+    fn request(&self) -> (String, &RequestId) {
+        (self.caller.scope.clone(), &self.request_id)
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        fields.person("member", &self.member).field("insurance", &self.insurance).field("etag", &self.etag);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        _: Fresh,
+    ) -> Result<Plan<MemberOutcome>, Failure> {
+        let today = now.civil_day();
+        ledger.check_insurance(&self.insurance, today)?;
+        let id = ledger.resolve(reading, &self.member).await?;
+        let key = Key::Member(id);
+        reading.get(&[key, Key::Account(id), Key::Family(id), Key::Wards(id), Key::Person(id)]).await?;
+        let before = reading.member(&key)?.ok_or(Failure::NotFound(Thing::Member))?.clone();
+        if self.etag.as_ref().is_some_and(|etag| *etag != reading.version(&key).to_string()) {
+            return Err(Failure::EtagMismatch);
+        }
+        if before.insurance == self.insurance {
+            return Err(Failure::refused(Reason::InsuranceUnchanged));
+        }
+        let member = Member { insurance: self.insurance.clone(), ..before.clone() };
+        let mut puts = Vec::new();
+        if member.insurance.has_account && reading.account(&Key::Account(id))?.is_none() {
+            puts.push((Key::Account(id), Entity::Account(Account::opened(id, today))));
+        }
+        let policy = ledger.policy_of(&before, today)?;
+        let ended = member.insurance.state == InsuranceState::Ended && before.insurance.state != InsuranceState::Ended;
+        let moved = member.insurance.region != before.insurance.region;
+        let released = if policy.rules.release_on_end_or_move && (ended || moved) {
+            release_all(reading, id, now, &mut puts).await?
+        } else {
+            Vec::new()
+        };
+        puts.push((key, Entity::Member(member.clone())));
+        let person = reading.person(&Key::Person(id))?.cloned();
+        let event = Event::InsuranceUpdated { member: member.clone(), released: released.clone() };
+        let record = Record { event, postings: Vec::new() };
+        Ok(Plan { record, puts, lists: Vec::new(), outcome: MemberOutcome { member, person, released } })
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        _: [u8; 16],
+    ) -> Result<MemberOutcome, Failure> {
+        let Event::InsuranceUpdated { member, released } = record.event else {
+            return Err(Failure::Bug("an update request made another record"));
+        };
+        outcome(reading, member, released).await
+    }
+}
+
+/// Ends every binding a member has, as owner and as beneficiary.
+async fn release_all(
+    reading: &mut Reading<'_>,
+    id: MemberId,
+    now: Moment,
+    puts: &mut Vec<(Key, Entity)>,
+) -> Result<Vec<BindingId>, Failure> {
+    let family = reading.family(&Key::Family(id))?.cloned().unwrap_or_default();
+    let wards = reading.wards(&Key::Wards(id))?.cloned().unwrap_or_default();
+    let as_beneficiary = family.ties.iter().map(|tie| (tie.binding, Key::Wards(tie.owner)));
+    let as_owner = wards.bindings.iter().map(|ward| (ward.binding, Key::Family(ward.beneficiary)));
+    let all: Vec<(BindingId, Key)> = as_beneficiary.chain(as_owner).collect();
+    let keys: Vec<Key> = all.iter().flat_map(|(binding, other)| [Key::Binding(*binding), *other]).collect();
+    reading.get(&keys).await?;
+
+    let mut others: Vec<(Key, Entity)> = Vec::new();
+    let mut released = Vec::with_capacity(all.len());
+    for (binding, other) in all {
+        let key = Key::Binding(binding);
+        let mut ended = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a tie leads to no binding"))?;
+        ended.released = Some(Release { at: now, requested: false });
+        puts.push((key, Entity::Binding(ended)));
+        if others.iter().all(|(known, _)| *known != other) {
+            let entity = match other {
+                Key::Wards(_) => Entity::Wards(reading.wards(&other)?.cloned().unwrap_or_default()),
+                _ => Entity::Family(reading.family(&other)?.cloned().unwrap_or_default()),
+            };
+            others.push((other, entity));
+        }
+        for (known, entity) in &mut others {
+            if *known == other {
+                match entity {
+                    Entity::Wards(wards) => wards.bindings.retain(|ward| ward.binding != binding),
+                    Entity::Family(family) => family.ties.retain(|tie| tie.binding != binding),
+                    #[allow(clippy::wildcard_enum_match_arm, reason = "only the two kinds above are pushed")]
+                    _ => {}
+                }
+            }
+        }
+        released.push(binding);
+    }
+    if !released.is_empty() {
+        puts.push((Key::Family(id), Entity::Family(Default::default())));
+        puts.push((Key::Wards(id), Entity::Wards(Default::default())));
+    }
+    puts.append(&mut others);
+    Ok(released)
+}

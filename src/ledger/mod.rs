@@ -1,0 +1,358 @@
+//! Load → decide → commit. Every change comes through `Ledger::run`: one look at the facts a command names, one pure
+//! decision, one conditional commit; the clock, ids and retries live here and nowhere below.
+
+pub mod accounts;
+pub mod bindings;
+pub mod check;
+pub mod failure;
+pub mod fingerprint;
+pub mod members;
+pub mod page;
+pub mod queries;
+pub mod quote;
+pub mod reading;
+pub mod refund;
+pub mod settle;
+pub mod source;
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::RwLock;
+
+use crate::domain::ids::RequestId;
+use crate::domain::policy::{Policy, PolicyBook};
+use crate::domain::record::Record;
+use crate::domain::time::Moment;
+use crate::store::entity::{Request, StoredPolicy};
+use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
+pub use failure::{Failure, Violation};
+use fingerprint::{Fingerprint, Keys};
+use reading::Reading;
+use source::{Clock, Ids};
+
+/// Bounds of the ledger's own; each is a config field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How often a change is decided anew after losing a race.
+    pub retries: u32,
+    /// How old a visit or filing may be, in days.
+    pub max_backdate_days: u32,
+    /// Active ties of one person, as owner or as beneficiary.
+    pub bindings_per_member: u32,
+    /// How long a quote's token holds, in seconds.
+    pub quote_seconds: u32,
+}
+
+/// Who asks. Anonymous until there is authentication: one shared scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Scope of request ids outside settlement methods.
+    pub scope: String,
+    /// Whether `view = FULL` may show personal data.
+    pub may_reveal: bool,
+}
+
+/// The outcome of a change, first or repeated.
+#[derive(Clone, Debug)]
+pub struct Done<T> {
+    pub outcome: T,
+    pub position: u64,
+    pub at: Moment,
+    pub replayed: bool,
+}
+
+/// What a command makes of the facts.
+pub struct Plan<T> {
+    pub record: Record,
+    pub puts: Vec<(Key, Entity)>,
+    pub lists: Vec<(ListKey, u128)>,
+    pub outcome: T,
+}
+
+/// Names made once per call and reused across its retries.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh {
+    pub id: u128,
+    pub salt: [u8; 16],
+    /// Where the request stands, for facts kept under it.
+    pub request: [u8; 16],
+}
+
+/// One kind of change.
+pub trait Command: Sync {
+    type Outcome: Send;
+
+    /// The method's stored code: part of the content.
+    const METHOD: u8;
+
+    /// The scope and the request id.
+    fn request(&self) -> (String, &RequestId);
+
+    /// Every canonical field, so that a reused id with other content is told apart.
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>);
+
+    /// Loads what it needs and decides.
+    fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        fresh: Fresh,
+    ) -> impl Future<Output = Result<Plan<Self::Outcome>, Failure>> + Send;
+
+    /// The original outcome, from the record that the request made.
+    fn replay(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        request: [u8; 16],
+    ) -> impl Future<Output = Result<Self::Outcome, Failure>> + Send;
+}
+
+/// See the module.
+pub struct Ledger {
+    store: Arc<dyn Store>,
+    pub book: Arc<PolicyBook>,
+    pub limits: Limits,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    pub(crate) keys: Keys,
+    /// Changes share it; one that lost a race takes it alone, so that in this process it cannot lose again.
+    gate: RwLock<()>,
+    /// Policy revisions already written by this process, and those ready for rendering.
+    stored: Mutex<HashSet<[u8; 32]>>,
+    revisions: Mutex<HashMap<[u8; 32], Arc<StoredPolicy>>>,
+}
+
+impl Ledger {
+    pub fn new(
+        store: Arc<dyn Store>,
+        book: Arc<PolicyBook>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        limits: Limits,
+    ) -> Self {
+        let keys = Keys::from_secret(store.secret());
+        Self {
+            store,
+            book,
+            limits,
+            clock,
+            ids,
+            keys,
+            gate: RwLock::new(()),
+            stored: Mutex::new(HashSet::new()),
+            revisions: Mutex::new(HashMap::new()),
+        }
+    }
+
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    pub fn clock_is_shifted(&self) -> bool {
+        self.clock.is_shifted()
+    }
+
+    /// Runs one change to a definite outcome. A refusal leaves only when what it was decided on is durable.
+    pub async fn run<C: Command>(&self, command: &C) -> Result<Done<C::Outcome>, Failure> {
+        let (scope, request_id) = command.request();
+        let request = self.keys.request(&scope, request_id);
+        let mut fields = Fingerprint::new(&self.keys, C::METHOD);
+        command.fingerprint(&mut fields);
+        let content = Request {
+            scope,
+            id: request_id.as_str().to_owned(),
+            method: C::METHOD,
+            fingerprint: fields.whole(),
+            fields: fields.digests(),
+        };
+        let fresh = Fresh { id: self.ids.next(self.clock.now()), salt: self.ids.salt(), request };
+        for attempt in 0..=self.limits.retries {
+            let (_shared, _alone) = match attempt {
+                0 => (Some(self.gate.read().await), None),
+                _ => (None, Some(self.gate.write().await)),
+            };
+            let mut reading = Reading::new(self.store());
+            match self.attempt(command, &content, &fields, fresh, &mut reading).await {
+                Attempt::Settled(result) => {
+                    drop((_shared, _alone));
+                    let read_at = reading.read_at();
+                    let until = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
+                    let committed = result.as_ref().is_ok_and(|done| !done.replayed);
+                    return match self.store.wait_durable(until).await {
+                        Ok(()) => result,
+                        Err(_) if committed => Err(Failure::OutcomeUnknown),
+                        Err(error) => Err(error.into()),
+                    };
+                }
+                Attempt::Lost => {}
+            }
+        }
+        Err(Failure::Contention)
+    }
+
+    async fn attempt<C: Command>(
+        &self,
+        command: &C,
+        content: &Request,
+        fields: &Fingerprint<'_>,
+        fresh: Fresh,
+        reading: &mut Reading<'_>,
+    ) -> Attempt<C::Outcome> {
+        let now = self.clock.now();
+        match self.attempt_inner(command, content, fields, fresh, reading, now).await {
+            Ok(Some(done)) => Attempt::Settled(Ok(done)),
+            Ok(None) => Attempt::Lost,
+            Err(failure) => Attempt::Settled(Err(failure)),
+        }
+    }
+
+    async fn attempt_inner<C: Command>(
+        &self,
+        command: &C,
+        content: &Request,
+        fields: &Fingerprint<'_>,
+        fresh: Fresh,
+        reading: &mut Reading<'_>,
+        now: Moment,
+    ) -> Result<Option<Done<C::Outcome>>, Failure> {
+        let key = Key::Request(fresh.request);
+        reading.get(&[key]).await?;
+        if let Some(known) = reading.request(&key)?.cloned() {
+            if (&known.scope, &known.id) != (&content.scope, &content.id) {
+                return Err(Failure::Bug("two request ids share one hash"));
+            }
+            if known.method != content.method || known.fingerprint != content.fingerprint {
+                return Err(Failure::RequestIdReused(fields.differing(&known)));
+            }
+            let position = reading.version(&key);
+            let stored = self.record_at(position).await?;
+            let decoded = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
+            let outcome = command.replay(self, reading, decoded, fresh.request).await?;
+            return Ok(Some(Done { outcome, position, at: stored.at, replayed: true }));
+        }
+        let plan = command.decide(self, reading, now, fresh).await?;
+        let bytes = record::encode_record(&plan.record);
+        let mut puts: Vec<(Key, Arc<Entity>)> =
+            plan.puts.into_iter().map(|(key, entity)| (key, Arc::new(entity))).collect();
+        puts.push((key, Arc::new(Entity::Request(content.clone()))));
+        let change = Change {
+            began_at: reading.began_at(),
+            expects: reading.expectations(),
+            puts,
+            content_hash: chain::content_hash(&bytes),
+            record: bytes,
+            lists: plan.lists,
+        };
+        let verdict = self.store.commit(vec![change], now).await.pop();
+        match verdict.ok_or(Failure::Bug("a commit gave no verdict"))? {
+            Ok(committed) => {
+                let (position, at) = (committed.position, committed.at);
+                Ok(Some(Done { outcome: plan.outcome, position, at, replayed: false }))
+            }
+            Err(CommitError::Conflict | CommitError::Duplicate) => Ok(None),
+            Err(CommitError::NotApplied(error)) => Err(error.into()),
+            Err(CommitError::Unknown) => Err(Failure::OutcomeUnknown),
+        }
+    }
+
+    async fn record_at(&self, position: u64) -> Result<crate::store::StoredRecord, Failure> {
+        let mut found = self.store.records(position, 1).await?;
+        found.pop().filter(|record| record.position == position).ok_or(Failure::Bug("a request's record is missing"))
+    }
+
+    /// The facts to write so that these policies can be cited for ever: those this process has not written yet.
+    pub(crate) fn policy_puts(&self, policies: &[Arc<Policy>], puts: &mut Vec<(Key, Entity)>) {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        for policy in policies {
+            let digest = policy.revision.digest;
+            if stored.insert(digest) {
+                let revision = self.remember(policy);
+                puts.push((Key::Policy(digest), Entity::Policy(Box::new((*revision).clone()))));
+            }
+        }
+    }
+
+    fn remember(&self, policy: &Policy) -> Arc<StoredPolicy> {
+        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        revisions.entry(policy.revision.digest).or_insert_with(|| Arc::new(StoredPolicy::of(policy))).clone()
+    }
+
+    /// What a decision's policy said, for rendering: from this process's memory, or as stored on first use.
+    pub async fn revisions(&self, digests: &[[u8; 32]]) -> Result<Vec<Arc<StoredPolicy>>, Failure> {
+        let mut found = Vec::with_capacity(digests.len());
+        for digest in digests {
+            let known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+            found.push(match known {
+                Some(revision) => revision,
+                None => self.load_revision(*digest).await?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The same for policies at hand.
+    pub fn revisions_of(&self, policies: &[Arc<Policy>]) -> Vec<Arc<StoredPolicy>> {
+        policies.iter().map(|policy| self.remember(policy)).collect()
+    }
+
+    async fn load_revision(&self, digest: [u8; 32]) -> Result<Arc<StoredPolicy>, Failure> {
+        let key = Key::Policy(digest);
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key]).await?;
+        let stored = reading.policy(&key)?.cloned().ok_or(Failure::Bug("a decision's policy revision is missing"))?;
+        let stored = Arc::new(stored);
+        self.revisions.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, stored.clone());
+        Ok(stored)
+    }
+}
+
+enum Attempt<T> {
+    Settled(Result<Done<T>, Failure>),
+    /// Somebody else was faster: decide anew.
+    Lost,
+}
+
+/// A list of a member.
+pub(crate) fn list_of(kind: ListKind, id: u128) -> ListKey {
+    ListKey { kind, of: id.to_be_bytes() }
+}
+
+impl StoredPolicy {
+    fn of(policy: &Policy) -> Self {
+        use crate::store::entity::{StoredCitation, StoredValue};
+        let values = policy.values.iter().map(|value| StoredValue {
+            param: value.param,
+            text: value.text.clone(),
+            start: value.start,
+            end: value.end,
+            region: value.region,
+            grade: value.grade,
+            note: value.note.clone(),
+            citation: StoredCitation {
+                id: value.citation.id.clone(),
+                document: value.citation.document.clone(),
+                article: value.citation.article.clone(),
+                effective: value.citation.effective,
+                url: value.citation.url.clone(),
+                grade: value.citation.grade,
+                note: value.citation.note.clone(),
+            },
+        });
+        Self {
+            region: policy.region,
+            start: policy.revision.start,
+            end: policy.revision.end,
+            known_from: policy.revision.known_from,
+            values: values.collect(),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Reads: as of now, at least as fresh as asked, and never before what they rest on is durable.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::failure::{Failure, Thing};
+use super::page::Page;
+use super::reading::Reading;
+use super::settle::Ask;
+use super::{Ledger, list_of};
+use crate::domain::account::Account;
+use crate::domain::binding::{Binding, BindingState};
+use crate::domain::draw::{self, Draw};
+use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId};
+use crate::domain::member::{Member, MemberRef, Person};
+use crate::domain::money::Money;
+use crate::domain::policy::Policy;
+use crate::domain::reason::Reason;
+use crate::domain::record::{Event, Record};
+use crate::domain::rule::{Rule, Subject, Trace};
+use crate::domain::settlement::{self, Settlement, SettlementState};
+use crate::domain::time::Moment;
+use crate::store::entity::Basis;
+use crate::store::{Key, ListKey, ListKind, ListRow, StoreError, StoredRecord, record};
+
+/// A member with who it is and where it was last changed.
+#[derive(Clone, Debug)]
+pub struct MemberView {
+    pub member: Member,
+    pub person: Option<Person>,
+    pub position: u64,
+}
+
+/// An account as of today.
+#[derive(Clone, Debug)]
+pub struct AccountView {
+    pub account: Account,
+    pub member: Member,
+    pub usable: Money,
+    pub policy: Arc<Policy>,
+    pub trace: Trace,
+}
+
+/// A settlement with what it was decided on.
+#[derive(Clone, Debug)]
+pub struct SettlementView {
+    pub settlement: Settlement,
+    pub basis: Option<Basis>,
+    pub position: u64,
+}
+
+/// One posting's effect on one bucket.
+#[derive(Clone, Debug)]
+pub struct EntryView {
+    pub position: u64,
+    pub at: Moment,
+    pub bucket: crate::domain::vocabulary::Bucket,
+    pub amount: Money,
+    pub after: Money,
+    pub record: Arc<Record>,
+}
+
+/// Which settlements.
+#[derive(Clone, Debug)]
+pub enum SettlementsBy {
+    Institution(InstitutionCode),
+    Patient(MemberRef),
+    Owner(MemberRef),
+}
+
+/// How a settlement is named.
+#[derive(Clone, Debug)]
+pub enum SettlementKey {
+    Id(SettlementId),
+    Request(InstitutionCode, RequestId),
+    /// The institution, the field's name and the reference; the newest where there are several.
+    External(InstitutionCode, &'static str, String),
+}
+
+impl Ledger {
+    /// Refuses a read that asks for more than there is; returns where the ledger stands.
+    pub async fn fresh_enough(&self, min_position: u64) -> Result<u64, Failure> {
+        let position = self.store().head().position;
+        if min_position > position {
+            return Err(Failure::refused(Reason::PositionNotReached));
+        }
+        self.store().wait_durable(position).await?;
+        Ok(position)
+    }
+
+    pub async fn member(&self, reference: &MemberRef) -> Result<MemberView, Failure> {
+        let mut reading = Reading::new(self.store());
+        let resolved = self.resolve(&mut reading, reference).await;
+        self.store().wait_durable(reading.read_at()).await?;
+        let id = resolved?;
+        let (key, person) = (Key::Member(id), Key::Person(id));
+        reading.get(&[key, person]).await?;
+        self.store().wait_durable(reading.read_at()).await?;
+        let member = reading.member(&key)?.cloned().ok_or(Failure::NotFound(Thing::Member))?;
+        Ok(MemberView { member, person: reading.person(&person)?.cloned(), position: reading.version(&key) })
+    }
+
+    /// Names for masking in an answer; people without a person record are left out.
+    pub async fn persons(&self, ids: &[MemberId]) -> Result<Vec<(MemberId, Person)>, Failure> {
+        let keys: Vec<Key> = ids.iter().map(|id| Key::Person(*id)).collect();
+        let mut reading = Reading::new(self.store());
+        reading.get(&keys).await?;
+        let mut found = Vec::with_capacity(ids.len());
+        for (id, key) in ids.iter().zip(&keys) {
+            if let Some(person) = reading.person(key)? {
+                found.push((*id, person.clone()));
+            }
+        }
+        Ok(found)
+    }
+
+    pub async fn account(&self, reference: &MemberRef) -> Result<AccountView, Failure> {
+        let mut reading = Reading::new(self.store());
+        let id = self.resolve(&mut reading, reference).await?;
+        let (member, account) = (Key::Member(id), Key::Account(id));
+        reading.get(&[member, account]).await?;
+        self.store().wait_durable(reading.read_at()).await?;
+        let member = reading.member(&member)?.cloned().ok_or(Failure::NotFound(Thing::Member))?;
+        let account = reading.account(&account)?.ok_or(Failure::NotFound(Thing::Account))?;
+        self.account_view(member, account)
+    }
+
+    /// The same for an account at hand, such as the one after a credit.
+    pub fn account_view(&self, member: Member, account: &Account) -> Result<AccountView, Failure> {
+        let today = self.now().civil_day();
+        let policy = self.policy_of(&member, today)?;
+        let account = account.as_of(today);
+        let mut trace = Trace::new();
+        let usable = draw::usable_by_relatives(&account, &policy, Subject::Own, 0, &mut trace);
+        for step in &mut trace.steps {
+            step.rule = Rule::UsableByRelatives;
+        }
+        Ok(AccountView { account, member, usable, policy, trace })
+    }
+
+    /// A member by id, for answers that show an account.
+    pub async fn member_by_id(&self, id: MemberId) -> Result<Member, Failure> {
+        Ok(self.member(&MemberRef::Id(id)).await?.member)
+    }
+
+    pub async fn binding(&self, id: BindingId) -> Result<(Binding, u64), Failure> {
+        let key = Key::Binding(id);
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key]).await?;
+        self.store().wait_durable(reading.read_at()).await?;
+        let binding = reading.binding(&key)?.cloned().ok_or(Failure::NotFound(Thing::Binding))?;
+        Ok((binding, reading.version(&key)))
+    }
+
+    /// Who can pay for this person, and how much of this part of a bill. The ask's bill is the person's part.
+    pub async fn payers(&self, ask: &Ask) -> Result<(Draw, Trace, Vec<Arc<Policy>>, MemberId), Failure> {
+        let today = self.now().civil_day();
+        self.check_day("visit_date", ask.visit.date, today)?;
+        let mut reading = Reading::new(self.store());
+        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[], ask.visit.date).await?;
+        self.store().wait_durable(reading.read_at()).await?;
+        let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
+        let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
+        let settlement::Decision { amounts, contributions, excluded, trace } = decision;
+        let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
+        Ok((Draw { own, mutual_aid, cash, contributions, excluded }, trace, loaded.policies, patient))
+    }
+
+    pub async fn settlement(&self, key: &SettlementKey) -> Result<SettlementView, Failure> {
+        let not_found = Failure::NotFound(Thing::Settlement);
+        let id = match key {
+            SettlementKey::Id(id) => *id,
+            SettlementKey::Request(institution, request) => {
+                let key = Key::Request(self.keys.request(&super::settle::institution_scope(institution), request));
+                let mut reading = Reading::new(self.store());
+                reading.get(&[key]).await?;
+                let position = reading.request(&key)?.map(|_| reading.version(&key));
+                let record = self.record(position.ok_or_else(|| not_found.clone())?).await?;
+                match record.event {
+                    Event::Settled(settled) => settled.id,
+                    Event::Refunded { settlement, .. } => settlement,
+                    #[allow(clippy::wildcard_enum_match_arm, reason = "other requests lead to no settlement")]
+                    _ => return Err(not_found),
+                }
+            }
+            SettlementKey::External(institution, kind, text) => {
+                let key =
+                    ListKey { kind: ListKind::ExternalReference, of: self.keys.external(institution, kind, text) };
+                let head = self.store().head().position;
+                let rows = self.store().list(key, 0, head, usize::MAX).await?;
+                SettlementId::from_u128(rows.last().ok_or_else(|| not_found.clone())?.subject)
+            }
+        };
+        let found = self.settlements(&[id]).await?.pop();
+        let view = found.ok_or(not_found)?;
+        Ok(view)
+    }
+
+    async fn settlements(&self, ids: &[SettlementId]) -> Result<Vec<SettlementView>, Failure> {
+        let keys: Vec<Key> = ids.iter().flat_map(|id| [Key::Settlement(*id), Key::Basis(*id)]).collect();
+        let mut reading = Reading::new(self.store());
+        reading.get(&keys).await?;
+        self.store().wait_durable(reading.read_at()).await?;
+        let mut found = Vec::with_capacity(ids.len());
+        for pair in keys.chunks_exact(2) {
+            if let Some(settlement) = reading.settlement(&pair[0])? {
+                // The basis is written once, at the settlement's own position.
+                let (basis, position) = (reading.basis(&pair[1])?.cloned(), reading.version(&pair[1]));
+                found.push(SettlementView { settlement: settlement.clone(), basis, position });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn record(&self, position: u64) -> Result<Record, Failure> {
+        let stored = self.store().records(position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
+        Ok(record::decode_record(&stored.bytes).map_err(StoreError::from)?)
+    }
+
+    /// Walks a list from a page's place, keeping what `keep` makes something of; the last position seen, if more follow.
+    async fn walk<T>(
+        &self,
+        key: ListKey,
+        page: &Page,
+        mut keep: impl AsyncFnMut(Vec<ListRow>) -> Result<Vec<(u64, T)>, Failure>,
+    ) -> Result<(Vec<T>, Option<u64>), Failure> {
+        let mut found = Vec::with_capacity(page.limit);
+        let mut after = page.after;
+        loop {
+            let rows = self.store().list(key, after, page.until, page.limit.max(1) + 1).await?;
+            let Some(last) = rows.last().map(|row| row.position) else {
+                return Ok((found, None));
+            };
+            for (position, item) in keep(rows).await? {
+                if found.len() == page.limit {
+                    return Ok((found, Some(after)));
+                }
+                after = position;
+                found.push(item);
+            }
+            // Rows that were not kept are passed over for good.
+            after = if found.len() == page.limit { after } else { last };
+            if found.len() == page.limit {
+                let more = self.store().list(key, after, page.until, 1).await?;
+                return Ok((found, (!more.is_empty()).then_some(after)));
+            }
+        }
+    }
+
+    pub async fn list_bindings(
+        &self,
+        owner: bool,
+        member: MemberId,
+        state: Option<BindingState>,
+        on: Date,
+        page: &Page,
+    ) -> Result<(Vec<(Binding, u64)>, Option<u64>), Failure> {
+        let kind = if owner { ListKind::OwnerBindings } else { ListKind::BeneficiaryBindings };
+        self.walk(list_of(kind, member.as_u128()), page, async |rows| {
+            let mut kept = Vec::new();
+            for row in rows {
+                let (binding, position) = self.binding(BindingId::from_u128(row.subject)).await?;
+                if state.is_none_or(|state| binding.state(on) == state) {
+                    kept.push((row.position, (binding, position)));
+                }
+            }
+            Ok(kept)
+        })
+        .await
+    }
+
+    pub async fn list_settlements(
+        &self,
+        by: &SettlementsBy,
+        on: Option<Date>,
+        state: Option<SettlementState>,
+        page: &Page,
+    ) -> Result<(Vec<SettlementView>, Option<u64>), Failure> {
+        let mut reading = Reading::new(self.store());
+        let key = match by {
+            SettlementsBy::Institution(code) => {
+                ListKey { kind: ListKind::InstitutionSettlements, of: self.keys.institution(code) }
+            }
+            SettlementsBy::Patient(patient) => {
+                list_of(ListKind::PatientSettlements, self.resolve(&mut reading, patient).await?.as_u128())
+            }
+            SettlementsBy::Owner(owner) => {
+                list_of(ListKind::OwnerSettlements, self.resolve(&mut reading, owner).await?.as_u128())
+            }
+        };
+        let mut page = *page;
+        if let Some(day) = on {
+            // Records are in order of time, so a day is a range of positions.
+            page.after = page.after.max(self.positions_before(day, page.until).await?);
+            let next = day.tomorrow().map_err(|_| Failure::invalid("on", "is no day of this calendar"))?;
+            page.until = self.positions_before(next, page.until).await?;
+        }
+        self.walk(key, &page, async |rows| {
+            let ids: Vec<SettlementId> = rows.iter().map(|row| SettlementId::from_u128(row.subject)).collect();
+            let views = self.settlements(&ids).await?;
+            let kept = rows
+                .into_iter()
+                .zip(views)
+                .filter(|(_, view)| state.is_none_or(|state| view.settlement.state() == state));
+            Ok(kept.map(|(row, view)| (row.position, view)).collect())
+        })
+        .await
+    }
+
+    /// How many records were committed before a civil day began.
+    async fn positions_before(&self, day: Date, until: u64) -> Result<u64, Failure> {
+        let (mut low, mut high) = (0, until);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            let record = self.store().records(middle, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
+            if record.at.civil_day() < day { low = middle } else { high = middle - 1 }
+        }
+        Ok(low)
+    }
+
+    pub async fn list_entries(&self, member: MemberId, page: &Page) -> Result<(Vec<EntryView>, Option<u64>), Failure> {
+        // One record may make several entries; a page ends with a whole record, so it may be a little longer than asked.
+        let key = list_of(ListKind::AccountEntries, member.as_u128());
+        let rows = self.store().list(key, page.after, page.until, page.limit + 1).await?;
+        let mut entries = Vec::with_capacity(page.limit);
+        let mut last = None;
+        for row in rows {
+            if entries.len() >= page.limit {
+                return Ok((entries, last));
+            }
+            let stored =
+                self.store().records(row.position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
+            let record = Arc::new(record::decode_record(&stored.bytes).map_err(StoreError::from)?);
+            for posting in &record.postings {
+                entries.extend(posting.effects(member).map(|(bucket, amount, after)| EntryView {
+                    position: row.position,
+                    at: stored.at,
+                    bucket,
+                    amount,
+                    after,
+                    record: record.clone(),
+                }));
+            }
+            last = Some(row.position);
+        }
+        Ok((entries, None))
+    }
+
+    pub async fn list_records(&self, page: &Page) -> Result<(Vec<(StoredRecord, Record)>, Option<u64>), Failure> {
+        let left = page.until.saturating_sub(page.after);
+        let limit = usize::try_from(left).unwrap_or(usize::MAX).min(page.limit);
+        let stored = self.store().records(page.after + 1, limit).await?;
+        let mut records = Vec::with_capacity(stored.len());
+        for stored in stored {
+            let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
+            records.push((stored, record));
+        }
+        let last = records.last().map(|(stored, _)| stored.position);
+        Ok((records, last.filter(|last| *last < page.until)))
+    }
+}

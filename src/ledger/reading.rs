@@ -1,0 +1,107 @@
+//! The look of one attempt: what was loaded, and therefore expected. A rule cannot forget to expect a fact it saw.
+
+use std::sync::Arc;
+
+use crate::domain::account::Account;
+use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::ids::MemberId;
+use crate::domain::member::{Member, Person};
+use crate::domain::settlement::Settlement;
+use crate::domain::split::YearUse;
+use crate::ledger::failure::Failure;
+use crate::store::entity::{Basis, Decided, Request, StoredPolicy};
+use crate::store::{Entity, Fact, Key, Store};
+
+/// Facts gathered in one or more looks.
+pub struct Reading<'a> {
+    store: &'a dyn Store,
+    began_at: Option<u64>,
+    read_at: u64,
+    facts: Vec<Fact>,
+}
+
+impl<'a> Reading<'a> {
+    pub fn new(store: &'a dyn Store) -> Self {
+        Self { store, began_at: None, read_at: 0, facts: Vec::with_capacity(24) }
+    }
+
+    /// Looks at the named facts; those already seen are not read again.
+    pub async fn get(&mut self, keys: &[Key]) -> Result<(), Failure> {
+        let mut missing: Vec<Key> = Vec::with_capacity(keys.len());
+        for key in keys {
+            if self.find(key).is_none() && !missing.contains(key) {
+                missing.push(*key);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let found = self.store.load(&missing).await?;
+        self.began_at = Some(self.began_at.map_or(found.began_at, |began| began.min(found.began_at)));
+        self.read_at = self.read_at.max(found.read_at);
+        self.facts.extend(found.facts);
+        Ok(())
+    }
+
+    pub fn began_at(&self) -> u64 {
+        self.began_at.unwrap_or_default()
+    }
+
+    /// A reply resting on this look may leave when this position is durable.
+    pub fn read_at(&self) -> u64 {
+        self.read_at
+    }
+
+    /// Everything loaded is expected, absent facts too.
+    pub fn expectations(&self) -> Vec<(Key, u64)> {
+        self.facts.iter().map(|fact| (fact.key, fact.version)).collect()
+    }
+
+    fn find(&self, key: &Key) -> Option<&Fact> {
+        self.facts.iter().find(|fact| fact.key == *key)
+    }
+
+    /// The ledger position of the fact's last change; 0 when absent.
+    pub fn version(&self, key: &Key) -> u64 {
+        self.find(key).map_or(0, |fact| fact.version)
+    }
+
+    fn entity(&self, key: &Key) -> Result<Option<&Arc<Entity>>, Failure> {
+        let fact = self.find(key).ok_or(Failure::Bug("a fact was used that was not loaded"))?;
+        Ok(fact.entity.as_ref())
+    }
+}
+
+macro_rules! typed {
+    ($($name:ident $variant:ident $of:ty;)*) => {
+        impl Reading<'_> {
+            $(
+                /// The fact under a key that was loaded, if there is one.
+                pub fn $name(&self, key: &Key) -> Result<Option<&$of>, Failure> {
+                    match self.entity(key)?.map(Arc::as_ref) {
+                        None => Ok(None),
+                        Some(Entity::$variant(found)) => Ok(Some(found)),
+                        #[allow(clippy::wildcard_enum_match_arm, reason = "every other kind is the same damage")]
+                        Some(_) => Err(Failure::Bug("a key leads to a fact of another kind")),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+typed! {
+    request Request Request;
+    reference Reference MemberId;
+    person Person Person;
+    member Member Member;
+    account Account Account;
+    family Family Family;
+    wards Wards Wards;
+    binding Binding Binding;
+    year_use YearUse YearUse;
+    settlement Settlement Settlement;
+    basis Basis Basis;
+    policy Policy StoredPolicy;
+    decided Decided Decided;
+}

@@ -1,0 +1,151 @@
+//! `RefundSettlement`: a settlement mirrored in whole or part, under the stored decision.
+
+use super::failure::{Failure, Thing};
+use super::fingerprint::Fingerprint;
+use super::reading::Reading;
+use super::settle::{institution_scope, payer_accounts};
+use super::{Command, Fresh, Ledger, Plan, list_of};
+use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
+use crate::domain::record::{Event, Record};
+use crate::domain::rule::Trace;
+use crate::domain::settlement::{self, Parts, Refund, RefundAsk, Settlement, SettlementState};
+use crate::domain::time::Moment;
+use crate::store::entity::Decided;
+use crate::store::{Entity, Key, ListKind};
+
+#[derive(Clone, Debug)]
+pub struct RefundSettlement {
+    pub request_id: RequestId,
+    pub institution: InstitutionCode,
+    pub settlement: SettlementId,
+    pub ask: RefundAsk,
+}
+
+/// The settlement after this refund, and what the refund returned.
+#[derive(Clone, Debug)]
+pub struct RefundOutcome {
+    pub settlement: Settlement,
+    pub refund: Refund,
+    pub trace: Trace,
+    pub current_state: SettlementState,
+}
+
+impl Command for RefundSettlement {
+    type Outcome = RefundOutcome;
+    const METHOD: u8 = 2;
+
+    fn request(&self) -> (String, &RequestId) {
+        (institution_scope(&self.institution), &self.request_id)
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        let parts = match self.ask {
+            RefundAsk::Whole => None,
+            RefundAsk::Parts(parts) => Some(parts),
+        };
+        fields.field("settlement_id", &self.settlement).field("whole", &parts.is_none()).field("parts", &parts);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        fresh: Fresh,
+    ) -> Result<Plan<RefundOutcome>, Failure> {
+        let key = Key::Settlement(self.settlement);
+        reading.get(&[key]).await?;
+        let stored = reading.settlement(&key)?.filter(|settlement| settlement.institution == self.institution);
+        let stored = stored.ok_or(Failure::NotFound(Thing::Settlement))?.clone();
+        let year_use = Key::YearUse(stored.patient, stored.visit.date.year());
+        let family_key = Key::Family(stored.patient);
+        let mut keys = vec![year_use, family_key];
+        keys.extend(stored.contributions.iter().map(|contribution| Key::Account(contribution.payer)));
+        reading.get(&keys).await?;
+
+        let mut trace = Trace::new();
+        let (parts, returned) = settlement::decide_refund(&stored, self.ask, &mut trace).map_err(Failure::refused)?;
+        let today = now.civil_day();
+        let mut postings = Vec::new();
+        let touched: Vec<_> =
+            returned.iter().map(|(place, _)| stored.contributions[usize::from(*place)].clone()).collect();
+        let mut accounts = payer_accounts(reading, &touched, today, &mut postings)?;
+        let family_before = reading.family(&family_key)?.cloned();
+        let mut family = family_before.clone();
+        let place =
+            u16::try_from(stored.refunds.len()).map_err(|_| Failure::Bug("a settlement has too many refunds"))?;
+        let refund = Refund {
+            request_id: self.request_id.as_str().to_owned(),
+            parts,
+            returned: returned.clone(),
+            position: 0,
+            at: now,
+        };
+        let settled_on = stored.created_at.civil_day();
+        let mut refunded = stored.clone();
+        settlement::apply_refund(
+            &mut refunded,
+            refund.clone(),
+            today,
+            settled_on,
+            &mut accounts,
+            family.as_mut(),
+            &mut postings,
+        )
+        .map_err(Failure::refused)?;
+
+        let mut puts = Vec::with_capacity(8);
+        let used = reading.year_use(&year_use)?.copied().unwrap_or_default();
+        let mut used_after = used;
+        used_after.fund = used.fund.minus_or_zero(parts.fund);
+        // A part of a bill has no deductible of its own: it is given back when the whole bill is.
+        if refunded.state() == SettlementState::Refunded {
+            used_after.deductible = used.deductible.minus_or_zero(stored.amounts.split.deductible);
+        }
+        if used_after != used {
+            puts.push((year_use, Entity::YearUse(used_after)));
+        }
+        if let Some(family) = family.filter(|family| Some(family) != family_before.as_ref()) {
+            puts.push((family_key, Entity::Family(family)));
+        }
+        let lists = accounts
+            .iter()
+            .map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), self.settlement.as_u128()));
+        let lists = lists.collect();
+        puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));
+        let decided = Decided { trace: trace.clone(), policies: refunded.policies.clone() };
+        puts.push((Key::Decided(fresh.request), Entity::Decided(decided)));
+        puts.push((key, Entity::Settlement(Box::new(refunded.clone()))));
+        let record =
+            Record { event: Event::Refunded { settlement: self.settlement, parts, returned, place }, postings };
+        let _ = ledger;
+        let current_state = refunded.state();
+        Ok(Plan { record, puts, lists, outcome: RefundOutcome { settlement: refunded, refund, trace, current_state } })
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        request: [u8; 16],
+    ) -> Result<RefundOutcome, Failure> {
+        let Event::Refunded { settlement, place, .. } = record.event else {
+            return Err(Failure::Bug("a refund request made another record"));
+        };
+        let (key, decided) = (Key::Settlement(settlement), Key::Decided(request));
+        reading.get(&[key, decided]).await?;
+        let stored = reading.settlement(&key)?.ok_or(Failure::Bug("a refunded settlement is missing"))?;
+        let refund = stored.refunds.get(usize::from(place)).cloned().ok_or(Failure::Bug("a refund is missing"))?;
+        let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
+        let settlement = stored.after_refunds(usize::from(place) + 1);
+        Ok(RefundOutcome { settlement, refund, trace, current_state: stored.state() })
+    }
+}
+
+impl Parts {
+    /// Whether there is anything to return.
+    pub fn is_empty(&self) -> bool {
+        self.total().is_zero()
+    }
+}
