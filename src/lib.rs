@@ -1,2 +1,3 @@
 //! gongji
 pub mod domain;
+pub mod policy;
