@@ -4,19 +4,14 @@ use std::fmt::Write as _;
 
 use crate::domain::policy::{ChannelRule, Deductible, Floor, FundShare};
 
-/// Compact JSON with the keys in the order given here, and nothing optional: two equal values have one text.
+/// Compact JSON with the keys in the order given here and none left out, so that equal values have equal texts.
 pub(super) trait Json {
-    fn write(&self, out: &mut String);
-
-    fn json(&self) -> String {
-        let mut out = String::new();
-        self.write(&mut out);
-        out
-    }
+    fn json(&self) -> String;
 }
 
 impl Json for str {
-    fn write(&self, out: &mut String) {
+    fn json(&self) -> String {
+        let mut out = String::with_capacity(self.len() + 2);
         out.push('"');
         for c in self.chars() {
             match c {
@@ -26,121 +21,87 @@ impl Json for str {
             }
         }
         out.push('"');
-    }
-}
-
-impl Json for i64 {
-    fn write(&self, out: &mut String) {
-        _ = write!(out, "{self}");
-    }
-}
-
-impl<T: Json> Json for [T] {
-    fn write(&self, out: &mut String) {
-        out.push('[');
-        for (index, item) in self.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            item.write(out);
-        }
-        out.push(']');
+        out
     }
 }
 
 impl Json for String {
-    fn write(&self, out: &mut String) {
-        self.as_str().write(out);
+    fn json(&self) -> String {
+        self.as_str().json()
     }
 }
 
-/// A vocabulary item by its name.
-struct Word(&'static str);
-
-impl Json for Word {
-    fn write(&self, out: &mut String) {
-        self.0.write(out);
+impl Json for &str {
+    fn json(&self) -> String {
+        str::json(self)
     }
 }
 
-macro_rules! words {
+impl<T: Json> Json for [T] {
+    fn json(&self) -> String {
+        let items: Vec<String> = self.iter().map(Json::json).collect();
+        format!("[{}]", items.join(","))
+    }
+}
+
+fn object(fields: &[(&str, String)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{value}", key.json())).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// A list of vocabulary items by their names.
+macro_rules! names {
     ($list:expr) => {
-        $list.iter().map(|item| Word(item.name())).collect::<Vec<_>>()
+        $list.iter().map(|item| item.name()).collect::<Vec<&str>>().json()
     };
 }
 
-/// Writes an object; the value of each field is anything that has a canonical text.
-fn object(out: &mut String, fields: &[(&str, &dyn Fn(&mut String))]) {
-    out.push('{');
-    for (index, (key, value)) in fields.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        key.write(out);
-        out.push(':');
-        value(out);
-    }
-    out.push('}');
-}
-
 impl Json for Floor {
-    fn write(&self, out: &mut String) {
+    fn json(&self) -> String {
         match self {
-            Self::Fixed(amount) => object(out, &[("fixed_fen", &|out| amount.as_fen().write(out))]),
-            Self::Share { rate, of, rounding } => object(
-                out,
-                &[
-                    ("rate", &|out| rate.to_string().write(out)),
-                    ("of_fen", &|out| of.as_fen().write(out)),
-                    ("rounding", &|out| rounding.name().write(out)),
-                ],
-            ),
+            Self::Fixed(amount) => object(&[("fixed_fen", amount.to_string())]),
+            Self::Share { rate, of, rounding } => object(&[
+                ("rate", rate.to_string().json()),
+                ("of_fen", of.to_string()),
+                ("rounding", rounding.name().json()),
+            ]),
         }
     }
 }
 
 impl Json for FundShare {
-    fn write(&self, out: &mut String) {
-        object(
-            out,
-            &[
-                ("name", &|out| self.name.write(out)),
-                ("schemes", &|out| words!(self.schemes).write(out)),
-                ("tiers", &|out| self.tiers.write(out)),
-                ("institution_kinds", &|out| words!(self.institution_kinds).write(out)),
-                ("purposes", &|out| words!(self.purposes).write(out)),
-                ("list_classes", &|out| words!(self.list_classes).write(out)),
-                ("categories", &|out| words!(self.categories).write(out)),
-                ("excluded_categories", &|out| words!(self.excluded_categories).write(out)),
-                ("rate", &|out| self.rate.to_string().write(out)),
-            ],
-        );
+    fn json(&self) -> String {
+        object(&[
+            ("name", self.name.json()),
+            ("schemes", names!(self.schemes)),
+            ("tiers", self.tiers.json()),
+            ("institution_kinds", names!(self.institution_kinds)),
+            ("purposes", names!(self.purposes)),
+            ("list_classes", names!(self.list_classes)),
+            ("categories", names!(self.categories)),
+            ("excluded_categories", names!(self.excluded_categories)),
+            ("rate", self.rate.to_string().json()),
+        ])
     }
 }
 
 impl Json for Deductible {
-    fn write(&self, out: &mut String) {
-        object(
-            out,
-            &[
-                ("name", &|out| self.name.write(out)),
-                ("schemes", &|out| words!(self.schemes).write(out)),
-                ("institution_kinds", &|out| words!(self.institution_kinds).write(out)),
-                ("amount_fen", &|out| self.amount.as_fen().write(out)),
-            ],
-        );
+    fn json(&self) -> String {
+        object(&[
+            ("name", self.name.json()),
+            ("schemes", names!(self.schemes)),
+            ("institution_kinds", names!(self.institution_kinds)),
+            ("amount_fen", self.amount.to_string()),
+        ])
     }
 }
 
 impl Json for ChannelRule {
-    fn write(&self, out: &mut String) {
-        object(
-            out,
-            &[
-                ("channel", &|out| self.channel.name().write(out)),
-                ("evidence", &|out| self.evidence.write(out)),
-                ("grants", &|out| words!(self.grants).write(out)),
-            ],
-        );
+    fn json(&self) -> String {
+        object(&[
+            ("channel", self.channel.name().json()),
+            ("evidence", self.evidence.json()),
+            ("grants", names!(self.grants)),
+        ])
     }
 }

@@ -1,8 +1,8 @@
 //! Policy files (`policies/`) become a [`PolicyBook`]. Read in this order: `files` and `error`, then how a text is read
-//! (`reader`, `table`, `value`, `canonical`, `sources`), then `parse` for one folder, `resolve` for what holds when, and
+//! (`reader`, `table`, `value`, `rows`, `canonical`, `sources`), then `parse` for one folder, `resolve` for what holds when, and
 //! `regions`. What the files may say stands in `policies/README.md`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ mod parse;
 mod reader;
 mod regions;
 mod resolve;
+mod rows;
 mod sources;
 mod table;
 mod value;
@@ -46,11 +47,13 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
             parse::layer(folder, text, &shared, &mut problems).map(|layer| (folder.to_owned(), layer))
         })
         .collect();
-    let read = regions::regions(needed(files, REGIONS, &mut problems), &shared, &layers, &mut problems);
+    let folders: BTreeSet<&str> = files.folders().map(|(folder, _)| folder).collect();
+    let read = regions::regions(needed(files, REGIONS, &mut problems), &shared, &folders, &mut problems);
+    regions::check_folders(&layers, &read, &mut problems);
     let national_sources = layers.get(NATIONAL).map_or(&shared, |layer| &layer.sources);
     let text = needed(files, OPENINGS, &mut problems);
     let openings = regions::openings(text, national_sources, &read.regions, &mut problems);
-    let templates = resolve::all(&layers, &mut problems);
+    let templates = resolve::all(&layers, &folders, &mut problems);
     if !problems.is_empty() {
         return Err(problems.into_error());
     }

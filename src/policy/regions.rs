@@ -1,6 +1,6 @@
 //! Reads `regions.csv` and the openings for cross-province sharing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Problems;
 use super::parse::{Layer, NATIONAL};
@@ -27,18 +27,13 @@ pub(super) struct Read {
     pub follows: BTreeMap<RegionCode, String>,
 }
 
-/// Reads all regions and checks them against the policy folders.
-pub(super) fn regions(
-    text: &str,
-    sources: &Sources,
-    layers: &BTreeMap<String, Layer>,
-    problems: &mut Problems,
-) -> Read {
+/// Reads all regions; `folders` are those that have a `policy.toml`, readable or not.
+pub(super) fn regions(text: &str, sources: &Sources, folders: &BTreeSet<&str>, problems: &mut Problems) -> Read {
     let table = rows(REGIONS, text, REGION_COLUMNS, problems);
     let mut read = Read::default();
     for row in &table {
         let Some(region) = region(row, sources, problems) else { continue };
-        if let Some(folder) = followed(row, region.level, layers, problems) {
+        if let Some(folder) = followed(row, region.level, folders, problems) {
             read.follows.insert(region.code, folder);
         }
         if read.regions.insert(region.code, region).is_some() {
@@ -48,10 +43,14 @@ pub(super) fn regions(
     for row in &table {
         check_parent(row, &read.regions, problems);
     }
-    for layer in layers.values().filter(|layer| layer.folder != NATIONAL) {
-        check_folder(layer, &read, layers, problems);
-    }
     read
+}
+
+/// Every folder but the national one belongs to a region that knows of it.
+pub(super) fn check_folders(layers: &BTreeMap<String, Layer>, read: &Read, problems: &mut Problems) {
+    for layer in layers.values().filter(|layer| layer.folder != NATIONAL) {
+        check_folder(layer, read, layers, problems);
+    }
 }
 
 fn region(row: &Row, sources: &Sources, problems: &mut Problems) -> Option<Region> {
@@ -95,12 +94,7 @@ fn level(row: &Row, problems: &mut Problems) -> Option<RegionLevel> {
 }
 
 /// The folder a pool follows is written in its row: nothing is guessed from codes.
-fn followed(
-    row: &Row,
-    level: RegionLevel,
-    layers: &BTreeMap<String, Layer>,
-    problems: &mut Problems,
-) -> Option<String> {
+fn followed(row: &Row, level: RegionLevel, folders: &BTreeSet<&str>, problems: &mut Problems) -> Option<String> {
     let folder = row.get("policy");
     if !level.is_pool() {
         if !folder.is_empty() {
@@ -112,8 +106,8 @@ fn followed(
         row.refuse(problems, "policy", "is empty: a pool names the folder it follows");
         return None;
     }
-    if !layers.contains_key(folder) {
-        row.refuse(problems, "policy", format!("{folder:?} is not a folder with a readable policy.toml"));
+    if !folders.contains(folder) {
+        row.refuse(problems, "policy", format!("{folder:?} is not a folder with a policy.toml"));
         return None;
     }
     Some(folder.to_owned())

@@ -22,18 +22,22 @@ struct Segment {
 }
 
 /// The revisions of every folder, made once and shared by all regions that follow it.
-pub(super) fn all(layers: &BTreeMap<String, Layer>, problems: &mut Problems) -> BTreeMap<String, Vec<Template>> {
-    check_extends(layers, problems);
+pub(super) fn all(
+    layers: &BTreeMap<String, Layer>,
+    folders: &BTreeSet<&str>,
+    problems: &mut Problems,
+) -> BTreeMap<String, Vec<Template>> {
+    check_extends(layers, folders, problems);
     if !problems.is_empty() {
         return BTreeMap::new();
     }
     layers.keys().map(|folder| (folder.clone(), revisions(folder, layers))).collect()
 }
 
-/// Every chain ends at the national folder.
-fn check_extends(layers: &BTreeMap<String, Layer>, problems: &mut Problems) {
-    if !layers.contains_key(NATIONAL) {
-        problems.add("national/policy.toml", 0, "", "is missing or cannot be read");
+/// Every chain ends at the national folder. A folder that could not be read has been reported by itself.
+fn check_extends(layers: &BTreeMap<String, Layer>, folders: &BTreeSet<&str>, problems: &mut Problems) {
+    if !folders.contains(NATIONAL) {
+        problems.add("national/policy.toml", 0, "", "is missing");
     }
     for layer in layers.values() {
         let mut seen = BTreeSet::from([layer.folder.as_str()]);
@@ -43,15 +47,10 @@ fn check_extends(layers: &BTreeMap<String, Layer>, problems: &mut Problems) {
                 problems.add(&at.file, *line, "extends", format!("{parent:?} leads back to {:?}", at.folder));
                 break;
             }
-            let Some(next) = layers.get(parent) else {
-                problems.add(
-                    &at.file,
-                    *line,
-                    "extends",
-                    format!("{parent:?} is not a folder with a readable policy.toml"),
-                );
-                break;
-            };
+            if !folders.contains(parent.as_str()) {
+                problems.add(&at.file, *line, "extends", format!("{parent:?} is not a folder with a policy.toml"));
+            }
+            let Some(next) = layers.get(parent) else { break };
             at = next;
         }
     }

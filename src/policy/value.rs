@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::canonical::Json;
 use super::error::Problems;
-use super::reader::{Node, Table};
+use super::reader::Node;
+use super::rows::{channel, deductible, floor, fund_share, tables};
 use crate::domain::money::{Money, Rate, Rounding};
-use crate::domain::policy::{ChannelRule, Deductible, Floor, FundShare, Param, Rules};
+use crate::domain::policy::{Param, Rules};
 use crate::domain::vocabulary::{
     Bucket, Category, Channel, Component, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Mode,
     OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
@@ -113,7 +114,7 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
     })
 }
 
-fn joined<T: Named>(list: &Vec<T>) -> String {
+fn joined<T: Named>(list: &[T]) -> String {
     list.iter().map(|item| item.text()).collect::<Vec<_>>().join(",")
 }
 
@@ -121,7 +122,7 @@ fn word<T: Named>(item: &T) -> String {
     item.text().to_owned()
 }
 
-fn table<T: Json>(rows: &Vec<T>) -> String {
+fn table<T: Json>(rows: &[T]) -> String {
     rows.json()
 }
 
@@ -159,12 +160,12 @@ fn list<T: PartialEq>(
     (found.len() == nodes.len()).then_some(found)
 }
 
-fn names<T: Named>(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<T>> {
+pub(super) fn names<T: Named>(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<T>> {
     list(node, problems, name_of)
 }
 
 /// Short codes of the region's or our own: tiers, evidence types, names of rows.
-fn code(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+pub(super) fn code(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     let text = node.text(problems)?;
     let plain = (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
@@ -174,15 +175,15 @@ fn code(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     plain.then(|| text.to_owned())
 }
 
-fn codes(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+pub(super) fn codes(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     list(node, problems, code)
 }
 
-fn rate(node: &Node<'_>, problems: &mut Problems) -> Option<Rate> {
+pub(super) fn rate(node: &Node<'_>, problems: &mut Problems) -> Option<Rate> {
     Rate::parse(node.text(problems)?).map_err(|error| node.refuse(problems, error.to_string())).ok()
 }
 
-fn amount(node: &Node<'_>, problems: &mut Problems) -> Option<Money> {
+pub(super) fn amount(node: &Node<'_>, problems: &mut Problems) -> Option<Money> {
     let fen = node.integer(problems)?;
     let admitted = (0..=Money::INPUT_MAX).contains(&fen);
     if !admitted {
@@ -206,89 +207,4 @@ fn or_none<T>(
     read: fn(&Node<'_>, &mut Problems) -> Option<T>,
 ) -> Option<Option<T>> {
     if node.is_none() { Some(None) } else { read(node, problems).map(Some) }
-}
-
-fn floor(node: &Node<'_>, problems: &mut Problems) -> Option<Floor> {
-    let mut table = node.table(problems)?;
-    let floor = if let Some(fixed) = table.get("fixed_fen") {
-        amount(&fixed, problems).map(Floor::Fixed)
-    } else {
-        let rate = table.need("rate", problems).and_then(|node| rate(&node, problems));
-        let of = table.need("of_fen", problems).and_then(|node| amount(&node, problems));
-        let rounding = table.need("rounding", problems).and_then(|node| name_of(&node, problems));
-        rate.zip(of).zip(rounding).map(|((rate, of), rounding)| Floor::Share { rate, of, rounding })
-    };
-    table.finish(problems);
-    floor
-}
-
-/// Rows of a table value; two rows of one name could not be told apart in an explanation.
-fn tables<T>(
-    node: &Node<'_>,
-    problems: &mut Problems,
-    row: fn(&mut Table<'_>, &mut Problems) -> Option<T>,
-    name: fn(&T) -> &str,
-) -> Option<Vec<T>> {
-    let nodes = node.items(problems)?;
-    let mut rows: Vec<T> = Vec::with_capacity(nodes.len());
-    for item in &nodes {
-        let Some(mut table) = item.table(problems) else { continue };
-        if let Some(read) = row(&mut table, problems) {
-            if rows.iter().any(|earlier| name(earlier) == name(&read)) {
-                item.refuse(problems, format!("is a second row named {}", name(&read)));
-            }
-            rows.push(read);
-        }
-        table.finish(problems);
-    }
-    (rows.len() == nodes.len()).then_some(rows)
-}
-
-/// A list that may be left out, which means "any".
-fn any_names<T: Named>(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Vec<T>> {
-    table.get(key).map_or(Some(Vec::new()), |node| names(&node, problems))
-}
-
-fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Option<FundShare> {
-    let name = table.need("name", problems).and_then(|node| code(&node, problems));
-    let schemes = any_names(table, "schemes", problems);
-    let tiers = table.get("tiers").map_or(Some(Vec::new()), |node| codes(&node, problems));
-    let institution_kinds = any_names(table, "institution_kinds", problems);
-    let purposes = any_names(table, "purposes", problems);
-    let list_classes = any_names(table, "list_classes", problems);
-    let categories = any_names(table, "categories", problems);
-    let excluded_categories = any_names(table, "excluded_categories", problems);
-    let rate = table.need("rate", problems).and_then(|node| rate(&node, problems));
-    Some(FundShare {
-        name: name?,
-        schemes: schemes?,
-        tiers: tiers?,
-        institution_kinds: institution_kinds?,
-        purposes: purposes?,
-        list_classes: list_classes?,
-        categories: categories?,
-        excluded_categories: excluded_categories?,
-        rate: rate?,
-    })
-}
-
-fn deductible(table: &mut Table<'_>, problems: &mut Problems) -> Option<Deductible> {
-    let name = table.need("name", problems).and_then(|node| code(&node, problems));
-    let schemes = any_names(table, "schemes", problems);
-    let institution_kinds = any_names(table, "institution_kinds", problems);
-    let amount = table.need("amount_fen", problems).and_then(|node| amount(&node, problems));
-    Some(Deductible { name: name?, schemes: schemes?, institution_kinds: institution_kinds?, amount: amount? })
-}
-
-fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<ChannelRule> {
-    let channel = table.need("channel", problems).and_then(|node| name_of(&node, problems));
-    let evidence = table.need("evidence", problems).and_then(|node| codes(&node, problems));
-    let grants = table.need("grants", problems).and_then(|node| {
-        let grants = names(&node, problems)?;
-        if grants.is_empty() {
-            node.refuse(problems, "is empty: a channel that gives nothing is no channel");
-        }
-        Some(grants)
-    });
-    Some(ChannelRule { channel: channel?, evidence: evidence?, grants: grants? })
 }
