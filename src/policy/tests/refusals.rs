@@ -1,5 +1,6 @@
 use super::super::{PolicyFiles, load};
-use super::FILES;
+use super::{FILES, code, day};
+use crate::domain::policy::Param;
 
 const REGION_HEADER: &str = "code,name,aliases,parent,level,valid_from,valid_to,policy,source,grade\n";
 const REGIONS: &str = "440000,广东省,,,PROVINCE_NODE,1998-12-14,,,s,GUIDE\n\
@@ -388,6 +389,43 @@ fn rows_of_openings() {
         ),
     ] {
         check_file(file, &format!("{OPENING_HEADER}{rows}"), expected);
+    }
+}
+
+/// City over province over nation: what is handed back, or ends, is the next one's again.
+#[test]
+fn values_come_from_the_nearest_folder_that_speaks() {
+    let entry = |life: &str, fen: i64| {
+        let origin = "source = \"own\"\nknown_from = 2026-11-22";
+        format!("[[floor]]\n{life}\nvalue = {{ fixed_fen = {fen} }}\n{origin}\n")
+    };
+    let province = HEAD.replace("440300", "440000") + &entry("start = 2015-01-01\nend = 2019-01-01", 100);
+    let city = HEAD.replace("national", "440000-t")
+        + &entry("start = 2010-01-01\nend = 2012-01-01", 1)
+        + "[[floor]]\nstart = 2012-01-01\nend = 2016-01-01\ninherit = true\n"
+        + &entry("start = 2016-01-01\nend = 2017-01-01", 2);
+    let mut files = tree();
+    files.0.insert("440000-t/policy.toml".to_owned(), province);
+    files.0.insert("440300-t/policy.toml".to_owned(), city);
+    let book = load(&files).unwrap_or_else(|error| panic!("{error}"));
+    for (on, fen, origin) in [
+        ("2009-12-31", 0, "000000"),
+        ("2010-01-01", 1, "440300"),
+        ("2011-12-31", 1, "440300"),
+        ("2012-01-01", 0, "000000"),
+        ("2014-12-31", 0, "000000"),
+        ("2015-01-01", 100, "440000"),
+        ("2015-12-31", 100, "440000"),
+        ("2016-01-01", 2, "440300"),
+        ("2016-12-31", 2, "440300"),
+        ("2017-01-01", 100, "440000"),
+        ("2018-12-31", 100, "440000"),
+        ("2019-01-01", 0, "000000"),
+    ] {
+        let policy = book.policy(code("440300"), day(on)).expect("a policy on that day");
+        let value = policy.value(Param::Floor);
+        assert_eq!((policy.rules.floor.amount().as_fen(), value.region), (fen, code(origin)), "on {on}");
+        assert!(value.start <= day(on) && value.end.is_none_or(|end| day(on) < end), "the life shown on {on}");
     }
 }
 
