@@ -3,5 +3,7 @@
 //! Read the modules in this order: the rules, the law as data, what is kept, how a change is made true, the wire.
 
 pub mod domain;
+pub mod policy;
 pub mod store;
 pub mod ledger;
+pub mod grpc;

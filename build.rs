@@ -1,0 +1,54 @@
+//! Compiles `proto/` without protoc, and puts the texts of `policies/` into the program so that it runs from anywhere.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    compile_protos(&root, &out)?;
+    embed_policies(&root, &out)
+}
+
+fn compile_protos(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let mut files = Vec::new();
+    collect(&root.join("proto"), &["proto"], &mut files)?;
+    let set = protox::compile(&files, [root.join("proto")])?;
+    // For reflection; prost's own code generation writes none.
+    fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(set)?;
+    Ok(())
+}
+
+fn embed_policies(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=policies");
+    let root = root.join("policies");
+    let mut files = Vec::new();
+    collect(&root, &["toml", "csv"], &mut files)?;
+    let mut code = "pub static FILES: &[(&str, &str)] = &[\n".to_owned();
+    for file in &files {
+        let name = file.strip_prefix(&root)?.to_string_lossy().replace('\\', "/");
+        writeln!(code, "    ({name:?}, include_str!({:?})),", file.display().to_string())?;
+    }
+    code.push_str("];\n");
+    fs::write(out.join("policies.rs"), code)?;
+    Ok(())
+}
+
+fn collect(folder: &Path, endings: &[&str], files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            collect(&path, endings, files)?;
+        } else if path.extension().is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted)) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

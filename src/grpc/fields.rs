@@ -1,0 +1,190 @@
+//! Reading fields: every parser notes what is wrong and goes on, so that a caller hears of all bad fields at once. Values
+//! never appear in what is said of them.
+
+use jiff::civil::Date;
+use tonic::Status;
+
+use super::enums::Wire;
+use super::proto;
+use super::status;
+use crate::domain::identity::IdNumber;
+use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, RequestId, is_printable};
+use crate::domain::member::MemberRef;
+use crate::domain::money::{Money, Rate};
+use crate::domain::time::parse_day;
+use crate::ledger::{Failure, Violation};
+
+/// Codes and references: 1–64 printable ASCII characters.
+pub const CODE_MAX: usize = 64;
+
+/// What is wrong so far.
+#[derive(Debug, Default)]
+pub struct Fields {
+    violations: Vec<Violation>,
+}
+
+impl Fields {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a bad field.
+    pub fn bad(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.violations.push(Violation { field: field.into(), description: description.into() });
+    }
+
+    /// Ends the reading: the status that names every bad field. Also right when a value is missing and nothing was noted,
+    /// which would be a bug here, and is told as one.
+    pub fn refuse(self) -> Status {
+        if self.violations.is_empty() {
+            return status::of(&Failure::Bug("a field was refused without a word"));
+        }
+        status::of(&Failure::Invalid(self.violations))
+    }
+
+    /// Ends the reading if anything was wrong.
+    pub fn done<T>(self, value: Option<T>) -> Result<T, Status> {
+        match value {
+            Some(value) if self.violations.is_empty() => Ok(value),
+            Some(_) | None => Err(self.refuse()),
+        }
+    }
+
+    fn note<T>(&mut self, field: &str, value: Option<T>, description: &str) -> Option<T> {
+        if value.is_none() {
+            self.bad(field, description);
+        }
+        value
+    }
+
+    pub fn request_id(&mut self, text: &str) -> Option<RequestId> {
+        self.note("request_id", RequestId::parse(text), "must be 1 to 64 printable ASCII characters")
+    }
+
+    pub fn institution(&mut self, field: &str, text: &str) -> Option<InstitutionCode> {
+        self.note(field, InstitutionCode::parse(text), "must be 1 to 32 printable ASCII characters")
+    }
+
+    pub fn region(&mut self, field: &str, text: &str) -> Option<RegionCode> {
+        self.note(field, RegionCode::parse(text), "must be a six-digit region code")
+    }
+
+    pub fn day(&mut self, field: &str, text: &str) -> Option<Date> {
+        self.note(field, parse_day(text), "must be a day as YYYY-MM-DD")
+    }
+
+    /// A day that may be left out. The outer `None` says it was bad.
+    pub fn optional_day(&mut self, field: &str, text: &str) -> Option<Option<Date>> {
+        if text.is_empty() { Some(None) } else { self.day(field, text).map(Some) }
+    }
+
+    /// A word of a closed list; `UNSPECIFIED` and unknown numbers are refused.
+    pub fn word<T: Wire>(&mut self, field: &str, number: i32) -> Option<T> {
+        self.note(field, T::from_wire(number), "is required and must be a known value")
+    }
+
+    /// Money of 0 or more, up to the input bound.
+    pub fn money(&mut self, field: &str, fen: i64) -> Option<Money> {
+        let within = (0..=Money::INPUT_MAX).contains(&fen);
+        self.note(field, within.then(|| Money::fen(fen)), "must be whole fen from 0 to 1000000000000")
+    }
+
+    /// Money above 0.
+    pub fn positive(&mut self, field: &str, fen: i64) -> Option<Money> {
+        let within = (1..=Money::INPUT_MAX).contains(&fen);
+        self.note(field, within.then(|| Money::fen(fen)), "must be whole fen from 1 to 1000000000000")
+    }
+
+    pub fn optional_positive(&mut self, field: &str, fen: Option<i64>) -> Option<Option<Money>> {
+        fen.map_or(Some(None), |fen| self.positive(field, fen).map(Some))
+    }
+
+    pub fn rate(&mut self, field: &str, text: &str) -> Option<Option<Rate>> {
+        if text.is_empty() {
+            return Some(None);
+        }
+        match Rate::parse(text) {
+            Ok(rate) => Some(Some(rate)),
+            Err(error) => {
+                self.bad(field, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// A code or reference that must be there.
+    pub fn code(&mut self, field: &str, text: &str) -> Option<String> {
+        let good = is_printable(text, CODE_MAX).then(|| text.to_owned());
+        self.note(field, good, "must be 1 to 64 printable ASCII characters")
+    }
+
+    /// A code or reference that may be empty.
+    pub fn optional_code(&mut self, field: &str, text: &str) -> Option<String> {
+        if text.is_empty() { Some(String::new()) } else { self.code(field, text) }
+    }
+
+    /// Words of people: at most `max` characters, no control characters.
+    pub fn text(&mut self, field: &str, text: &str, max: usize, required: bool) -> Option<String> {
+        let short = text.chars().count() <= max && !text.chars().any(char::is_control);
+        let good = (short && !(required && text.trim().is_empty())).then(|| text.to_owned());
+        let what = if required { "must be given, short enough, and without control characters" } else { "is too long or has control characters" };
+        self.note(field, good, what)
+    }
+
+    pub fn id_number(&mut self, field: &str, text: &str) -> Option<IdNumber> {
+        match IdNumber::parse(text) {
+            Ok(number) => Some(number),
+            Err(error) => {
+                self.bad(field, error.to_string());
+                None
+            }
+        }
+    }
+
+    pub fn member_id(&mut self, field: &str, text: &str) -> Option<MemberId> {
+        self.note(field, MemberId::parse(text), "must be mem_ and 32 hexadecimal digits")
+    }
+
+    pub fn binding_id(&mut self, field: &str, text: &str) -> Option<BindingId> {
+        self.note(field, BindingId::parse(text), "must be bnd_ and 32 hexadecimal digits")
+    }
+
+    /// A person as named.
+    pub fn person(&mut self, field: &str, reference: Option<proto::MemberRef>) -> Option<MemberRef> {
+        use proto::member_ref::Ref;
+        let Some(reference) = reference.and_then(|reference| reference.r#ref) else {
+            self.bad(field, "is required: one of member_id, id_number, card_number, personal_number, computer_number");
+            return None;
+        };
+        match reference {
+            Ref::MemberId(id) => self.member_id(&format!("{field}.member_id"), &id).map(MemberRef::Id),
+            Ref::IdNumber(number) => self.id_number(&format!("{field}.id_number"), &number).map(MemberRef::IdNumber),
+            Ref::CardNumber(number) => self.code(&format!("{field}.card_number"), &number).map(MemberRef::Card),
+            Ref::PersonalNumber(number) => self.code(&format!("{field}.personal_number"), &number).map(MemberRef::Personal),
+            Ref::ComputerNumber(number) => self.code(&format!("{field}.computer_number"), &number).map(MemberRef::Computer),
+        }
+    }
+
+    pub fn position(&mut self, position: i64) -> Option<u64> {
+        self.note("min_ledger_position", u64::try_from(position).ok(), "must be 0 or more")
+    }
+
+    pub fn page_size(&mut self, size: i32, default: u32, max: u32) -> Option<usize> {
+        let size = if size == 0 { Some(default) } else { u32::try_from(size).ok().filter(|size| *size <= max) };
+        let what = format!("must be 0 (for {default}) or 1 to {max}");
+        self.note("page_size", size, &what).map(|size| size as usize)
+    }
+
+    /// How much of the explanation is asked for; what a method does by itself is the one documented default.
+    pub fn explanation_view(&mut self, view: i32, default: proto::ExplanationView) -> Option<proto::ExplanationView> {
+        let known = proto::ExplanationView::try_from(view).ok();
+        let known = self.note("explanation_view", known, "must be a known value")?;
+        Some(if known == proto::ExplanationView::Unspecified { default } else { known })
+    }
+
+    /// Whether personal data are asked for in full.
+    pub fn full_view(&mut self, view: i32) -> Option<bool> {
+        let known = proto::View::try_from(view).ok();
+        self.note("view", known, "must be a known value").map(|view| view == proto::View::Full)
+    }
+}

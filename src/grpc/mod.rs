@@ -1,0 +1,77 @@
+//! The wire: proto in, typed commands to the ledger, proto out. The only folder (with `server`) that names tonic and the
+//! generated types; it judges nothing but the shape of what came in.
+
+pub mod accounts;
+pub mod bindings;
+pub mod enums;
+pub mod explanation;
+pub mod fields;
+pub mod ledger;
+pub mod members;
+pub mod people;
+pub mod regions;
+pub mod server_info;
+pub mod settlements;
+pub mod status;
+
+use std::sync::Arc;
+
+use crate::domain::time::Moment;
+use crate::ledger::{Caller, Ledger};
+
+/// The generated types of package `gongji.v1`.
+#[allow(missing_docs, clippy::all, clippy::pedantic, clippy::nursery, reason = "generated code")]
+pub mod proto {
+    tonic::include_proto!("gongji.v1");
+
+    /// The descriptors of every service, for reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}
+
+/// Bounds on what one message may hold; each is a config field and told by `GetServerInfo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireLimits {
+    pub bill_lines: u32,
+    pub page_size_default: u32,
+    pub page_size_max: u32,
+    pub paper_authorisations: u32,
+    pub evidence: u32,
+}
+
+/// What every service works with.
+pub struct Api {
+    pub ledger: Arc<Ledger>,
+    pub limits: WireLimits,
+    /// Whether `view = FULL` may show personal data to the anonymous caller.
+    pub reveal: bool,
+    pub info: server_info::Info,
+}
+
+impl Api {
+    /// The caller; anonymous until there is authentication.
+    fn caller(&self) -> Caller {
+        Caller { scope: "anonymous".to_owned(), may_reveal: self.reveal }
+    }
+}
+
+/// Implements the generated services for.
+#[derive(Clone)]
+pub struct Service(pub Arc<Api>);
+
+impl std::ops::Deref for Service {
+    type Target = Api;
+    fn deref(&self) -> &Api {
+        &self.0
+    }
+}
+
+fn timestamp(moment: Moment) -> prost_types::Timestamp {
+    let micros = moment.as_micros();
+    let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or_default();
+    prost_types::Timestamp { seconds: micros.div_euclid(1_000_000), nanos }
+}
+
+/// Positions are far below the largest `int64`.
+fn wire_position(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}

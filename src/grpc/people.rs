@@ -1,0 +1,85 @@
+//! People in answers: masked, unless the caller may see them and asks.
+
+use super::Service;
+use super::enums::Wire;
+use super::proto;
+use crate::domain::identity::{mask_name, mask_number};
+use crate::domain::ids::MemberId;
+use crate::domain::member::{Insurance, Member, Person};
+use crate::ledger::Failure;
+
+/// Masked names by member.
+pub struct Names(Vec<(MemberId, String)>);
+
+impl Names {
+    pub fn of(&self, id: MemberId) -> String {
+        self.0.iter().find(|(known, _)| *known == id).map(|(_, name)| name.clone()).unwrap_or_default()
+    }
+}
+
+impl Service {
+    /// The masked names of some members.
+    pub async fn names(&self, mut ids: Vec<MemberId>) -> Result<Names, Failure> {
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(Names(Vec::new()));
+        }
+        let persons = self.ledger.persons(&ids).await?;
+        Ok(Names(persons.into_iter().map(|(id, person)| (id, mask_name(&person.name))).collect()))
+    }
+
+    /// Refuses a full view where it is not allowed.
+    pub fn allow_view(&self, full: bool) -> Result<bool, Failure> {
+        if full && !self.caller().may_reveal { Err(Failure::RevealNotAllowed) } else { Ok(full) }
+    }
+}
+
+/// A member on the wire.
+pub fn member(member: &Member, person: Option<&Person>, position: u64, created_millis: u64, full: bool) -> proto::Member {
+    let show = |text: &str, mask: fn(&str) -> String| if full { text.to_owned() } else { mask(text) };
+    let (name, id_number, birth_date, cards, personal, computer) = person.map_or_else(Default::default, |person| {
+        let id_number = if full { person.id_number.reveal().to_owned() } else { person.id_number.masked() };
+        let birth_date = if full { person.id_number.birth_date().to_string() } else { String::new() };
+        let cards = if person.card_number.is_empty() {
+            Vec::new()
+        } else {
+            vec![proto::Card { card_number: show(&person.card_number, mask_number) }]
+        };
+        let personal = show(&person.personal_number, mask_number);
+        let computer = show(&person.computer_number, mask_number);
+        (show(&person.name, mask_name), id_number, birth_date, cards, personal, computer)
+    });
+    let millis = i64::try_from(created_millis).unwrap_or(i64::MAX / 1000);
+    proto::Member {
+        member_id: member.id.to_string(),
+        name,
+        id_number,
+        birth_date,
+        sex: member.sex.to_wire(),
+        region_code: member.insurance.region.to_string(),
+        insurance: Some(insurance(&member.insurance)),
+        cards,
+        personal_number: personal,
+        computer_number: computer,
+        etag: position.to_string(),
+        ledger_position: super::wire_position(position),
+        create_time: Some(super::timestamp(crate::domain::time::Moment::from_micros(millis * 1000))),
+    }
+}
+
+/// When a member was made: the time is the id's first 48 bits.
+pub fn created_millis(id: MemberId) -> u64 {
+    u64::try_from(id.as_u128() >> 80).unwrap_or_default()
+}
+
+fn insurance(insurance: &Insurance) -> proto::Insurance {
+    proto::Insurance {
+        scheme: insurance.scheme.to_wire(),
+        tier: insurance.tier.clone(),
+        state: insurance.state.to_wire(),
+        region_code: insurance.region.to_string(),
+        has_account: insurance.has_account,
+        start_date: insurance.start.to_string(),
+    }
+}

@@ -1,0 +1,179 @@
+//! `Failure` → `Status`: code, stable reason, zh-CN sentence, details. The only place that makes a status.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::domain::reason::Reason;
+use crate::ledger::Failure;
+use crate::ledger::failure::Thing;
+
+/// `ErrorInfo.domain`.
+pub const DOMAIN: &str = "gongji";
+
+/// How long a caller should wait before trying again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// A status with its details.
+pub fn make(code: Code, reason: &str, message: &str, sentence: &str, metadata: HashMap<String, String>) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, metadata).set_localized_message("zh-CN", sentence);
+    if matches!(code, Code::ResourceExhausted | Code::Unavailable | Code::Aborted) {
+        details.set_retry_info(Some(RETRY_AFTER));
+    }
+    Status::with_error_details(code, message, details)
+}
+
+fn plain(code: Code, reason: &str, message: &str, sentence: &str) -> Status {
+    make(code, reason, message, sentence, HashMap::new())
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        of(&failure)
+    }
+}
+
+/// The status of a failure.
+pub fn of(failure: &Failure) -> Status {
+    match failure {
+        Failure::Invalid(violations) => {
+            let mut details = ErrorDetails::new();
+            details
+                .set_error_info("INVALID_FIELDS", DOMAIN, HashMap::new())
+                .set_localized_message("zh-CN", "请求内容有误，请检查标明的字段。");
+            for violation in violations {
+                details.add_bad_request_violation(&violation.field, &violation.description);
+            }
+            let first = violations.first().map(|violation| format!("{} {}", violation.field, violation.description));
+            let message = first.unwrap_or_else(|| "invalid fields".to_owned());
+            Status::with_error_details(Code::InvalidArgument, message, details)
+        }
+        Failure::PageTokenInvalid => plain(
+            Code::InvalidArgument,
+            "PAGE_TOKEN_INVALID",
+            "page_token is not one of this listing",
+            "分页标记无效，请从第一页重新查询。",
+        ),
+        Failure::QuoteTokenInvalid => plain(
+            Code::InvalidArgument,
+            "QUOTE_TOKEN_INVALID",
+            "quote_token is not one of this content",
+            "预结算凭证无效，请重新预结算。",
+        ),
+        Failure::NotFound(thing) => not_found(*thing),
+        Failure::RequestIdReused(fields) => make(
+            Code::AlreadyExists,
+            "REQUEST_ID_REUSED",
+            "request_id was used for other content",
+            "该请求编号已用于其他内容，请核对后使用新的编号。",
+            HashMap::from([("differing_fields".to_owned(), fields.join(","))]),
+        ),
+        Failure::MemberExists => {
+            plain(Code::AlreadyExists, "MEMBER_ALREADY_EXISTS", "this person is a member already", "该参保人已登记。")
+        }
+        Failure::NumberExists => plain(
+            Code::AlreadyExists,
+            "CARD_ALREADY_EXISTS",
+            "a card, personal or computer number is another member's",
+            "卡号或个人编号已属于其他参保人。",
+        ),
+        Failure::Refused(reasons) => refused(reasons, HashMap::new()),
+        Failure::EvidenceMissing(missing) => {
+            refused(&[Reason::EvidenceMissing], HashMap::from([("missing_evidence".to_owned(), missing.join(","))]))
+        }
+        Failure::QuoteStale(difference) => {
+            let (quoted, now) = (&difference.quoted, &difference.now);
+            let pairs = [
+                ("fund_fen", quoted.fund, now.split.fund),
+                ("own_account_fen", quoted.own_account, now.own_account),
+                ("mutual_aid_fen", quoted.mutual_aid, now.mutual_aid),
+                ("cash_fen", quoted.cash, now.cash),
+            ];
+            let both = pairs.into_iter().flat_map(|(name, quoted, now)| {
+                [(format!("quoted_{name}"), quoted.to_string()), (format!("now_{name}"), now.to_string())]
+            });
+            refused(&[Reason::QuoteStale], both.collect())
+        }
+        Failure::RevealNotAllowed => plain(
+            Code::PermissionDenied,
+            "REVEAL_NOT_ALLOWED",
+            "view FULL is not allowed on this server",
+            "本服务未开放查看完整个人信息。",
+        ),
+        Failure::Contention => {
+            plain(Code::Aborted, "CONTENTION", "others changed the same facts; try again", "账户正被同时使用，请重试。")
+        }
+        Failure::EtagMismatch => {
+            plain(Code::Aborted, "ETAG_MISMATCH", "the member was changed since", "参保人信息已变化，请重新读取后再试。")
+        }
+        Failure::StoreFull => plain(
+            Code::ResourceExhausted,
+            "STORE_FULL",
+            "the store has reached its configured size",
+            "系统存储已达上限，请联系管理员。",
+        ),
+        Failure::StoreUnavailable => {
+            plain(Code::Unavailable, "STORE_UNAVAILABLE", "the store is unavailable", "系统暂时不可用，请稍后用同一请求编号重试。")
+        }
+        Failure::OutcomeUnknown => plain(
+            Code::Unavailable,
+            "OUTCOME_UNKNOWN",
+            "the outcome is not known; repeat with the same request_id",
+            "结果暂未确认，请用同一请求编号重试。",
+        ),
+        Failure::Bug(what) => {
+            let id = uuid::Uuid::from_u128(rand::random()).simple().to_string();
+            tracing::error!(error_id = %id, what, "a promise of our own was broken");
+            let metadata = HashMap::from([("error_id".to_owned(), id)]);
+            make(Code::Internal, "INTERNAL_ERROR", "internal error", "系统内部错误，请联系管理员并提供错误编号。", metadata)
+        }
+    }
+}
+
+fn refused(reasons: &[Reason], mut metadata: HashMap<String, String>) -> Status {
+    let names: Vec<&str> = reasons.iter().map(|reason| reason.name()).collect();
+    let sentences: Vec<&str> = reasons.iter().map(|reason| reason.sentence()).collect();
+    metadata.insert("reasons".to_owned(), names.join(","));
+    let first = names.first().copied().unwrap_or("INTERNAL_ERROR");
+    make(Code::FailedPrecondition, first, &format!("refused: {}", names.join(", ")), &sentences.concat(), metadata)
+}
+
+fn not_found(thing: Thing) -> Status {
+    let (reason, message, sentence) = match thing {
+        Thing::Region => ("REGION_NOT_FOUND", "no such region on that day", "没有找到该统筹区。"),
+        Thing::Member => ("MEMBER_NOT_FOUND", "no such member", "没有找到该参保人。"),
+        Thing::Account => ("ACCOUNT_NOT_FOUND", "the member has no personal account", "该参保人没有医保个人账户。"),
+        Thing::Binding => ("BINDING_NOT_FOUND", "no such binding", "没有找到该绑定关系。"),
+        Thing::Settlement => ("SETTLEMENT_NOT_FOUND", "no such settlement", "没有找到该笔结算。"),
+    };
+    plain(Code::NotFound, reason, message, sentence)
+}
+
+/// Statuses that no handler makes: overload, time, shut-down, and what the transport says of malformed bytes.
+pub mod transport {
+    use super::{Code, Status, plain};
+
+    pub fn overloaded() -> Status {
+        plain(Code::ResourceExhausted, "OVERLOADED", "too many calls are running; try again", "系统繁忙，请稍后重试。")
+    }
+
+    pub fn time_limit() -> Status {
+        let sentence = "处理超时，请用同一请求编号重试。";
+        plain(Code::DeadlineExceeded, "TIME_LIMIT", "the call took longer than allowed; repeat with the same request_id", sentence)
+    }
+
+    pub fn malformed() -> Status {
+        plain(Code::InvalidArgument, "MALFORMED_MESSAGE", "the message cannot be decoded", "请求报文无法解析。")
+    }
+
+    pub fn too_large() -> Status {
+        plain(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", "the message is larger than allowed", "请求报文过大。")
+    }
+
+    pub fn not_implemented() -> Status {
+        plain(Code::Unimplemented, "NOT_IMPLEMENTED", "no such method", "没有该接口。")
+    }
+}

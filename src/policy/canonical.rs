@@ -1,0 +1,107 @@
+//! The one text of each value: what readers see and what the digests are made of.
+
+use std::fmt::Write as _;
+
+use crate::domain::policy::{ChannelRule, Deductible, Floor, FundShare};
+
+/// Compact JSON with the keys in the order given here and none left out, so that equal values have equal texts.
+pub(super) trait Json {
+    fn json(&self) -> String;
+}
+
+impl Json for str {
+    fn json(&self) -> String {
+        let mut out = String::with_capacity(self.len() + 2);
+        out.push('"');
+        for c in self.chars() {
+            match c {
+                '"' | '\\' => out.extend(['\\', c]),
+                c if c < ' ' => _ = write!(out, "\\u{:04x}", u32::from(c)),
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+        out
+    }
+}
+
+impl Json for String {
+    fn json(&self) -> String {
+        self.as_str().json()
+    }
+}
+
+impl Json for &str {
+    fn json(&self) -> String {
+        str::json(self)
+    }
+}
+
+impl<T: Json> Json for [T] {
+    fn json(&self) -> String {
+        let items: Vec<String> = self.iter().map(Json::json).collect();
+        format!("[{}]", items.join(","))
+    }
+}
+
+fn object(fields: &[(&str, String)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{value}", key.json())).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// A list of vocabulary items by their names.
+macro_rules! names {
+    ($list:expr) => {
+        $list.iter().map(|item| item.name()).collect::<Vec<&str>>().json()
+    };
+}
+
+impl Json for Floor {
+    fn json(&self) -> String {
+        match self {
+            Self::Fixed(amount) => object(&[("fixed_fen", amount.to_string())]),
+            Self::Share { rate, of, rounding } => object(&[
+                ("rate", rate.to_string().json()),
+                ("of_fen", of.to_string()),
+                ("rounding", rounding.name().json()),
+            ]),
+        }
+    }
+}
+
+impl Json for FundShare {
+    fn json(&self) -> String {
+        object(&[
+            ("name", self.name.json()),
+            ("schemes", names!(self.schemes)),
+            ("tiers", self.tiers.json()),
+            ("institution_kinds", names!(self.institution_kinds)),
+            ("purposes", names!(self.purposes)),
+            ("list_classes", names!(self.list_classes)),
+            ("categories", names!(self.categories)),
+            ("excluded_categories", names!(self.excluded_categories)),
+            ("rate", self.rate.to_string().json()),
+        ])
+    }
+}
+
+impl Json for Deductible {
+    fn json(&self) -> String {
+        object(&[
+            ("name", self.name.json()),
+            ("schemes", names!(self.schemes)),
+            ("institution_kinds", names!(self.institution_kinds)),
+            ("amount_fen", self.amount.to_string()),
+        ])
+    }
+}
+
+impl Json for ChannelRule {
+    fn json(&self) -> String {
+        object(&[
+            ("channel", self.channel.name().json()),
+            ("evidence", self.evidence.json()),
+            ("grants", names!(self.grants)),
+        ])
+    }
+}

@@ -1,0 +1,112 @@
+//! Policy files (`policies/`) become a [`PolicyBook`]. Read in this order: `files` and `error`, then how a text is read
+//! (`reader`, `table`, `value`, `rows`, `canonical`, `sources`), then `parse` for one folder, `resolve` for what holds when, and
+//! `regions`. What the files may say stands in `policies/README.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+mod canonical;
+mod embedded;
+mod error;
+mod files;
+mod parse;
+mod reader;
+mod regions;
+mod resolve;
+mod rows;
+mod sources;
+mod table;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{PolicyError, Problem};
+pub use files::PolicyFiles;
+
+use crate::domain::ids::RegionCode;
+use crate::domain::policy::{Policy, PolicyBook};
+use crate::domain::region::{Opening, Region, RegionBook};
+use error::Problems;
+use parse::{Layer, NATIONAL};
+use reader::{Doc, Table};
+use regions::{OPENINGS, REGIONS};
+use resolve::update;
+use sources::{SHARED, Sources};
+
+/// Reads the whole tree, or says everything that is wrong with it. Nothing is guessed: a book that loads has a value with a
+/// source for every key of every pool on every day since 1998-12-14.
+pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
+    let mut problems = Problems::default();
+    let shared = shared_sources(files, &mut problems);
+    let layers: BTreeMap<String, Layer> = files
+        .folders()
+        .filter_map(|(folder, text)| {
+            parse::layer(folder, text, &shared, &mut problems).map(|layer| (folder.to_owned(), layer))
+        })
+        .collect();
+    let folders: BTreeSet<&str> = files.folders().map(|(folder, _)| folder).collect();
+    let read = regions::regions(needed(files, REGIONS, &mut problems), &shared, &folders, &mut problems);
+    regions::check_folders(&layers, &read, &mut problems);
+    let national_sources = layers.get(NATIONAL).map_or(&shared, |layer| &layer.sources);
+    let text = needed(files, OPENINGS, &mut problems);
+    let openings = regions::openings(text, national_sources, &read.regions, &mut problems);
+    let templates = resolve::all(&layers, &folders, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems.into_error());
+    }
+    let revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>> = read
+        .follows
+        .iter()
+        .filter_map(|(region, folder)| {
+            let policies = templates.get(folder)?.iter().map(|template| Arc::new(template.of(*region))).collect();
+            Some((*region, policies))
+        })
+        .collect();
+    let digest = book_digest(&read.regions, &openings, &revisions);
+    Ok(PolicyBook::new(RegionBook::new(read.regions, openings), revisions, digest))
+}
+
+fn needed<'a>(files: &'a PolicyFiles, name: &str, problems: &mut Problems) -> &'a str {
+    files.get(name).unwrap_or_else(|| {
+        problems.add(name, 0, "", "is missing");
+        ""
+    })
+}
+
+fn shared_sources(files: &PolicyFiles, problems: &mut Problems) -> Sources {
+    let doc = Doc { file: "sources.toml", text: needed(files, "sources.toml", problems) };
+    let parsed = doc.parse(problems);
+    parsed.map_or_else(Sources::default, |parsed| {
+        Sources::read(SHARED, &Table::root(&doc, parsed.get_ref()), &Sources::default(), problems)
+    })
+}
+
+/// One number for everything a decision may have read.
+fn book_digest(
+    regions: &BTreeMap<RegionCode, Region>,
+    openings: &BTreeMap<RegionCode, Opening>,
+    revisions: &BTreeMap<RegionCode, Vec<Arc<Policy>>>,
+) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for region in regions.values() {
+        let code = region.code.to_string();
+        let parent = region.parent.map(|parent| parent.to_string()).unwrap_or_default();
+        let from = region.valid_from.to_string();
+        let to = region.valid_to.map(|to| to.to_string()).unwrap_or_default();
+        let aliases = region.aliases.join("|");
+        let origin = [region.citation.id.as_str(), region.citation.grade.name()];
+        update(&mut hash, &["region", &code, &region.name, &aliases, &parent, region.level.name(), &from, &to]);
+        update(&mut hash, &origin);
+    }
+    for opening in openings.values() {
+        let (unit, since) = (opening.unit.to_string(), opening.since.to_string());
+        update(&mut hash, &["opening", &unit, &since, &opening.citation.id, opening.citation.grade.name()]);
+    }
+    for policy in revisions.values().flatten() {
+        hash.update(policy.revision.digest);
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,92 @@
+//! The values that are tables: the floor, and the rows of the fund's ratios, of deductibles and of channels.
+
+use super::error::Problems;
+use super::reader::{Node, Table};
+use super::value::{Named, amount, code, codes, name_of, names, rate};
+use crate::domain::policy::{ChannelRule, Deductible, Floor, FundShare};
+
+/// What the owner keeps: `{ fixed_fen }`, or `{ rate, of_fen, rounding }`.
+pub(super) fn floor(node: &Node<'_>, problems: &mut Problems) -> Option<Floor> {
+    let mut table = node.table(problems)?;
+    let floor = if let Some(fixed) = table.get("fixed_fen") {
+        amount(&fixed, problems).map(Floor::Fixed)
+    } else {
+        let rate = table.need("rate", problems).and_then(|node| rate(&node, problems));
+        let of = table.need("of_fen", problems).and_then(|node| amount(&node, problems));
+        let rounding = table.need("rounding", problems).and_then(|node| name_of(&node, problems));
+        rate.zip(of).zip(rounding).map(|((rate, of), rounding)| Floor::Share { rate, of, rounding })
+    };
+    table.finish(problems);
+    floor
+}
+
+/// Rows of a table value; two rows of one name could not be told apart in an explanation.
+pub(super) fn tables<T>(
+    node: &Node<'_>,
+    problems: &mut Problems,
+    row: fn(&mut Table<'_>, &mut Problems) -> Option<T>,
+    name: fn(&T) -> &str,
+) -> Option<Vec<T>> {
+    let nodes = node.items(problems)?;
+    let mut rows: Vec<T> = Vec::with_capacity(nodes.len());
+    for item in &nodes {
+        let Some(mut table) = item.table(problems) else { continue };
+        if let Some(read) = row(&mut table, problems) {
+            if rows.iter().any(|earlier| name(earlier) == name(&read)) {
+                item.refuse(problems, format!("is a second row named {}", name(&read)));
+            }
+            rows.push(read);
+        }
+        table.finish(problems);
+    }
+    (rows.len() == nodes.len()).then_some(rows)
+}
+
+/// A list that may be left out, which means "any".
+fn any_names<T: Named>(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Vec<T>> {
+    table.get(key).map_or(Some(Vec::new()), |node| names(&node, problems))
+}
+
+pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Option<FundShare> {
+    let name = table.need("name", problems).and_then(|node| code(&node, problems));
+    let schemes = any_names(table, "schemes", problems);
+    let tiers = table.get("tiers").map_or(Some(Vec::new()), |node| codes(&node, problems));
+    let institution_kinds = any_names(table, "institution_kinds", problems);
+    let purposes = any_names(table, "purposes", problems);
+    let list_classes = any_names(table, "list_classes", problems);
+    let categories = any_names(table, "categories", problems);
+    let excluded_categories = any_names(table, "excluded_categories", problems);
+    let rate = table.need("rate", problems).and_then(|node| rate(&node, problems));
+    Some(FundShare {
+        name: name?,
+        schemes: schemes?,
+        tiers: tiers?,
+        institution_kinds: institution_kinds?,
+        purposes: purposes?,
+        list_classes: list_classes?,
+        categories: categories?,
+        excluded_categories: excluded_categories?,
+        rate: rate?,
+    })
+}
+
+pub(super) fn deductible(table: &mut Table<'_>, problems: &mut Problems) -> Option<Deductible> {
+    let name = table.need("name", problems).and_then(|node| code(&node, problems));
+    let schemes = any_names(table, "schemes", problems);
+    let institution_kinds = any_names(table, "institution_kinds", problems);
+    let amount = table.need("amount_fen", problems).and_then(|node| amount(&node, problems));
+    Some(Deductible { name: name?, schemes: schemes?, institution_kinds: institution_kinds?, amount: amount? })
+}
+
+pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<ChannelRule> {
+    let channel = table.need("channel", problems).and_then(|node| name_of(&node, problems));
+    let evidence = table.need("evidence", problems).and_then(|node| codes(&node, problems));
+    let grants = table.need("grants", problems).and_then(|node| {
+        let grants = names(&node, problems)?;
+        if grants.is_empty() {
+            node.refuse(problems, "is empty: a channel that gives nothing is no channel");
+        }
+        Some(grants)
+    });
+    Some(ChannelRule { channel: channel?, evidence: evidence?, grants: grants? })
+}

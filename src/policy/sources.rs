@@ -1,0 +1,78 @@
+//! Where values come from: `policies/sources.toml` and the `[sources.…]` tables of each folder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::error::Problems;
+use super::reader::{Node, Table};
+use super::value::name_of;
+use crate::domain::policy::Citation;
+use crate::domain::vocabulary::Grade;
+
+/// The first part of the id of a citation that every folder may use.
+pub(super) const SHARED: &str = "shared";
+
+/// Citations by the key a file uses for them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources(BTreeMap<String, Arc<Citation>>);
+
+impl Sources {
+    /// Reads the tables of one file; `shared` are those of `sources.toml`, whose keys may not be used twice.
+    pub fn read(folder: &str, table: &Table<'_>, shared: &Self, problems: &mut Problems) -> Self {
+        let mut sources = shared.clone();
+        for (key, node) in table.entries() {
+            if shared.0.contains_key(key) {
+                node.refuse(problems, "is a key of sources.toml already");
+            }
+            let citation = citation(format!("{folder}/{key}"), &node, problems);
+            sources.0.insert(key.to_owned(), Arc::new(citation));
+        }
+        sources
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Arc<Citation>> {
+        self.0.get(key)
+    }
+}
+
+/// A citation with a mistake in it stays usable, so that the values that name it are read too.
+fn citation(id: String, node: &Node<'_>, problems: &mut Problems) -> Citation {
+    let mut citation = Citation {
+        id,
+        document: String::new(),
+        article: String::new(),
+        effective: None,
+        url: String::new(),
+        grade: Grade::Official,
+        note: String::new(),
+    };
+    let Some(mut table) = node.table(problems) else { return citation };
+    if let Some(document) = table.need("document", problems).and_then(|node| node.filled(problems)) {
+        document.clone_into(&mut citation.document);
+    }
+    if let Some(grade) = table.need("grade", problems).and_then(|node| name_of(&node, problems)) {
+        citation.grade = grade;
+    }
+    citation.effective = table.get("effective").and_then(|node| node.day(problems));
+    for (key, field) in [("article", &mut citation.article), ("url", &mut citation.url), ("note", &mut citation.note)] {
+        if let Some(text) = table.get(key).and_then(|node| node.filled(problems)) {
+            text.clone_into(field);
+        }
+    }
+    if !citation.url.is_empty() && !citation.url.starts_with("https://") && !citation.url.starts_with("http://") {
+        table.refuse(problems, "url", "must begin with https:// or http://");
+    }
+    table.finish(problems);
+    citation
+}
+
+/// The grade of a value: its source's, or a lower one. Nothing is surer than where it comes from.
+pub(super) fn lowered(source: Grade, own: Option<Grade>) -> Result<Grade, String> {
+    match own {
+        Some(own) if own.code() < source.code() => {
+            Err(format!("{} is higher than the source's {}", own.name(), source.name()))
+        }
+        Some(own) => Ok(own),
+        None => Ok(source),
+    }
+}

@@ -1,0 +1,221 @@
+use super::super::{PolicyFiles, load};
+use super::{BOOK, FILES, code, day};
+use crate::domain::ids::RegionCode;
+use crate::domain::policy::Param;
+
+/// Each row: region, key, the day before the change, its text, the day of the change, its text.
+#[test]
+fn values_change_on_their_day() {
+    let three = "SPOUSE,PARENT,CHILD";
+    let lineal =
+        "SPOUSE,PARENT,CHILD,PATERNAL_GRANDPARENT,MATERNAL_GRANDPARENT,PATERNAL_GRANDCHILD,MATERNAL_GRANDCHILD";
+    let eight =
+        "SPOUSE,PARENT,CHILD,SIBLING,PATERNAL_GRANDPARENT,MATERNAL_GRANDPARENT,PATERNAL_GRANDCHILD,MATERNAL_GRANDCHILD";
+    let share = r#"{"rate":"0.05","of_fen":8975700,"rounding":"HALF_UP_FEN"}"#;
+    let (zero, fixed) = (r#"{"fixed_fen":0}"#, r#"{"fixed_fen":420000}"#);
+    let two_years = "CURRENT_YEAR,PRIOR_YEARS";
+    let components = "DEDUCTIBLE,CO_PAYMENT,FIRST_SELF_PAY";
+    let all_components = "DEDUCTIBLE,CO_PAYMENT,FIRST_SELF_PAY,OVER_LIMIT,FULL_SELF_PAY";
+    let care = "OUTPATIENT,INPATIENT,PHARMACY";
+    let with_resident = "OUTPATIENT,INPATIENT,PHARMACY,RESIDENT_PREMIUM";
+    let with_long_term = "OUTPATIENT,INPATIENT,PHARMACY,RESIDENT_PREMIUM,LONG_TERM_CARE_PREMIUM";
+    let own_long_term = "OUTPATIENT,INPATIENT,PHARMACY,LONG_TERM_CARE_PREMIUM";
+    let (old_ban, ban) = (
+        "CASH_WITHDRAWAL,NON_DESIGNATED",
+        "PUBLIC_HEALTH,SPORT_FITNESS,HEALTH_PRESERVING,CASH_WITHDRAWAL,NON_DESIGNATED",
+    );
+    // The nation, seen through a pool that follows it.
+    check("130100", "modes", "2021-04-21", "", "2021-04-22", "DIRECT_DRAW");
+    check("130100", "relations", "2021-04-21", "", "2021-04-22", three);
+    check("130100", "relations", "2024-07-25", three, "2024-07-26", eight);
+    check("130100", "beneficiary_scope", "2021-04-21", "NOWHERE", "2021-04-22", "SAME_REGION");
+    check("130100", "beneficiary_scope", "2024-12-30", "SAME_REGION", "2024-12-31", "SAME_PROVINCE");
+    check("130100", "beneficiary_schemes", "2021-04-21", "", "2021-04-22", "EMPLOYEE,RESIDENT");
+    check("130100", "own_buckets", "2024-12-01", two_years, "2024-12-02", "CURRENT_YEAR,PRIOR_YEARS,WALLET");
+    check("130100", "relative_buckets", "2021-04-21", "", "2021-04-22", "PRIOR_YEARS,CURRENT_YEAR");
+    check("130100", "own_purposes", "2026-01-08", care, "2026-01-09", own_long_term);
+    check("130100", "relative_purposes", "2021-04-21", "", "2021-04-22", care);
+    check("130100", "relative_purposes", "2024-07-25", care, "2024-07-26", with_resident);
+    check("130100", "relative_purposes", "2026-01-08", with_resident, "2026-01-09", with_long_term);
+    check("130100", "prohibited_purposes", "2021-04-21", old_ban, "2021-04-22", ban);
+    check("130100", "relative_components", "2021-04-21", "", "2021-04-22", components);
+    check("130100", "release_on_end_or_move", "2026-01-08", "false", "2026-01-09", "true");
+    // Shenzhen.
+    check("440300", "modes", "2009-12-31", "", "2010-01-01", "DIRECT_DRAW");
+    check("440300", "modes", "2021-04-21", "DIRECT_DRAW", "2021-04-22", "DIRECT_DRAW");
+    check("440300", "relations", "2009-12-31", "", "2010-01-01", lineal);
+    check("440300", "relations", "2023-09-30", lineal, "2023-10-01", three);
+    check("440300", "relations", "2024-10-31", three, "2024-11-01", eight);
+    check("440300", "beneficiary_scope", "2009-12-31", "NOWHERE", "2010-01-01", "SAME_REGION");
+    check("440300", "beneficiary_scope", "2024-12-30", "SAME_REGION", "2024-12-31", "SAME_PROVINCE");
+    check("440300", "owner_tiers", "2023-09-30", "1", "2023-10-01", "");
+    check("440300", "relative_buckets", "2023-09-30", "PRIOR_YEARS", "2023-10-01", "PRIOR_YEARS,CURRENT_YEAR");
+    check("440300", "floor", "2009-12-31", zero, "2010-01-01", fixed);
+    check("440300", "floor", "2017-06-30", fixed, "2017-07-01", share);
+    check("440300", "floor", "2023-09-30", share, "2023-10-01", zero);
+    check("440300", "own_account_order", "2023-09-30", "OWN_FIRST", "2023-10-01", "RELATIVES_ONLY_IF_OWN_ZERO");
+    check("440300", "relative_purposes", "2023-09-30", "OUTPATIENT,VACCINATION", "2023-10-01", care);
+    check("440300", "paper_authorisation", "2009-12-31", "false", "2010-01-01", "true");
+    check("440300", "paper_authorisation", "2023-09-30", "true", "2023-10-01", "false");
+    // Hangzhou.
+    check("330100", "modes", "2019-12-31", "", "2020-01-01", "TRANSFER_BEFOREHAND");
+    check("330100", "modes", "2021-12-31", "TRANSFER_BEFOREHAND", "2022-01-01", "DIRECT_DRAW");
+    check("330100", "relations", "2019-12-31", "", "2020-01-01", three);
+    check("330100", "relations", "2024-07-25", three, "2024-07-26", eight);
+    check("330100", "beneficiary_scope", "2021-12-31", "SAME_REGION", "2022-01-01", "SAME_PROVINCE");
+    check("330100", "relative_buckets", "2019-12-31", "", "2020-01-01", "PRIOR_YEARS");
+    check("330100", "relative_buckets", "2021-12-31", "PRIOR_YEARS", "2022-01-01", "PRIOR_YEARS");
+    check("330100", "relative_components", "2021-12-31", components, "2022-01-01", all_components);
+    check("330100", "own_components", "2021-12-31", components, "2022-01-01", all_components);
+}
+
+fn check(region: &str, key: &str, before: &str, old: &str, from: &str, new: &str) {
+    assert_eq!(day(before).tomorrow().ok(), Some(day(from)), "{region} {key}: the two days follow each other");
+    for (on, expected) in [(before, old), (from, new)] {
+        assert_eq!(text(region, key, on), expected, "{region} {key} on {on}");
+    }
+}
+
+fn text(region: &str, key: &str, on: &str) -> String {
+    let policy = BOOK.policy(code(region), day(on)).expect("a policy on that day");
+    policy.value(Param::parse(key).expect("a key in a test")).text.clone()
+}
+
+#[test]
+fn tables_change_on_their_day() {
+    for (region, key, on, names) in [
+        ("130100", "fund_shares", "2021-04-21", vec![]),
+        ("130100", "fund_shares", "2021-04-22", vec!["national-outpatient-50"]),
+        ("440300", "fund_shares", "2009-12-31", vec![]),
+        ("440300", "fund_shares", "2010-01-01", vec!["sz-chc-70-30"]),
+        ("440300", "fund_shares", "2021-04-21", vec!["sz-chc-70-30"]),
+        ("440300", "fund_shares", "2021-04-22", vec!["sz-chc-70-30", "sz-hospital-national-50"]),
+        ("440300", "fund_shares", "2023-10-01", vec!["national-outpatient-50"]),
+        ("130100", "channels", "2021-04-21", vec![]),
+        (
+            "130100",
+            "channels",
+            "2021-04-22",
+            vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE"],
+        ),
+        ("440300", "channels", "2023-09-30", vec!["PERSONAL_WEB_PAGE", "AGENCY_WINDOW", "HOSPITAL_OFFICE"]),
+        ("440300", "channels", "2023-10-01", vec!["CITY_APP", "AGENCY_WINDOW", "E_CARD_FAMILY_SERVICE"]),
+        ("330100", "channels", "2021-12-31", vec!["CITY_APP"]),
+        (
+            "330100",
+            "channels",
+            "2022-01-01",
+            vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE"],
+        ),
+    ] {
+        let policy = BOOK.policy(code(region), day(on)).expect("a policy on that day");
+        let found: Vec<&str> = if key == "channels" {
+            policy.rules.channels.iter().map(|rule| rule.channel.name()).collect()
+        } else {
+            policy.rules.fund_shares.iter().map(|row| row.name.as_str()).collect()
+        };
+        assert_eq!(found, names, "{region} {key} on {on}");
+    }
+}
+
+/// W-93 and the value that follows it.
+#[test]
+fn the_floor_of_shenzhen_is_exact() {
+    for (on, fen) in [("2009-12-31", 0), ("2017-06-30", 420_000), ("2017-07-01", 448_785), ("2023-10-01", 0)] {
+        let policy = BOOK.policy(code("440300"), day(on)).expect("a policy on that day");
+        assert_eq!(policy.rules.floor.amount().as_fen(), fen, "on {on}");
+    }
+}
+
+/// W-83, W-85 and what stays closed.
+#[test]
+fn regions_open_on_their_day() {
+    for (region, before, since) in [
+        ("320500", "2024-12-01", Some("2024-12-02")),
+        ("510100", "2024-12-01", Some("2024-12-02")),
+        ("500235", "2024-12-01", Some("2024-12-02")),
+        ("133100", "2024-12-01", Some("2024-12-02")),
+        ("139900", "2024-12-01", Some("2024-12-02")),
+        ("410200", "2025-05-07", Some("2025-05-08")),
+        ("429006", "2025-05-07", Some("2025-05-08")),
+        ("500000", "2025-06-29", Some("2025-06-30")),
+        ("360199", "2025-06-29", Some("2025-06-30")),
+        ("440300", "2026-11-22", None),
+        ("330100", "2026-11-22", None),
+        ("320100", "2026-11-22", None),
+        ("120000", "2026-11-22", None),
+    ] {
+        assert!(BOOK.regions.open_on(code(region), day(before)).is_none(), "{region} on {before}");
+        assert_eq!(BOOK.regions.opening(code(region)).map(|opening| opening.since), since.map(day), "{region}");
+    }
+    let first = day("2024-12-02");
+    let open = BOOK.regions.iter().filter(|region| BOOK.regions.open_on(region.code, first).is_some()).count();
+    assert_eq!(open, 31, "regions open on the first day");
+}
+
+#[test]
+fn every_value_of_every_pool_has_a_source_on_every_day() {
+    for region in BOOK.regions.iter() {
+        let revisions = BOOK.revisions(region.code);
+        assert_eq!(revisions.is_empty(), !region.level.is_pool(), "{}", region.code);
+        assert!(!region.citation.document.is_empty(), "{}", region.code);
+        let Some(first) = revisions.first() else { continue };
+        assert_eq!(first.revision.start, day("1998-12-14"), "{}", region.code);
+        for policy in revisions {
+            assert_eq!(policy.region, region.code);
+            assert!(policy.values.iter().map(|value| value.param).eq(Param::ALL.iter().copied()));
+            for value in &policy.values {
+                assert!(!value.citation.document.is_empty(), "{:?}", value.param);
+                assert!(value.grade.code() >= value.citation.grade.code(), "{:?}", value.param);
+                assert!(value.start <= policy.revision.start, "{:?} starts with or before its revision", value.param);
+                let ends_after = value.end.is_none_or(|end| policy.revision.end.is_some_and(|own| own <= end));
+                assert!(ends_after, "{:?} lasts as long as its revision", value.param);
+            }
+        }
+    }
+}
+
+/// A value taken over from the nation is shown with the life it has in the region.
+#[test]
+fn inherited_values_are_cut_where_the_region_speaks() {
+    let policy = BOOK.policy(code("440300"), day("2005-01-01")).expect("a policy on that day");
+    let floor = policy.value(Param::Floor);
+    assert_eq!((floor.region, floor.end), (RegionCode::NATIONAL, Some(day("2010-01-01"))));
+    let policy = BOOK.policy(code("440300"), day("2022-01-01")).expect("a policy on that day");
+    let modes = policy.value(Param::Modes);
+    assert_eq!((modes.region, modes.start, modes.end), (RegionCode::NATIONAL, day("2021-04-22"), None));
+}
+
+#[test]
+fn the_family_service_does_not_spend() {
+    for region in ["130100", "440300", "330100"] {
+        let policy = BOOK.policy(code(region), day("2026-11-22")).expect("a policy on that day");
+        for rule in &policy.rules.channels {
+            let spends = rule.grants.iter().any(|grant| grant.name() == "SPEND");
+            assert_eq!(spends, rule.channel.name() != "E_CARD_FAMILY_SERVICE", "{region} {}", rule.channel.name());
+        }
+    }
+}
+
+/// The embedded copy is the directory; a book has one digest; regions of one folder differ in theirs.
+#[test]
+fn digests_are_stable_and_tell_regions_apart() {
+    let again = load(&PolicyFiles::embedded()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again.digest, BOOK.digest);
+    let digest = |region| BOOK.policy(code(region), day("2026-11-22")).map(|policy| policy.revision.digest);
+    assert_ne!(digest("130100"), digest("130200"));
+    let mut files = FILES.clone();
+    let text = files.0.get_mut("national/policy.toml").expect("the national file");
+    *text = text.replace("rate = \"0.50\"", "rate = \"0.51\"");
+    let changed = load(&files).unwrap_or_else(|error| panic!("{error}"));
+    assert_ne!(changed.digest, BOOK.digest);
+    let revisions = |book: &crate::domain::policy::PolicyBook, on| {
+        book.policy(code("130100"), day(on)).map(|policy| policy.revision.digest)
+    };
+    assert_eq!(
+        revisions(&changed, "2021-04-21"),
+        revisions(&BOOK, "2021-04-21"),
+        "an earlier revision keeps its digest"
+    );
+    assert_ne!(revisions(&changed, "2021-04-22"), revisions(&BOOK, "2021-04-22"));
+}
