@@ -100,7 +100,6 @@ pub struct Refund {
     pub parts: Parts,
     /// What each contribution got back, by its place; only those that got something.
     pub returned: Vec<(u16, Money)>,
-    pub position: u64,
     pub at: Moment,
 }
 

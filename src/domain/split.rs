@@ -116,6 +116,15 @@ fn split_lines(
         (Input::OverLimit, split.over_limit),
         (Input::FirstSelfPay, split.first_self_pay),
     ];
+    for (rule, amount) in [
+        (Rule::FullSelfPay, split.full_self_pay),
+        (Rule::OverLimit, split.over_limit),
+        (Rule::FirstSelfPay, split.first_self_pay),
+    ] {
+        if amount.is_positive() {
+            trace.amount(rule, Subject::Bill, 0, &[(Input::Total, total)], amount);
+        }
+    }
     trace.amount(Rule::InScope, Subject::Bill, 0, &inputs, split.in_scope);
     rows.sort_unstable_by_key(|(row, _)| *row);
 

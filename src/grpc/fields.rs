@@ -33,6 +33,22 @@ impl Fields {
         self.violations.push(Violation { field: field.into(), description: description.into() });
     }
 
+    /// How much is wrong so far.
+    pub fn len(&self) -> usize {
+        self.violations.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    /// Puts the place in front of everything noted since: `amount_fen` becomes `bill.lines[2].amount_fen`.
+    pub fn place_since(&mut self, before: usize, place: &std::fmt::Arguments<'_>) {
+        for violation in &mut self.violations[before..] {
+            violation.field = format!("{place}.{}", violation.field);
+        }
+    }
+
     /// Ends the reading: the status that names every bad field. Also right when a value is missing and nothing was noted,
     /// which would be a bug here, and is told as one.
     pub fn refuse(self) -> Status {
@@ -127,7 +143,11 @@ impl Fields {
     pub fn text(&mut self, field: &str, text: &str, max: usize, required: bool) -> Option<String> {
         let short = text.chars().count() <= max && !text.chars().any(char::is_control);
         let good = (short && !(required && text.trim().is_empty())).then(|| text.to_owned());
-        let what = if required { "must be given, short enough, and without control characters" } else { "is too long or has control characters" };
+        let what = if required {
+            "must be given, short enough, and without control characters"
+        } else {
+            "is too long or has control characters"
+        };
         self.note(field, good, what)
     }
 
@@ -160,8 +180,12 @@ impl Fields {
             Ref::MemberId(id) => self.member_id(&format!("{field}.member_id"), &id).map(MemberRef::Id),
             Ref::IdNumber(number) => self.id_number(&format!("{field}.id_number"), &number).map(MemberRef::IdNumber),
             Ref::CardNumber(number) => self.code(&format!("{field}.card_number"), &number).map(MemberRef::Card),
-            Ref::PersonalNumber(number) => self.code(&format!("{field}.personal_number"), &number).map(MemberRef::Personal),
-            Ref::ComputerNumber(number) => self.code(&format!("{field}.computer_number"), &number).map(MemberRef::Computer),
+            Ref::PersonalNumber(number) => {
+                self.code(&format!("{field}.personal_number"), &number).map(MemberRef::Personal)
+            }
+            Ref::ComputerNumber(number) => {
+                self.code(&format!("{field}.computer_number"), &number).map(MemberRef::Computer)
+            }
         }
     }
 

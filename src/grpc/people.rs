@@ -36,7 +36,13 @@ impl Service {
 }
 
 /// A member on the wire.
-pub fn member(member: &Member, person: Option<&Person>, position: u64, created_millis: u64, full: bool) -> proto::Member {
+pub fn member(
+    member: &Member,
+    person: Option<&Person>,
+    position: u64,
+    created_millis: u64,
+    full: bool,
+) -> proto::Member {
     let show = |text: &str, mask: fn(&str) -> String| if full { text.to_owned() } else { mask(text) };
     let (name, id_number, birth_date, cards, personal, computer) = person.map_or_else(Default::default, |person| {
         let id_number = if full { person.id_number.reveal().to_owned() } else { person.id_number.masked() };

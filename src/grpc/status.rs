@@ -106,18 +106,24 @@ pub fn of(failure: &Failure) -> Status {
         Failure::Contention => {
             plain(Code::Aborted, "CONTENTION", "others changed the same facts; try again", "账户正被同时使用，请重试。")
         }
-        Failure::EtagMismatch => {
-            plain(Code::Aborted, "ETAG_MISMATCH", "the member was changed since", "参保人信息已变化，请重新读取后再试。")
-        }
+        Failure::EtagMismatch => plain(
+            Code::Aborted,
+            "ETAG_MISMATCH",
+            "the member was changed since",
+            "参保人信息已变化，请重新读取后再试。",
+        ),
         Failure::StoreFull => plain(
             Code::ResourceExhausted,
             "STORE_FULL",
             "the store has reached its configured size",
             "系统存储已达上限，请联系管理员。",
         ),
-        Failure::StoreUnavailable => {
-            plain(Code::Unavailable, "STORE_UNAVAILABLE", "the store is unavailable", "系统暂时不可用，请稍后用同一请求编号重试。")
-        }
+        Failure::StoreUnavailable => plain(
+            Code::Unavailable,
+            "STORE_UNAVAILABLE",
+            "the store is unavailable",
+            "系统暂时不可用，请稍后用同一请求编号重试。",
+        ),
         Failure::OutcomeUnknown => plain(
             Code::Unavailable,
             "OUTCOME_UNKNOWN",
@@ -128,7 +134,13 @@ pub fn of(failure: &Failure) -> Status {
             let id = uuid::Uuid::from_u128(rand::random()).simple().to_string();
             tracing::error!(error_id = %id, what, "a promise of our own was broken");
             let metadata = HashMap::from([("error_id".to_owned(), id)]);
-            make(Code::Internal, "INTERNAL_ERROR", "internal error", "系统内部错误，请联系管理员并提供错误编号。", metadata)
+            make(
+                Code::Internal,
+                "INTERNAL_ERROR",
+                "internal error",
+                "系统内部错误，请联系管理员并提供错误编号。",
+                metadata,
+            )
         }
     }
 }
@@ -162,7 +174,12 @@ pub mod transport {
 
     pub fn time_limit() -> Status {
         let sentence = "处理超时，请用同一请求编号重试。";
-        plain(Code::DeadlineExceeded, "TIME_LIMIT", "the call took longer than allowed; repeat with the same request_id", sentence)
+        plain(
+            Code::DeadlineExceeded,
+            "TIME_LIMIT",
+            "the call took longer than allowed; repeat with the same request_id",
+            sentence,
+        )
     }
 
     pub fn malformed() -> Status {

@@ -1,5 +1,6 @@
 //! Reads: as of now, at least as fresh as asked, and never before what they rest on is durable.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -22,7 +23,7 @@ use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::settlement::{self, Settlement, SettlementState};
 use crate::domain::time::Moment;
 use crate::store::entity::Basis;
-use crate::store::{Key, ListKey, ListKind, ListRow, StoreError, StoredRecord, record};
+use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 
 /// A member with who it is and where it was last changed.
 #[derive(Clone, Debug)]
@@ -59,6 +60,52 @@ pub struct EntryView {
     pub amount: Money,
     pub after: Money,
     pub record: Arc<Record>,
+}
+
+/// A binding with where it was last changed.
+#[derive(Clone, Debug)]
+pub struct BindingView {
+    pub binding: Binding,
+    pub position: u64,
+}
+
+/// Which bindings: in any state, or in one as of a day.
+#[derive(Clone, Copy, Debug)]
+pub struct BindingFilter {
+    pub state: Option<BindingState>,
+    pub on: Date,
+}
+
+/// A thing that lists lead to.
+trait Listed: Sized + Send {
+    type Filter: Sync;
+    fn load(ledger: &Ledger, subject: u128) -> impl Future<Output = Result<Self, Failure>> + Send;
+    fn matches(&self, filter: &Self::Filter) -> bool;
+}
+
+impl Listed for BindingView {
+    type Filter = BindingFilter;
+
+    async fn load(ledger: &Ledger, subject: u128) -> Result<Self, Failure> {
+        let (binding, position) = ledger.binding(BindingId::from_u128(subject)).await?;
+        Ok(Self { binding, position })
+    }
+
+    fn matches(&self, filter: &BindingFilter) -> bool {
+        filter.state.is_none_or(|state| self.binding.state(filter.on) == state)
+    }
+}
+
+impl Listed for SettlementView {
+    type Filter = Option<SettlementState>;
+
+    async fn load(ledger: &Ledger, subject: u128) -> Result<Self, Failure> {
+        ledger.settlement(&SettlementKey::Id(SettlementId::from_u128(subject))).await
+    }
+
+    fn matches(&self, state: &Option<SettlementState>) -> bool {
+        state.is_none_or(|state| self.settlement.state() == state)
+    }
 }
 
 /// Which settlements.
@@ -192,25 +239,23 @@ impl Ledger {
                 SettlementId::from_u128(rows.last().ok_or_else(|| not_found.clone())?.subject)
             }
         };
-        let found = self.settlements(&[id]).await?.pop();
-        let view = found.ok_or(not_found)?;
-        Ok(view)
+        let (key, basis) = (Key::Settlement(id), Key::Basis(id));
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key, basis]).await?;
+        self.store().wait_durable(reading.read_at()).await?;
+        let settlement = reading.settlement(&key)?.cloned().ok_or(not_found)?;
+        // The basis is written once, at the settlement's own position.
+        Ok(SettlementView { settlement, basis: reading.basis(&basis)?.cloned(), position: reading.version(&basis) })
     }
 
-    async fn settlements(&self, ids: &[SettlementId]) -> Result<Vec<SettlementView>, Failure> {
-        let keys: Vec<Key> = ids.iter().flat_map(|id| [Key::Settlement(*id), Key::Basis(*id)]).collect();
+    /// Where each refund of a settlement stands: where its request had its effect.
+    pub async fn refund_positions(&self, settlement: &Settlement) -> Result<Vec<u64>, Failure> {
+        let scope = super::settle::institution_scope(&settlement.institution);
+        let ids = settlement.refunds.iter().filter_map(|refund| RequestId::parse(&refund.request_id));
+        let keys: Vec<Key> = ids.map(|id| Key::Request(self.keys.request(&scope, &id))).collect();
         let mut reading = Reading::new(self.store());
         reading.get(&keys).await?;
-        self.store().wait_durable(reading.read_at()).await?;
-        let mut found = Vec::with_capacity(ids.len());
-        for pair in keys.chunks_exact(2) {
-            if let Some(settlement) = reading.settlement(&pair[0])? {
-                // The basis is written once, at the settlement's own position.
-                let (basis, position) = (reading.basis(&pair[1])?.cloned(), reading.version(&pair[1]));
-                found.push(SettlementView { settlement: settlement.clone(), basis, position });
-            }
-        }
-        Ok(found)
+        Ok(keys.iter().map(|key| reading.version(key)).collect())
     }
 
     async fn record(&self, position: u64) -> Result<Record, Failure> {
@@ -218,32 +263,29 @@ impl Ledger {
         Ok(record::decode_record(&stored.bytes).map_err(StoreError::from)?)
     }
 
-    /// Walks a list from a page's place, keeping what `keep` makes something of; the last position seen, if more follow.
-    async fn walk<T>(
+    /// Walks a list from a page's place, keeping what matches; the last position looked at, if more rows follow.
+    async fn walk<T: Listed>(
         &self,
         key: ListKey,
         page: &Page,
-        mut keep: impl AsyncFnMut(Vec<ListRow>) -> Result<Vec<(u64, T)>, Failure>,
+        filter: &T::Filter,
     ) -> Result<(Vec<T>, Option<u64>), Failure> {
         let mut found = Vec::with_capacity(page.limit);
         let mut after = page.after;
         loop {
             let rows = self.store().list(key, after, page.until, page.limit.max(1) + 1).await?;
-            let Some(last) = rows.last().map(|row| row.position) else {
+            if rows.is_empty() {
                 return Ok((found, None));
-            };
-            for (position, item) in keep(rows).await? {
+            }
+            for row in rows {
                 if found.len() == page.limit {
                     return Ok((found, Some(after)));
                 }
-                after = position;
-                found.push(item);
-            }
-            // Rows that were not kept are passed over for good.
-            after = if found.len() == page.limit { after } else { last };
-            if found.len() == page.limit {
-                let more = self.store().list(key, after, page.until, 1).await?;
-                return Ok((found, (!more.is_empty()).then_some(after)));
+                after = row.position;
+                let item = T::load(self, row.subject).await?;
+                if item.matches(filter) {
+                    found.push(item);
+                }
             }
         }
     }
@@ -252,22 +294,11 @@ impl Ledger {
         &self,
         owner: bool,
         member: MemberId,
-        state: Option<BindingState>,
-        on: Date,
+        filter: BindingFilter,
         page: &Page,
-    ) -> Result<(Vec<(Binding, u64)>, Option<u64>), Failure> {
+    ) -> Result<(Vec<BindingView>, Option<u64>), Failure> {
         let kind = if owner { ListKind::OwnerBindings } else { ListKind::BeneficiaryBindings };
-        self.walk(list_of(kind, member.as_u128()), page, async |rows| {
-            let mut kept = Vec::new();
-            for row in rows {
-                let (binding, position) = self.binding(BindingId::from_u128(row.subject)).await?;
-                if state.is_none_or(|state| binding.state(on) == state) {
-                    kept.push((row.position, (binding, position)));
-                }
-            }
-            Ok(kept)
-        })
-        .await
+        self.walk(list_of(kind, member.as_u128()), page, &filter).await
     }
 
     pub async fn list_settlements(
@@ -296,16 +327,7 @@ impl Ledger {
             let next = day.tomorrow().map_err(|_| Failure::invalid("on", "is no day of this calendar"))?;
             page.until = self.positions_before(next, page.until).await?;
         }
-        self.walk(key, &page, async |rows| {
-            let ids: Vec<SettlementId> = rows.iter().map(|row| SettlementId::from_u128(row.subject)).collect();
-            let views = self.settlements(&ids).await?;
-            let kept = rows
-                .into_iter()
-                .zip(views)
-                .filter(|(_, view)| state.is_none_or(|state| view.settlement.state() == state));
-            Ok(kept.map(|(row, view)| (row.position, view)).collect())
-        })
-        .await
+        self.walk(key, &page, &state).await
     }
 
     /// How many records were committed before a civil day began.

@@ -74,13 +74,8 @@ impl Command for RefundSettlement {
         let mut family = family_before.clone();
         let place =
             u16::try_from(stored.refunds.len()).map_err(|_| Failure::Bug("a settlement has too many refunds"))?;
-        let refund = Refund {
-            request_id: self.request_id.as_str().to_owned(),
-            parts,
-            returned: returned.clone(),
-            position: 0,
-            at: now,
-        };
+        let refund =
+            Refund { request_id: self.request_id.as_str().to_owned(), parts, returned: returned.clone(), at: now };
         let settled_on = stored.created_at.civil_day();
         let mut refunded = stored.clone();
         settlement::apply_refund(

@@ -48,7 +48,7 @@ stored! {
     Contribution { payer, binding, relation, bucket, year, amount, refunded }
     Excluded { payer, binding, relation, reason }
     Parts { fund, hospital_part, accounts, cash }
-    Refund { request_id, parts, returned, position, at }
+    Refund { request_id, parts, returned, at }
     Settlement {
         id, institution, patient, region, visit, amounts, contributions, excluded, policies, refunds, created_at,
     }

@@ -1,0 +1,210 @@
+//! AccountService: personal accounts and how money enters and moves.
+
+use tonic::{Request, Response, Status};
+
+use super::enums::Wire;
+use super::explanation::{self, Basis};
+use super::fields::Fields;
+use super::proto::account_service_server::AccountService;
+use super::settlements::all3;
+use super::{Service, proto, timestamp, wire_position};
+use crate::domain::ids::MemberId;
+use crate::domain::money::Money;
+use crate::domain::record::{CreditKind, Event};
+use crate::domain::vocabulary::{Bucket, Mode};
+use crate::ledger::accounts::{CreditAccount, TransferFunds};
+use crate::ledger::queries::{AccountView, EntryView};
+
+type Reply<T> = Result<Response<T>, Status>;
+const DEFAULT_VIEW: proto::ExplanationView = proto::ExplanationView::Full;
+
+#[tonic::async_trait]
+impl AccountService for Service {
+    async fn get_account(&self, request: Request<proto::GetAccountRequest>) -> Reply<proto::GetAccountResponse> {
+        let proto::GetAccountRequest { member, explanation_view, min_ledger_position } = request.into_inner();
+        let mut fields = Fields::new();
+        let member = fields.person("member", member);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let position = fields.position(min_ledger_position);
+        let (member, view, position) = fields.done(all3(member, view, position))?;
+        self.ledger.fresh_enough(position).await?;
+        let found = self.ledger.account(&member).await?;
+        Ok(Response::new(proto::GetAccountResponse { account: Some(self.account(&found, view)) }))
+    }
+
+    async fn credit_account(
+        &self,
+        request: Request<proto::CreditAccountRequest>,
+    ) -> Reply<proto::CreditAccountResponse> {
+        let proto::CreditAccountRequest { request_id, member, bucket, amount_fen, kind, note_ref } =
+            request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let member = fields.person("member", member);
+        let bucket = fields.word("bucket", bucket);
+        if bucket == Some(Bucket::Wallet) {
+            fields.bad("bucket", "must be a bucket of the personal account: money enters a wallet by transfer");
+        }
+        let kind = read_kind(&mut fields, kind);
+        let amount = match kind {
+            Some(CreditKind::Correction) if amount_fen < 0 => {
+                fields.positive("amount_fen", amount_fen.checked_neg().unwrap_or(i64::MAX)).map(|amount| -amount)
+            }
+            _ => fields.positive("amount_fen", amount_fen),
+        };
+        let note = fields.optional_code("note_ref", &note_ref);
+        let read = all3(request_id, member, bucket).zip(all3(kind, amount, note));
+        let ((request_id, member, bucket), (kind, amount, note)) = fields.done(read)?;
+        let done = self
+            .ledger
+            .run(&CreditAccount { caller: self.caller(), request_id, member, bucket, amount, kind, note })
+            .await?;
+        let account = self.account_after(&done.outcome).await?;
+        Ok(Response::new(proto::CreditAccountResponse {
+            account: Some(account),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+        }))
+    }
+
+    async fn transfer_funds(
+        &self,
+        request: Request<proto::TransferFundsRequest>,
+    ) -> Reply<proto::TransferFundsResponse> {
+        let proto::TransferFundsRequest {
+            request_id,
+            owner,
+            beneficiary,
+            relation,
+            relation_detail,
+            amount_fen,
+            commitment_ref,
+            explanation_view,
+        } = request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let owner = fields.person("owner", owner);
+        let beneficiary = fields.person("beneficiary", beneficiary);
+        let relation = fields.word("relation", relation);
+        let relation_detail = fields.optional_code("relation_detail", &relation_detail);
+        let amount = fields.positive("amount_fen", amount_fen);
+        let commitment = fields.code("commitment_ref", &commitment_ref);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let read =
+            all3(request_id, owner, beneficiary).zip(all3(relation, relation_detail, amount)).zip(commitment.zip(view));
+        let (((request_id, owner, beneficiary), (relation, relation_detail, amount)), (commitment, view)) =
+            fields.done(read)?;
+        let caller = self.caller();
+        let command =
+            TransferFunds { caller, request_id, owner, beneficiary, relation, relation_detail, amount, commitment };
+        let done = self.ledger.run(&command).await?;
+        let outcome = &done.outcome;
+        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        Ok(Response::new(proto::TransferFundsResponse {
+            transfer_id: outcome.transfer.id.to_string(),
+            mode: Mode::TransferBeforehand.to_wire(),
+            amount_fen: outcome.transfer.amount.as_fen(),
+            owner_account: Some(self.account_after(&outcome.owner).await?),
+            beneficiary_account: Some(self.account_after(&outcome.beneficiary).await?),
+            explanation: explanation::render(&outcome.trace, &basis, view),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+        }))
+    }
+
+    async fn list_entries(&self, request: Request<proto::ListEntriesRequest>) -> Reply<proto::ListEntriesResponse> {
+        let proto::ListEntriesRequest { member, page_size, page_token, min_ledger_position } = request.into_inner();
+        let mut fields = Fields::new();
+        let member = fields.person("member", member);
+        let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        let position = fields.position(min_ledger_position);
+        let (member, size, position) = fields.done(all3(member, size, position))?;
+        let head = self.ledger.fresh_enough(position).await?;
+        let id = self.ledger.member(&member).await?.member.id;
+        let page = self.ledger.page(&page_token, format!("entries {id}").as_bytes(), size, head)?;
+        let (entries, next) = self.ledger.list_entries(id, &page).await?;
+        Ok(Response::new(proto::ListEntriesResponse {
+            entries: entries.iter().map(|view| entry(view, id)).collect(),
+            next_page_token: next.map(|after| self.ledger.next_page(&page, after)).unwrap_or_default(),
+        }))
+    }
+}
+
+impl Service {
+    fn account(&self, view: &AccountView, explain: proto::ExplanationView) -> proto::Account {
+        let digests = [view.policy.revision.digest];
+        let policies = self.ledger.revisions_of(std::slice::from_ref(&view.policy));
+        let basis = Basis { policies: &policies, digests: &digests, bill: None };
+        let bucket = |bucket: &Bucket| {
+            let posted_fen = view.account.balance(*bucket).as_fen();
+            proto::BucketBalance { bucket: bucket.to_wire(), posted_fen, held_fen: 0, available_fen: posted_fen }
+        };
+        proto::Account {
+            member_id: view.account.member.to_string(),
+            region_code: view.member.insurance.region.to_string(),
+            buckets: Bucket::ALL.iter().map(bucket).collect(),
+            quota_frozen_fen: 0,
+            year: i32::from(view.account.year),
+            usable_by_relatives_fen: view.usable.as_fen(),
+            explanation: explanation::render(&view.trace, &basis, explain),
+        }
+    }
+
+    /// An account as a change left it.
+    async fn account_after(&self, account: &crate::domain::account::Account) -> Result<proto::Account, Status> {
+        let member = self.ledger.member_by_id(account.member).await?;
+        let view = self.ledger.account_view(member, account)?;
+        Ok(self.account(&view, proto::ExplanationView::None))
+    }
+}
+
+fn read_kind(fields: &mut Fields, kind: i32) -> Option<CreditKind> {
+    match proto::CreditKind::try_from(kind) {
+        Ok(proto::CreditKind::Monthly) => Some(CreditKind::Monthly),
+        Ok(proto::CreditKind::Correction) => Some(CreditKind::Correction),
+        Ok(proto::CreditKind::Unspecified) | Err(_) => {
+            fields.bad("kind", "is required and must be a known value");
+            None
+        }
+    }
+}
+
+fn entry(view: &EntryView, member: MemberId) -> proto::Entry {
+    let (kind, source_id) = entry_kind(view, member);
+    proto::Entry {
+        ledger_position: wire_position(view.position),
+        time: Some(timestamp(view.at)),
+        bucket: view.bucket.to_wire(),
+        amount_fen: view.amount.as_fen(),
+        balance_after_fen: view.after.as_fen(),
+        kind: kind as i32,
+        source_id,
+    }
+}
+
+fn entry_kind(view: &EntryView, member: MemberId) -> (proto::EntryKind, String) {
+    use proto::EntryKind as K;
+    // Within any record, money that moves between two buckets of one account is the year turning.
+    let turned = view.record.postings.iter().any(|posting| {
+        let effects: Vec<(Bucket, Money, Money)> = posting.effects(member).collect();
+        effects.len() == 2 && effects.contains(&(view.bucket, view.amount, view.after))
+    });
+    if turned {
+        return (K::YearTurn, String::new());
+    }
+    match &view.record.event {
+        Event::Credited { kind: CreditKind::Monthly, .. } => (K::Credit, String::new()),
+        Event::Credited { kind: CreditKind::Correction, .. } => (K::Correction, String::new()),
+        Event::Transferred { transfer, .. } => {
+            let kind = if transfer.owner == member { K::TransferOut } else { K::TransferIn };
+            (kind, transfer.id.to_string())
+        }
+        Event::Settled(settled) => (K::Settlement, settled.id.to_string()),
+        Event::Refunded { settlement, .. } => (K::Refund, settlement.to_string()),
+        Event::MemberCreated { .. }
+        | Event::InsuranceUpdated { .. }
+        | Event::BindingCreated { .. }
+        | Event::BindingReleased { .. } => (K::Unspecified, String::new()),
+    }
+}

@@ -1,0 +1,461 @@
+//! BindingService: who may use whose account.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::enums::{Wire, to_wire_all};
+use super::explanation::{self, Basis};
+use super::fields::Fields;
+use super::people::Names;
+use super::proto::binding_service_server::BindingService;
+use super::settlements::{all3, excluded};
+use super::{Service, proto, timestamp, wire_position};
+use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Visit};
+use crate::domain::binding::{Binding, BindingState, Caps, Evidence};
+use crate::domain::ids::InstitutionCode;
+use crate::domain::money::Money;
+use crate::domain::policy::Policy;
+use crate::domain::record::ReleasedBy;
+use crate::domain::time::Moment;
+use crate::domain::vocabulary::InstitutionKind;
+use crate::ledger::Failure;
+use crate::ledger::bindings::{CreateBinding, FilingAsk, ReleaseBinding, ReleaseTarget};
+use crate::ledger::queries::BindingFilter;
+use crate::ledger::settle::Ask;
+
+type Reply<T> = Result<Response<T>, Status>;
+const DEFAULT_VIEW: proto::ExplanationView = proto::ExplanationView::Full;
+/// Most owners a person may put in order by hand.
+const PRIORITY_MAX: i32 = 1_000;
+
+#[tonic::async_trait]
+impl BindingService for Service {
+    async fn check_binding(&self, request: Request<proto::CheckBindingRequest>) -> Reply<proto::CheckBindingResponse> {
+        let proto::CheckBindingRequest {
+            owner,
+            beneficiary,
+            relation,
+            relation_detail,
+            channel,
+            evidence,
+            start_date,
+            last_day,
+            caps,
+            priority,
+            explanation_view,
+            min_ledger_position,
+        } = request.into_inner();
+        let mut fields = Fields::new();
+        let filing = FilingFields {
+            owner,
+            beneficiary,
+            relation,
+            relation_detail,
+            channel,
+            evidence,
+            start_date,
+            last_day,
+            caps,
+            priority,
+        };
+        let ask = self.read_filing(&mut fields, filing);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let position = fields.position(min_ledger_position);
+        let (ask, view, position) = fields.done(all3(ask, view, position))?;
+        self.ledger.fresh_enough(position).await?;
+        let answer = self.ledger.check_binding(&ask).await?;
+        let decision = &answer.decision;
+        let (policies, digests) = self.rendering(&answer.policies);
+        let basis = Basis { policies: &policies, digests: &digests, bill: None };
+        let yes = decision.reasons.is_empty();
+        Ok(Response::new(proto::CheckBindingResponse {
+            decision: (if yes { proto::Decision::Yes } else { proto::Decision::No }) as i32,
+            reasons: explanation::reason_notes(&decision.reasons),
+            missing_evidence: decision.missing.clone(),
+            grants: to_wire_all(&decision.grants),
+            explanation: explanation::render(&decision.trace, &basis, view),
+        }))
+    }
+
+    async fn create_binding(
+        &self,
+        request: Request<proto::CreateBindingRequest>,
+    ) -> Reply<proto::CreateBindingResponse> {
+        let proto::CreateBindingRequest {
+            request_id,
+            owner,
+            beneficiary,
+            relation,
+            relation_detail,
+            channel,
+            evidence,
+            start_date,
+            last_day,
+            caps,
+            priority,
+            explanation_view,
+        } = request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let filing = FilingFields {
+            owner,
+            beneficiary,
+            relation,
+            relation_detail,
+            channel,
+            evidence,
+            start_date,
+            last_day,
+            caps,
+            priority,
+        };
+        let ask = self.read_filing(&mut fields, filing);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let (request_id, ask, view) = fields.done(all3(request_id, ask, view))?;
+        let done = self.ledger.run(&CreateBinding { caller: self.caller(), request_id, ask }).await?;
+        let outcome = &done.outcome;
+        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
+        let now = self.ledger.now();
+        Ok(Response::new(proto::CreateBindingResponse {
+            binding: Some(binding(&outcome.binding, &names, now, done.position)),
+            explanation: explanation::render(&outcome.trace, &basis, view),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+            current_state: state(outcome.current.state(now.civil_day())),
+        }))
+    }
+
+    async fn release_binding(
+        &self,
+        request: Request<proto::ReleaseBindingRequest>,
+    ) -> Reply<proto::ReleaseBindingResponse> {
+        let proto::ReleaseBindingRequest { request_id, target, requested_by, channel } = request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let target = read_target(&mut fields, target);
+        let by = read_party(&mut fields, requested_by);
+        let channel = fields.word("channel", channel);
+        let ((request_id, target, by), channel) = fields.done(all3(request_id, target, by).zip(channel))?;
+        let done = self.ledger.run(&ReleaseBinding { caller: self.caller(), request_id, target, by, channel }).await?;
+        let outcome = &done.outcome;
+        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
+        let now = self.ledger.now();
+        Ok(Response::new(proto::ReleaseBindingResponse {
+            binding: Some(binding(&outcome.binding, &names, now, done.position)),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+            current_state: state(outcome.current.state(now.civil_day())),
+        }))
+    }
+
+    async fn get_binding(&self, request: Request<proto::GetBindingRequest>) -> Reply<proto::GetBindingResponse> {
+        let proto::GetBindingRequest { binding_id, min_ledger_position } = request.into_inner();
+        let mut fields = Fields::new();
+        let id = fields.binding_id("binding_id", &binding_id);
+        let position = fields.position(min_ledger_position);
+        let (id, position) = fields.done(id.zip(position))?;
+        self.ledger.fresh_enough(position).await?;
+        let (found, position) = self.ledger.binding(id).await?;
+        let names = self.names(vec![found.owner, found.beneficiary]).await?;
+        let binding = binding(&found, &names, self.ledger.now(), position);
+        Ok(Response::new(proto::GetBindingResponse { binding: Some(binding) }))
+    }
+
+    async fn list_bindings(&self, request: Request<proto::ListBindingsRequest>) -> Reply<proto::ListBindingsResponse> {
+        use proto::list_bindings_request::Party;
+        let proto::ListBindingsRequest { party, state: wanted, on, page_size, page_token, min_ledger_position } =
+            request.into_inner();
+        let mut fields = Fields::new();
+        let party = match party {
+            Some(Party::Owner(owner)) => fields.person("owner", Some(owner)).map(|person| (true, person)),
+            Some(Party::Beneficiary(person)) => {
+                fields.person("beneficiary", Some(person)).map(|person| (false, person))
+            }
+            None => {
+                fields.bad("party", "is required: owner or beneficiary");
+                None
+            }
+        };
+        let wanted = read_state(&mut fields, wanted);
+        let on_day = fields.optional_day("on", &on);
+        let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        let position = fields.position(min_ledger_position);
+        let ((party, wanted, on_day), (size, position)) =
+            fields.done(all3(party, wanted, on_day).zip(size.zip(position)))?;
+        let head = self.ledger.fresh_enough(position).await?;
+        let member = self.ledger.member(&party.1).await?.member.id;
+        let filter = format!("bindings {} {member} {wanted:?} {on}", party.0);
+        let page = self.ledger.page(&page_token, filter.as_bytes(), size, head)?;
+        let now = self.ledger.now();
+        let state = match wanted {
+            Wanted::Any => None,
+            Wanted::Never => return Ok(Response::new(proto::ListBindingsResponse::default())),
+            Wanted::State(state) => Some(state),
+        };
+        let day = on_day.unwrap_or_else(|| now.civil_day());
+        let (found, next) = self.ledger.list_bindings(party.0, member, BindingFilter { state, on: day }, &page).await?;
+        let parties = found.iter().flat_map(|view| [view.binding.owner, view.binding.beneficiary]);
+        let names = self.names(parties.collect()).await?;
+        Ok(Response::new(proto::ListBindingsResponse {
+            bindings: found.iter().map(|view| binding(&view.binding, &names, now, view.position)).collect(),
+            next_page_token: next.map(|after| self.ledger.next_page(&page, after)).unwrap_or_default(),
+        }))
+    }
+
+    async fn list_payers(&self, request: Request<proto::ListPayersRequest>) -> Reply<proto::ListPayersResponse> {
+        let proto::ListPayersRequest {
+            patient,
+            visit_date,
+            purpose,
+            person_part_fen,
+            explanation_view,
+            min_ledger_position,
+        } = request.into_inner();
+        let mut fields = Fields::new();
+        let patient = fields.person("patient", patient);
+        let day = fields.optional_day("visit_date", &visit_date);
+        let purpose = fields.word("purpose", purpose);
+        let amount = fields.positive("person_part_fen", person_part_fen);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let position = fields.position(min_ledger_position);
+        let ((patient, day, purpose), (amount, view, position)) =
+            fields.done(all3(patient, day, purpose).zip(all3(amount, view, position)))?;
+        self.ledger.fresh_enough(position).await?;
+        let date = day.unwrap_or_else(|| self.ledger.now().civil_day());
+        let member = self.ledger.member(&patient).await?.member;
+        let institution = InstitutionCode::parse("LIST-PAYERS").ok_or(Failure::Bug("a fixed code is not a code"))?;
+        let visit = Visit {
+            institution_kind: InstitutionKind::Level1,
+            care_region: member.insurance.region,
+            purpose,
+            date,
+            external: ExternalRefs::default(),
+        };
+        let ask = Ask { institution, patient, visit, bill: person_part(amount), papers: Vec::new() };
+        let (draw, trace, used, _) = self.ledger.payers(&ask).await?;
+        let owners = draw.contributions.iter().filter(|paid| !paid.is_own()).map(|paid| paid.payer);
+        let names = self.names(owners.chain(draw.excluded.iter().map(|excluded| excluded.payer)).collect()).await?;
+        let mut payers: Vec<proto::PayerOffer> = Vec::new();
+        for paid in &draw.contributions {
+            let binding_id = paid.binding.map(|id| id.to_string()).unwrap_or_default();
+            match payers.iter_mut().find(|payer| payer.binding_id == binding_id) {
+                Some(payer) => payer.can_pay_fen += paid.amount.as_fen(),
+                None => payers.push(proto::PayerOffer {
+                    binding_id,
+                    masked_owner: if paid.is_own() { String::new() } else { names.of(paid.payer) },
+                    relation: paid.relation.map(Wire::to_wire).unwrap_or_default(),
+                    can_pay_fen: paid.amount.as_fen(),
+                    order: i32::try_from(payers.len() + 1).unwrap_or(i32::MAX),
+                }),
+            }
+        }
+        let (policies, digests) = self.rendering(&used);
+        let basis = Basis { policies: &policies, digests: &digests, bill: None };
+        // The working shows balances, which are the owners' own affair: only the summary goes out.
+        let view = if view == proto::ExplanationView::None { view } else { proto::ExplanationView::Summary };
+        Ok(Response::new(proto::ListPayersResponse {
+            total_can_pay_fen: (draw.own + draw.mutual_aid).as_fen(),
+            cash_fen: draw.cash.as_fen(),
+            excluded_payers: excluded(&draw.excluded, &names),
+            explanation: explanation::render(&trace, &basis, view),
+            payers,
+        }))
+    }
+}
+
+/// The person's part of a bill decided elsewhere, all of it co-payment.
+fn person_part(amount: Money) -> Bill {
+    let zero = Money::ZERO;
+    let parts = Adjudicated {
+        fund: zero,
+        hospital_part: zero,
+        deductible: zero,
+        first_self_pay: zero,
+        over_limit: zero,
+        full_self_pay: zero,
+        person_part: amount,
+    };
+    Bill { total: amount, content: BillContent::Adjudicated(parts) }
+}
+
+/// The fields that `CheckBinding` and `CreateBinding` share.
+struct FilingFields {
+    owner: Option<proto::MemberRef>,
+    beneficiary: Option<proto::MemberRef>,
+    relation: i32,
+    relation_detail: String,
+    channel: i32,
+    evidence: Vec<proto::Evidence>,
+    start_date: String,
+    last_day: String,
+    caps: Option<proto::Caps>,
+    priority: Option<i32>,
+}
+
+impl Service {
+    pub(super) fn rendering(
+        &self,
+        policies: &[Arc<Policy>],
+    ) -> (Vec<Arc<crate::store::entity::StoredPolicy>>, Vec<[u8; 32]>) {
+        let digests = policies.iter().map(|policy| policy.revision.digest).collect();
+        (self.ledger.revisions_of(policies), digests)
+    }
+
+    fn read_filing(&self, fields: &mut Fields, filing: FilingFields) -> Option<FilingAsk> {
+        let owner = fields.person("owner", filing.owner);
+        let beneficiary = fields.person("beneficiary", filing.beneficiary);
+        let relation = fields.word("relation", filing.relation);
+        let relation_detail = fields.optional_code("relation_detail", &filing.relation_detail);
+        let channel = fields.word("channel", filing.channel);
+        let evidence = self.read_evidence(fields, filing.evidence);
+        let start = fields.optional_day("start_date", &filing.start_date);
+        let last_day = fields.optional_day("last_day", &filing.last_day);
+        let caps = read_caps(fields, filing.caps.unwrap_or_default());
+        let priority = match filing.priority {
+            None => Some(0),
+            Some(priority) if (1..=PRIORITY_MAX).contains(&priority) => u32::try_from(priority).ok(),
+            Some(_) => {
+                fields.bad("priority", "must be 1 to 1000");
+                None
+            }
+        };
+        Some(FilingAsk {
+            owner: owner?,
+            beneficiary: beneficiary?,
+            relation: relation?,
+            relation_detail: relation_detail?,
+            channel: channel?,
+            evidence: evidence?,
+            start: start?,
+            last_day: last_day?,
+            caps: caps?,
+            priority: priority?,
+        })
+    }
+
+    fn read_evidence(&self, fields: &mut Fields, evidence: Vec<proto::Evidence>) -> Option<Vec<Evidence>> {
+        if evidence.len() > self.limits.evidence as usize {
+            fields.bad("evidence", format!("has more than {} entries", self.limits.evidence));
+            return None;
+        }
+        let read = evidence.into_iter().enumerate().map(|(place, evidence)| {
+            let proto::Evidence { r#type, reference, digest } = evidence;
+            let kind = fields.code(&format!("evidence[{place}].type"), &r#type);
+            let reference = fields.text(&format!("evidence[{place}].reference"), &reference, 128, true);
+            let digest = fields.optional_code(&format!("evidence[{place}].digest"), &digest);
+            Some(Evidence { kind: kind?, reference: reference?, digest: digest? })
+        });
+        read.collect::<Vec<_>>().into_iter().collect()
+    }
+}
+
+fn read_caps(fields: &mut Fields, caps: proto::Caps) -> Option<Caps> {
+    let proto::Caps { per_settlement_fen, per_day_fen, per_year_fen } = caps;
+    let per_settlement = fields.optional_positive("caps.per_settlement_fen", per_settlement_fen);
+    let per_day = fields.optional_positive("caps.per_day_fen", per_day_fen);
+    let per_year = fields.optional_positive("caps.per_year_fen", per_year_fen);
+    Some(Caps { per_settlement: per_settlement?, per_day: per_day?, per_year: per_year? })
+}
+
+fn read_target(fields: &mut Fields, target: Option<proto::release_binding_request::Target>) -> Option<ReleaseTarget> {
+    use proto::release_binding_request::Target;
+    match target {
+        Some(Target::BindingId(id)) => fields.binding_id("binding_id", &id).map(ReleaseTarget::Binding),
+        Some(Target::Pair(proto::BindingPair { owner, beneficiary })) => {
+            let owner = fields.person("pair.owner", owner);
+            let beneficiary = fields.person("pair.beneficiary", beneficiary);
+            Some(ReleaseTarget::Pair { owner: owner?, beneficiary: beneficiary? })
+        }
+        None => {
+            fields.bad("target", "is required: binding_id or pair");
+            None
+        }
+    }
+}
+
+fn read_party(fields: &mut Fields, party: i32) -> Option<ReleasedBy> {
+    match proto::BindingParty::try_from(party) {
+        Ok(proto::BindingParty::Owner) => Some(ReleasedBy::Owner),
+        Ok(proto::BindingParty::Beneficiary) => Some(ReleasedBy::Beneficiary),
+        Ok(proto::BindingParty::Unspecified) | Err(_) => {
+            fields.bad("requested_by", "is required and must be a known value");
+            None
+        }
+    }
+}
+
+/// The state a listing asks for. States that this server never gives match nothing.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    Any,
+    Never,
+    State(BindingState),
+}
+
+fn read_state(fields: &mut Fields, state: Option<i32>) -> Option<Wanted> {
+    use proto::BindingState as S;
+    let Some(state) = state else {
+        return Some(Wanted::Any);
+    };
+    match S::try_from(state) {
+        Ok(S::Active) => Some(Wanted::State(BindingState::Active)),
+        Ok(S::Released) => Some(Wanted::State(BindingState::Released)),
+        Ok(S::Ended) => Some(Wanted::State(BindingState::Ended)),
+        Ok(S::PendingVerification) => Some(Wanted::Never),
+        Ok(S::Unspecified) | Err(_) => {
+            fields.bad("state", "must be a known value");
+            None
+        }
+    }
+}
+
+fn state(state: BindingState) -> i32 {
+    (match state {
+        BindingState::Active => proto::BindingState::Active,
+        BindingState::Released => proto::BindingState::Released,
+        BindingState::Ended => proto::BindingState::Ended,
+    }) as i32
+}
+
+fn binding(binding: &Binding, names: &Names, now: Moment, position: u64) -> proto::Binding {
+    let created = Moment::from_micros(i64::try_from(binding.id.as_u128() >> 80).unwrap_or_default() * 1000);
+    let fen = |amount: Option<Money>| amount.map(Money::as_fen);
+    proto::Binding {
+        binding_id: binding.id.to_string(),
+        owner_member_id: binding.owner.to_string(),
+        beneficiary_member_id: binding.beneficiary.to_string(),
+        owner_masked_name: names.of(binding.owner),
+        beneficiary_masked_name: names.of(binding.beneficiary),
+        relation: binding.relation.to_wire(),
+        relation_detail: binding.relation_detail.clone(),
+        channel: binding.channel.to_wire(),
+        // References may be document numbers: they are kept, not shown.
+        evidence: binding
+            .evidence
+            .iter()
+            .map(|evidence| proto::Evidence {
+                r#type: evidence.kind.clone(),
+                reference: String::new(),
+                digest: evidence.digest.clone(),
+            })
+            .collect(),
+        grants: to_wire_all(&binding.grants),
+        state: state(binding.state(now.civil_day())),
+        start_date: binding.start.to_string(),
+        last_day: binding.last_day.map(|day| day.to_string()).unwrap_or_default(),
+        caps: (!binding.caps.is_none()).then(|| proto::Caps {
+            per_settlement_fen: fen(binding.caps.per_settlement),
+            per_day_fen: fen(binding.caps.per_day),
+            per_year_fen: fen(binding.caps.per_year),
+        }),
+        priority: i32::try_from(binding.priority).unwrap_or_default(),
+        owner_region_code: binding.owner_region.to_string(),
+        beneficiary_region_code: binding.beneficiary_region.to_string(),
+        create_time: Some(timestamp(created)),
+        release_time: binding.released.map(|release| timestamp(release.at)),
+        ledger_position: wire_position(position),
+    }
+}

@@ -1,0 +1,226 @@
+//! RegionService: which pools exist, what rules each has on a day.
+
+use jiff::civil::Date;
+use tonic::{Request, Response, Status};
+
+use super::enums::{Wire, to_wire_all};
+use super::explanation::{self, Basis};
+use super::fields::Fields;
+use super::proto::region_service_server::RegionService;
+use super::settlements::all3;
+use super::{Service, proto};
+use crate::domain::ids::RegionCode;
+use crate::domain::policy::{Citation, Policy};
+use crate::domain::region::Region;
+use crate::domain::sharing;
+use crate::ledger::Failure;
+use crate::ledger::failure::Thing;
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl RegionService for Service {
+    async fn get_region(&self, request: Request<proto::GetRegionRequest>) -> Reply<proto::GetRegionResponse> {
+        let proto::GetRegionRequest { region_code, on } = request.into_inner();
+        let mut fields = Fields::new();
+        let code = fields.region("region_code", &region_code);
+        let on = self.read_on(&mut fields, &on);
+        let (code, on) = fields.done(code.zip(on))?;
+        let found = self.ledger.book.regions.get(code).filter(|region| region.is_valid_on(on));
+        let found = found.ok_or(Failure::NotFound(Thing::Region))?;
+        Ok(Response::new(proto::GetRegionResponse { region: Some(self.region(found, on)) }))
+    }
+
+    async fn list_regions(&self, request: Request<proto::ListRegionsRequest>) -> Reply<proto::ListRegionsResponse> {
+        let proto::ListRegionsRequest { province_code, cross_province_only, on, name_contains, page_size, page_token } =
+            request.into_inner();
+        let mut fields = Fields::new();
+        let province = if province_code.is_empty() {
+            Some(None)
+        } else {
+            fields.region("province_code", &province_code).map(Some)
+        };
+        let day = self.read_on(&mut fields, &on);
+        let name = fields.text("name_contains", &name_contains, 64, false);
+        let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        let ((province, day, name), size) = fields.done(all3(province, day, name).zip(size))?;
+        let filter = format!("regions {province_code} {cross_province_only} {on} {name}");
+        let page = self.ledger.page(&page_token, filter.as_bytes(), size, u64::from(u32::MAX))?;
+        let regions = &self.ledger.book.regions;
+        let wanted = |region: &&Region| {
+            u64::from(region.code.as_u32()) > page.after
+                && province.is_none_or(|province| region.code.province() == province.province())
+                && (!cross_province_only || (region.level.is_pool() && regions.open_on(region.code, day).is_some()))
+                && (name.is_empty()
+                    || region.name.contains(&name)
+                    || region.aliases.iter().any(|alias| alias.contains(&name)))
+                && region.is_valid_on(day)
+        };
+        let mut found: Vec<&Region> = regions.iter().filter(wanted).take(page.limit + 1).collect();
+        let more = found.len() > page.limit;
+        found.truncate(page.limit);
+        let last = found.last().map(|region| u64::from(region.code.as_u32()));
+        let next = last.filter(|_| more).map(|after| self.ledger.next_page(&page, after));
+        Ok(Response::new(proto::ListRegionsResponse {
+            regions: found.into_iter().map(|region| self.region(region, day)).collect(),
+            next_page_token: next.unwrap_or_default(),
+        }))
+    }
+
+    async fn get_policy(&self, request: Request<proto::GetPolicyRequest>) -> Reply<proto::GetPolicyResponse> {
+        let proto::GetPolicyRequest { region_code, on } = request.into_inner();
+        let mut fields = Fields::new();
+        let code = fields.region("region_code", &region_code);
+        let on = self.read_on(&mut fields, &on);
+        let (code, on) = fields.done(code.zip(on))?;
+        let found = self.ledger.book.policy(code, on).ok_or(Failure::NotFound(Thing::Region))?;
+        Ok(Response::new(proto::GetPolicyResponse { policy: Some(policy(found)) }))
+    }
+
+    async fn check_sharing(&self, request: Request<proto::CheckSharingRequest>) -> Reply<proto::CheckSharingResponse> {
+        let proto::CheckSharingRequest { owner_region_code, beneficiary_region_code, relation, on, explanation_view } =
+            request.into_inner();
+        let mut fields = Fields::new();
+        let owner = fields.region("owner_region_code", &owner_region_code);
+        let beneficiary = fields.region("beneficiary_region_code", &beneficiary_region_code);
+        let relation = fields.word("relation", relation);
+        let on = self.read_on(&mut fields, &on);
+        let view = fields.explanation_view(explanation_view, proto::ExplanationView::Full);
+        let ((owner, beneficiary, relation), (on, view)) =
+            fields.done(all3(owner, beneficiary, relation).zip(on.zip(view)))?;
+        let book = &self.ledger.book;
+        let find = |code| book.policy(code, on).cloned().ok_or(Failure::NotFound(Thing::Region));
+        let used = vec![find(owner)?, find(beneficiary)?];
+        let decision = sharing::check(&used[0], &used[1], &book.regions, relation, on);
+        let (policies, digests) = self.rendering(&used);
+        let basis = Basis { policies: &policies, digests: &digests, bill: None };
+        let yes = decision.reasons.is_empty();
+        let mut rendered = explanation::render(&decision.trace, &basis, view);
+        if let Some(rendered) = &mut rendered {
+            self.cite_openings(rendered, owner, beneficiary, on);
+        }
+        Ok(Response::new(proto::CheckSharingResponse {
+            decision: (if yes { proto::Decision::Yes } else { proto::Decision::No }) as i32,
+            modes: to_wire_all(&decision.modes),
+            reasons: explanation::reason_notes(&decision.reasons),
+            explanation: rendered,
+        }))
+    }
+}
+
+impl Service {
+    /// The day asked about; the server's own when left out.
+    fn read_on(&self, fields: &mut Fields, on: &str) -> Option<Date> {
+        Some(fields.optional_day("on", on)?.unwrap_or_else(|| self.ledger.now().civil_day()))
+    }
+
+    /// Openings are no policy values: the step that rests on them gets both regions' as parameters.
+    fn cite_openings(
+        &self,
+        explanation: &mut proto::Explanation,
+        owner: RegionCode,
+        beneficiary: RegionCode,
+        on: Date,
+    ) {
+        let Some(step) = explanation.steps.iter_mut().find(|step| step.rule_id == "sharing.cross_province") else {
+            return;
+        };
+        for code in [owner, beneficiary] {
+            let Some(opening) = self.ledger.book.regions.opening(code) else {
+                continue;
+            };
+            let value = if opening.since <= on { "OPEN" } else { "NOT_YET_OPEN" };
+            step.parameters.push(proto::Parameter {
+                name: "cross_province_since".to_owned(),
+                value: value.to_owned(),
+                region_code: code.to_string(),
+                start_date: opening.since.to_string(),
+                citation_id: opening.citation.id.clone(),
+                grade: opening.citation.grade.to_wire(),
+            });
+            if explanation.citations.iter().all(|known| known.id != opening.citation.id) {
+                explanation.citations.push(citation(&opening.citation));
+            }
+        }
+    }
+
+    fn region(&self, region: &Region, on: Date) -> proto::Region {
+        let opening = self.ledger.book.regions.open_on(region.code, on).filter(|_| region.level.is_pool());
+        let mut sources = vec![citation(&region.citation)];
+        sources.extend(opening.map(|opening| citation(&opening.citation)));
+        proto::Region {
+            code: region.code.to_string(),
+            name: region.name.clone(),
+            aliases: region.aliases.clone(),
+            level: region.level.to_wire(),
+            province_code: region.code.province().to_string(),
+            parent_code: region.parent.map(|code| code.to_string()).unwrap_or_default(),
+            valid_from: region.valid_from.to_string(),
+            valid_to: region.valid_to.map(|day| day.to_string()).unwrap_or_default(),
+            cross_province_since: opening.map(|opening| opening.since.to_string()).unwrap_or_default(),
+            sources,
+        }
+    }
+}
+
+fn citation(citation: &Citation) -> proto::Citation {
+    proto::Citation {
+        id: citation.id.clone(),
+        document: citation.document.clone(),
+        article: citation.article.clone(),
+        effective_date: citation.effective.map(|day| day.to_string()).unwrap_or_default(),
+        url: citation.url.clone(),
+        grade: citation.grade.to_wire(),
+        note: citation.note.clone(),
+    }
+}
+
+fn policy(policy: &Policy) -> proto::Policy {
+    let rules = &policy.rules;
+    let mut citations: Vec<proto::Citation> = Vec::new();
+    for value in &policy.values {
+        if citations.iter().all(|known| known.id != value.citation.id) {
+            citations.push(citation(&value.citation));
+        }
+    }
+    let values = policy.values.iter().map(|value| proto::PolicyValue {
+        name: value.param.name().to_owned(),
+        value: value.text.clone(),
+        start_date: value.start.to_string(),
+        end_date: value.end.map(|day| day.to_string()).unwrap_or_default(),
+        region_code: value.region.to_string(),
+        citation_id: value.citation.id.clone(),
+        grade: value.grade.to_wire(),
+        note: value.note.clone(),
+    });
+    let channels = rules.channels.iter().map(|rule| proto::ChannelPolicy {
+        channel: rule.channel.to_wire(),
+        evidence_types: rule.evidence.clone(),
+        grants: to_wire_all(&rule.grants),
+    });
+    proto::Policy {
+        region_code: policy.region.to_string(),
+        revision: Some(proto::PolicyRevision {
+            region_code: policy.region.to_string(),
+            digest: crate::ledger::page::hex(&policy.revision.digest),
+            start_date: policy.revision.start.to_string(),
+            end_date: policy.revision.end.map(|day| day.to_string()).unwrap_or_default(),
+            known_from: policy.revision.known_from.to_string(),
+        }),
+        values: values.collect(),
+        citations,
+        modes: to_wire_all(&rules.modes),
+        relations: to_wire_all(&rules.relations),
+        own_buckets: to_wire_all(&rules.own_buckets),
+        relative_buckets: to_wire_all(&rules.relative_buckets),
+        floor_fen: Some(rules.floor.amount().as_fen()),
+        own_account_rule: rules.own_account_order.name().to_owned(),
+        owner_order: rules.owner_order.name().to_owned(),
+        purposes_own: to_wire_all(&rules.own_purposes),
+        purposes_relatives: to_wire_all(&rules.relative_purposes),
+        prohibited_purposes: to_wire_all(&rules.prohibited_purposes),
+        components_own: to_wire_all(&rules.own_components),
+        components_relatives: to_wire_all(&rules.relative_components),
+        channels: channels.collect(),
+    }
+}
