@@ -7,3 +7,8 @@ pub mod policy;
 pub mod store;
 pub mod ledger;
 pub mod grpc;
+pub mod config;
+pub mod server;
+pub mod demo;
+pub mod telemetry;
+pub mod cli;

@@ -172,6 +172,15 @@ pub mod transport {
         plain(Code::ResourceExhausted, "OVERLOADED", "too many calls are running; try again", "系统繁忙，请稍后重试。")
     }
 
+    pub fn shutting_down() -> Status {
+        plain(
+            Code::Unavailable,
+            "SHUTTING_DOWN",
+            "the server is stopping",
+            "系统正在停止服务，请稍后用同一请求编号重试。",
+        )
+    }
+
     pub fn time_limit() -> Status {
         let sentence = "处理超时，请用同一请求编号重试。";
         plain(

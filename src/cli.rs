@@ -1,0 +1,143 @@
+//! The command line: `gongji serve`, `gongji config`. Wiring only.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, Given, StoreChoice};
+use crate::domain::time::Moment;
+use crate::grpc::{Api, server_info};
+use crate::ledger::Ledger;
+use crate::ledger::source::{Clock, RandomIds, ShiftedClock, SystemClock};
+use crate::policy::{self, PolicyFiles};
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::{demo, server, telemetry};
+
+/// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
+///
+/// The service answers what the fund pays, what the patient's own account, which relatives' accounts may pay the rest under
+/// the rules of the regions on that day, and what is left in cash; it settles, repeats its answer when asked again, and
+/// refunds. Money is whole fen. Every answer explains itself.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 120,
+    after_help = "Try it:\n  gongji serve --demo\n  grpcurl -plaintext 127.0.0.1:50051 list gongji.v1.SettlementService"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve over gRPC until SIGTERM or SIGINT.
+    ///
+    /// Settings come from flags, then GONGJI_… variables, then the --config file, then the defaults; `gongji config` prints
+    /// what is in force. The embedded store serves one process at a time and syncs before every answer: kill it at any
+    /// instant and nothing that was answered is lost.
+    Serve {
+        /// Loads a small synthetic family, and keeps everything in memory unless --data-dir or --store is given.
+        #[arg(long)]
+        demo: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Print the settings in force, as a file that --config can read.
+    Config {
+        /// As for serve.
+        #[arg(long)]
+        demo: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Settings {
+    /// A TOML file of settings; `gongji config` prints one.
+    #[arg(long, env = "GONGJI_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+}
+
+impl Settings {
+    fn read(self, demo: bool) -> Result<Config, String> {
+        Config::read(self.given, self.config.as_deref(), demo).map_err(|error| error.to_string())
+    }
+}
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
+        Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("gongji: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: &Config, demo: bool) -> Result<(), String> {
+    telemetry::start(&config.log, config.log_json)?;
+    let clock = clock(config)?;
+    let ids = Arc::new(RandomIds::from_system());
+    let files = if config.policies.as_os_str().is_empty() {
+        PolicyFiles::embedded()
+    } else {
+        PolicyFiles::from_dir(&config.policies).map_err(|error| error.to_string())?
+    };
+    let book = policy::load(&files).map_err(|error| error.to_string())?;
+    let store = open_store(config, &ids)?;
+    let ledger = Ledger::new(store, Arc::new(book), clock, ids, config.ledger_limits());
+    let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits() };
+    let api = Api { ledger: Arc::new(ledger), limits: config.wire_limits(), reveal: config.reveal_personal_data, info };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        if demo {
+            demo::load(&api.ledger)
+                .await
+                .map_err(|failure| format!("the demonstration family cannot be loaded: {failure:?}"))?;
+        }
+        let listener =
+            TcpListener::bind(config.listen).map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let head = api.ledger.store().head();
+        tracing::info!(%address, store = %config.store, demo, position = head.position, "serving");
+        let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        server::run(listener, config, Arc::new(api), stop).await.map_err(|error| error.to_string())
+    })
+}
+
+fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
+    if config.clock.is_empty() {
+        return Ok(Arc::new(SystemClock));
+    }
+    let instant: jiff::Timestamp = config.clock.parse().map_err(|error| format!("clock: {error}"))?;
+    Ok(Arc::new(ShiftedClock::starting_at(Moment::from_micros(instant.as_microsecond()))))
+}
+
+fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Store>, String> {
+    match config.store {
+        StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(ids.secret(), config.memory_records))),
+        StoreChoice::Embedded => Err("not yet".to_owned()),
+    }
+}

@@ -1,0 +1,305 @@
+//! Every setting: read once, flag over environment over file over default, checked, printable.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::grpc::WireLimits;
+use crate::ledger::Limits;
+
+/// Where the ledger is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreChoice {
+    /// On disk in the data directory, synced before every answer. One process at a time.
+    Embedded,
+    /// In this process; a stop forgets everything.
+    Memory,
+}
+
+impl std::fmt::Display for StoreChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Memory => "memory",
+        })
+    }
+}
+
+macro_rules! options {
+    ($($(#[doc = $doc:literal])* $name:ident / $flag:literal / $env:literal: $type:ty = $default:expr;)*) => {
+        /// What the command line and the environment said.
+        #[derive(Clone, Debug, Default, clap::Args)]
+        pub struct Given {
+            $($(#[doc = $doc])* #[arg(long = $flag, env = $env, value_name = "VALUE")] pub $name: Option<$type>,)*
+        }
+
+        /// What a `--config` file may say; the names are those of the fields.
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct FromFile { $($name: Option<$type>,)* }
+
+        /// The settings in force.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config { $($(#[doc = $doc])* pub $name: $type,)* }
+
+        impl Config {
+            fn merge(given: Given, file: FromFile) -> Self {
+                Self { $($name: given.$name.or(file.$name).unwrap_or_else(|| $default),)* }
+            }
+
+            /// The settings as a file that could be given back as `--config`.
+            pub fn print(&self) -> String {
+                let mut out = String::new();
+                $(
+                    let docs: &[&str] = &[$($doc),*];
+                    for doc in docs { out.push_str(&format!("# {}\n", doc.trim())); }
+                    out.push_str(&format!("{} = {}\n", stringify!($name), self.$name.to_toml()));
+                )*
+                out
+            }
+        }
+    };
+}
+
+options! {
+    /// Address to listen on. Beyond loopback needs --insecure, since there is no authentication yet.
+    listen / "listen" / "GONGJI_LISTEN": SocketAddr = SocketAddr::from(([127, 0, 0, 1], 50051));
+    /// Where the ledger is kept: embedded or memory.
+    store / "store" / "GONGJI_STORE": StoreChoice = StoreChoice::Embedded;
+    /// Directory of the embedded store; made if it is not there.
+    data_dir / "data-dir" / "GONGJI_DATA_DIR": PathBuf = PathBuf::from("gongji-data");
+    /// Directory of policy files read instead of those built in; empty: those built in.
+    policies / "policies" / "GONGJI_POLICIES": PathBuf = PathBuf::new();
+    /// Starts the server's clock at this instant, e.g. 2021-06-01T09:00:00+08:00. Only with --demo or --store memory.
+    clock / "clock" / "GONGJI_CLOCK": String = String::new();
+    /// Allows a listener beyond loopback without authentication.
+    insecure / "insecure" / "GONGJI_INSECURE": bool = false;
+    /// Allows anybody who asks for view FULL to see names and numbers unmasked.
+    reveal_personal_data / "reveal-personal-data" / "GONGJI_REVEAL_PERSONAL_DATA": bool = false;
+    /// Threads that serve connections, each with a runtime of its own.
+    runtimes / "runtimes" / "GONGJI_RUNTIMES": u32 = 2;
+    /// Most calls running at once, over all threads; more are refused as OVERLOADED.
+    concurrent_requests / "concurrent-requests" / "GONGJI_CONCURRENT_REQUESTS": u32 = 4096;
+    /// Most connections at once; more wait to be accepted.
+    connections / "connections" / "GONGJI_CONNECTIONS": u32 = 1024;
+    /// Longest time of one call, in milliseconds.
+    call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
+    /// Longest time a stop waits for running calls, in milliseconds.
+    drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
+    /// Largest message received, in bytes.
+    message_bytes / "message-bytes" / "GONGJI_MESSAGE_BYTES": u32 = 1 << 20;
+    /// Most lines of one bill.
+    bill_lines / "bill-lines" / "GONGJI_BILL_LINES": u32 = 500;
+    /// Items on a page when the request does not say.
+    page_size_default / "page-size-default" / "GONGJI_PAGE_SIZE_DEFAULT": u32 = 50;
+    /// Most items on a page.
+    page_size_max / "page-size-max" / "GONGJI_PAGE_SIZE_MAX": u32 = 500;
+    /// Most active bindings of one person, as owner or as beneficiary.
+    bindings_per_member / "bindings-per-member" / "GONGJI_BINDINGS_PER_MEMBER": u32 = 32;
+    /// Most paper authorisations of one settlement.
+    paper_authorisations / "paper-authorisations" / "GONGJI_PAPER_AUTHORISATIONS": u32 = 8;
+    /// Most pieces of evidence of one binding.
+    evidence / "evidence" / "GONGJI_EVIDENCE": u32 = 16;
+    /// How old a visit or a binding's first day may be, in days.
+    max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
+    /// How often a change is decided anew after losing a race.
+    retries / "retries" / "GONGJI_RETRIES": u32 = 8;
+    /// How long a quote's token holds, in seconds.
+    quote_seconds / "quote-seconds" / "GONGJI_QUOTE_SECONDS": u32 = 300;
+    /// Most records of the memory store; past it changes are refused as STORE_FULL.
+    memory_records / "memory-records" / "GONGJI_MEMORY_RECORDS": u64 = 5_000_000;
+    /// Cache of the embedded store, in bytes.
+    cache_bytes / "cache-bytes" / "GONGJI_CACHE_BYTES": u64 = 256 << 20;
+    /// What is logged: a level, or a filter such as gongji=debug.
+    log / "log" / "GONGJI_LOG": String = "info".to_owned();
+    /// Logs as JSON lines.
+    log_json / "log-json" / "GONGJI_LOG_JSON": bool = false;
+}
+
+/// A value as TOML text.
+trait ToToml {
+    fn to_toml(&self) -> String;
+}
+
+macro_rules! to_toml {
+    ($($type:ty: $quote:literal;)*) => {$(
+        impl ToToml for $type {
+            fn to_toml(&self) -> String {
+                if $quote { format!("{:?}", self.to_string()) } else { self.to_string() }
+            }
+        }
+    )*};
+}
+to_toml! { u32: false; u64: false; bool: false; String: true; SocketAddr: true; StoreChoice: true; }
+
+impl ToToml for PathBuf {
+    fn to_toml(&self) -> String {
+        format!("{:?}", self.display().to_string())
+    }
+}
+
+/// Settings that cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {error}")]
+    File { path: PathBuf, error: std::io::Error },
+    #[error("{path}: {error}")]
+    Toml { path: PathBuf, error: Box<toml::de::Error> },
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl Config {
+    /// Puts the settings together. `demo` keeps everything in memory unless a data directory is named.
+    pub fn read(given: Given, file: Option<&Path>, demo: bool) -> Result<Self, ConfigError> {
+        let file = match file {
+            None => FromFile::default(),
+            Some(path) => {
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.into(), error })?;
+                toml::from_str(&text)
+                    .map_err(|error| ConfigError::Toml { path: path.into(), error: Box::new(error) })?
+            }
+        };
+        let names_a_place =
+            given.store.is_some() || given.data_dir.is_some() || file.store.is_some() || file.data_dir.is_some();
+        let mut config = Self::merge(given, file);
+        if demo && !names_a_place {
+            config.store = StoreChoice::Memory;
+        }
+        config.check(demo)?;
+        Ok(config)
+    }
+
+    fn check(&self, demo: bool) -> Result<(), ConfigError> {
+        let refuse = |text: &str| Err(ConfigError::Setting(text.to_owned()));
+        if !self.listen.ip().is_loopback() && !self.insecure {
+            return refuse("listen: an address beyond loopback needs --insecure, since there is no authentication yet");
+        }
+        if !self.clock.is_empty() && !demo && self.store != StoreChoice::Memory {
+            return refuse(
+                "clock: only with --demo or --store memory, so that a real ledger never holds an invented time",
+            );
+        }
+        let at_least_one = [
+            ("runtimes", self.runtimes),
+            ("concurrent_requests", self.concurrent_requests),
+            ("connections", self.connections),
+            ("call_time_ms", self.call_time_ms),
+            ("message_bytes", self.message_bytes),
+            ("bill_lines", self.bill_lines),
+            ("page_size_default", self.page_size_default),
+            ("bindings_per_member", self.bindings_per_member),
+            ("quote_seconds", self.quote_seconds),
+        ];
+        for (name, value) in at_least_one {
+            if value == 0 {
+                return Err(ConfigError::Setting(format!("{name}: must be at least 1")));
+            }
+        }
+        if self.page_size_max < self.page_size_default {
+            return refuse("page_size_max: must not be below page_size_default");
+        }
+        if self.runtimes > 256 {
+            return refuse("runtimes: at most 256");
+        }
+        Ok(())
+    }
+
+    pub fn ledger_limits(&self) -> Limits {
+        Limits {
+            retries: self.retries,
+            max_backdate_days: self.max_backdate_days,
+            bindings_per_member: self.bindings_per_member,
+            quote_seconds: self.quote_seconds,
+        }
+    }
+
+    pub fn wire_limits(&self) -> WireLimits {
+        WireLimits {
+            bill_lines: self.bill_lines,
+            page_size_default: self.page_size_default,
+            page_size_max: self.page_size_max,
+            paper_authorisations: self.paper_authorisations,
+            evidence: self.evidence,
+        }
+    }
+
+    /// Every bound, as `GetServerInfo` tells it.
+    pub fn told_limits(&self) -> Vec<(String, u64, &'static str, &'static str)> {
+        let row = |name: &str, value: u64, unit, comment| (name.to_owned(), value, unit, comment);
+        vec![
+            row("message_bytes", self.message_bytes.into(), "bytes", "largest message received"),
+            row("bill_lines", self.bill_lines.into(), "lines", "most lines of one bill"),
+            row(
+                "page_size_default",
+                self.page_size_default.into(),
+                "items",
+                "items on a page when the request does not say",
+            ),
+            row("page_size_max", self.page_size_max.into(), "items", "most items on a page"),
+            row(
+                "bindings_per_member",
+                self.bindings_per_member.into(),
+                "bindings",
+                "most active bindings of one person on either side",
+            ),
+            row(
+                "paper_authorisations",
+                self.paper_authorisations.into(),
+                "entries",
+                "most paper authorisations of one settlement",
+            ),
+            row("evidence", self.evidence.into(), "entries", "most pieces of evidence of one binding"),
+            row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
+            row("connections", self.connections.into(), "connections", "most connections at once"),
+            row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
+            row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
+            row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
+            row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),
+            row("request_id_length", crate::domain::ids::RequestId::MAX_LEN as u64, "characters", "longest request_id"),
+            row("amount_fen", crate::domain::money::Money::INPUT_MAX.unsigned_abs(), "fen", "largest amount received"),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(given: Given, demo: bool, expected: Result<StoreChoice, &str>) {
+        let read = Config::read(given, None, demo).map(|config| config.store).map_err(|error| error.to_string());
+        match (read, expected) {
+            (Ok(store), Ok(expected)) => assert_eq!(store, expected),
+            (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
+            (read, expected) => assert_eq!(format!("{read:?}"), format!("{expected:?}")),
+        }
+    }
+
+    #[test]
+    fn settings_are_checked_together() {
+        check(Given::default(), false, Ok(StoreChoice::Embedded));
+        check(Given::default(), true, Ok(StoreChoice::Memory));
+        check(Given { data_dir: Some("x".into()), ..Given::default() }, true, Ok(StoreChoice::Embedded));
+        let anywhere = SocketAddr::from(([0, 0, 0, 0], 50051));
+        check(Given { listen: Some(anywhere), ..Given::default() }, false, Err("--insecure"));
+        check(
+            Given { listen: Some(anywhere), insecure: Some(true), ..Given::default() },
+            false,
+            Ok(StoreChoice::Embedded),
+        );
+        check(Given { clock: Some("2021-06-01T00:00:00Z".into()), ..Given::default() }, false, Err("clock"));
+        check(Given { bill_lines: Some(0), ..Given::default() }, false, Err("bill_lines: must be at least 1"));
+        check(Given { page_size_max: Some(10), ..Given::default() }, false, Err("page_size_max"));
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let config =
+            Config::read(Given { log_json: Some(true), ..Given::default() }, None, false).expect("defaults are good");
+        let file: FromFile = toml::from_str(&config.print()).expect("printed settings are a file");
+        assert_eq!(Config::merge(Given::default(), file), config);
+    }
+}

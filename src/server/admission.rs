@@ -1,0 +1,257 @@
+//! In front of every method: a bound on running calls and on their time, a caught panic, and statuses of the transport
+//! put into the same words as all others.
+
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::Sleep;
+use tonic::body::Body;
+use tonic::transport::server::Connected;
+use tonic::{Code, Status};
+use tower::Service;
+
+use crate::config::Config;
+use crate::grpc::status::{self, transport};
+use crate::ledger::Failure;
+
+/// Counts running calls.
+pub struct Gate {
+    running: AtomicU32,
+    most: u32,
+    longest: Duration,
+    closed: AtomicBool,
+}
+
+impl Gate {
+    pub fn new(config: &Config) -> Self {
+        let longest = Duration::from_millis(config.call_time_ms.into());
+        Self { running: AtomicU32::new(0), most: config.concurrent_requests, longest, closed: AtomicBool::new(false) }
+    }
+
+    pub fn running(&self) -> u32 {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// No new calls from here on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    fn enter(self: &Arc<Self>) -> Result<Pass, Status> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(transport::shutting_down());
+        }
+        let before = self.running.fetch_add(1, Ordering::AcqRel);
+        // Made before the check, so that a refusal gives its place back too.
+        let pass = Pass(self.clone());
+        if before >= self.most { Err(transport::overloaded()) } else { Ok(pass) }
+    }
+}
+
+/// One running call.
+struct Pass(Arc<Gate>);
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The service around all services.
+#[derive(Clone)]
+pub struct Admission<S> {
+    inner: S,
+    gate: Arc<Gate>,
+}
+
+impl<S> Admission<S> {
+    pub fn new(inner: S, gate: Arc<Gate>) -> Self {
+        Self { inner, gate }
+    }
+}
+
+impl<S> Service<Request<Body>> for Admission<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Call<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // Health and reflection stay reachable under load and have streams without an end.
+        if !request.uri().path().starts_with("/gongji.v1.") {
+            return Call { pass: None, refused: None, inner: Some(Box::pin(self.inner.call(request))), limit: None };
+        }
+        match self.gate.enter() {
+            Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None },
+            Ok(pass) => Call {
+                pass: Some(pass),
+                refused: None,
+                inner: Some(Box::pin(self.inner.call(request))),
+                limit: Some(Limit { longest: self.gate.longest, timer: None }),
+            },
+        }
+    }
+}
+
+/// One call: refused at once, or running under its time limit.
+pub struct Call<F> {
+    pass: Option<Pass>,
+    refused: Option<Status>,
+    inner: Option<Pin<Box<F>>>,
+    limit: Option<Limit>,
+}
+
+/// A timer that is made only when a call does not answer at its first poll: most do.
+struct Limit {
+    longest: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<F, E> Future for Call<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(status) = self.refused.take() {
+            return Poll::Ready(Ok(status.into_http()));
+        }
+        let Some(inner) = self.inner.as_mut() else {
+            return Poll::Ready(Ok(transport::overloaded().into_http()));
+        };
+        // A panic must end neither the connection nor the thread; what the call had committed is found by its retry.
+        let polled = catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx)));
+        let outcome = match polled {
+            Ok(Poll::Ready(Ok(response))) => Some(Ok(reword(response))),
+            Ok(Poll::Ready(Err(error))) => Some(Err(error)),
+            Ok(Poll::Pending) => None,
+            Err(_) => Some(Ok(status::of(&Failure::Bug("a handler panicked")).into_http())),
+        };
+        if let Some(outcome) = outcome {
+            self.inner = None;
+            self.pass = None;
+            return Poll::Ready(outcome);
+        }
+        if let Some(limit) = self.limit.as_mut() {
+            let longest = limit.longest;
+            let timer = limit.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
+            if timer.as_mut().poll(cx).is_ready() {
+                self.inner = None;
+                self.pass = None;
+                return Poll::Ready(Ok(transport::time_limit().into_http()));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// What the transport itself says of a call carries no details; it gets the words of its reason.
+fn reword(response: Response<Body>) -> Response<Body> {
+    let headers: &HeaderMap = response.headers();
+    let Some(code) = headers.get("grpc-status") else {
+        return response;
+    };
+    if headers.contains_key("grpc-status-details-bin") {
+        return response;
+    }
+    match Code::from_bytes(code.as_bytes()) {
+        Code::Internal | Code::InvalidArgument | Code::Unknown => transport::malformed().into_http(),
+        Code::OutOfRange | Code::ResourceExhausted => transport::too_large().into_http(),
+        Code::Unimplemented => transport::not_implemented().into_http(),
+        Code::Ok
+        | Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => response,
+    }
+}
+
+/// A connection that gives its slot back when it ends.
+pub struct Connection {
+    stream: TcpStream,
+    slots: Arc<Semaphore>,
+}
+
+impl Connection {
+    /// Takes a connection over into this thread's runtime.
+    pub fn new(stream: std::net::TcpStream, slots: Arc<Semaphore>) -> io::Result<Self> {
+        let stream = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.set_nodelay(true))
+            .and_then(|()| TcpStream::from_std(stream));
+        match stream {
+            Ok(stream) => Ok(Self { stream, slots }),
+            Err(error) => {
+                slots.add_permits(1);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.slots.add_permits(1);
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ();
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
