@@ -54,6 +54,11 @@ impl MemoryStore {
         self.shard(key).get(key).map_or((0, None), |(version, entity)| (*version, Some(entity.clone())))
     }
 
+    fn open_ledger(&self) -> Result<MutexGuard<'_, Ledger>, StoreError> {
+        let ledger = lock(&self.ledger);
+        if ledger.closed { Err(StoreError::Closed) } else { Ok(ledger) }
+    }
+
     fn apply(&self, ledger: &mut Ledger, change: Change, now: Moment) -> Result<Committed, CommitError> {
         if ledger.closed {
             return Err(CommitError::NotApplied(StoreError::Closed));
@@ -91,7 +96,10 @@ impl Store for MemoryStore {
     }
 
     fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        let began_at = lock(&self.ledger).head.position;
+        let began_at = match self.open_ledger() {
+            Ok(ledger) => ledger.head.position,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
         let facts = keys.iter().map(|key| {
             let (version, entity) = self.find(key);
             Fact { key: *key, version, entity }
@@ -108,7 +116,7 @@ impl Store for MemoryStore {
     }
 
     fn wait_durable(&self, _position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(std::future::ready(self.open_ledger().map(|_| ())))
     }
 
     fn head(&self) -> Head {
@@ -116,10 +124,9 @@ impl Store for MemoryStore {
     }
 
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
-        let ledger = lock(&self.ledger);
         let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
-        let records = ledger.records.iter().skip(skip).take(limit).cloned().collect();
-        Box::pin(std::future::ready(Ok(records)))
+        let records = self.open_ledger().map(|ledger| ledger.records.iter().skip(skip).take(limit).cloned().collect());
+        Box::pin(std::future::ready(records))
     }
 
     fn list(
@@ -129,17 +136,14 @@ impl Store for MemoryStore {
         until: u64,
         limit: usize,
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
-        let ledger = lock(&self.ledger);
-        let rows = if after < until {
-            let range = ledger.lists.range((key, after + 1)..=(key, until));
-            range
-                .take(limit)
-                .map(|((_, position), subject)| ListRow { position: *position, subject: *subject })
-                .collect()
-        } else {
-            Vec::new()
-        };
-        Box::pin(std::future::ready(Ok(rows)))
+        let rows = self.open_ledger().map(|ledger| {
+            if after >= until {
+                return Vec::new();
+            }
+            let rows = ledger.lists.range((key, after + 1)..=(key, until)).take(limit);
+            rows.map(|((_, position), subject)| ListRow { position: *position, subject: *subject }).collect()
+        });
+        Box::pin(std::future::ready(rows))
     }
 
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {

@@ -19,6 +19,7 @@
 
 pub mod chain;
 pub mod codec;
+pub mod embedded;
 pub mod entity;
 pub mod memory;
 pub mod record;

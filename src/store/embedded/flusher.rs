@@ -1,0 +1,101 @@
+//! The one thread that writes: takes all that waits, one batch, one sync, then tells.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::disk::{Disk, Durability};
+use super::faults::Fault;
+use super::pipeline::Queued;
+use super::{Shared, lock};
+
+/// One batch is held in memory twice; more at once would not make it cheaper.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// How long due waiters are left to be woken by one of their own thread, when there is nothing else to do.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Fails the store when the thread ends by a panic.
+struct Guard<'a>(&'a Shared);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            fail(self.0);
+        }
+    }
+}
+
+fn fail(shared: &Shared) {
+    shared.progress.fail();
+    // Taken and let go, so that a commit between its check and its wait has begun to wait.
+    drop(lock(&shared.pipeline));
+    shared.room.notify_all();
+}
+
+pub(super) fn run(shared: &Shared, disk: &Disk) {
+    let _guard = Guard(shared);
+    let mut waiters_left = false;
+    while let Some(batch) = next(shared, waiters_left) {
+        if let Err(error) = write(shared, disk, &batch) {
+            tracing::error!(dir = %shared.dir.display(), %error, "the ledger cannot be written any more");
+            fail(shared);
+            return;
+        }
+        waiters_left = tell(shared, &batch);
+    }
+    if let Err(error) = disk.sync() {
+        tracing::error!(dir = %shared.dir.display(), %error, "the last sync failed");
+        fail(shared);
+    }
+}
+
+/// Waits for something to write. `None` when the store is closing and all is written.
+fn next(shared: &Shared, mut waiters_left: bool) -> Option<Vec<Arc<Queued>>> {
+    let mut pipeline = lock(&shared.pipeline);
+    loop {
+        let batch = pipeline.batch(BATCH_BYTES);
+        if !batch.is_empty() {
+            return Some(batch);
+        }
+        if pipeline.closing {
+            return None;
+        }
+        pipeline.flusher_idle = true;
+        if waiters_left {
+            let (guard, timeout) = shared.work.wait_timeout(pipeline, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            pipeline = guard;
+            if timeout.timed_out() {
+                drop(pipeline);
+                shared.progress.wake_due();
+                waiters_left = false;
+                pipeline = lock(&shared.pipeline);
+            }
+        } else {
+            pipeline = shared.work.wait(pipeline).unwrap_or_else(PoisonError::into_inner);
+        }
+        pipeline.flusher_idle = false;
+    }
+}
+
+fn write(shared: &Shared, disk: &Disk, batch: &[Arc<Queued>]) -> fjall::Result<()> {
+    let failed = || Err(fjall::Error::Io(std::io::Error::other("a fault was asked for")));
+    match shared.faults.meet() {
+        Fault::None | Fault::Paused => disk.write(batch, Durability::Synced),
+        Fault::WriteFails => failed(),
+        Fault::SyncFails => disk.write(batch, Durability::Written).and_then(|()| failed()),
+        Fault::Panics => panic!("a fault was asked for"),
+    }
+}
+
+/// The batch is durable. Says whether waiters are due that were not woken.
+fn tell(shared: &Shared, batch: &[Arc<Queued>]) -> bool {
+    let left = batch.last().is_some_and(|last| shared.progress.advance(last.head.position));
+    for queued in batch {
+        queued.facts.iter().for_each(|(key, _)| shared.view.settle(key, queued.head.position));
+    }
+    let mut pipeline = lock(&shared.pipeline);
+    pipeline.flushed_batch(batch.len());
+    drop(pipeline);
+    shared.room.notify_all();
+    left
+}

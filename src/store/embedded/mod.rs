@@ -1,0 +1,274 @@
+//! The embedded store: one process, one directory, on fjall (a log-structured merge tree with one journal).
+//!
+//! # How a change travels
+//! `commit` is synchronous under one mutex (`pipeline.rs`): expectations are compared with the keys changed lately
+//! (`recent.rs`), the position and the link are given, the facts become visible (`view.rs`) and the change waits in a
+//! queue. One thread (`flusher.rs`) takes all that waits, writes it as one batch, syncs, and only then publishes the
+//! durable position and wakes whoever waits for it (`waiting.rs`). Loads look at the view first and at the disk
+//! (`disk.rs`) second; what the flusher moves is on the disk before it leaves the view, so nothing is ever missed.
+//!
+//! # What is kept
+//! A file `FORMAT` that is read before anything is touched, a file `LOCK` held by the process, and the fjall database in
+//! `data/` with four keyspaces: `facts`, `records`, `lists`, `meta` (the secret). The head is the last record.
+//!
+//! # When the disk fails
+//! Nothing is acknowledged after a failed write or sync: every waiter and every later call gets `Unavailable`. What was
+//! applied but not durable may or may not be there after opening again.
+
+mod disk;
+mod faults;
+mod flusher;
+mod open;
+mod pipeline;
+mod recent;
+mod view;
+mod waiting;
+
+use std::future::ready;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::JoinHandle;
+
+use self::disk::Disk;
+use self::pipeline::{Pipeline, Prepared};
+use self::view::{Look, View};
+use self::waiting::{Durable, Progress};
+use super::{
+    Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
+    StoredRecord,
+};
+use crate::domain::time::Moment;
+
+pub use faults::{Fault, Faults};
+pub use open::{EmbeddedOptions, OpenError};
+
+/// See the module.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    flusher: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the callers and the flusher share.
+struct Shared {
+    dir: PathBuf,
+    secret: [u8; 32],
+    /// Empty once closed, so that the lock is released while handles to the store are still about.
+    disk: RwLock<Option<Arc<Disk>>>,
+    pipeline: Mutex<Pipeline>,
+    /// Tells the flusher that something waits.
+    work: Condvar,
+    /// Tells parked commits that the queue has room again.
+    room: Condvar,
+    queue_bytes: usize,
+    view: View,
+    /// The last position whose facts are all in the view.
+    applied: AtomicU64,
+    progress: Progress,
+    faults: Arc<Faults>,
+}
+
+/// Data under a lock is whole whenever the lock is free: a panic inside one fails the store through the flusher or is a
+/// caller's own, before anything was changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl EmbeddedStore {
+    /// Opens the data set in `options.dir`, or makes a new one there if the directory is absent or empty.
+    pub fn open(options: &EmbeddedOptions) -> Result<Arc<Self>, OpenError> {
+        let (disk, secret) = open::open(options)?;
+        let head = disk.last_head().map_err(|cause| OpenError::damaged(&options.dir, cause))?;
+        let disk = Arc::new(disk);
+        let shared = Arc::new(Shared {
+            dir: options.dir.clone(),
+            secret,
+            disk: RwLock::new(Some(disk.clone())),
+            pipeline: Mutex::new(Pipeline::new(head, options.recent_keys)),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            queue_bytes: options.queue_bytes,
+            view: View::new(options.cached_facts),
+            applied: AtomicU64::new(head.position),
+            progress: Progress::new(head.position),
+            faults: options.faults.clone().unwrap_or_default(),
+        });
+        let thread = std::thread::Builder::new().name("gongji:flusher".into());
+        let flusher = thread
+            .spawn({
+                let shared = shared.clone();
+                move || flusher::run(&shared, &disk)
+            })
+            .map_err(|source| OpenError::Io { dir: options.dir.clone(), source })?;
+        Ok(Arc::new(Self { shared, flusher: Mutex::new(Some(flusher)) }))
+    }
+
+    /// Where the data set is.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Up to where everything survives any crash.
+    pub fn durable(&self) -> u64 {
+        self.shared.progress.durable()
+    }
+
+    /// Flushes, ends the flusher, lets go of the directory. Blocks until done, which is the last flush.
+    fn shut(&self) -> Result<(), StoreError> {
+        // The handle's lock is held throughout, so that a second close returns when the first is done and not before.
+        let mut flusher = lock(&self.flusher);
+        let Some(thread) = flusher.take() else { return Ok(()) };
+        lock(&self.shared.pipeline).closing = true;
+        self.shared.faults.set(Fault::None);
+        self.shared.work.notify_all();
+        self.shared.room.notify_all();
+        // A panic of the flusher has been noted by its own guard.
+        let _ = thread.join();
+        let outcome = self.shared.progress.check();
+        let disk = self.shared.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(disk);
+        self.shared.progress.close();
+        outcome
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.shut() {
+            tracing::error!(dir = %self.shared.dir.display(), %error, "the store was closed after a failure");
+        }
+    }
+}
+
+impl Shared {
+    /// The disk, if the store is open and sound.
+    fn disk(&self) -> Result<DiskGuard<'_>, StoreError> {
+        self.progress.check()?;
+        let guard = self.disk.read().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_some() { Ok(DiskGuard(guard)) } else { Err(StoreError::Closed) }
+    }
+
+    fn load(&self, keys: &[Key]) -> Result<Facts, StoreError> {
+        let disk = self.disk()?;
+        let began_at = self.applied.load(Ordering::Acquire);
+        let mut newest = 0;
+        let mut facts = Vec::with_capacity(keys.len());
+        for key in keys {
+            let (version, entity) = match self.view.look(key) {
+                Look::Found(version, entity) => (version, Some(entity)),
+                Look::Missed(moment) => match disk.get().fact(*key)? {
+                    Some((version, entity)) => {
+                        let entity = Arc::new(entity);
+                        self.view.remember(*key, moment, version, &entity);
+                        (version, Some(entity))
+                    }
+                    None => (0, None),
+                },
+            };
+            newest = newest.max(version);
+            facts.push(Fact { key: *key, version, entity });
+        }
+        // A fact is in the view a moment before its position is published.
+        let read_at = self.applied.load(Ordering::Acquire).max(newest);
+        Ok(Facts { began_at, read_at, facts })
+    }
+
+    fn commit(&self, changes: Vec<Change>, now: Moment) -> Vec<Result<Committed, CommitError>> {
+        // Encoding is the larger half of the work and needs no lock.
+        let prepared: Vec<_> = changes.into_iter().map(Prepared::new).collect();
+        let mut pipeline = lock(&self.pipeline);
+        while pipeline.queued_bytes() > self.queue_bytes && self.progress.check().is_ok() && !pipeline.closing {
+            pipeline = self.room.wait(pipeline).unwrap_or_else(PoisonError::into_inner);
+        }
+        let verdicts = prepared.into_iter().map(|prepared| {
+            self.progress.check().map_err(CommitError::NotApplied)?;
+            pipeline.apply(prepared, now, |puts, position| {
+                for (key, entity) in puts {
+                    self.view.pin(key, position, entity);
+                }
+                self.applied.store(position, Ordering::Release);
+            })
+        });
+        let verdicts = verdicts.collect();
+        if pipeline.wants_flusher() {
+            self.work.notify_one();
+        }
+        verdicts
+    }
+
+    fn records(&self, from: u64, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
+        let disk = self.disk()?;
+        let (flushed, mut queued) = lock(&self.pipeline).queued_records(from, limit);
+        let mut records = disk.get().records(from, flushed, limit)?;
+        queued.truncate(limit - records.len());
+        records.append(&mut queued);
+        Ok(records)
+    }
+
+    fn list(&self, key: ListKey, after: u64, until: u64, limit: usize) -> Result<Vec<ListRow>, StoreError> {
+        let disk = self.disk()?;
+        let (flushed, mut queued) = lock(&self.pipeline).queued_rows(key, after, until, limit);
+        let mut rows = disk.get().list(key, after, until.min(flushed), limit)?;
+        queued.truncate(limit - rows.len());
+        rows.append(&mut queued);
+        Ok(rows)
+    }
+}
+
+/// Keeps the disk open while it is read.
+struct DiskGuard<'a>(RwLockReadGuard<'a, Option<Arc<Disk>>>);
+
+impl DiskGuard<'_> {
+    fn get(&self) -> &Disk {
+        self.0.as_ref().expect("checked when the guard was made, and it has been held since")
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        self.shared.secret
+    }
+
+    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
+        Box::pin(ready(self.shared.load(keys)))
+    }
+
+    /// Blocks while the queue to the disk is over its bound: then the disk is what everybody waits for.
+    fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
+        Box::pin(ready(self.shared.commit(changes, now)))
+    }
+
+    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
+        if let Err(error) = self.shared.progress.check() {
+            return Box::pin(ready(Err(error)));
+        }
+        Box::pin(Durable::new(&self.shared.progress, position))
+    }
+
+    fn head(&self) -> Head {
+        lock(&self.shared.pipeline).head()
+    }
+
+    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
+        Box::pin(ready(self.shared.records(from, limit)))
+    }
+
+    fn list(
+        &self,
+        key: ListKey,
+        after: u64,
+        until: u64,
+        limit: usize,
+    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
+        Box::pin(ready(self.shared.list(key, after, until, limit)))
+    }
+
+    /// Blocks for the last flush. Closing again is no error.
+    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
+        Box::pin(ready(self.shut()))
+    }
+}

@@ -1,0 +1,125 @@
+//! The facts in memory: those not yet on the disk, which must stay, and a bounded cache of those that are.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::lock;
+use crate::store::{Entity, Key};
+
+/// Few enough that a shard's table stays warm, many enough that two threads seldom meet.
+const SHARDS: usize = 64;
+
+type Table = HashMap<Key, (u64, Arc<Entity>)>;
+
+pub(super) struct View {
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    /// The bound of each of a shard's two generations of cached facts.
+    per_generation: usize,
+}
+
+#[derive(Default)]
+struct Shard {
+    /// Applied, and not known to be on the disk.
+    pinned: Table,
+    /// On the disk too. A fact that is found in the old generation moves to the young one; a full young one becomes old.
+    young: Table,
+    old: Table,
+    /// Grows with every pin, so that a slow reader of the disk cannot put an old fact over a new one.
+    pins: u64,
+}
+
+/// What the memory knows of a key.
+pub(super) enum Look {
+    Found(u64, Arc<Entity>),
+    /// To be read from the disk; the number is for [`View::remember`].
+    Missed(u64),
+}
+
+impl View {
+    /// `facts` bounds the cache by number.
+    pub fn new(facts: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, hasher: RandomState::new(), per_generation: facts / SHARDS / 2 }
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        // The upper bits, since the tables inside use the lower ones of their own hash.
+        let place = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or_default() % SHARDS;
+        lock(&self.shards[place])
+    }
+
+    pub fn look(&self, key: &Key) -> Look {
+        let mut shard = self.shard(key);
+        if let Some((version, entity)) = shard.pinned.get(key).or_else(|| shard.young.get(key)) {
+            return Look::Found(*version, entity.clone());
+        }
+        let Some((version, entity)) = shard.old.remove(key) else { return Look::Missed(shard.pins) };
+        let dropped = self.cache(&mut shard, *key, version, entity.clone());
+        drop(shard);
+        drop(dropped);
+        Look::Found(version, entity)
+    }
+
+    /// A fact of a change that was just applied: it stays until [`View::settle`].
+    pub fn pin(&self, key: Key, version: u64, entity: Arc<Entity>) {
+        let mut shard = self.shard(&key);
+        shard.pins += 1;
+        shard.pinned.insert(key, (version, entity));
+    }
+
+    /// The disk has this version of the key. If it is still the newest, it need not stay.
+    pub fn settle(&self, key: &Key, version: u64) {
+        let mut shard = self.shard(key);
+        if shard.pinned.get(key).is_none_or(|(newest, _)| *newest != version) {
+            return;
+        }
+        let Some((_, entity)) = shard.pinned.remove(key) else { return };
+        if read_again(key) {
+            let dropped = self.cache(&mut shard, *key, version, entity);
+            drop(shard);
+            drop(dropped);
+        } else {
+            shard.young.remove(key);
+            shard.old.remove(key);
+        }
+    }
+
+    /// A fact that was read from the disk after a miss. Not kept if anything was pinned meanwhile that might be newer.
+    pub fn remember(&self, key: Key, missed_at: u64, version: u64, entity: &Arc<Entity>) {
+        let mut shard = self.shard(&key);
+        if shard.pins == missed_at {
+            let dropped = self.cache(&mut shard, key, version, entity.clone());
+            drop(shard);
+            drop(dropped);
+        }
+    }
+
+    /// Returns what fell out, for the caller to drop without the lock.
+    fn cache(&self, shard: &mut Shard, key: Key, version: u64, entity: Arc<Entity>) -> Option<Table> {
+        if self.per_generation == 0 {
+            return None;
+        }
+        let full = shard.young.len() >= self.per_generation;
+        let dropped = full.then(|| mem::replace(&mut shard.old, mem::take(&mut shard.young)));
+        shard.young.insert(key, (version, entity));
+        dropped
+    }
+}
+
+/// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
+fn read_again(key: &Key) -> bool {
+    match key {
+        Key::Reference(_)
+        | Key::Member(_)
+        | Key::Account(_)
+        | Key::Family(_)
+        | Key::Wards(_)
+        | Key::Binding(_)
+        | Key::YearUse(..)
+        | Key::Policy(_) => true,
+        Key::Request(_) | Key::Person(_) | Key::Settlement(_) | Key::Basis(_) => false,
+    }
+}

@@ -1,0 +1,5 @@
+//! The integration suite: one binary, a list of modules.
+
+mod embedded;
+mod samples;
+mod store;
