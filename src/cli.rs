@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::ledger::source::{Clock, RandomIds, ShiftedClock, SystemClock};
 use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
+use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
 use crate::{demo, server, telemetry};
 
@@ -138,6 +139,16 @@ fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
 fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Store>, String> {
     match config.store {
         StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(ids.secret(), config.memory_records))),
-        StoreChoice::Embedded => Err("not yet".to_owned()),
+        StoreChoice::Embedded => {
+            let options = EmbeddedOptions {
+                cache_bytes: config.cache_bytes,
+                cached_facts: config.cached_facts as usize,
+                recent_keys: config.recent_keys as usize,
+                queue_bytes: config.queue_bytes as usize,
+                ..EmbeddedOptions::new(&config.data_dir, ids.secret())
+            };
+            let store = EmbeddedStore::open(&options).map_err(|error| error.to_string())?;
+            Ok(store)
+        }
     }
 }

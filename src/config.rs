@@ -110,8 +110,14 @@ options! {
     quote_seconds / "quote-seconds" / "GONGJI_QUOTE_SECONDS": u32 = 300;
     /// Most records of the memory store; past it changes are refused as STORE_FULL.
     memory_records / "memory-records" / "GONGJI_MEMORY_RECORDS": u64 = 5_000_000;
-    /// Cache of the embedded store, in bytes.
+    /// Blocks the embedded store keeps in memory, in bytes.
     cache_bytes / "cache-bytes" / "GONGJI_CACHE_BYTES": u64 = 256 << 20;
+    /// Facts the embedded store keeps decoded in memory.
+    cached_facts / "cached-facts" / "GONGJI_CACHED_FACTS": u32 = 200_000;
+    /// Keys whose last change the embedded store remembers, to compare what a decision saw.
+    recent_keys / "recent-keys" / "GONGJI_RECENT_KEYS": u32 = 400_000;
+    /// Bytes that may wait for the disk; past it changes wait for room.
+    queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
     /// What is logged: a level, or a filter such as gongji=debug.
     log / "log" / "GONGJI_LOG": String = "info".to_owned();
     /// Logs as JSON lines.

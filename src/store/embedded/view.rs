@@ -119,7 +119,8 @@ fn read_again(key: &Key) -> bool {
         | Key::Wards(_)
         | Key::Binding(_)
         | Key::YearUse(..)
+        | Key::Person(_)
         | Key::Policy(_) => true,
-        Key::Request(_) | Key::Person(_) | Key::Settlement(_) | Key::Basis(_) => false,
+        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) => false,
     }
 }
