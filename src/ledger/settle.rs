@@ -182,7 +182,11 @@ impl Ledger {
         let mut policies = vec![self.policy_of(member, visit_day)?];
         let mut owners = Vec::with_capacity(family.ties.len() + papers.len());
         let ties = family.ties.iter().map(|tie| (tie.clone(), None));
-        let on_paper = papers.iter().zip(on_paper).enumerate().map(|(place, (paper, owner))| {
+        // Nobody pays twice: a binding goes before paper, and the first paper before the next.
+        let bound = |owner: &MemberId| family.ties.iter().any(|tie| tie.owner == *owner);
+        let named = papers.iter().zip(on_paper).enumerate();
+        let once = named.filter(|(place, (_, owner))| !bound(owner) && !on_paper[..*place].contains(owner));
+        let on_paper = once.map(|(place, (paper, owner))| {
             let place = u16::try_from(place).unwrap_or(u16::MAX);
             (paper_tie(*owner, paper.relation, place, today), Some(place))
         });
@@ -289,15 +293,12 @@ fn fingerprint(ask: &Ask, fields: &mut Fingerprint<'_>) {
         BillContent::Lines(lines) => fields.field("bill.lines", lines).field("bill.adjudicated", &false),
         BillContent::Adjudicated(parts) => fields.field("bill.lines", &false).field("bill.adjudicated", parts),
     };
-    let papers: Vec<((u64, String), (Relation, (String, (String, String))))> = ask
-        .papers
-        .iter()
-        .map(|paper| {
-            let (tag, number) = paper.owner.parts();
-            let rest = (paper.user_card.clone(), (paper.phone.clone(), paper.signature_ref.clone()));
-            ((u64::from(tag), number), (paper.relation, rest))
-        })
-        .collect();
+    let mut papers = Vec::new();
+    for paper in &ask.papers {
+        paper.owner.parts().put(&mut papers);
+        paper.relation.put(&mut papers);
+        [&paper.user_card, &paper.phone, &paper.signature_ref].into_iter().for_each(|text| text.put(&mut papers));
+    }
     fields.field("paper_authorisations", &papers);
 }
 
