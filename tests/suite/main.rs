@@ -1,6 +1,7 @@
 //! The integration suite: one binary, a list of modules.
 
 mod embedded;
+mod kills;
 mod process;
 mod readme;
 mod samples;

@@ -297,8 +297,9 @@ fn a_stop_ends_open_watches_and_lets_calls_finish() {
     let server = Server::on(dir.path(), &["--drain-ms", "3000"]);
     let (answers, status, took, log) = run(async {
         let channel = server.channel().await;
-        let watch = HealthClient::new(server.channel().await).watch(HealthCheckRequest { service: String::new() });
-        let mut watch = watch.await.expect("health can be watched").into_inner();
+        let mut health = HealthClient::new(server.channel().await);
+        let watch = health.watch(HealthCheckRequest { service: String::new() }).await;
+        let mut watch = watch.expect("health can be watched").into_inner();
         let first = watch.message().await.expect("a first word").expect("a first word").status;
         assert_eq!(first, ServingStatus::Serving as i32);
         // Calls that wait for the disk when the stop comes.
