@@ -76,8 +76,8 @@ pub async fn run(
         let ended = ended.clone();
         let serve = move || {
             let result = worker.serve(connections);
-            // Tells the acceptor; at a stop nobody listens any more.
-            let _ = ended.blocking_send(());
+            // Tells the acceptor. Never waits: one word is enough, and at a stop nobody listens any more.
+            let _ = ended.try_send(());
             result
         };
         threads.push(thread::Builder::new().name(format!("serve-{number}")).spawn(serve)?);

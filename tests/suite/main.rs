@@ -2,6 +2,7 @@
 
 mod embedded;
 mod kills;
+mod power_cut;
 mod process;
 mod readme;
 mod samples;

@@ -18,6 +18,9 @@ const READER: u32 = 1;
 
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
+const FORMAT_NEW: &str = "FORMAT.new";
+/// There from the first to the last step of making a data set.
+const MAKING_FILE: &str = "MAKING";
 const DATA: &str = "data";
 const FIRST_LINE: &str = "gongji embedded data set";
 const SECRET: &[u8] = b"secret";
@@ -90,9 +93,32 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
         TryLockError::WouldBlock => OpenError::InUse { dir: dir.clone() },
         TryLockError::Error(source) => io(source),
     })?;
-    check_format(dir)?;
-    let found = fjall_error(dir);
-    let db = Database::builder(dir.join(DATA))
+    if check_format(dir)? {
+        let disk = database(options, lock)?;
+        let secret = secret(&disk, options)?;
+        return Ok((disk, secret));
+    }
+    // A new data set is begun again from nothing until its last step, the name FORMAT, is safe: what a cut left of an
+    // earlier beginning was never answered from.
+    File::create(dir.join(MAKING_FILE)).map_err(io)?;
+    sync_dir(dir).map_err(io)?;
+    match fs::remove_dir_all(dir.join(DATA)) {
+        Ok(()) => sync_dir(dir).map_err(io)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io(error)),
+    }
+    let disk = database(options, lock)?;
+    let secret = secret(&disk, options)?;
+    sync_tree(&dir.join(DATA)).map_err(io)?;
+    sync_upwards(dir).map_err(io)?;
+    write_format(dir).map_err(io)?;
+    fs::remove_file(dir.join(MAKING_FILE)).map_err(io)?;
+    Ok((disk, secret))
+}
+
+fn database(options: &EmbeddedOptions, lock: File) -> Result<Disk, OpenError> {
+    let found = fjall_error(&options.dir);
+    let db = Database::builder(options.dir.join(DATA))
         .cache_size(options.cache_bytes)
         // One flushes and one compacts; more would only contend for the cores that serve.
         .worker_threads(2)
@@ -104,16 +130,41 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
         let options = || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
         db.keyspace(name, options).map_err(found)
     };
-    let disk = Disk {
+    Ok(Disk {
         facts: keyspace("facts", 128 << 20)?,
         records: keyspace("records", 64 << 20)?,
         lists: keyspace("lists", 64 << 20)?,
         meta: keyspace("meta", 1 << 20)?,
         db,
         _lock: lock,
-    };
-    let secret = secret(&disk, options)?;
-    Ok((disk, secret))
+    })
+}
+
+/// The names in a directory survive a power cut.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Every file and name below a directory too: fjall does not sync the directories it makes directories in.
+fn sync_tree(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() { sync_tree(&entry.path())? } else { File::open(entry.path())?.sync_all()? }
+    }
+    sync_dir(dir)
+}
+
+/// The names that lead to a directory survive too, as far up as this process may look.
+fn sync_upwards(dir: &Path) -> io::Result<()> {
+    for parent in fs::canonicalize(dir)?.ancestors() {
+        match sync_dir(parent) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            // Not every file system above ours syncs directories.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput && parent != dir => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 fn fjall_error(dir: &Path) -> impl Fn(fjall::Error) -> OpenError + Copy + '_ {
@@ -124,27 +175,19 @@ fn fjall_error(dir: &Path) -> impl Fn(fjall::Error) -> OpenError + Copy + '_ {
     }
 }
 
-/// Reads the format before anything else is read or changed, or writes it into a directory that is empty.
-fn check_format(dir: &Path) -> Result<(), OpenError> {
+/// Reads the format before anything else is read or changed. False: there is no data set yet, and nothing else either.
+fn check_format(dir: &Path) -> Result<bool, OpenError> {
     let io = |source| OpenError::Io { dir: dir.to_owned(), source };
-    let path = dir.join(FORMAT_FILE);
-    let text = match fs::read_to_string(&path) {
+    let text = match fs::read_to_string(dir.join(FORMAT_FILE)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let foreign = fs::read_dir(dir).map_err(io)?.any(|entry| {
-                entry.map_or(true, |entry| entry.file_name() != LOCK_FILE && entry.file_name() != "FORMAT.new")
-            });
-            if foreign {
-                return Err(OpenError::NotADataSet { dir: dir.to_owned() });
-            }
-            let text = format!("{FIRST_LINE}\nformat {FORMAT}\nreader {READER}\n");
-            // Written beside and renamed, so that it is there whole or not at all.
-            let new = dir.join("FORMAT.new");
-            let mut file = File::create(&new).map_err(io)?;
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
-            fs::rename(&new, &path).map_err(io)?;
-            File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-            text
+            let begun = dir.join(MAKING_FILE).exists();
+            let ours = |name: &std::ffi::OsStr| {
+                name == LOCK_FILE || begun && (name == MAKING_FILE || name == FORMAT_NEW || name == DATA)
+            };
+            let foreign =
+                fs::read_dir(dir).map_err(io)?.any(|entry| entry.map_or(true, |entry| !ours(&entry.file_name())));
+            return if foreign { Err(OpenError::NotADataSet { dir: dir.to_owned() }) } else { Ok(false) };
         }
         Err(error) => return Err(io(error)),
     };
@@ -156,7 +199,20 @@ fn check_format(dir: &Path) -> Result<(), OpenError> {
     if reader > FORMAT {
         return Err(OpenError::NewerFormat { dir: dir.to_owned(), found: reader, supported: FORMAT });
     }
-    Ok(())
+    if !dir.join(DATA).exists() {
+        return Err(OpenError::damaged(dir, "its directory data is missing"));
+    }
+    Ok(true)
+}
+
+/// Written beside and renamed, so that it is there whole or not at all.
+fn write_format(dir: &Path) -> io::Result<()> {
+    let new = dir.join(FORMAT_NEW);
+    let mut file = File::create(&new)?;
+    file.write_all(format!("{FIRST_LINE}\nformat {FORMAT}\nreader {READER}\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, dir.join(FORMAT_FILE))?;
+    sync_dir(dir)
 }
 
 /// The data set's own secret; made now if it has neither a secret nor a record.
