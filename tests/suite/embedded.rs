@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -353,4 +353,51 @@ fn a_torn_end_of_the_journal_is_cut_off() {
         assert_eq!(found.put(6, 8), 6);
         found.settled();
     }
+}
+
+/// The power may go while the pages of a sync are on their way, in any order: the end of the last batch is there and its
+/// middle is not.
+#[test]
+fn a_hole_in_the_last_batch_is_cut_off() {
+    let set = Set::new();
+    let store = set.open();
+    store.put(1, 7);
+    store.settled();
+    let before = journal_end(&set);
+    let mut big = change(0, &[], &[(2, 7)]);
+    big.record = vec![0x55; 20_000];
+    store.one(big);
+    store.settled();
+    for page in before / 4096 + 1..(before + 20_000) / 4096 {
+        let torn = image(&set);
+        let file = File::options().write(true).open(journal(&torn)).expect("opens");
+        file.write_all_at(&[0; 4096], page * 4096).expect("writes");
+        let found = torn.open();
+        assert_eq!(found.head().position, 1, "page {page} of {}", before / 4096);
+        assert_eq!(found.put(1, 8), 2);
+        found.settled();
+    }
+}
+
+#[test]
+fn damage_that_is_no_power_cut_is_refused() {
+    let set = Set::new();
+    let store = set.open();
+    let before = journal_end(&set);
+    let mut first = change(0, &[], &[(1, 7)]);
+    first.record = vec![0x55; 20_000];
+    store.one(first);
+    store.settled();
+    let (damaged, followed) = (image(&set), image(&set));
+    // One byte that is not as written, in the last batch: it may have been acknowledged.
+    let file = File::options().write(true).open(journal(&damaged)).expect("opens");
+    file.write_all_at(&[0x54], before + 10_000).expect("writes");
+    let error = refused(&damaged.options());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    // A hole with another batch after it: what is followed was synced.
+    followed.open().put(2, 7);
+    let file = File::options().write(true).open(journal(&followed)).expect("opens");
+    file.write_all_at(&[0; 4096], (before / 4096 + 1) * 4096).expect("writes");
+    let error = refused(&followed.options());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
 }

@@ -3,14 +3,13 @@
 //! fjall writes a batch as one framed, checksummed group in one journal for all keyspaces, and replays only whole groups:
 //! one that lacks its end is cut off on opening (`journal/batch_reader.rs`, `on_close`; `journal/reader.rs` cuts at the
 //! first bytes that are no entry). So a change is there whole or not at all, and since one thread writes and syncs one
-//! batch before it begins the next, only the last one, never acknowledged, can be torn. A last batch whose frame is whole
-//! but whose middle was lost with the power is cut off by `open::repair` (fjall itself refuses it).
+//! batch before it begins the next, only the last one, never acknowledged, can be torn. See also `repair.rs`.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
-use fjall::{Database, Guard, Keyspace, OwnedWriteBatch, PersistMode, Slice};
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 
 use super::pipeline::Queued;
 use crate::domain::time::Moment;
@@ -22,12 +21,12 @@ const RECORD_HEAD: usize = 8 + 32 + 32;
 
 /// The open database. Fields are dropped in this order: the process's lock goes last.
 pub(super) struct Disk {
-    pub facts: Keyspace,
-    pub records: Keyspace,
-    pub lists: Keyspace,
+    facts: Keyspace,
+    records: Keyspace,
+    lists: Keyspace,
     pub meta: Keyspace,
     pub db: Database,
-    pub _lock: File,
+    _lock: Option<File>,
 }
 
 /// How far a batch has got when `write` returns.
@@ -43,6 +42,23 @@ fn unreadable(error: &fjall::Error) -> StoreError {
 }
 
 impl Disk {
+    /// Opens the keyspaces, or makes them.
+    pub fn new(db: Database, lock: Option<File>) -> fjall::Result<Self> {
+        let keyspace = |name, memtable: u64| {
+            let options = || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
+            db.keyspace(name, options)
+        };
+        // A journal is kept until each keyspace has flushed what it holds of it, so the sizes follow what a change writes.
+        Ok(Self {
+            facts: keyspace("facts", 64 << 20)?,
+            records: keyspace("records", 16 << 20)?,
+            lists: keyspace("lists", 16 << 20)?,
+            meta: keyspace("meta", 1 << 20)?,
+            db,
+            _lock: lock,
+        })
+    }
+
     /// Writes changes, all or none.
     pub fn write(&self, batch: &[Arc<Queued>], durability: Durability) -> fjall::Result<()> {
         let mode = match durability {

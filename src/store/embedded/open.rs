@@ -6,10 +6,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, PersistMode};
 
 use super::disk::Disk;
 use super::faults::Faults;
+use super::repair;
 
 /// The format this version writes.
 const FORMAT: u32 = 1;
@@ -97,7 +98,11 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
     if !data.try_exists().map_err(io)? {
         make(options, &data)?;
     }
-    let disk = open_data(options, &data, lock)?;
+    let disk = match database(options, &data) {
+        Err(fjall::Error::JournalRecovery(_)) if repair::cut_torn_batch(&data).map_err(io)? => database(options, &data),
+        opened => opened,
+    };
+    let disk = disk.and_then(|db| Disk::new(db, Some(lock))).map_err(fjall_error(dir))?;
     let kept = disk.meta.get(SECRET).map_err(fjall_error(dir))?;
     let kept = kept.ok_or_else(|| OpenError::damaged(dir, "its secret is missing"))?;
     let secret = <[u8; 32]>::try_from(&kept[..]).map_err(|_| OpenError::damaged(dir, "its secret is cut short"))?;
@@ -114,8 +119,8 @@ fn make(options: &EmbeddedOptions, data: &Path) -> Result<(), OpenError> {
     if new.try_exists().map_err(io)? {
         fs::remove_dir_all(&new).map_err(io)?;
     }
-    let unlocked = File::open(dir).map_err(io)?;
-    let disk = open_data(options, &new, unlocked)?;
+    // The caller holds the lock.
+    let disk = database(options, &new).and_then(|db| Disk::new(db, None)).map_err(found)?;
     disk.meta.insert(SECRET, options.secret).map_err(found)?;
     disk.db.persist(PersistMode::SyncAll).map_err(found)?;
     // Out of the journal, which is kept for as long as it holds the only copy of anything.
@@ -124,28 +129,13 @@ fn make(options: &EmbeddedOptions, data: &Path) -> Result<(), OpenError> {
     fs::rename(&new, data).and_then(|()| File::open(dir)?.sync_all()).map_err(io)
 }
 
-fn open_data(options: &EmbeddedOptions, data: &Path, lock: File) -> Result<Disk, OpenError> {
-    let found = fjall_error(&options.dir);
-    let db = Database::builder(data)
+fn database(options: &EmbeddedOptions, data: &Path) -> fjall::Result<Database> {
+    Database::builder(data)
         .cache_size(options.cache_bytes)
         // With several, the first hands compactions on to the others, over and over while these are busy: it spins.
         .worker_threads(1)
         .manual_journal_persist(true)
         .open()
-        .map_err(found)?;
-    // A journal is kept until each keyspace has flushed what it holds of it, so the sizes follow what a change writes.
-    let keyspace = |name, memtable: u64| {
-        let options = || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
-        db.keyspace(name, options).map_err(found)
-    };
-    Ok(Disk {
-        facts: keyspace("facts", 64 << 20)?,
-        records: keyspace("records", 16 << 20)?,
-        lists: keyspace("lists", 16 << 20)?,
-        meta: keyspace("meta", 1 << 20)?,
-        db,
-        _lock: lock,
-    })
 }
 
 fn fjall_error(dir: &Path) -> impl Fn(fjall::Error) -> OpenError + Copy + '_ {
