@@ -68,7 +68,10 @@ struct Demo(Child, u16);
 
 impl Demo {
     fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .expect("a free port")
+            .port();
         let mut child = Command::new(env!("CARGO_BIN_EXE_gongji"))
             .args(["serve", "--demo", "--listen", &format!("127.0.0.1:{port}")])
             .stderr(Stdio::piped())
@@ -112,7 +115,8 @@ fn the_lines_of_the_readme_answer_as_printed() {
 #[test]
 fn the_two_readmes_are_level() {
     let sides = [ENGLISH, CHINESE].map(shown);
-    let [english, chinese] = sides.map(|side| side.into_iter().map(|block| (block.command, block.answers)).collect::<Vec<_>>());
+    let [english, chinese] =
+        sides.map(|side| side.into_iter().map(|block| (block.command, block.answers)).collect::<Vec<_>>());
     assert_eq!(english, chinese);
     for command in ["cargo run --release -- serve --demo", "./check --install", "cargo run --release -- bench"] {
         assert!(ENGLISH.contains(command) && CHINESE.contains(command), "{command}");
@@ -123,7 +127,8 @@ fn the_two_readmes_are_level() {
 fn every_place_the_readmes_name_exists() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for text in [ENGLISH, CHINESE] {
-        let links = text.split("](").skip(1).filter_map(|part| part.split(')').next()).filter(|link| !link.starts_with("http"));
+        let links =
+            text.split("](").skip(1).filter_map(|part| part.split(')').next()).filter(|link| !link.starts_with("http"));
         let quoted = text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains(' '));
         let folders = ["proto/", "policies/", "src/", "tests/"];
         let places = links.chain(quoted.filter(|word| folders.iter().any(|folder| word.starts_with(folder))));

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Wards};
+use gongji::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use gongji::domain::draw::{Contribution, Excluded};
 use gongji::domain::identity::IdNumber;
 use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
@@ -26,7 +26,7 @@ use gongji::domain::vocabulary::{
     Bucket, Category, Channel, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Purpose, Relation, Scheme, Sex,
 };
 use gongji::store::Entity;
-use gongji::store::entity::{Basis, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue};
+use gongji::store::entity::{Basis, Decided, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue};
 use gongji::store::record::{decode_entity, decode_record, encode_entity, encode_record};
 use jiff::civil::Date;
 
@@ -195,10 +195,9 @@ fn settlement() -> Settlement {
         excluded: excluded(),
         policies: vec![[0xd1; 32], [0xd2; 32]],
         refunds: vec![Refund {
-            request: [0xe1; 16],
+            request_id: "H44030001-0002".into(),
             parts: parts(),
             returned: vec![(1, Money::fen(100)), (0, Money::fen(7))],
-            position: 99,
             at: Moment::from_micros(1_764_000_000_000_002),
         }],
         created_at: Moment::from_micros(1_764_000_000_000_003),
@@ -433,13 +432,16 @@ fn entities() -> Vec<Entity> {
         Entity::Member(member()),
         Entity::Account(account(1)),
         Entity::Family(family()),
-        Entity::Wards(Wards { bindings: vec![(binding_id(), member_id(2))] }),
+        Entity::Wards(Wards {
+            bindings: vec![Ward { binding: binding_id(), beneficiary: member_id(2), last_day: None }],
+        }),
         Entity::Binding(binding()),
         Entity::YearUse(YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) }),
         Entity::Settlement(Box::new(settlement())),
         Entity::Basis(Box::new(basis(lines()))),
         Entity::Basis(Box::new(basis(adjudicated()))),
         Entity::Policy(Box::new(policy())),
+        Entity::Decided(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] }),
     ]
 }
 
@@ -461,9 +463,10 @@ fn entity_name(entity: &Entity) -> &'static str {
             BillContent::Adjudicated(_) => "basis-adjudicated",
         },
         Entity::Policy(_) => "policy",
+        Entity::Decided(_) => "decided",
     }
 }
-const ENTITY_NAMES: usize = 13;
+const ENTITY_NAMES: usize = 14;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -142,6 +142,10 @@ fn fjall_error(dir: &Path) -> impl Fn(fjall::Error) -> OpenError + Copy + '_ {
     move |error| match error {
         fjall::Error::Locked => OpenError::InUse { dir: dir.to_owned() },
         fjall::Error::Io(source) => OpenError::Io { dir: dir.to_owned(), source },
+        #[allow(
+            clippy::wildcard_enum_match_arm,
+            reason = "fjall's errors are its own and may grow: all others are damage"
+        )]
         other => OpenError::damaged(dir, other),
     }
 }
