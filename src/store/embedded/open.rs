@@ -138,14 +138,14 @@ fn database(options: &EmbeddedOptions, data: &Path) -> fjall::Result<Database> {
         .open()
 }
 
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors are another library's and may grow: the others are damage"
+)]
 fn fjall_error(dir: &Path) -> impl Fn(fjall::Error) -> OpenError + Copy + '_ {
     move |error| match error {
         fjall::Error::Locked => OpenError::InUse { dir: dir.to_owned() },
         fjall::Error::Io(source) => OpenError::Io { dir: dir.to_owned(), source },
-        #[allow(
-            clippy::wildcard_enum_match_arm,
-            reason = "fjall's errors are its own and may grow: all others are damage"
-        )]
         other => OpenError::damaged(dir, other),
     }
 }
