@@ -1,5 +1,6 @@
 //! The integration suite: one binary, a list of modules.
 
+mod bench;
 mod embedded;
 mod samples;
 mod store;
