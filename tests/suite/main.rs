@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected shall stop there; tests measure and draw seeds"
 )]
 
+mod bench;
 mod embedded;
 mod readme;
 mod samples;
