@@ -46,11 +46,7 @@ fn in_summary(step: &Step) -> bool {
     let about_a_line = matches!(step.subject, Subject::Line(_));
     let working = matches!(
         step.rule,
-        Rule::OwnPayable
-            | Rule::RelativesPayable
-            | Rule::OwnerUsable
-            | Rule::OwnAccountOrder
-            | Rule::OwnerOrder
+        Rule::OwnPayable | Rule::RelativesPayable | Rule::OwnerUsable | Rule::OwnAccountOrder | Rule::OwnerOrder
     );
     !about_a_line && (!working || matches!(step.outcome, Outcome::No(_)))
 }

@@ -10,6 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::domain::reason::Reason;
 use crate::ledger::Failure;
 use crate::ledger::failure::Thing;
+use crate::store::StoreError;
 
 /// `ErrorInfo.domain`.
 pub const DOMAIN: &str = "gongji";
@@ -34,6 +35,12 @@ fn plain(code: Code, reason: &str, message: &str, sentence: &str) -> Status {
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         of(&failure)
+    }
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        of(&Failure::from(error))
     }
 }
 

@@ -1,5 +1,13 @@
 //! The integration suite: one binary, a list of modules.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    reason = "a test that meets the unexpected shall stop there; tests measure and draw seeds"
+)]
+
+mod bench;
 mod embedded;
 mod kills;
 mod power_cut;

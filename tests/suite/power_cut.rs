@@ -28,7 +28,6 @@ use gongji::ledger::queries::SettlementKey;
 use gongji::ledger::source::{RandomIds, SystemClock};
 use gongji::ledger::{Ledger, Limits};
 use gongji::policy::{self, PolicyFiles};
-use gongji::store::Store;
 use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
