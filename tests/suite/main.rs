@@ -10,6 +10,7 @@
 mod bench;
 mod embedded;
 mod kills;
+mod malformed;
 mod power_cut;
 mod process;
 mod readme;
