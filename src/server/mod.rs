@@ -76,8 +76,8 @@ pub async fn run(
         let ended = ended.clone();
         let serve = move || {
             let result = worker.serve(connections);
-            // Tells the acceptor; at a stop nobody listens any more.
-            let _ = ended.blocking_send(());
+            // Tells the acceptor; at a stop nobody listens, and the one word that is wanted may have been said: never wait.
+            let _ = ended.try_send(());
             result
         };
         threads.push(thread::Builder::new().name(format!("serve-{number}")).spawn(serve)?);
