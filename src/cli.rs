@@ -1,4 +1,4 @@
-//! The command line: `gongji serve`, `gongji config`. Wiring only.
+//! The command line: `gongji serve`, `gongji config`, `gongji bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{demo, server, telemetry};
+use crate::{bench, demo, server, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -57,6 +57,11 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Measure this machine: a bare echo, quotes and settlements on every store, in one run.
+    Bench(bench::Options),
+    /// What `bench` measures: one server in a process of its own.
+    #[command(hide = true)]
+    BenchServer(bench::server::Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,6 +84,8 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
+        Command::Bench(options) => bench::run(&options),
+        Command::BenchServer(options) => bench::server::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -136,7 +143,7 @@ fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
     Ok(Arc::new(ShiftedClock::starting_at(Moment::from_micros(instant.as_microsecond()))))
 }
 
-fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Store>, String> {
+pub(crate) fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Store>, String> {
     match config.store {
         StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(ids.secret(), config.memory_records))),
         StoreChoice::Embedded => {

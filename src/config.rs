@@ -86,6 +86,8 @@ options! {
     connections / "connections" / "GONGJI_CONNECTIONS": u32 = 1024;
     /// Longest time of one call, in milliseconds.
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
+    /// Longest time of one CheckLedger, which reads everything there is, in milliseconds.
+    check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
     /// Largest message received, in bytes.
@@ -194,6 +196,7 @@ impl Config {
             ("concurrent_requests", self.concurrent_requests),
             ("connections", self.connections),
             ("call_time_ms", self.call_time_ms),
+            ("check_time_ms", self.check_time_ms),
             ("message_bytes", self.message_bytes),
             ("bill_lines", self.bill_lines),
             ("page_size_default", self.page_size_default),
@@ -262,6 +265,7 @@ impl Config {
             row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
             row("connections", self.connections.into(), "connections", "most connections at once"),
             row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
+            row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest time of one CheckLedger"),
             row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
             row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
             row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),

@@ -21,8 +21,8 @@ type Row = (&'static str, &'static str, &'static str, &'static str, Scheme, &'st
 const PEOPLE: &[Row] = &[
     // Shenzhen: a retired mother with an empty account, her daughter and her son.
     ("林秀英", "440305195304120021", "SZ-CARD-1001", "440300", Scheme::Employee, "1", Some((0, 0))),
-    ("陈丽华", "440305197809150030", "SZ-CARD-1002", "440300", Scheme::Employee, "1", Some((3_000, 260))),
-    ("陈志强", "440305198003210043", "SZ-CARD-1003", "440300", Scheme::Employee, "1", Some((5_200, 300))),
+    ("陈丽华", "440305197809150030", "SZ-CARD-1002", "440300", Scheme::Employee, "1", Some((260, 40))),
+    ("陈志强", "440305198003210043", "SZ-CARD-1003", "440300", Scheme::Employee, "1", Some((420, 80))),
     ("陈小雨", "440305201206080116", "SZ-CARD-1004", "440300", Scheme::Resident, "", None),
     // Hangzhou: a couple and their son.
     ("王建国", "330106196510030013", "HZ-CARD-2001", "330100", Scheme::Employee, "", Some((4_000, 500))),

@@ -11,4 +11,5 @@ pub mod config;
 pub mod server;
 pub mod demo;
 pub mod telemetry;
+pub mod bench;
 pub mod cli;

@@ -127,7 +127,7 @@ mod tests {
         let account =
             Account { current: Money::fen(300), prior: Money::fen(20), ..Account::opened(member, day("2025-12-31")) };
         assert_eq!(account.as_of(day("2025-12-31")).current.as_fen(), 300);
-        let mut turned = account.clone();
+        let mut turned = account;
         let mut postings = Vec::new();
         turned.turn_year(day("2026-01-01"), &mut postings);
         turned.turn_year(day("2026-01-01"), &mut postings);

@@ -79,7 +79,7 @@ impl fmt::Debug for IdNumber {
 }
 
 /// ISO 7064 MOD 11-2 over the first 17 digits.
-fn check_character(body: &[u8]) -> char {
+pub fn check_character(body: &[u8]) -> char {
     const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     const CHECKS: [char; 11] = ['1', '0', 'X', '9', '8', '7', '6', '5', '4', '3', '2'];
     let sum: u32 = body.iter().zip(WEIGHTS).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();

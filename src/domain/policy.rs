@@ -149,6 +149,8 @@ pub struct FundShare {
     pub name: String,
     pub schemes: Vec<Scheme>,
     pub tiers: Vec<String>,
+    /// Of the patient's insurance: the fund's part stops at a gap.
+    pub states: Vec<InsuranceState>,
     pub institution_kinds: Vec<InstitutionKind>,
     pub purposes: Vec<Purpose>,
     pub list_classes: Vec<ListClass>,

@@ -205,6 +205,7 @@ fn any_or<T: PartialEq>(list: &[T], item: &T) -> bool {
 fn covers(row: &FundShare, line: &Line, visit: &Visit, insurance: &Insurance) -> bool {
     any_or(&row.schemes, &insurance.scheme)
         && any_or(&row.tiers, &insurance.tier)
+        && any_or(&row.states, &insurance.state)
         && any_or(&row.institution_kinds, &visit.institution_kind)
         && any_or(&row.purposes, &visit.purpose)
         && any_or(&row.list_classes, &line.class)

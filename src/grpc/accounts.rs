@@ -4,9 +4,8 @@ use tonic::{Request, Response, Status};
 
 use super::enums::Wire;
 use super::explanation::{self, Basis};
-use super::fields::Fields;
+use super::fields::{Fields, all3};
 use super::proto::account_service_server::AccountService;
-use super::settlements::all3;
 use super::{Service, proto, timestamp, wire_position};
 use crate::domain::ids::MemberId;
 use crate::domain::money::Money;

@@ -32,7 +32,9 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
         proto::ExplanationView::Unspecified | proto::ExplanationView::Summary => false,
         proto::ExplanationView::Full => true,
     };
-    let shown = trace.steps.iter().filter(|step| full || in_summary(step));
+    // Where rows of the fund's table paid, they say more than their sum.
+    let rows = trace.steps.iter().any(|step| step.rule == Rule::FundShare);
+    let shown = trace.steps.iter().filter(|step| full || (in_summary(step) && !(rows && step.rule == Rule::FundTotal)));
     let steps = shown.map(|step| if full { full_step(step, basis) } else { summary_step(step, basis) }).collect();
     let citations = if full { citations(trace, basis) } else { Vec::new() };
     let revisions = basis.policies.iter().zip(basis.digests).map(|(policy, digest)| revision(policy, digest));
@@ -44,15 +46,9 @@ fn in_summary(step: &Step) -> bool {
     let about_a_line = matches!(step.subject, Subject::Line(_));
     let working = matches!(
         step.rule,
-        Rule::FundShare
-            | Rule::OwnPayable
-            | Rule::RelativesPayable
-            | Rule::OwnerUsable
-            | Rule::OwnAccountOrder
-            | Rule::OwnerOrder
+        Rule::OwnPayable | Rule::RelativesPayable | Rule::OwnerUsable | Rule::OwnAccountOrder | Rule::OwnerOrder
     );
-    let allowed = working && step.outcome == Outcome::Yes;
-    !about_a_line && (!working || matches!(step.outcome, Outcome::No(_))) && !allowed
+    !about_a_line && (!working || matches!(step.outcome, Outcome::No(_)))
 }
 
 fn policy<'a>(step: &Step, basis: &Basis<'a>) -> Option<&'a StoredPolicy> {
@@ -117,6 +113,9 @@ fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
     let deciding = params(step).first().and_then(|param| value(policy(step, basis)?, *param));
     let parameter = deciding.map(|value| {
         let mut parameter = parameter(value);
+        if let (Some(row), Some(rounded)) = (row_name(step, basis, Input::Row), step.rounded) {
+            parameter.value = format!("{row}: {}", rounded.rate);
+        }
         if parameter.value.len() > SUMMARY_VALUE_MAX {
             parameter.value.clear();
         }

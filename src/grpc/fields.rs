@@ -17,6 +17,11 @@ use crate::ledger::{Failure, Violation};
 /// Codes and references: 1–64 printable ASCII characters.
 pub const CODE_MAX: usize = 64;
 
+/// Three values that were read, if all were good.
+pub fn all3<A, B, C>(a: Option<A>, b: Option<B>, c: Option<C>) -> Option<(A, B, C)> {
+    Some((a?, b?, c?))
+}
+
 /// What is wrong so far.
 #[derive(Debug, Default)]
 pub struct Fields {

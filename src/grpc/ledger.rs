@@ -2,9 +2,8 @@
 
 use tonic::{Request, Response, Status};
 
-use super::fields::Fields;
+use super::fields::{Fields, all3};
 use super::proto::ledger_service_server::LedgerService;
-use super::settlements::all3;
 use super::{Service, proto, timestamp, wire_position};
 use crate::domain::money::Money;
 use crate::domain::record::{Event, Record};

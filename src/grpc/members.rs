@@ -2,10 +2,9 @@
 
 use tonic::{Request, Response, Status};
 
-use super::fields::Fields;
+use super::fields::{Fields, all3};
 use super::people::{self, created_millis};
 use super::proto::member_service_server::MemberService;
-use super::settlements::all3;
 use super::{Service, proto, wire_position};
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Insurance, MemberRef, Person};

@@ -5,9 +5,8 @@ use tonic::{Request, Response, Status};
 
 use super::enums::{Wire, to_wire_all};
 use super::explanation::{self, Basis};
-use super::fields::Fields;
+use super::fields::{Fields, all3};
 use super::proto::region_service_server::RegionService;
-use super::settlements::all3;
 use super::{Service, proto};
 use crate::domain::ids::RegionCode;
 use crate::domain::policy::{Citation, Policy};

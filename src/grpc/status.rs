@@ -1,6 +1,7 @@
 //! `Failure` → `Status`: code, stable reason, zh-CN sentence, details. The only place that makes a status.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -9,6 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::domain::reason::Reason;
 use crate::ledger::Failure;
 use crate::ledger::failure::Thing;
+use crate::store::StoreError;
 
 /// `ErrorInfo.domain`.
 pub const DOMAIN: &str = "gongji";
@@ -33,6 +35,12 @@ fn plain(code: Code, reason: &str, message: &str, sentence: &str) -> Status {
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         of(&failure)
+    }
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        of(&Failure::from(error))
     }
 }
 
@@ -131,7 +139,7 @@ pub fn of(failure: &Failure) -> Status {
             "结果暂未确认，请用同一请求编号重试。",
         ),
         Failure::Bug(what) => {
-            let id = uuid::Uuid::from_u128(rand::random()).simple().to_string();
+            let id = error_id();
             tracing::error!(error_id = %id, what, "a promise of our own was broken");
             let metadata = HashMap::from([("error_id".to_owned(), id)]);
             make(
@@ -143,6 +151,12 @@ pub fn of(failure: &Failure) -> Status {
             )
         }
     }
+}
+
+/// Names an error in the log and to the caller: this process and a number.
+fn error_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn refused(reasons: &[Reason], mut metadata: HashMap<String, String>) -> Status {

@@ -86,11 +86,10 @@ impl Command for CreditAccount {
     }
 
     async fn replay(&self, _: &Ledger, _: &mut Reading<'_>, record: Record, _: [u8; 16]) -> Result<Account, Failure> {
-        match record.event {
-            Event::Credited { after, .. } => Ok(after),
-            #[allow(clippy::wildcard_enum_match_arm, reason = "every other kind is the same damage")]
-            _ => Err(Failure::Bug("a credit request made another record")),
-        }
+        let Event::Credited { after, .. } = record.event else {
+            return Err(Failure::Bug("a credit request made another record"));
+        };
+        Ok(after)
     }
 }
 

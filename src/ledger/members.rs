@@ -231,20 +231,18 @@ async fn release_all(
         ended.released = Some(Release { at: now, requested: false });
         puts.push((key, Entity::Binding(ended)));
         if others.iter().all(|(known, _)| *known != other) {
-            let entity = match other {
-                Key::Wards(_) => Entity::Wards(reading.wards(&other)?.cloned().unwrap_or_default()),
-                _ => Entity::Family(reading.family(&other)?.cloned().unwrap_or_default()),
+            let entity = if let Key::Wards(_) = other {
+                Entity::Wards(reading.wards(&other)?.cloned().unwrap_or_default())
+            } else {
+                Entity::Family(reading.family(&other)?.cloned().unwrap_or_default())
             };
             others.push((other, entity));
         }
-        for (known, entity) in &mut others {
-            if *known == other {
-                match entity {
-                    Entity::Wards(wards) => wards.bindings.retain(|ward| ward.binding != binding),
-                    Entity::Family(family) => family.ties.retain(|tie| tie.binding != binding),
-                    #[allow(clippy::wildcard_enum_match_arm, reason = "only the two kinds above are pushed")]
-                    _ => {}
-                }
+        for (_, entity) in others.iter_mut().filter(|(known, _)| *known == other) {
+            if let Entity::Wards(wards) = entity {
+                wards.bindings.retain(|ward| ward.binding != binding);
+            } else if let Entity::Family(family) = entity {
+                family.ties.retain(|tie| tie.binding != binding);
             }
         }
         released.push(binding);

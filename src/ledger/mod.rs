@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod bindings;
+pub mod case;
 pub mod check;
 pub mod failure;
 pub mod fingerprint;

@@ -224,11 +224,12 @@ impl Ledger {
                 reading.get(&[key]).await?;
                 let position = reading.request(&key)?.map(|_| reading.version(&key));
                 let record = self.record(position.ok_or_else(|| not_found.clone())?).await?;
-                match record.event {
-                    Event::Settled(settled) => settled.id,
-                    Event::Refunded { settlement, .. } => settlement,
-                    #[allow(clippy::wildcard_enum_match_arm, reason = "other requests lead to no settlement")]
-                    _ => return Err(not_found),
+                if let Event::Settled(settled) = record.event {
+                    settled.id
+                } else if let Event::Refunded { settlement, .. } = record.event {
+                    settlement
+                } else {
+                    return Err(not_found);
                 }
             }
             SettlementKey::External(institution, kind, text) => {

@@ -75,6 +75,7 @@ impl Json for FundShare {
             ("name", self.name.json()),
             ("schemes", names!(self.schemes)),
             ("tiers", self.tiers.json()),
+            ("states", names!(self.states)),
             ("institution_kinds", names!(self.institution_kinds)),
             ("purposes", names!(self.purposes)),
             ("list_classes", names!(self.list_classes)),

@@ -51,6 +51,7 @@ pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Opti
     let name = table.need("name", problems).and_then(|node| code(&node, problems));
     let schemes = any_names(table, "schemes", problems);
     let tiers = table.get("tiers").map_or(Some(Vec::new()), |node| codes(&node, problems));
+    let states = any_names(table, "states", problems);
     let institution_kinds = any_names(table, "institution_kinds", problems);
     let purposes = any_names(table, "purposes", problems);
     let list_classes = any_names(table, "list_classes", problems);
@@ -61,6 +62,7 @@ pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Opti
         name: name?,
         schemes: schemes?,
         tiers: tiers?,
+        states: states?,
         institution_kinds: institution_kinds?,
         purposes: purposes?,
         list_classes: list_classes?,

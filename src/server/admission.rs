@@ -24,18 +24,27 @@ use crate::config::Config;
 use crate::grpc::status::{self, transport};
 use crate::ledger::Failure;
 
+/// The one method that reads everything there is has a time limit of its own.
+const CHECK_LEDGER: &str = "/gongji.v1.LedgerService/CheckLedger";
+
 /// Counts running calls.
 pub struct Gate {
     running: AtomicU32,
     most: u32,
     longest: Duration,
+    longest_check: Duration,
     closed: AtomicBool,
 }
 
 impl Gate {
     pub fn new(config: &Config) -> Self {
-        let longest = Duration::from_millis(config.call_time_ms.into());
-        Self { running: AtomicU32::new(0), most: config.concurrent_requests, longest, closed: AtomicBool::new(false) }
+        Self {
+            running: AtomicU32::new(0),
+            most: config.concurrent_requests,
+            longest: Duration::from_millis(config.call_time_ms.into()),
+            longest_check: Duration::from_millis(config.check_time_ms.into()),
+            closed: AtomicBool::new(false),
+        }
     }
 
     pub fn running(&self) -> u32 {
@@ -98,13 +107,15 @@ where
         if !request.uri().path().starts_with("/gongji.v1.") {
             return Call { pass: None, refused: None, inner: Some(Box::pin(self.inner.call(request))), limit: None };
         }
+        let check = request.uri().path() == CHECK_LEDGER;
+        let longest = if check { self.gate.longest_check } else { self.gate.longest };
         match self.gate.enter() {
             Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None },
             Ok(pass) => Call {
                 pass: Some(pass),
                 refused: None,
                 inner: Some(Box::pin(self.inner.call(request))),
-                limit: Some(Limit { longest: self.gate.longest, timer: None }),
+                limit: Some(Limit { longest, timer: None }),
             },
         }
     }

@@ -44,8 +44,8 @@ pub enum ServerError {
 }
 
 /// HTTP/2 flow-control windows: room for a page of settlements without waiting for acknowledgements.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+pub const STREAM_WINDOW: u32 = 1 << 20;
+pub const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Streams one connection may have open; calls beyond the server's own bound are refused, not queued.
 const STREAMS_PER_CONNECTION: u32 = 1024;
 /// How often a stop looks whether the last call has ended.
@@ -62,8 +62,26 @@ pub async fn run(
 ) -> Result<(), ServerError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, ServingStatus::Serving).await;
-    let gate = Arc::new(Gate::new(config));
     let routes = routes(api.clone(), config, health_service)?;
+    let not_serving = async {
+        set_health(&health, ServingStatus::NotServing).await;
+        tokio::time::sleep(NOT_SERVING_FOR).await;
+    };
+    let outcome = serve_routes(listener, config, &routes, stop, not_serving).await;
+    api.ledger.store().close().await?;
+    tracing::info!("stopped");
+    outcome
+}
+
+/// Serves any routes as this server serves its own, until `stop` resolves; awaits `not_serving` before connections close.
+pub async fn serve_routes(
+    listener: TcpListener,
+    config: &Config,
+    routes: &Routes,
+    stop: impl Future<Output = ()>,
+    not_serving: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let gate = Arc::new(Gate::new(config));
     let (stop_serving, stopping) = watch::channel(false);
     let (ended, mut any_ended) = mpsc::channel::<()>(1);
     let slots = Arc::new(Semaphore::new(config.connections as usize));
@@ -91,8 +109,7 @@ pub async fn run(
         error = deal(&listener, &doors, &slots) => Err(ServerError::Io(error)),
     };
     tracing::info!("stopping: no new connections, running calls finish");
-    set_health(&health, ServingStatus::NotServing).await;
-    tokio::time::sleep(NOT_SERVING_FOR).await;
+    not_serving.await;
     drop(listener);
     drop(doors);
     gate.close();
@@ -102,8 +119,6 @@ pub async fn run(
     tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())))
         .await
         .map_err(|_| ServerError::ThreadEnded)?;
-    api.ledger.store().close().await?;
-    tracing::info!("stopped");
     outcome
 }
 

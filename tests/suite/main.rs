@@ -1,8 +1,20 @@
 //! The integration suite: one binary, a list of modules.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    reason = "a test that meets the unexpected shall stop there; tests measure and draw seeds"
+)]
+
+mod bench;
 mod embedded;
+mod limits;
+mod policies;
+mod readme;
 mod rpc;
 mod samples;
 mod scenarios;
 mod store;
 mod support;
+mod tidy;

@@ -1,1 +1,548 @@
+//! Stored bytes are for ever: one sample of each record and fact as this format wrote it, kept in `samples/format-1.txt`.
+//!
+//! A line that is there must never change; a new variant adds a line. `GONGJI_WRITE_SAMPLES=1 cargo test samples` writes
+//! the file anew: look at the difference before you commit it. For a new format, begin a new file and keep reading this.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use gongji::domain::account::Account;
+use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
+use gongji::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use gongji::domain::draw::{Contribution, Excluded};
+use gongji::domain::identity::IdNumber;
+use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
+use gongji::domain::member::{Insurance, Member, Person};
+use gongji::domain::money::{Money, Rate, Rounding};
+use gongji::domain::policy::Param;
+use gongji::domain::posting::{Party, Posting};
+use gongji::domain::reason::Reason;
+use gongji::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
+use gongji::domain::rule::{Input, Outcome, Rounded, Rule, Step, Subject, Trace};
+use gongji::domain::settlement::{Amounts, Parts, Refund, Settlement};
+use gongji::domain::split::{Split, YearUse};
+use gongji::domain::time::{Moment, parse_day};
+use gongji::domain::vocabulary::{
+    Bucket, Category, Channel, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Purpose, Relation, Scheme, Sex,
+};
+use gongji::store::Entity;
+use gongji::store::entity::{Basis, Decided, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue};
+use gongji::store::record::{decode_entity, decode_record, encode_entity, encode_record};
+use jiff::civil::Date;
+
+// No two neighbours of one type have the same value, so that fields which change places change the bytes.
+
+fn day(text: &str) -> Date {
+    parse_day(text).expect("a day")
+}
+
+fn member_id(number: u128) -> MemberId {
+    MemberId::from_u128(0x0193_5b00_0000_7000_8000_0000_0000_0000 + number)
+}
+
+fn binding_id() -> BindingId {
+    BindingId::from_u128(0x0193_5b00_0001_7000_8000_0000_0000_00b1)
+}
+
+fn settlement_id() -> SettlementId {
+    SettlementId::from_u128(0x0193_5b00_0002_7000_8000_0000_0000_00c1)
+}
+
+fn region(text: &str) -> RegionCode {
+    RegionCode::parse(text).expect("a region")
+}
+
+fn institution() -> InstitutionCode {
+    InstitutionCode::parse("H33010000001").expect("a code")
+}
+
+fn member() -> Member {
+    let insurance = Insurance {
+        scheme: Scheme::Employee,
+        tier: "一档".into(),
+        state: InsuranceState::Suspended,
+        region: region("330100"),
+        has_account: true,
+        start: day("2019-07-01"),
+    };
+    Member { id: member_id(1), sex: Sex::Female, insurance }
+}
+
+fn account(number: u128) -> Account {
+    let (current, prior, wallet) = (Money::fen(123_456), Money::fen(7_890_123), Money::fen(-1));
+    Account { member: member_id(number), year: 2026, current, prior, wallet }
+}
+
+fn caps() -> Caps {
+    Caps { per_settlement: Some(Money::fen(50_000)), per_day: None, per_year: Some(Money::fen(1_000_000)) }
+}
+
+fn binding() -> Binding {
+    let evidence = |kind: &str| Evidence { kind: kind.into(), reference: "file-42".into(), digest: "ab12".into() };
+    Binding {
+        id: binding_id(),
+        owner: member_id(1),
+        beneficiary: member_id(2),
+        owner_region: region("330100"),
+        beneficiary_region: region("330200"),
+        relation: Relation::MaternalGrandparent,
+        relation_detail: "外祖母".into(),
+        channel: Channel::CityApp,
+        evidence: vec![evidence("户口簿"), evidence("承诺书")],
+        grants: vec![Grant::Spend, Grant::ViewStatement],
+        start: day("2025-03-01"),
+        last_day: Some(day("2027-02-28")),
+        caps: caps(),
+        priority: 300,
+        released: Some(Release { at: Moment::from_micros(1_764_000_000_000_001), requested: true }),
+    }
+}
+
+fn family() -> Family {
+    let tie = Tie {
+        binding: binding_id(),
+        owner: member_id(1),
+        relation: Relation::Spouse,
+        spends: true,
+        start: day("2025-03-01"),
+        last_day: None,
+        caps: caps(),
+        used_on: Some(day("2026-11-22")),
+        used_day: Money::fen(1_500),
+        used_year: Money::fen(88_000),
+        priority: 2,
+        filed: 1_234_567,
+    };
+    Family { ties: vec![tie] }
+}
+
+fn split() -> Split {
+    Split {
+        total: Money::fen(100_000),
+        full_self_pay: Money::fen(1_000),
+        over_limit: Money::fen(2_000),
+        first_self_pay: Money::fen(3_000),
+        in_scope: Money::fen(94_000),
+        deductible: Money::fen(30_000),
+        fund: Money::fen(51_200),
+        hospital_part: Money::fen(10),
+        person_part: Money::fen(48_790),
+    }
+}
+
+fn amounts() -> Amounts {
+    let (own_account, mutual_aid, cash) = (Money::fen(40_000), Money::fen(8_000), Money::fen(790));
+    Amounts { split: split(), own_account, mutual_aid, cash }
+}
+
+fn contributions() -> Vec<Contribution> {
+    let own = Contribution {
+        payer: member_id(2),
+        binding: None,
+        relation: None,
+        bucket: Bucket::CurrentYear,
+        year: 2026,
+        amount: Money::fen(40_000),
+        refunded: Money::ZERO,
+    };
+    let relative = Contribution {
+        payer: member_id(1),
+        binding: Some(binding_id()),
+        relation: Some(Relation::Child),
+        bucket: Bucket::PriorYears,
+        year: 2025,
+        amount: Money::fen(8_000),
+        refunded: Money::fen(100),
+    };
+    vec![own, relative]
+}
+
+fn excluded() -> Vec<Excluded> {
+    let (binding, relation) = (Some(binding_id()), Relation::Sibling);
+    vec![Excluded { payer: member_id(3), binding, relation, reason: Reason::ModeNotDirect }]
+}
+
+fn parts() -> Parts {
+    let (fund, hospital_part) = (Money::fen(51_200), Money::fen(10));
+    Parts { fund, hospital_part, accounts: Money::fen(48_000), cash: Money::fen(790) }
+}
+
+fn visit() -> Visit {
+    let external = ExternalRefs {
+        mdtrt_id: "M-1".into(),
+        medins_setl_id: "S-2".into(),
+        msgid: "H33010000001202611220930150001".into(),
+        invoice_no: "".into(),
+    };
+    Visit {
+        institution_kind: InstitutionKind::Level3,
+        care_region: region("330100"),
+        purpose: Purpose::Outpatient,
+        date: day("2026-11-22"),
+        external,
+    }
+}
+
+fn settlement() -> Settlement {
+    Settlement {
+        id: settlement_id(),
+        institution: institution(),
+        patient: member_id(2),
+        region: region("330100"),
+        visit: visit(),
+        amounts: amounts(),
+        contributions: contributions(),
+        excluded: excluded(),
+        policies: vec![[0xd1; 32], [0xd2; 32]],
+        refunds: vec![Refund {
+            request_id: "H44030001-0002".into(),
+            parts: parts(),
+            returned: vec![(1, Money::fen(100)), (0, Money::fen(7))],
+            at: Moment::from_micros(1_764_000_000_000_002),
+        }],
+        created_at: Moment::from_micros(1_764_000_000_000_003),
+    }
+}
+
+fn postings() -> Vec<Posting> {
+    let parties = [
+        Party::Bucket(member_id(1), Bucket::Wallet),
+        Party::Fund(region("330100")),
+        Party::Credits(region("330200")),
+        Party::Institution(institution()),
+        Party::HospitalPart(InstitutionCode::parse("H33020000002").expect("a code")),
+        Party::Cash,
+    ];
+    let pairs = parties.iter().zip(parties.iter().cycle().skip(1)).zip(1_i64..);
+    let posting = |((from, to), number): ((&Party, &Party), i64)| Posting {
+        from: from.clone(),
+        to: to.clone(),
+        amount: Money::fen(number * 1_000),
+        from_after: (number % 2 == 0).then(|| Money::fen(number)),
+        to_after: (number % 3 == 0).then(|| Money::fen(-number)),
+    };
+    pairs.map(posting).collect()
+}
+
+fn trace() -> Trace {
+    let rate = Rate::parse("0.65").expect("a rate");
+    let step = |rule, subject, policy, inputs: &[_], rounded, outcome| Step {
+        rule,
+        subject,
+        policy,
+        inputs: inputs.to_vec(),
+        rounded,
+        outcome,
+    };
+    let rounded = |mode| Some(Rounded { of: Money::fen(94_001), rate, mode });
+    let inputs = [(Input::InScope, Money::fen(94_001)), (Input::Row, Money::fen(3))];
+    Trace {
+        steps: vec![
+            step(Rule::FundShare, Subject::Bill, 0, &inputs, rounded(Rounding::HalfUp), Outcome::Amount(Money::fen(7))),
+            step(Rule::FirstSelfPay, Subject::Line(300), 1, &[], rounded(Rounding::Ceiling), Outcome::Yes),
+            step(Rule::OwnDraw, Subject::Own, 2, &[], None, Outcome::No(Reason::SamePerson)),
+            step(Rule::OwnerDraw, Subject::Binding(binding_id()), 3, &[], None, Outcome::Yes),
+            step(Rule::Cash, Subject::Paper(1), 200, &[], None, Outcome::Amount(Money::fen(-5))),
+        ],
+    }
+}
+
+fn basis(content: BillContent) -> Basis {
+    Basis {
+        salt: [0xf1; 16],
+        bill: Bill { total: Money::fen(100_000), content },
+        payers: vec![
+            PayerFact { member: member_id(2), current: Money::fen(1), prior: Money::fen(2), cap_left: None },
+            PayerFact {
+                member: member_id(1),
+                current: Money::fen(3),
+                prior: Money::fen(4),
+                cap_left: Some(Money::fen(5)),
+            },
+        ],
+        excluded: excluded(),
+        papers: vec![PaperFact {
+            owner: member_id(3),
+            user_card: "C-7".into(),
+            phone: "13800000000".into(),
+            signature_ref: "sig-9".into(),
+        }],
+        used: YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) },
+        trace: trace(),
+    }
+}
+
+fn lines() -> BillContent {
+    let line = |id: &str, category, class, first_self_pay_rate| Line {
+        id: id.into(),
+        item_code: "XJ01CRA".into(),
+        item_name: "阿莫西林".into(),
+        category,
+        class,
+        amount: Money::fen(4_200),
+        over_limit: Money::fen(42),
+        first_self_pay_rate,
+    };
+    let rate = Some(Rate::parse("0.1").expect("a rate"));
+    BillContent::Lines(vec![
+        line("1", Category::Drug, ListClass::B, rate),
+        line("2", Category::Other, ListClass::C, None),
+    ])
+}
+
+fn adjudicated() -> BillContent {
+    BillContent::Adjudicated(Adjudicated {
+        fund: Money::fen(51_200),
+        hospital_part: Money::fen(10),
+        deductible: Money::fen(30_000),
+        first_self_pay: Money::fen(3_000),
+        over_limit: Money::fen(2_000),
+        full_self_pay: Money::fen(1_000),
+        person_part: Money::fen(48_790),
+    })
+}
+
+fn policy() -> StoredPolicy {
+    let citation = |effective| StoredCitation {
+        id: "hz-2024-12".into(),
+        document: "杭医保〔2024〕12号".into(),
+        article: "第三条".into(),
+        effective,
+        url: "https://example.invalid/12".into(),
+        grade: Grade::Official,
+        note: "原文".into(),
+    };
+    let value = |param, text: &str, end, effective| StoredValue {
+        param,
+        text: text.into(),
+        start: day("2024-01-01"),
+        end,
+        region: region("330000"),
+        grade: Grade::Guide,
+        note: "".into(),
+        citation: citation(effective),
+    };
+    StoredPolicy {
+        region: region("330100"),
+        start: day("2024-07-01"),
+        end: Some(day("2026-12-31")),
+        known_from: day("2024-06-15"),
+        values: vec![
+            value(Param::Modes, "DIRECT_DRAW", None, Some(day("2024-02-01"))),
+            value(Param::Relations, "SPOUSE PARENT CHILD", Some(day("2027-12-31")), None),
+        ],
+    }
+}
+
+fn events() -> Vec<Event> {
+    let policies = vec![[0xd1; 32]];
+    let transfer = Transfer {
+        id: TransferId::from_u128(0x0193_5b00_0003_7000_8000_0000_0000_00d1),
+        owner: member_id(1),
+        beneficiary: member_id(2),
+        relation: Relation::Parent,
+        relation_detail: "父".into(),
+        amount: Money::fen(20_000),
+    };
+    let settled = Settled {
+        id: settlement_id(),
+        institution: institution(),
+        patient: member_id(2),
+        region: region("330100"),
+        amounts: amounts(),
+        contributions: contributions(),
+        policies: policies.clone(),
+        basis_digest: [0xb5; 32],
+    };
+    let credited = |kind, bucket| Event::Credited {
+        after: account(1),
+        bucket,
+        amount: Money::fen(30_000),
+        kind,
+        note: "十一月".into(),
+    };
+    let released = |by| Event::BindingReleased {
+        binding: binding_id(),
+        owner: member_id(1),
+        beneficiary: member_id(2),
+        by,
+        channel: Channel::AgencyWindow,
+    };
+    vec![
+        Event::MemberCreated { member: member() },
+        Event::InsuranceUpdated { member: member(), released: vec![binding_id()] },
+        credited(CreditKind::Monthly, Bucket::CurrentYear),
+        credited(CreditKind::Correction, Bucket::PriorYears),
+        Event::Transferred {
+            transfer,
+            owner_after: account(1),
+            beneficiary_after: account(2),
+            policies: policies.clone(),
+        },
+        Event::BindingCreated { binding: binding(), policies },
+        released(ReleasedBy::Owner),
+        released(ReleasedBy::Beneficiary),
+        Event::Settled(Box::new(settled)),
+        Event::Refunded {
+            settlement: settlement_id(),
+            parts: parts(),
+            returned: vec![(0, Money::fen(9)), (1, Money::fen(8))],
+            place: 1,
+        },
+    ]
+}
+
+/// A new event stops here: give it a name, and a sample above.
+fn event_name(event: &Event) -> &'static str {
+    match event {
+        Event::MemberCreated { .. } => "member-created",
+        Event::InsuranceUpdated { .. } => "insurance-updated",
+        Event::Credited { kind: CreditKind::Monthly, .. } => "credited-monthly",
+        Event::Credited { kind: CreditKind::Correction, .. } => "credited-correction",
+        Event::Transferred { .. } => "transferred",
+        Event::BindingCreated { .. } => "binding-created",
+        Event::BindingReleased { by: ReleasedBy::Owner, .. } => "binding-released-by-owner",
+        Event::BindingReleased { by: ReleasedBy::Beneficiary, .. } => "binding-released-by-beneficiary",
+        Event::Settled(_) => "settled",
+        Event::Refunded { .. } => "refunded",
+    }
+}
+const EVENT_NAMES: usize = 10;
+
+fn entities() -> Vec<Entity> {
+    let request = Request {
+        scope: "H33010000001".into(),
+        id: "H33010000001202611220930150001".into(),
+        method: 7,
+        fingerprint: [0xa1; 16],
+        fields: vec![0, 127, 128, u32::MAX],
+    };
+    let person = Person {
+        member: member_id(1),
+        name: "欧阳修".into(),
+        id_number: IdNumber::parse("11010519491231002X").expect("a number"),
+        card_number: "A1".into(),
+        personal_number: "".into(),
+        computer_number: "B2".into(),
+    };
+    vec![
+        Entity::Request(request),
+        Entity::Reference(member_id(1)),
+        Entity::Person(person),
+        Entity::Member(member()),
+        Entity::Account(account(1)),
+        Entity::Family(family()),
+        Entity::Wards(Wards {
+            bindings: vec![Ward { binding: binding_id(), beneficiary: member_id(2), last_day: None }],
+        }),
+        Entity::Binding(binding()),
+        Entity::YearUse(YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) }),
+        Entity::Settlement(Box::new(settlement())),
+        Entity::Basis(Box::new(basis(lines()))),
+        Entity::Basis(Box::new(basis(adjudicated()))),
+        Entity::Policy(Box::new(policy())),
+        Entity::Decided(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] }),
+    ]
+}
+
+/// A new fact stops here: give it a name, and a sample above.
+fn entity_name(entity: &Entity) -> &'static str {
+    match entity {
+        Entity::Request(_) => "request",
+        Entity::Reference(_) => "reference",
+        Entity::Person(_) => "person",
+        Entity::Member(_) => "member",
+        Entity::Account(_) => "account",
+        Entity::Family(_) => "family",
+        Entity::Wards(_) => "wards",
+        Entity::Binding(_) => "binding",
+        Entity::YearUse(_) => "year-use",
+        Entity::Settlement(_) => "settlement",
+        Entity::Basis(basis) => match basis.bill.content {
+            BillContent::Lines(_) => "basis-of-lines",
+            BillContent::Adjudicated(_) => "basis-adjudicated",
+        },
+        Entity::Policy(_) => "policy",
+        Entity::Decided(_) => "decided",
+    }
+}
+const ENTITY_NAMES: usize = 14;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("two hex digits")).collect()
+}
+
+fn file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/samples/format-1.txt")
+}
+
+/// The samples as kept; `fresh` when they are being written anew.
+fn kept(fresh: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    if std::env::var_os("GONGJI_WRITE_SAMPLES").is_some() {
+        let text: String = fresh.iter().map(|(name, hex)| format!("{name} {hex}\n")).collect();
+        std::fs::write(file(), text).expect("writes the samples");
+    }
+    let text = std::fs::read_to_string(file()).expect("the samples are committed");
+    let line = |line: &str| line.split_once(' ').map(|(name, hex)| (name.to_owned(), hex.to_owned()));
+    text.lines().map(|text| line(text).unwrap_or_else(|| panic!("a name and hex: {text}"))).collect()
+}
+
+#[test]
+fn stored_bytes_stay_as_they_were() {
+    let records = events().into_iter().map(|event| Record { event, postings: postings() });
+    let records: BTreeMap<String, Record> =
+        records.map(|record| (format!("record/{}", event_name(&record.event)), record)).collect();
+    let entities: BTreeMap<String, Entity> =
+        entities().into_iter().map(|entity| (format!("entity/{}", entity_name(&entity)), entity)).collect();
+    assert_eq!((records.len(), entities.len()), (EVENT_NAMES, ENTITY_NAMES), "each name has its sample");
+
+    let fresh = records.iter().map(|(name, record)| (name.clone(), hex(&encode_record(record))));
+    let fresh: BTreeMap<_, _> =
+        fresh.chain(entities.iter().map(|(name, entity)| (name.clone(), hex(&encode_entity(entity))))).collect();
+    let kept = kept(&fresh);
+    assert_eq!(kept.keys().collect::<Vec<_>>(), fresh.keys().collect::<Vec<_>>(), "a sample for each, none forgotten");
+    for (name, hex) in &kept {
+        assert_eq!(hex, &fresh[name], "{name} is written differently now");
+    }
+    for (name, record) in records {
+        assert_eq!(decode_record(&bytes(&kept[&name])).as_ref(), Ok(&record), "{name}");
+    }
+    for (name, entity) in entities {
+        assert_eq!(decode_entity(&bytes(&kept[&name])).as_ref(), Ok(&entity), "{name}");
+    }
+}
+
+enum Sample {
+    Record(Record),
+    Entity(Entity),
+}
+
+/// Damage of any one byte, or a cut anywhere, is read as something else or refused; nothing panics, nothing runs away.
+#[test]
+fn damaged_bytes_never_panic() {
+    let is_refused = |sample: &Sample, bytes: &[u8]| match sample {
+        Sample::Record(_) => decode_record(bytes).is_err(),
+        Sample::Entity(_) => decode_entity(bytes).is_err(),
+    };
+    let records = events().into_iter().map(|event| Sample::Record(Record { event, postings: postings() }));
+    for sample in records.chain(entities().into_iter().map(Sample::Entity)) {
+        let good = match &sample {
+            Sample::Record(record) => encode_record(record),
+            Sample::Entity(entity) => encode_entity(entity),
+        };
+        assert!(!is_refused(&sample, &good));
+        for place in 0..good.len() {
+            assert!(is_refused(&sample, &good[..place]), "cut at {place}");
+            for damage in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bad = good.clone();
+                bad[place] = damage;
+                is_refused(&sample, &bad);
+            }
+        }
+    }
+}

@@ -63,7 +63,7 @@ fn lives_of_values() {
         "9: floor[0].end 2019-12-31 is not after the start 2020-01-01",
     );
     check(
-        &(open.clone() + &floor("start = 2021-01-01", "")),
+        &(open + &floor("start = 2021-01-01", "")),
         "13: floor[1] starts on 2021-01-01, but the entry before it is open",
     );
     let closed = floor("start = 2020-01-01\nend = 2021-01-01", "");
@@ -77,7 +77,7 @@ fn lives_of_values() {
         "14: floor[1] starts on 2021-01-02: leaves a gap after 2021-01-01; hand it back with `inherit = true` or fill it",
     );
     let handed = "[[floor]]\nstart = 2021-01-01\nend = 2022-01-01\ninherit = true\n";
-    check(&(closed.clone() + handed + &floor("start = 2022-01-01", "")), "loads");
+    check(&(closed + handed + &floor("start = 2022-01-01", "")), "loads");
     check(
         "[[floor]]\nstart = 2021-01-01\ninherit = true\nvalue = { fixed_fen = 1 }\n",
         "10: floor[0].value is not a known key",

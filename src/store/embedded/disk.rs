@@ -3,14 +3,13 @@
 //! fjall writes a batch as one framed, checksummed group in one journal for all keyspaces, and replays only whole groups:
 //! one that lacks its end is cut off on opening (`journal/batch_reader.rs`, `on_close`; `journal/reader.rs` cuts at the
 //! first bytes that are no entry). So a change is there whole or not at all, and since one thread writes and syncs one
-//! batch before it begins the next, only the last one, never acknowledged, can be torn. A last batch whose frame is whole
-//! but whose middle was lost with the power is cut off by `open::repair` (fjall itself refuses it).
+//! batch before it begins the next, only the last one, never acknowledged, can be torn. See also `repair.rs`.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
-use fjall::{Database, Guard, Keyspace, PersistMode, Slice};
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 
 use super::pipeline::Queued;
 use crate::domain::time::Moment;
@@ -22,12 +21,12 @@ const RECORD_HEAD: usize = 8 + 32 + 32;
 
 /// The open database. Fields are dropped in this order: the process's lock goes last.
 pub(super) struct Disk {
-    pub facts: Keyspace,
-    pub records: Keyspace,
-    pub lists: Keyspace,
+    facts: Keyspace,
+    records: Keyspace,
+    lists: Keyspace,
     pub meta: Keyspace,
     pub db: Database,
-    pub _lock: File,
+    _lock: Option<File>,
 }
 
 /// How far a batch has got when `write` returns.
@@ -43,37 +42,64 @@ fn unreadable(error: &fjall::Error) -> StoreError {
 }
 
 impl Disk {
+    /// Opens the keyspaces, or makes them.
+    pub fn new(db: Database, lock: Option<File>) -> fjall::Result<Self> {
+        let keyspace = |name, memtable: u64| {
+            let options = || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
+            db.keyspace(name, options)
+        };
+        // A journal is kept until each keyspace has flushed what it holds of it, so the sizes follow what a change writes.
+        Ok(Self {
+            facts: keyspace("facts", 64 << 20)?,
+            records: keyspace("records", 16 << 20)?,
+            lists: keyspace("lists", 16 << 20)?,
+            meta: keyspace("meta", 1 << 20)?,
+            db,
+            _lock: lock,
+        })
+    }
+
+    /// Writes changes, all or none.
     pub fn write(&self, batch: &[Arc<Queued>], durability: Durability) -> fjall::Result<()> {
         let mode = match durability {
             Durability::Written => PersistMode::Buffer,
             Durability::Synced => PersistMode::SyncData,
         };
-        let rows = batch.iter().map(|queued| 1 + queued.facts.len() + queued.lists.len()).sum();
-        let mut rows = fjall::OwnedWriteBatch::with_capacity(self.db.clone(), rows).durability(Some(mode));
         // All rows of a batch are of one age to fjall, so a fact that changed twice in it is written once, the newest.
-        let mut newer = HashSet::with_capacity(batch.iter().map(|queued| queued.facts.len()).sum());
-        let mut value = Vec::with_capacity(1024);
+        let count = batch.iter().map(|queued| queued.facts.len()).sum();
+        let (mut newer, mut facts) = (HashSet::with_capacity(count), Vec::with_capacity(count));
+        let mut lists = Vec::with_capacity(batch.iter().map(|queued| queued.lists.len()).sum());
         for queued in batch.iter().rev() {
-            let position = queued.head.position.to_be_bytes();
+            let position = queued.head.position;
+            for (key, bytes) in queued.facts.iter().rev() {
+                if newer.insert(*key) {
+                    facts.push((key.to_bytes(), position, bytes));
+                }
+            }
+            lists.extend(queued.lists.iter().map(|(list, subject)| (list_key(*list, position), *subject)));
+        }
+        // In order, so that each finds its place in the tree near the one before, which is warm.
+        facts.sort_unstable();
+        lists.sort_unstable();
+        let rows = batch.len() + facts.len() + lists.len();
+        let mut rows = OwnedWriteBatch::with_capacity(self.db.clone(), rows).durability(Some(mode));
+        let mut value = Vec::with_capacity(1024);
+        for queued in batch {
             value.clear();
             value.extend_from_slice(&queued.head.at.as_micros().to_be_bytes());
             value.extend_from_slice(&queued.content_hash);
             value.extend_from_slice(&queued.head.link);
             value.extend_from_slice(&queued.record);
-            rows.insert(&self.records, Slice::from(&position[..]), Slice::from(&value[..]));
-            for (key, bytes) in queued.facts.iter().rev() {
-                if !newer.insert(*key) {
-                    continue;
-                }
-                value.clear();
-                value.extend_from_slice(&position);
-                value.extend_from_slice(bytes);
-                rows.insert(&self.facts, key.to_bytes(), Slice::from(&value[..]));
-            }
-            for (list, subject) in &queued.lists {
-                let key = list_key(*list, queued.head.position);
-                rows.insert(&self.lists, Slice::from(&key[..]), Slice::from(&subject.to_be_bytes()[..]));
-            }
+            rows.insert(&self.records, queued.head.position.to_be_bytes(), Slice::from(&value[..]));
+        }
+        for (key, position, bytes) in facts {
+            value.clear();
+            value.extend_from_slice(&position.to_be_bytes());
+            value.extend_from_slice(bytes);
+            rows.insert(&self.facts, key, Slice::from(&value[..]));
+        }
+        for (key, subject) in lists {
+            rows.insert(&self.lists, key, subject.to_be_bytes());
         }
         rows.commit()
     }

@@ -21,6 +21,7 @@ mod flusher;
 mod open;
 mod pipeline;
 mod recent;
+mod repair;
 mod view;
 mod waiting;
 

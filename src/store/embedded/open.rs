@@ -6,10 +6,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, PersistMode};
 
 use super::disk::Disk;
 use super::faults::Faults;
+use super::repair;
 
 /// The format this version writes.
 const FORMAT: u32 = 1;
@@ -19,6 +20,8 @@ const READER: u32 = 1;
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
 const DATA: &str = "data";
+const NEW_DATA: &str = "data.new";
+const NEW_FORMAT: &str = "FORMAT.new";
 const FIRST_LINE: &str = "gongji embedded data set";
 const SECRET: &[u8] = b"secret";
 
@@ -91,31 +94,54 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
         TryLockError::Error(source) => io(source),
     })?;
     check_format(dir)?;
-    let found = fjall_error(dir);
-    let db = Database::builder(dir.join(DATA))
-        .cache_size(options.cache_bytes)
-        // One flushes and one compacts; more would only contend for the cores that serve.
-        .worker_threads(2)
-        .manual_journal_persist(true)
-        .max_journaling_size(1 << 30)
-        .open()
-        .map_err(found)?;
-    let keyspace = |name, memtable: u64| {
-        let options = || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
-        db.keyspace(name, options).map_err(found)
+    let data = dir.join(DATA);
+    if !data.try_exists().map_err(io)? {
+        make(options, &data)?;
+    }
+    let disk = match database(options, &data) {
+        Err(fjall::Error::JournalRecovery(_)) if repair::cut_torn_batch(&data).map_err(io)? => database(options, &data),
+        opened => opened,
     };
-    let disk = Disk {
-        facts: keyspace("facts", 128 << 20)?,
-        records: keyspace("records", 64 << 20)?,
-        lists: keyspace("lists", 64 << 20)?,
-        meta: keyspace("meta", 1 << 20)?,
-        db,
-        _lock: lock,
-    };
-    let secret = secret(&disk, options)?;
+    let disk = disk.and_then(|db| Disk::new(db, Some(lock))).map_err(fjall_error(dir))?;
+    let kept = disk.meta.get(SECRET).map_err(fjall_error(dir))?;
+    let kept = kept.ok_or_else(|| OpenError::damaged(dir, "its secret is missing"))?;
+    let secret = <[u8; 32]>::try_from(&kept[..]).map_err(|_| OpenError::damaged(dir, "its secret is cut short"))?;
     Ok((disk, secret))
 }
 
+/// Makes the database beside its place and moves it there when it is whole, so that a stop halfway is made good by
+/// beginning again: nothing was ever recorded in what is then thrown away.
+fn make(options: &EmbeddedOptions, data: &Path) -> Result<(), OpenError> {
+    let dir = &options.dir;
+    let io = |source| OpenError::Io { dir: dir.clone(), source };
+    let found = fjall_error(dir);
+    let new = dir.join(NEW_DATA);
+    if new.try_exists().map_err(io)? {
+        fs::remove_dir_all(&new).map_err(io)?;
+    }
+    // The caller holds the lock.
+    let disk = database(options, &new).and_then(|db| Disk::new(db, None)).map_err(found)?;
+    disk.meta.insert(SECRET, options.secret).map_err(found)?;
+    disk.db.persist(PersistMode::SyncAll).map_err(found)?;
+    // Out of the journal, which is kept for as long as it holds the only copy of anything.
+    disk.meta.rotate_memtable_and_wait().map_err(found)?;
+    drop(disk);
+    fs::rename(&new, data).and_then(|()| File::open(dir)?.sync_all()).map_err(io)
+}
+
+fn database(options: &EmbeddedOptions, data: &Path) -> fjall::Result<Database> {
+    Database::builder(data)
+        .cache_size(options.cache_bytes)
+        // With several, the first hands compactions on to the others, over and over while these are busy: it spins.
+        .worker_threads(1)
+        .manual_journal_persist(true)
+        .open()
+}
+
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors are another library's and may grow: the others are damage"
+)]
 fn fjall_error(dir: &Path) -> impl Fn(fjall::Error) -> OpenError + Copy + '_ {
     move |error| match error {
         fjall::Error::Locked => OpenError::InUse { dir: dir.to_owned() },
@@ -132,14 +158,14 @@ fn check_format(dir: &Path) -> Result<(), OpenError> {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let foreign = fs::read_dir(dir).map_err(io)?.any(|entry| {
-                entry.map_or(true, |entry| entry.file_name() != LOCK_FILE && entry.file_name() != "FORMAT.new")
+                entry.map_or(true, |entry| entry.file_name() != LOCK_FILE && entry.file_name() != NEW_FORMAT)
             });
             if foreign {
                 return Err(OpenError::NotADataSet { dir: dir.to_owned() });
             }
             let text = format!("{FIRST_LINE}\nformat {FORMAT}\nreader {READER}\n");
             // Written beside and renamed, so that it is there whole or not at all.
-            let new = dir.join("FORMAT.new");
+            let new = dir.join(NEW_FORMAT);
             let mut file = File::create(&new).map_err(io)?;
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
             fs::rename(&new, &path).map_err(io)?;
@@ -157,19 +183,4 @@ fn check_format(dir: &Path) -> Result<(), OpenError> {
         return Err(OpenError::NewerFormat { dir: dir.to_owned(), found: reader, supported: FORMAT });
     }
     Ok(())
-}
-
-/// The data set's own secret; made now if it has neither a secret nor a record.
-fn secret(disk: &Disk, options: &EmbeddedOptions) -> Result<[u8; 32], OpenError> {
-    let found = fjall_error(&options.dir);
-    if let Some(kept) = disk.meta.get(SECRET).map_err(found)? {
-        return <[u8; 32]>::try_from(&kept[..])
-            .map_err(|_| OpenError::damaged(&options.dir, "its secret is cut short"));
-    }
-    if !disk.records.is_empty().map_err(found)? {
-        return Err(OpenError::damaged(&options.dir, "it has records and no secret"));
-    }
-    disk.meta.insert(SECRET, options.secret).map_err(found)?;
-    disk.db.persist(PersistMode::SyncAll).map_err(found)?;
-    Ok(options.secret)
 }

@@ -1,0 +1,279 @@
+//! The load: one thread, a few connections, so and so many calls in flight; or calls at a fixed rate, timed from when they
+//! were due.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use http::uri::PathAndQuery;
+use tonic::client::Grpc;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use super::echo::EchoReply;
+use super::process::{self, Process};
+use super::wire::{Checked, Kind, Light, QuotePart, Requests, SettlePart};
+use crate::server;
+
+const LONGEST: u64 = 60_000_000_000;
+const WARM_UP: Duration = Duration::from_millis(300);
+/// Calls that an open loop may have outstanding before it counts the rest as refused.
+const OUTSTANDING: u64 = 3_000;
+
+/// One measured cell.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    pub calls: u64,
+    pub failed: u64,
+    pub aided: u64,
+    pub per_second: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    /// Of the server's process, per call.
+    pub server_cpu_us: f64,
+    pub client_cpu_us: f64,
+    /// The first failure's words.
+    pub failure: Option<String>,
+}
+
+struct Meter {
+    recording: bool,
+    calls: u64,
+    failed: u64,
+    aided: u64,
+    failure: Option<String>,
+    times: Histogram<u64>,
+}
+
+struct Shared {
+    requests: Mutex<Requests>,
+    meter: Mutex<Meter>,
+    stop: AtomicBool,
+    /// Calls still to make, where the number is given and not the time.
+    budget: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn new(requests: Requests, budget: u64) -> Result<Arc<Self>, String> {
+        let times = Histogram::new_with_bounds(1_000, LONGEST, 3).map_err(|error| error.to_string())?;
+        let meter = Meter { recording: false, calls: 0, failed: 0, aided: 0, failure: None, times };
+        Ok(Arc::new(Self {
+            requests: Mutex::new(requests),
+            meter: Mutex::new(meter),
+            stop: AtomicBool::new(false),
+            budget: AtomicU64::new(budget),
+        }))
+    }
+
+    fn note(&self, since: Instant, outcome: Result<bool, Status>) {
+        let time = u64::try_from(since.elapsed().as_nanos()).unwrap_or(LONGEST).clamp(1_000, LONGEST);
+        let mut meter = lock(&self.meter);
+        match outcome {
+            Ok(aided) if meter.recording => {
+                meter.calls += 1;
+                meter.aided += u64::from(aided);
+                meter.times.saturating_record(time);
+            }
+            Ok(_) => {}
+            // A failure counts whenever it happens.
+            Err(status) => {
+                meter.failed += 1;
+                meter.failure.get_or_insert_with(|| format!("{:?}: {}", status.code(), status.message()));
+            }
+        }
+    }
+}
+
+/// Connections to one server.
+pub struct Client {
+    channels: Vec<Channel>,
+    pid: u32,
+    families: u64,
+}
+
+impl Client {
+    pub async fn connect(
+        address: SocketAddr,
+        connections: usize,
+        server: &Process,
+        families: u64,
+    ) -> Result<Self, String> {
+        let mut channels = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
+            let endpoint = endpoint
+                .tcp_nodelay(true)
+                .initial_stream_window_size(server::STREAM_WINDOW)
+                .initial_connection_window_size(server::CONNECTION_WINDOW);
+            channels.push(endpoint.connect().await.map_err(|error| error.to_string())?);
+        }
+        Ok(Self { channels, pid: server.pid(), families })
+    }
+
+    fn requests(&self) -> Requests {
+        Requests::new(self.families, process::nonce(), &process::today())
+    }
+
+    /// Keeps `in_flight` calls running for `time`.
+    pub async fn closed(&self, kind: Kind, in_flight: usize, time: Duration) -> Result<Cell, String> {
+        let shared = Shared::new(self.requests(), u64::MAX)?;
+        let tasks = self.spawn(kind, in_flight, &shared);
+        tokio::time::sleep(WARM_UP).await;
+        let window = Window::open(&shared, self.pid)?;
+        tokio::time::sleep(time).await;
+        let cell = window.close(&shared);
+        shared.stop.store(true, Ordering::Relaxed);
+        for task in tasks {
+            task.await.map_err(|error| error.to_string())?;
+        }
+        cell
+    }
+
+    /// Makes `calls` calls, `in_flight` at a time.
+    pub async fn number(&self, kind: Kind, in_flight: usize, calls: u64) -> Result<Cell, String> {
+        let shared = Shared::new(self.requests(), calls)?;
+        let window = Window::open(&shared, self.pid)?;
+        for task in self.spawn(kind, in_flight, &shared) {
+            task.await.map_err(|error| error.to_string())?;
+        }
+        window.close(&shared)
+    }
+
+    fn spawn(&self, kind: Kind, in_flight: usize, shared: &Arc<Shared>) -> Vec<tokio::task::JoinHandle<()>> {
+        let one = |number: usize| {
+            let mut grpc = Grpc::new(self.channels[number % self.channels.len()].clone());
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                while !shared.stop.load(Ordering::Relaxed) {
+                    let left = shared.budget.load(Ordering::Relaxed);
+                    if left == 0 {
+                        break;
+                    }
+                    if left != u64::MAX {
+                        shared.budget.store(left - 1, Ordering::Relaxed);
+                    }
+                    let bytes = lock(&shared.requests).next(kind);
+                    let began = Instant::now();
+                    let outcome = call(&mut grpc, kind, bytes).await;
+                    shared.note(began, outcome);
+                }
+            })
+        };
+        (0..in_flight).map(one).collect()
+    }
+
+    /// Starts `rate` calls a second, whether or not the earlier ones are answered.
+    pub async fn open(&self, kind: Kind, rate: f64, time: Duration) -> Result<Cell, String> {
+        let shared = Shared::new(self.requests(), u64::MAX)?;
+        let running = Arc::new(AtomicU64::new(0));
+        let began = Instant::now();
+        let mut window = None;
+        let mut sent = 0_u64;
+        loop {
+            let elapsed = began.elapsed();
+            if window.is_none() && elapsed >= WARM_UP {
+                window = Some(Window::open(&shared, self.pid)?);
+            }
+            if elapsed >= WARM_UP + time {
+                break;
+            }
+            while (sent as f64) < elapsed.as_secs_f64() * rate {
+                let due = began + Duration::from_secs_f64(sent as f64 / rate);
+                let place = usize::try_from(sent).unwrap_or_default() % self.channels.len();
+                sent += 1;
+                if running.fetch_add(1, Ordering::Relaxed) >= OUTSTANDING {
+                    running.fetch_sub(1, Ordering::Relaxed);
+                    shared.note(due, Err(Status::resource_exhausted("too many calls are outstanding")));
+                    continue;
+                }
+                let bytes = lock(&shared.requests).next(kind);
+                let mut grpc = Grpc::new(self.channels[place].clone());
+                let (shared, running) = (shared.clone(), running.clone());
+                tokio::spawn(async move {
+                    let outcome = call(&mut grpc, kind, bytes).await;
+                    shared.note(due, outcome);
+                    running.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        while running.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        window.ok_or("the open loop never began")?.close(&shared)
+    }
+
+    /// One call.
+    pub async fn once(&self, kind: Kind) -> Result<bool, String> {
+        let bytes = self.requests().next(kind);
+        call(&mut Grpc::new(self.channels[0].clone()), kind, bytes).await.map_err(|status| status.to_string())
+    }
+
+    /// Replays the whole ledger on the server: records read, and whether all is well.
+    pub async fn check_ledger(&self) -> Result<(i64, bool), String> {
+        use crate::grpc::proto::ledger_service_client::LedgerServiceClient;
+        let mut client = LedgerServiceClient::new(self.channels[0].clone());
+        let reply = client.check_ledger(crate::grpc::proto::CheckLedgerRequest {}).await;
+        let reply = reply.map_err(|status| status.to_string())?.into_inner();
+        reply.problems.iter().for_each(|problem| eprintln!("{problem}"));
+        Ok((reply.records_checked, reply.ok))
+    }
+}
+
+async fn call(grpc: &mut Grpc<Channel>, kind: Kind, bytes: bytes::Bytes) -> Result<bool, Status> {
+    match kind {
+        Kind::Echo => call_as::<EchoReply>(grpc, kind, bytes).await,
+        Kind::Quote => call_as::<QuotePart>(grpc, kind, bytes).await,
+        Kind::SettleMemory | Kind::SettleEmbedded => call_as::<SettlePart>(grpc, kind, bytes).await,
+    }
+}
+
+async fn call_as<R: Checked>(grpc: &mut Grpc<Channel>, kind: Kind, bytes: bytes::Bytes) -> Result<bool, Status> {
+    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = PathAndQuery::from_static(kind.path());
+    let reply = grpc.unary(Request::new(bytes), path, Light::<R>::default()).await?.into_inner();
+    reply.aided().ok_or_else(|| Status::data_loss("the reply is not what it should be"))
+}
+
+/// What is counted between two instants.
+struct Window {
+    began: Instant,
+    server: f64,
+    client: f64,
+    pid: u32,
+}
+
+impl Window {
+    fn open(shared: &Shared, pid: u32) -> Result<Self, String> {
+        let (server, client) = (process::cpu_seconds(pid)?, process::cpu_seconds(std::process::id())?);
+        lock(&shared.meter).recording = true;
+        Ok(Self { began: Instant::now(), server, client, pid })
+    }
+
+    fn close(self, shared: &Shared) -> Result<Cell, String> {
+        let mut meter = lock(&shared.meter);
+        meter.recording = false;
+        let elapsed = self.began.elapsed().as_secs_f64();
+        let server = process::cpu_seconds(self.pid)? - self.server;
+        let client = process::cpu_seconds(std::process::id())? - self.client;
+        let calls = meter.calls.max(1) as f64;
+        let at = |quantile| meter.times.value_at_quantile(quantile) as f64 / 1e3;
+        Ok(Cell {
+            calls: meter.calls,
+            failed: meter.failed,
+            aided: meter.aided,
+            per_second: meter.calls as f64 / elapsed,
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            server_cpu_us: server * 1e6 / calls,
+            client_cpu_us: client * 1e6 / calls,
+            failure: meter.failure.clone(),
+        })
+    }
+}

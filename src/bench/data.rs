@@ -1,0 +1,265 @@
+//! The population: families of four, made as ledger records and committed in batches, so that a million people are there
+//! in a minute and the ledger still checks.
+
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::civil::{Date, date};
+
+use crate::domain::account::Account;
+use crate::domain::binding::{Binding, Caps, Evidence, Family, Ward, Wards};
+use crate::domain::identity::{IdNumber, check_character};
+use crate::domain::ids::{BindingId, MemberId, RegionCode};
+use crate::domain::member::{Insurance, Member, Person};
+use crate::domain::money::Money;
+use crate::domain::posting::Party;
+use crate::domain::record::{CreditKind, Event, Record};
+use crate::domain::vocabulary::{Bucket, Channel, Grant, InsuranceState, Relation, Scheme};
+use crate::ledger::fingerprint::Keys;
+use crate::ledger::{Ledger, list_of};
+use crate::store::{Change, Entity, Key, ListKey, ListKind, Store, chain, record};
+
+/// A patient and three owners.
+pub const FAMILY: u64 = 4;
+/// A pool under the national policy: own money first, then relatives, the larger balance before the smaller.
+pub const REGION: &str = "350200";
+/// What each binding lets one settlement draw. The smallest bill leaves more than three of these to pay, so three pay.
+const CAP: Money = Money::fen(3_000);
+/// What an owner has: enough for more settlements than any run makes.
+const OWNER_FEN: i64 = 6_000_000;
+/// What every other patient has, gone with the first bill.
+const OWN_FEN: i64 = 1_500;
+const FAMILIES_PER_COMMIT: u64 = 32;
+
+/// A small generator; runs repeat, and it costs the client next to nothing.
+#[derive(Clone)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// SplitMix64.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+}
+
+/// The card of the person with this number; patients are the multiples of [`FAMILY`].
+pub fn card(person: u64) -> String {
+    format!("B{person:015}")
+}
+
+fn id_number(person: u64) -> Option<IdNumber> {
+    let (year, rest) = (1930 + person / 900 % 70, person / (900 * 70));
+    let (month, day) = (1 + rest % 12, 1 + rest / 12 % 28);
+    let body = format!("350203{year:04}{month:02}{day:02}{:03}", 1 + person % 900);
+    let check = check_character(body.as_bytes());
+    IdNumber::parse(&format!("{body}{check}")).ok()
+}
+
+/// As if registered in another order than by families, so that a family's rows lie apart.
+fn member_id(person: u64) -> MemberId {
+    let at = person.wrapping_mul(2_654_435_761) % 0x1_0000_0000;
+    let random = Random::new(person).next();
+    let id = u128::from(0x0190_0000_0000 + at) << 80 | 0x7000_u128 << 64 | 0x8000_u128 << 48 | u128::from(random >> 16);
+    MemberId::from_u128(id)
+}
+
+struct Loader<'a> {
+    store: &'a dyn Store,
+    keys: Keys,
+    region: RegionCode,
+    today: Date,
+    policy: [u8; 32],
+    filed: u64,
+    changes: Vec<Change>,
+}
+
+/// Fills an empty store with `people` people. Says how many families there are.
+pub async fn load(ledger: &Ledger, people: u64) -> Result<u64, String> {
+    let families = people / FAMILY;
+    if ledger.store().head().position > 0 {
+        return Ok(families);
+    }
+    let region = RegionCode::parse(REGION).ok_or("the bench's region is malformed")?;
+    let today = ledger.now().civil_day();
+    let policy = ledger.book.policy(region, today).ok_or("the bench's region has no policy")?;
+    let mut loader = Loader {
+        store: ledger.store(),
+        keys: Keys::from_secret(ledger.store().secret()),
+        region,
+        today,
+        policy: policy.revision.digest,
+        filed: 0,
+        changes: Vec::new(),
+    };
+    let bar = ProgressBar::new(people);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} people, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message(format!("loading {}", ledger.store().kind()));
+    for family in 0..families {
+        loader.family(family).ok_or("a bench person cannot be made")?;
+        if (family + 1) % FAMILIES_PER_COMMIT == 0 || family + 1 == families {
+            let verdicts = loader.store.commit(std::mem::take(&mut loader.changes), ledger.now()).await;
+            verdicts.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+            bar.set_position((family + 1) * FAMILY);
+        }
+    }
+    ledger.store().wait_durable(ledger.store().head().position).await.map_err(|error| error.to_string())?;
+    bar.finish_and_clear();
+    Ok(families)
+}
+
+impl Loader<'_> {
+    fn family(&mut self, family: u64) -> Option<()> {
+        let first = family * FAMILY;
+        for person in first..first + FAMILY {
+            self.member(person)?;
+            let fen = match person - first {
+                0 if family % 2 == 0 => 0,
+                0 => OWN_FEN,
+                _ => OWNER_FEN + i64::try_from(Random::new(person).below(600_000)).ok()?,
+            };
+            if fen > 0 {
+                self.credit(person, Money::fen(fen));
+            }
+        }
+        let mut ties = Family::default();
+        for (owner, relation) in (first + 1..).zip([Relation::Spouse, Relation::Parent, Relation::Child]) {
+            self.binding(owner, first, relation, &mut ties);
+        }
+        Some(())
+    }
+
+    fn change(&mut self, record: &Record, puts: Vec<(Key, Entity)>, lists: Vec<(ListKey, u128)>) {
+        let bytes = record::encode_record(record);
+        self.changes.push(Change {
+            began_at: 0,
+            expects: Vec::new(),
+            puts: puts.into_iter().map(|(key, entity)| (key, Arc::new(entity))).collect(),
+            content_hash: chain::content_hash(&bytes),
+            record: bytes,
+            lists,
+        });
+        self.filed += 1;
+    }
+
+    fn member(&mut self, person: u64) -> Option<()> {
+        let id = member_id(person);
+        let insurance = Insurance {
+            scheme: Scheme::Employee,
+            tier: String::new(),
+            state: InsuranceState::Normal,
+            region: self.region,
+            has_account: true,
+            start: date(2020, 1, 1),
+        };
+        let who = Person {
+            member: id,
+            name: ["张建国", "李秀英", "王磊", "陈丽华"][usize::try_from(person % 4).ok()?].to_owned(),
+            id_number: id_number(person)?,
+            card_number: card(person),
+            personal_number: String::new(),
+            computer_number: String::new(),
+        };
+        let member = Member { id, sex: who.id_number.sex(), insurance };
+        let mut puts: Vec<(Key, Entity)> = who
+            .references()
+            .iter()
+            .map(|reference| (Key::Reference(self.keys.reference(reference)), Entity::Reference(id)))
+            .collect();
+        puts.push((Key::Account(id), Entity::Account(Account::opened(id, self.today))));
+        puts.push((Key::Member(id), Entity::Member(member.clone())));
+        puts.push((Key::Person(id), Entity::Person(who)));
+        self.change(&Record { event: Event::MemberCreated { member }, postings: Vec::new() }, puts, Vec::new());
+        Some(())
+    }
+
+    fn credit(&mut self, person: u64, amount: Money) {
+        let id = member_id(person);
+        let mut after = Account::opened(id, self.today);
+        let mut postings = Vec::new();
+        let (bucket, source) = (Bucket::PriorYears, Party::Credits(self.region));
+        // An amount far below what a bucket may hold.
+        let _ = after.receive(bucket, amount, source, &mut postings);
+        let event = Event::Credited {
+            after: after.clone(),
+            bucket,
+            amount,
+            kind: CreditKind::Monthly,
+            note: "bench".to_owned(),
+        };
+        let puts = vec![(Key::Account(id), Entity::Account(after))];
+        self.change(&Record { event, postings }, puts, vec![(list_of(ListKind::AccountEntries, id.as_u128()), 0)]);
+    }
+
+    fn binding(&mut self, owner: u64, beneficiary: u64, relation: Relation, ties: &mut Family) {
+        let (owner_id, beneficiary_id) = (member_id(owner), member_id(beneficiary));
+        let raw = member_id(owner + (1 << 40)).as_u128();
+        let evidence = ["OWNER_ID", "BENEFICIARY_ID", "COMMITMENT"];
+        let evidence = evidence.map(|kind| Evidence {
+            kind: kind.to_owned(),
+            reference: "bench".to_owned(),
+            digest: String::new(),
+        });
+        let binding = Binding {
+            id: BindingId::from_u128(raw),
+            owner: owner_id,
+            beneficiary: beneficiary_id,
+            owner_region: self.region,
+            beneficiary_region: self.region,
+            relation,
+            relation_detail: String::new(),
+            channel: Channel::AgencyWindow,
+            evidence: evidence.to_vec(),
+            grants: vec![Grant::ViewStatement, Grant::Spend],
+            start: date(2024, 1, 1),
+            last_day: None,
+            caps: Caps { per_settlement: Some(CAP), per_day: None, per_year: None },
+            priority: 0,
+            released: None,
+        };
+        ties.ties.push(binding.tie(self.filed + 1));
+        let ward = Ward { binding: binding.id, beneficiary: beneficiary_id, last_day: None };
+        let puts = vec![
+            (Key::Binding(binding.id), Entity::Binding(binding.clone())),
+            (Key::Family(beneficiary_id), Entity::Family(ties.clone())),
+            (Key::Wards(owner_id), Entity::Wards(Wards { bindings: vec![ward] })),
+        ];
+        let mut recorded = binding;
+        recorded.evidence.iter_mut().for_each(|evidence| evidence.reference.clear());
+        let event = Event::BindingCreated { binding: recorded, policies: vec![self.policy, self.policy] };
+        let lists = vec![
+            (list_of(ListKind::OwnerBindings, owner_id.as_u128()), raw),
+            (list_of(ListKind::BeneficiaryBindings, beneficiary_id.as_u128()), raw),
+        ];
+        self.change(&Record { event, postings: Vec::new() }, puts, lists);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn everybody_is_somebody_else() {
+        let people = (0..200_000).step_by(7);
+        let numbers: HashSet<String> =
+            people.clone().map(|person| id_number(person).expect("valid").reveal().to_owned()).collect();
+        let ids: HashSet<MemberId> = people.clone().map(member_id).collect();
+        assert_eq!((numbers.len(), ids.len()), (people.clone().count(), people.count()));
+    }
+}

@@ -1,0 +1,292 @@
+//! `gongji bench`: a bare echo, quotes and settlements, measured beside each other in one run, so that what is reported is
+//! a ratio and not a machine. Nothing here is used by the server.
+
+#![allow(clippy::disallowed_methods, reason = "a bench reads clocks")]
+
+mod client;
+mod data;
+mod echo;
+mod process;
+mod report;
+pub mod server;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use client::{Cell, Client};
+use process::{Folder, Probe, Process};
+use report::{Durable, Report, Row, Startup, StoreFacts, median};
+pub use wire::Kind;
+
+/// Calls in flight, and over how many connections.
+const CONCURRENCY: [(usize, usize); 3] = [(1, 1), (64, 4), (256, 4)];
+/// How long the bare disk is tried beside every durable cell.
+const PROBE: Duration = Duration::from_millis(300);
+
+/// `gongji bench`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Length of one cell: one method at one concurrency.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
+    seconds: f64,
+    /// Rounds over all cells, every other one backwards; medians are reported.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// People, in families of four: a patient and three who pay.
+    #[arg(long, default_value_t = 1_000_000)]
+    accounts: u64,
+    /// Folder on the disk to be measured; what is made in it is removed.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Only these.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Kind>,
+    /// Threads of the servers.
+    #[arg(long, default_value_t = 2)]
+    runtimes: u32,
+    /// A small and short run that shows it works.
+    #[arg(long)]
+    quick: bool,
+    /// Instead of all else: how fast the embedded store is back after kill -9 at the end of that many settlements.
+    #[arg(long, value_name = "SETTLEMENTS", num_args = 0..=1, default_missing_value = "500000")]
+    startup: Option<u64>,
+    /// Writes the figures to a file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// More settings for the servers, as `gongji serve` takes them: --server --cached-facts=1000000.
+    #[arg(long = "server", value_name = "SETTING", allow_hyphen_values = true)]
+    settings: Vec<String>,
+}
+
+/// What a run is made of, after --quick.
+struct Plan<'a> {
+    options: &'a Options,
+    time: Duration,
+    rounds: u32,
+    people: u64,
+}
+
+/// Measures and prints.
+pub fn run(options: &Options) -> Result<(), String> {
+    let plan = Plan {
+        options,
+        time: Duration::from_secs_f64(if options.quick { options.seconds.min(1.0) } else { options.seconds }),
+        rounds: if options.quick { 1 } else { options.rounds.max(1) },
+        people: if options.quick { options.accounts.min(20_000) } else { options.accounts }.max(4_000),
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let report = runtime.block_on(async {
+        match options.startup {
+            Some(settlements) => startup(&plan, settlements).await,
+            None => measure(&plan).await,
+        }
+    })?;
+    print!("{report}");
+    if let Some(path) = &options.json {
+        std::fs::write(path, report.json()).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if report.is_good() { Ok(()) } else { Err("not every reply was as it should be".to_owned()) }
+}
+
+/// The servers that are measured; each runs while the others are measured, idle.
+struct Servers {
+    echo: Option<Process>,
+    memory: Option<Process>,
+    embedded: Option<Process>,
+}
+
+impl Servers {
+    fn of(&self, kind: Kind) -> Option<&Process> {
+        match kind {
+            Kind::Echo => self.echo.as_ref(),
+            Kind::Quote | Kind::SettleMemory => self.memory.as_ref(),
+            Kind::SettleEmbedded => self.embedded.as_ref(),
+        }
+    }
+}
+
+impl Plan<'_> {
+    fn families(&self) -> u64 {
+        self.people / data::FAMILY
+    }
+
+    fn start(&self, kind: Kind, dir: &std::path::Path) -> Result<Process, String> {
+        let mut arguments = vec![format!("--runtimes={}", self.options.runtimes), format!("--people={}", self.people)];
+        arguments.extend(match kind {
+            Kind::Echo => vec!["--echo".to_owned(), "--store=memory".to_owned()],
+            Kind::Quote | Kind::SettleMemory => vec!["--store=memory".to_owned()],
+            Kind::SettleEmbedded => {
+                vec!["--store=embedded".to_owned(), format!("--data-dir={}", dir.join("data").display())]
+            }
+        });
+        arguments.extend(self.options.settings.iter().cloned());
+        Process::start(&arguments)
+    }
+
+    async fn client(&self, server: &Process, connections: usize) -> Result<Client, String> {
+        Client::connect(server.address, connections, server, self.families()).await
+    }
+}
+
+/// Every cell, by concurrency and method, one per round.
+type Cells = BTreeMap<(usize, Kind), Vec<Cell>>;
+
+async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
+    let folder = Folder::make(&plan.options.dir)?;
+    let dir = folder.0.as_path();
+    let only = &plan.options.only;
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| only.is_empty() || only.contains(kind)).collect();
+    let wanted = |wanted: &[Kind]| kinds.iter().find(|kind| wanted.contains(kind)).copied();
+    let start = |kind: Option<Kind>| kind.map(|kind| plan.start(kind, dir)).transpose();
+    let servers = Servers {
+        echo: start(wanted(&[Kind::Echo]))?,
+        memory: start(wanted(&[Kind::Quote, Kind::SettleMemory]))?,
+        embedded: start(wanted(&[Kind::SettleEmbedded]))?,
+    };
+    let loaded: Vec<(&str, &Process, u64)> = [("memory", &servers.memory), ("embedded", &servers.embedded)]
+        .into_iter()
+        .filter_map(|(name, server)| server.as_ref().map(|server| (name, server, process::resident(server.pid()))))
+        .collect();
+    let disk_before = process::disk_bytes(dir);
+    let written_before = servers.embedded.as_ref().map_or(0, |server| process::written(server.pid()));
+
+    let mut probe = Probe::new()?;
+    let mut cells = Cells::new();
+    for round in 0..plan.rounds {
+        for (in_flight, connections) in CONCURRENCY {
+            let mut order = kinds.clone();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for kind in order {
+                let Some(server) = servers.of(kind) else { continue };
+                if kind == Kind::SettleEmbedded {
+                    probe.run(dir, PROBE)?;
+                }
+                let client = plan.client(server, connections).await?;
+                let cell = client.closed(kind, in_flight, plan.time).await?;
+                eprintln!(
+                    "round {}: {} × {in_flight}: {:.0}/s, p50 {:.0} µs, p99 {:.0} µs, {:.1} µs CPU",
+                    round + 1,
+                    kind.name(),
+                    cell.per_second,
+                    cell.p50_us,
+                    cell.p99_us,
+                    cell.server_cpu_us
+                );
+                cells.entry((in_flight, kind)).or_default().push(cell);
+            }
+        }
+    }
+
+    let mut report = Report::new(plan.people, plan.rounds, plan.time, plan.options.runtimes);
+    report.rows = rows(&cells);
+    if let Some(server) = &servers.embedded {
+        report.durable = Some(durable(plan, server, dir, &cells, &mut probe, (disk_before, written_before)).await?);
+    }
+    for (name, server, resident_loaded) in loaded {
+        let resident = process::resident(server.pid());
+        let (records, ok) = plan.client(server, 1).await?.check_ledger().await?;
+        report.stores.push(StoreFacts { name: name.to_owned(), resident_loaded, resident, records, check_ok: ok });
+    }
+    Ok(report)
+}
+
+fn rows(cells: &Cells) -> Vec<Row> {
+    let row = |((in_flight, kind), rounds): (&(usize, Kind), &Vec<Cell>)| {
+        let of = |value: fn(&Cell) -> f64| median(rounds.iter().map(value).collect());
+        let echo = cells.get(&(*in_flight, Kind::Echo));
+        let ratios = echo.map(|echo| rounds.iter().zip(echo).map(|(cell, echo)| cell.per_second / echo.per_second));
+        let per_second = rounds.iter().map(|cell| cell.per_second);
+        Row {
+            kind: *kind,
+            in_flight: *in_flight,
+            per_second: of(|cell| cell.per_second),
+            slowest: per_second.clone().fold(f64::INFINITY, f64::min),
+            fastest: per_second.fold(0.0, f64::max),
+            p50_us: of(|cell| cell.p50_us),
+            p99_us: of(|cell| cell.p99_us),
+            server_cpu_us: of(|cell| cell.server_cpu_us),
+            client_cpu_us: of(|cell| cell.client_cpu_us),
+            ratio: ratios.map(|ratios| median(ratios.collect())),
+            calls: rounds.iter().map(|cell| cell.calls).sum(),
+            failed: rounds.iter().map(|cell| cell.failed).sum(),
+            aided: rounds.iter().map(|cell| cell.aided).sum(),
+            failure: rounds.iter().find_map(|cell| cell.failure.clone()),
+        }
+    };
+    cells.iter().map(row).collect()
+}
+
+async fn durable(
+    plan: &Plan<'_>,
+    server: &Process,
+    dir: &std::path::Path,
+    cells: &Cells,
+    probe: &mut Probe,
+    (disk_before, written_before): (u64, u64),
+) -> Result<Durable, String> {
+    let settled: u64 = cells
+        .iter()
+        .filter(|((_, kind), _)| *kind == Kind::SettleEmbedded)
+        .flat_map(|(_, rounds)| rounds)
+        .map(|cell| cell.calls)
+        .sum();
+    let per = |bytes: u64| bytes as f64 / settled.max(1) as f64;
+    let disk = per(process::disk_bytes(dir).saturating_sub(disk_before));
+    let written = per(process::written(server.pid()).saturating_sub(written_before));
+    let (in_flight, connections) = CONCURRENCY[CONCURRENCY.len() - 1];
+    let most = cells.get(&(in_flight, Kind::SettleEmbedded)).map(|rounds| rounds.iter().map(|cell| cell.per_second));
+    let rate = (median(most.map(Iterator::collect).unwrap_or_default()) / 2.0).max(1.0);
+    let client = plan.client(server, connections).await?;
+    let open = client.open(Kind::SettleEmbedded, rate, plan.time).await?;
+    probe.run(dir, PROBE)?;
+    Ok(Durable {
+        disk_bytes: disk,
+        written_bytes: written,
+        open_rate: rate,
+        open_p50_us: open.p50_us,
+        open_p99_us: open.p99_us,
+        open_failed: open.failed,
+        open_failure: open.failure,
+        probe_p50_us: probe.p50_us(),
+        probe_p99_us: probe.p99_us(),
+        probe_per_second: probe.per_second(),
+    })
+}
+
+async fn startup(plan: &Plan<'_>, settlements: u64) -> Result<Report, String> {
+    let folder = Folder::make(&plan.options.dir)?;
+    let dir = folder.0.as_path();
+    let (in_flight, connections) = CONCURRENCY[CONCURRENCY.len() - 1];
+    let server = plan.start(Kind::SettleEmbedded, dir)?;
+    let before = (process::disk_bytes(dir), process::written(server.pid()));
+    let cell = plan.client(&server, connections).await?.number(Kind::SettleEmbedded, in_flight, settlements).await?;
+    let after = (process::disk_bytes(dir), process::written(server.pid()));
+    server.kill()?;
+    let began = std::time::Instant::now();
+    let server = plan.start(Kind::SettleEmbedded, dir)?;
+    let serving = server.started_in;
+    let client = plan.client(&server, 1).await?;
+    client.once(Kind::Quote).await?;
+    let first_reply = began.elapsed();
+    let (records, check_ok) = client.check_ledger().await?;
+    let per = |bytes: u64| bytes as f64 / cell.calls.max(1) as f64;
+    let mut report = Report::new(plan.people, 1, plan.time, plan.options.runtimes);
+    report.startup = Some(Startup {
+        settlements: cell.calls,
+        failed: cell.failed,
+        per_second: cell.per_second,
+        disk_bytes: per(after.0.saturating_sub(before.0)),
+        written_bytes: per(after.1.saturating_sub(before.1)),
+        serving_seconds: serving.as_secs_f64(),
+        first_reply_seconds: first_reply.as_secs_f64(),
+        resident: process::resident(server.pid()),
+        records,
+        check_ok,
+    });
+    Ok(report)
+}

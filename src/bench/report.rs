@@ -1,0 +1,280 @@
+//! What was found, as a table for people and as JSON for programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::wire::Kind;
+
+/// The middle one, or the mean of the two in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => 0.0,
+        length if length % 2 == 1 => values[length / 2],
+        length => f64::midpoint(values[length / 2 - 1], values[length / 2]),
+    }
+}
+
+/// One method at one concurrency: medians of the rounds.
+pub struct Row {
+    pub kind: Kind,
+    pub in_flight: usize,
+    pub per_second: f64,
+    pub slowest: f64,
+    pub fastest: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub server_cpu_us: f64,
+    pub client_cpu_us: f64,
+    /// Median of the ratios to the echo of the same round and concurrency.
+    pub ratio: Option<f64>,
+    pub calls: u64,
+    pub failed: u64,
+    pub aided: u64,
+    pub failure: Option<String>,
+}
+
+impl Row {
+    fn aided_share(&self) -> f64 {
+        self.aided as f64 / self.calls.max(1) as f64
+    }
+
+    fn is_good(&self) -> bool {
+        self.failed == 0 && self.calls > 0 && self.aided_share() >= 0.95
+    }
+}
+
+/// A store after the run.
+pub struct StoreFacts {
+    pub name: String,
+    /// Resident bytes with everybody loaded and nothing settled, and at the end.
+    pub resident_loaded: u64,
+    pub resident: u64,
+    pub records: i64,
+    pub check_ok: bool,
+}
+
+/// What only a disk has.
+pub struct Durable {
+    /// Per settlement: growth of the folder, and bytes sent to the disk.
+    pub disk_bytes: f64,
+    pub written_bytes: f64,
+    /// At half the most, from when each call was due.
+    pub open_rate: f64,
+    pub open_p50_us: f64,
+    pub open_p99_us: f64,
+    pub open_failed: u64,
+    pub open_failure: Option<String>,
+    /// Append 4 KiB and fdatasync, beside the durable cells.
+    pub probe_p50_us: f64,
+    pub probe_p99_us: f64,
+    pub probe_per_second: f64,
+}
+
+/// After kill -9.
+pub struct Startup {
+    pub settlements: u64,
+    pub failed: u64,
+    pub per_second: f64,
+    pub disk_bytes: f64,
+    pub written_bytes: f64,
+    pub serving_seconds: f64,
+    pub first_reply_seconds: f64,
+    pub resident: u64,
+    pub records: i64,
+    pub check_ok: bool,
+}
+
+/// A whole run.
+pub struct Report {
+    pub people: u64,
+    pub rounds: u32,
+    pub time: Duration,
+    pub runtimes: u32,
+    pub rows: Vec<Row>,
+    pub stores: Vec<StoreFacts>,
+    pub durable: Option<Durable>,
+    pub startup: Option<Startup>,
+}
+
+impl Report {
+    pub fn new(people: u64, rounds: u32, time: Duration, runtimes: u32) -> Self {
+        Self { people, rounds, time, runtimes, rows: Vec::new(), stores: Vec::new(), durable: None, startup: None }
+    }
+
+    /// Whether every reply was OK and every ledger checked. Speed is not judged here.
+    pub fn is_good(&self) -> bool {
+        self.rows.iter().all(Row::is_good)
+            && self.stores.iter().all(|store| store.check_ok)
+            && self.durable.as_ref().is_none_or(|durable| durable.open_failed == 0)
+            && self.startup.as_ref().is_none_or(|startup| startup.failed == 0 && startup.check_ok)
+    }
+
+    pub fn json(&self) -> String {
+        let rows: Vec<_> = self.rows.iter().map(row_json).collect();
+        let stores: Vec<_> = self
+            .stores
+            .iter()
+            .map(|store| {
+                json!({
+                    "name": store.name, "resident_loaded_bytes": store.resident_loaded,
+                    "resident_bytes": store.resident, "records": store.records, "check_ledger_ok": store.check_ok,
+                })
+            })
+            .collect();
+        let durable = self.durable.as_ref().map(|durable| {
+            json!({
+                "disk_bytes_per_settlement": durable.disk_bytes, "written_bytes_per_settlement": durable.written_bytes,
+                "open_loop_per_second": durable.open_rate, "open_loop_p50_us": durable.open_p50_us,
+                "open_loop_p99_us": durable.open_p99_us, "open_loop_failed": durable.open_failed,
+                "fdatasync_p50_us": durable.probe_p50_us, "fdatasync_p99_us": durable.probe_p99_us,
+                "fdatasync_per_second": durable.probe_per_second,
+            })
+        });
+        let startup = self.startup.as_ref().map(|startup| {
+            json!({
+                "settlements": startup.settlements, "failed": startup.failed, "per_second": startup.per_second,
+                "disk_bytes_per_settlement": startup.disk_bytes, "written_bytes_per_settlement": startup.written_bytes,
+                "serving_seconds": startup.serving_seconds, "first_reply_seconds": startup.first_reply_seconds,
+                "resident_bytes": startup.resident, "records": startup.records, "check_ledger_ok": startup.check_ok,
+            })
+        });
+        let report = json!({
+            "people": self.people, "rounds": self.rounds, "seconds": self.time.as_secs_f64(),
+            "runtimes": self.runtimes, "ok": self.is_good(), "rows": rows, "stores": stores, "durable": durable,
+            "startup": startup,
+        });
+        format!("{report:#}\n")
+    }
+}
+
+fn row_json(row: &Row) -> serde_json::Value {
+    json!({
+        "method": row.kind.name(), "in_flight": row.in_flight, "per_second": row.per_second,
+        "slowest_round_per_second": row.slowest, "fastest_round_per_second": row.fastest, "p50_us": row.p50_us,
+        "p99_us": row.p99_us, "server_cpu_us": row.server_cpu_us, "client_cpu_us": row.client_cpu_us,
+        "ratio_to_echo": row.ratio, "threshold": row.kind.threshold(), "calls": row.calls, "failed": row.failed,
+        "aided_share": row.aided_share(), "failure": row.failure,
+    })
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} people in families of four, {} rounds of {:.1} s per cell, {} server threads, client on one thread",
+            self.people,
+            self.rounds,
+            self.time.as_secs_f64(),
+            self.runtimes
+        )?;
+        if !self.rows.is_empty() {
+            writeln!(
+                f,
+                "{:<16} {:>9} {:>9} {:>17} {:>9} {:>9} {:>10} {:>10} {:>7} {:>6} {:>7}",
+                "method",
+                "in flight",
+                "calls/s",
+                "(range)",
+                "p50 µs",
+                "p99 µs",
+                "srv CPU µs",
+                "cli CPU µs",
+                "× echo",
+                "aid %",
+                "failed"
+            )?;
+        }
+        for row in &self.rows {
+            let ratio = row.ratio.map_or_else(String::new, |ratio| format!("{ratio:.3}"));
+            writeln!(
+                f,
+                "{:<16} {:>9} {:>9.0} {:>17} {:>9.0} {:>9.0} {:>10.1} {:>10.1} {:>7} {:>6.1} {:>7}",
+                row.kind.name(),
+                row.in_flight,
+                row.per_second,
+                format!("({:.0}–{:.0})", row.slowest, row.fastest),
+                row.p50_us,
+                row.p99_us,
+                row.server_cpu_us,
+                row.client_cpu_us,
+                ratio,
+                row.aided_share() * 100.0,
+                row.failed
+            )?;
+            if let Some(failure) = &row.failure {
+                writeln!(f, "    first failure: {failure}")?;
+            }
+        }
+        let most = self.rows.iter().map(|row| row.in_flight).max();
+        for row in self.rows.iter().filter(|row| Some(row.in_flight) == most) {
+            if let (Some(threshold), Some(ratio)) = (row.kind.threshold(), row.ratio) {
+                let verdict = if ratio >= threshold { "reached" } else { "NOT reached" };
+                writeln!(
+                    f,
+                    "threshold {}: at least {threshold} × echo at {} in flight: {ratio:.3}, {verdict}",
+                    row.kind.name(),
+                    row.in_flight
+                )?;
+            }
+        }
+        if let Some(durable) = &self.durable {
+            writeln!(
+                f,
+                "fdatasync alone (append 4 KiB, same folder, same minutes): p50 {:.0} µs, p99 {:.0} µs, {:.0}/s",
+                durable.probe_p50_us, durable.probe_p99_us, durable.probe_per_second
+            )?;
+            writeln!(
+                f,
+                "open loop, durable settlements at {:.0}/s: p50 {:.0} µs, p99 {:.0} µs, {} failed; p99 is {:.1} × the probe's",
+                durable.open_rate,
+                durable.open_p50_us,
+                durable.open_p99_us,
+                durable.open_failed,
+                durable.open_p99_us / durable.probe_p99_us.max(1.0)
+            )?;
+            writeln!(
+                f,
+                "disk per settlement: folder grew by {:.0} bytes, {:.0} bytes written",
+                durable.disk_bytes, durable.written_bytes
+            )?;
+            if let Some(failure) = &durable.open_failure {
+                writeln!(f, "    first failure: {failure}")?;
+            }
+        }
+        for store in &self.stores {
+            writeln!(
+                f,
+                "{}: {:.0} MiB resident when loaded, {:.0} MiB at the end; CheckLedger over {} records: {}",
+                store.name,
+                mib(store.resident_loaded),
+                mib(store.resident),
+                store.records,
+                if store.check_ok { "ok" } else { "NOT OK" }
+            )?;
+        }
+        if let Some(startup) = &self.startup {
+            writeln!(
+                f,
+                "{} durable settlements at {:.0}/s ({} failed), {:.0} bytes of folder and {:.0} bytes written each",
+                startup.settlements, startup.per_second, startup.failed, startup.disk_bytes, startup.written_bytes
+            )?;
+            writeln!(
+                f,
+                "after kill -9: serving in {:.2} s, first quote answered in {:.2} s, {:.0} MiB resident; CheckLedger over {} records: {}",
+                startup.serving_seconds,
+                startup.first_reply_seconds,
+                mib(startup.resident),
+                startup.records,
+                if startup.check_ok { "ok" } else { "NOT OK" }
+            )?;
+        }
+        Ok(())
+    }
+}

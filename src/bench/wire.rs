@@ -1,0 +1,266 @@
+//! What goes over the wire: requests put together from parts encoded beforehand, replies read only as far as they are
+//! checked. So the client costs nearly the same for every method.
+
+use bytes::{BufMut, Bytes};
+use prost::Message;
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::data::{self, FAMILY, Random};
+use super::echo::{self, EchoReply, EchoRequest};
+use crate::grpc::proto;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+pub enum Kind {
+    Echo,
+    Quote,
+    SettleMemory,
+    SettleEmbedded,
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Echo, Self::Quote, Self::SettleMemory, Self::SettleEmbedded];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Quote => "quote-memory",
+            Self::SettleMemory => "settle-memory",
+            Self::SettleEmbedded => "settle-embedded",
+        }
+    }
+
+    /// The least share of the echo's calls per second, at the largest concurrency.
+    pub const fn threshold(self) -> Option<f64> {
+        match self {
+            Self::Echo => None,
+            Self::Quote => Some(0.5),
+            Self::SettleMemory => Some(0.4),
+            Self::SettleEmbedded => Some(0.12),
+        }
+    }
+
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Echo => echo::PATH,
+            Self::Quote => "/gongji.v1.SettlementService/QuoteSettlement",
+            Self::SettleMemory | Self::SettleEmbedded => "/gongji.v1.SettlementService/Settle",
+        }
+    }
+}
+
+/// Sends bytes as they are, reads an `R`.
+pub struct Light<R>(std::marker::PhantomData<R>);
+
+impl<R> Default for Light<R> {
+    fn default() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+impl<R: Message + Default + 'static> Codec for Light<R> {
+    type Encode = Bytes;
+    type Decode = R;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self::default()
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self::default()
+    }
+}
+
+impl<R> Encoder for Light<R> {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl<R: Message + Default> Decoder for Light<R> {
+    type Item = R;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<R>, Status> {
+        R::decode(from).map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// Whether a reply is what it should be, and whether relatives paid.
+pub trait Checked: Message + Default + 'static {
+    fn aided(&self) -> Option<bool>;
+}
+
+impl Checked for EchoReply {
+    fn aided(&self) -> Option<bool> {
+        (self.id.len() == 35).then_some(true)
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct AmountsPart {
+    #[prost(int64, tag = "1")]
+    total_fen: i64,
+    #[prost(int64, tag = "11")]
+    mutual_aid_fen: i64,
+}
+
+/// A `QuoteSettlementResponse`, as far as it is looked at.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct QuotePart {
+    #[prost(message, optional, tag = "1")]
+    amounts: Option<AmountsPart>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct SettlementPart {
+    #[prost(message, optional, tag = "6")]
+    amounts: Option<AmountsPart>,
+}
+
+/// A `SettleResponse`, as far as it is looked at.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SettlePart {
+    #[prost(message, optional, tag = "1")]
+    settlement: Option<SettlementPart>,
+    #[prost(bool, tag = "4")]
+    replayed: bool,
+}
+
+fn aided(amounts: Option<&AmountsPart>) -> Option<bool> {
+    amounts.filter(|amounts| amounts.total_fen > 0).map(|amounts| amounts.mutual_aid_fen > 0)
+}
+
+impl Checked for QuotePart {
+    fn aided(&self) -> Option<bool> {
+        aided(self.amounts.as_ref())
+    }
+}
+
+impl Checked for SettlePart {
+    fn aided(&self) -> Option<bool> {
+        let settlement = self.settlement.as_ref().filter(|_| !self.replayed)?;
+        aided(settlement.amounts.as_ref())
+    }
+}
+
+/// Makes requests about random families, every settlement under a request id of its own.
+pub struct Requests {
+    families: u64,
+    random: Random,
+    /// Tells this run's request ids from those of others on the same data.
+    run: u64,
+    sequence: u64,
+    echo: Vec<u8>,
+    quotes: Vec<Vec<u8>>,
+    settles: Vec<Vec<u8>>,
+}
+
+impl Requests {
+    const VARIANTS: u64 = 64;
+
+    pub fn new(families: u64, run: u64, today: &str) -> Self {
+        let mut random = Random::new(run);
+        let asks: Vec<_> = (0..Self::VARIANTS).map(|number| ask(&mut random, number, today)).collect();
+        let quotes = asks.iter().map(|(institution, visit, bill)| {
+            let request = proto::QuoteSettlementRequest {
+                institution_code: institution.clone(),
+                visit: Some(visit.clone()),
+                bill: Some(bill.clone()),
+                explanation_view: proto::ExplanationView::Summary as i32,
+                ..Default::default()
+            };
+            request.encode_to_vec()
+        });
+        let quotes = quotes.collect();
+        let settles = asks.iter().map(|(institution, visit, bill)| {
+            let request = proto::SettleRequest {
+                institution_code: institution.clone(),
+                visit: Some(visit.clone()),
+                bill: Some(bill.clone()),
+                explanation_view: proto::ExplanationView::Summary as i32,
+                ..Default::default()
+            };
+            request.encode_to_vec()
+        });
+        let settles = settles.collect();
+        Self { families, random, run, sequence: 0, echo: EchoRequest::new(7).encode_to_vec(), quotes, settles }
+    }
+
+    pub fn next(&mut self, kind: Kind) -> Bytes {
+        self.sequence += 1;
+        let variant = usize::try_from(self.random.below(Self::VARIANTS)).unwrap_or_default();
+        let patient = data::card(self.random.below(self.families) * FAMILY);
+        let mut out = Vec::with_capacity(640);
+        // Fields may come in any order, so what differs goes before what was encoded beforehand.
+        match kind {
+            Kind::Echo => out.extend_from_slice(&self.echo),
+            Kind::Quote => {
+                put_patient(&mut out, 2, &patient);
+                out.extend_from_slice(&self.quotes[variant]);
+            }
+            Kind::SettleMemory | Kind::SettleEmbedded => {
+                // Thirty characters, as a national msgid.
+                let id = format!("H{:013}{:016}", self.run % 10_000_000_000_000, self.sequence);
+                put_text(&mut out, 1, &id);
+                put_patient(&mut out, 3, &patient);
+                out.extend_from_slice(&self.settles[variant]);
+            }
+        }
+        out.into()
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, field: u8, text: &str) {
+    out.push(field << 3 | 2);
+    // All of them are shorter than a second length byte would ask for.
+    out.push(text.len() as u8);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_patient(out: &mut Vec<u8>, field: u8, card: &str) {
+    out.push(field << 3 | 2);
+    out.push(card.len() as u8 + 2);
+    put_text(out, 3, card);
+}
+
+/// Five lines of three classes; at least 9000 fen of what is left may be paid by relatives.
+fn ask(random: &mut Random, number: u64, today: &str) -> (String, proto::Visit, proto::Bill) {
+    use proto::{ItemCategory as Category, ListClass as Class};
+    let rows = [
+        (Category::Drug, Class::A, 12_000, "阿莫西林胶囊", "XJ01CAA040E001010100483"),
+        (Category::Drug, Class::B, 9_000, "阿托伐他汀钙片", "XC10AAA300A001020104023"),
+        (Category::Treatment, Class::A, 6_000, "普通门诊诊查费", "001101000010000-110100001"),
+        (Category::Consumable, Class::C, 1_500, "一次性使用输液器", "C0206020000200003210000012"),
+        (Category::LargeEquipment, Class::B, 18_000, "磁共振平扫", "002102000010000-210200001"),
+    ];
+    let lines: Vec<proto::Line> = rows
+        .iter()
+        .enumerate()
+        .map(|(place, (category, class, least, name, code))| proto::Line {
+            line_id: format!("{}", place + 1),
+            item_code: (*code).to_owned(),
+            item_name: (*name).to_owned(),
+            category: *category as i32,
+            list_class: *class as i32,
+            amount_fen: least + i64::try_from(random.below(5_000)).unwrap_or_default(),
+            ..Default::default()
+        })
+        .collect();
+    let visit = proto::Visit {
+        institution_kind: proto::InstitutionKind::Level3 as i32,
+        care_region_code: data::REGION.to_owned(),
+        purpose: proto::Purpose::Outpatient as i32,
+        visit_date: today.to_owned(),
+        external_refs: None,
+    };
+    let total_fen = lines.iter().map(|line| line.amount_fen).sum();
+    (format!("H3502{:08}", number % 16), visit, proto::Bill { total_fen, lines, adjudicated: None })
+}

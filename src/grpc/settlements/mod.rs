@@ -1,0 +1,194 @@
+//! SettlementService: the hospital's five minutes.
+
+mod read;
+mod write;
+
+use tonic::{Request, Response, Status};
+
+use super::explanation::{self, Basis};
+use super::fields::{Fields, all3};
+use super::proto::settlement_service_server::SettlementService;
+use super::{Service, proto, timestamp, wire_position};
+use crate::domain::draw::Contribution;
+use crate::ledger::quote::Quoted;
+use crate::ledger::refund::RefundSettlement;
+use crate::ledger::settle::Settle;
+use read::{Wanted, filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
+pub(super) use write::excluded;
+use write::{amounts, contributions, parts, people, state};
+
+type Reply<T> = Result<Response<T>, Status>;
+const DEFAULT_VIEW: proto::ExplanationView = proto::ExplanationView::Summary;
+
+#[tonic::async_trait]
+impl SettlementService for Service {
+    async fn quote_settlement(
+        &self,
+        request: Request<proto::QuoteSettlementRequest>,
+    ) -> Reply<proto::QuoteSettlementResponse> {
+        let proto::QuoteSettlementRequest {
+            institution_code,
+            patient,
+            visit,
+            bill,
+            paper_authorisations,
+            explanation_view,
+            min_ledger_position,
+        } = request.into_inner();
+        let mut fields = Fields::new();
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let position = fields.position(min_ledger_position);
+        let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
+        let (ask, view, position) = fields.done(all3(ask, view, position))?;
+        self.ledger.fresh_enough(position).await?;
+        let quote = self.ledger.quote(&ask).await?;
+        let decision = &quote.decision;
+        let names = self.names(people(&decision.contributions, &decision.excluded)).await?;
+        let digests: Vec<[u8; 32]> = quote.policies.iter().map(|policy| policy.revision.digest).collect();
+        let policies = self.ledger.revisions_of(&quote.policies);
+        let basis = Basis { policies: &policies, digests: &digests, bill: Some(&ask.bill) };
+        Ok(Response::new(proto::QuoteSettlementResponse {
+            amounts: Some(amounts(&decision.amounts)),
+            contributions: contributions(&decision.contributions, &names),
+            excluded_payers: excluded(&decision.excluded, &names),
+            explanation: explanation::render(&decision.trace, &basis, view),
+            quote_token: quote.token.seal(&self.ledger.keys),
+            quote_expire_time: Some(timestamp(quote.token.expires)),
+            read_position: wire_position(quote.read_at),
+        }))
+    }
+
+    async fn settle(&self, request: Request<proto::SettleRequest>) -> Reply<proto::SettleResponse> {
+        let proto::SettleRequest {
+            request_id,
+            institution_code,
+            patient,
+            visit,
+            bill,
+            paper_authorisations,
+            quote_token,
+            explanation_view,
+        } = request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
+        let (ask, view, request_id) = fields.done(all3(ask, view, request_id))?;
+        let token = if quote_token.is_empty() { None } else { Some(Quoted::open(&quote_token, &self.ledger.keys)?) };
+        let command = Settle { request_id, ask, token };
+        let done = self.ledger.run(&command).await?;
+        let outcome = &done.outcome;
+        let names = self.names(people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
+        let digests = &outcome.settlement.policies;
+        let policies = self.ledger.revisions(digests).await?;
+        let basis = Basis { policies: &policies, digests, bill: Some(&command.ask.bill) };
+        Ok(Response::new(proto::SettleResponse {
+            settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await?),
+            explanation: explanation::render(&outcome.trace, &basis, view),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+            current_state: state(outcome.current_state),
+        }))
+    }
+
+    async fn refund_settlement(
+        &self,
+        request: Request<proto::RefundSettlementRequest>,
+    ) -> Reply<proto::RefundSettlementResponse> {
+        let proto::RefundSettlementRequest { request_id, institution_code, settlement_id, what, explanation_view } =
+            request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let institution = fields.institution("institution_code", &institution_code);
+        let id = settlement_id_field(&mut fields, &settlement_id);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let ask = read_refund(&mut fields, what);
+        let read = all3(request_id, institution, id).zip(view).zip(ask);
+        let (((request_id, institution, settlement_id), view), ask) = fields.done(read)?;
+        let done =
+            self.ledger.run(&RefundSettlement { request_id, institution, settlement: settlement_id, ask }).await?;
+        let outcome = &done.outcome;
+        let names = self.names(people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
+        let returned = outcome.refund.returned.iter().map(|(place, amount)| Contribution {
+            amount: *amount,
+            ..outcome.settlement.contributions[usize::from(*place)].clone()
+        });
+        let returned: Vec<Contribution> = returned.collect();
+        let digests = &outcome.settlement.policies;
+        let policies = self.ledger.revisions(digests).await?;
+        let basis = Basis { policies: &policies, digests, bill: None };
+        Ok(Response::new(proto::RefundSettlementResponse {
+            settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await?),
+            returned: contributions(&returned, &names),
+            refunded: Some(parts(&outcome.refund.parts)),
+            explanation: explanation::render(&outcome.trace, &basis, view),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+            current_state: state(outcome.current_state),
+        }))
+    }
+
+    async fn get_settlement(
+        &self,
+        request: Request<proto::GetSettlementRequest>,
+    ) -> Reply<proto::GetSettlementResponse> {
+        let proto::GetSettlementRequest { key, explanation_view, min_ledger_position } = request.into_inner();
+        let mut fields = Fields::new();
+        let key = read_key(&mut fields, key);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let position = fields.position(min_ledger_position);
+        let (key, view, position) = fields.done(all3(key, view, position))?;
+        self.ledger.fresh_enough(position).await?;
+        let found = self.ledger.settlement(&key).await?;
+        let names = self.names(people(&found.settlement.contributions, &found.settlement.excluded)).await?;
+        let digests = &found.settlement.policies;
+        let policies = self.ledger.revisions(digests).await?;
+        let rendered = found.basis.as_ref().and_then(|stored| {
+            let basis = Basis { policies: &policies, digests, bill: Some(&stored.bill) };
+            explanation::render(&stored.trace, &basis, view)
+        });
+        Ok(Response::new(proto::GetSettlementResponse {
+            settlement: Some(self.settlement(&found.settlement, &names, found.position).await?),
+            explanation: rendered,
+        }))
+    }
+
+    async fn list_settlements(
+        &self,
+        request: Request<proto::ListSettlementsRequest>,
+    ) -> Reply<proto::ListSettlementsResponse> {
+        let proto::ListSettlementsRequest { by, on, state: wanted, page_size, page_token, min_ledger_position } =
+            request.into_inner();
+        let mut fields = Fields::new();
+        let by = read_by(&mut fields, by);
+        let day = fields.optional_day("on", &on);
+        let wanted = read_state(&mut fields, wanted);
+        let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        let position = fields.position(min_ledger_position);
+        let (by, size, position, day, wanted) = fields.done(
+            all3(by, size, position)
+                .zip(day)
+                .zip(wanted)
+                .map(|(((by, size, position), day), wanted)| (by, size, position, day, wanted)),
+        )?;
+        let head = self.ledger.fresh_enough(position).await?;
+        let filter = format!("settlements {by:?} {on} {wanted:?} {}", filter_of(&by));
+        let page = self.ledger.page(&page_token, filter.as_bytes(), size, head)?;
+        let state = match wanted {
+            Wanted::Any => None,
+            Wanted::Never => return Ok(Response::new(proto::ListSettlementsResponse::default())),
+            Wanted::State(state) => Some(state),
+        };
+        let (found, next) = self.ledger.list_settlements(&by, day, state, &page).await?;
+        let everybody = found.iter().flat_map(|view| people(&view.settlement.contributions, &view.settlement.excluded));
+        let names = self.names(everybody.collect()).await?;
+        let mut settlements = Vec::with_capacity(found.len());
+        for view in &found {
+            settlements.push(self.settlement(&view.settlement, &names, view.position).await?);
+        }
+        Ok(Response::new(proto::ListSettlementsResponse {
+            settlements,
+            next_page_token: next.map(|after| self.ledger.next_page(&page, after)).unwrap_or_default(),
+        }))
+    }
+}

@@ -1,0 +1,195 @@
+//! The facts of a case: patient, family, the accounts of everybody in it, and the policies of the visit's day.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::Ledger;
+use super::failure::{Failure, Thing};
+use super::reading::Reading;
+use super::settle::Paper;
+use crate::domain::account::Account;
+use crate::domain::bill::{Bill, Visit};
+use crate::domain::binding::{Caps, Family, Tie};
+use crate::domain::draw::{Owner, Patient};
+use crate::domain::ids::{BindingId, MemberId};
+use crate::domain::member::{Member, MemberRef};
+use crate::domain::money::Money;
+use crate::domain::policy::Policy;
+use crate::domain::settlement::Case;
+use crate::domain::split::YearUse;
+use crate::domain::vocabulary::Relation;
+use crate::store::Key;
+use crate::store::entity::PayerFact;
+
+/// The facts of a case, borrowed from a reading.
+pub struct Loaded<'r> {
+    pub patient: &'r Member,
+    pub account: Option<Account>,
+    pub used: YearUse,
+    pub family: &'r Family,
+    pub policies: Vec<Arc<Policy>>,
+    owners: Vec<LoadedOwner<'r>>,
+}
+
+struct LoadedOwner<'r> {
+    tie: Tie,
+    paper: Option<u16>,
+    member: &'r Member,
+    account: Option<Account>,
+    policy_index: u8,
+}
+
+static NO_FAMILY: Family = Family { ties: Vec::new() };
+
+impl Loaded<'_> {
+    pub fn case<'a>(&'a self, ledger: &'a Ledger, visit: &'a Visit, bill: &'a Bill, today: Date) -> Case<'a> {
+        let owners = self.owners.iter().map(|owner| Owner {
+            tie: &owner.tie,
+            paper: owner.paper,
+            member: owner.member,
+            account: owner.account.as_ref(),
+            policy: &self.policies[usize::from(owner.policy_index)],
+            policy_index: owner.policy_index,
+        });
+        Case {
+            today,
+            visit,
+            bill,
+            patient: Patient { member: self.patient, account: self.account.as_ref() },
+            policy: &self.policies[0],
+            used: self.used,
+            owners: owners.collect(),
+            regions: &ledger.book.regions,
+        }
+    }
+
+    pub(super) fn payer_facts(&self, today: Date) -> Vec<PayerFact> {
+        let own = self.account.as_ref().map(|account| (account, None));
+        let owners = self.owners.iter().filter_map(|owner| Some((owner.account.as_ref()?, owner.tie.cap_left(today))));
+        let fact = |(account, cap_left): (&Account, Option<Money>)| PayerFact {
+            member: account.member,
+            current: account.current,
+            prior: account.prior,
+            cap_left,
+        };
+        own.into_iter().chain(owners).map(fact).collect()
+    }
+}
+
+impl Ledger {
+    /// The member a reference leads to.
+    pub async fn resolve(&self, reading: &mut Reading<'_>, reference: &MemberRef) -> Result<MemberId, Failure> {
+        let not_found = Failure::NotFound(Thing::Member);
+        let MemberRef::Id(id) = reference else {
+            let key = Key::Reference(self.keys.reference(reference));
+            reading.get(&[key]).await?;
+            return reading.reference(&key)?.copied().ok_or(not_found);
+        };
+        reading.get(&[Key::Member(*id)]).await?;
+        reading.member(&Key::Member(*id))?.map(|_| *id).ok_or(not_found)
+    }
+
+    /// Loads what a case needs: patient, then family, then the accounts of everybody in it.
+    pub async fn load_case(
+        &self,
+        reading: &mut Reading<'_>,
+        patient: &MemberRef,
+        papers: &[Paper],
+        visit_day: Date,
+    ) -> Result<(MemberId, Vec<MemberId>), Failure> {
+        let patient = self.resolve(reading, patient).await?;
+        let year_use = Key::YearUse(patient, visit_day.year());
+        reading.get(&[Key::Member(patient), Key::Account(patient), Key::Family(patient), year_use]).await?;
+        let mut on_paper = Vec::with_capacity(papers.len());
+        for paper in papers {
+            on_paper.push(self.resolve(reading, &paper.owner).await?);
+        }
+        let family = reading.family(&Key::Family(patient))?.unwrap_or(&NO_FAMILY);
+        let owners = family.ties.iter().map(|tie| tie.owner).chain(on_paper.iter().copied());
+        let keys: Vec<Key> = owners.flat_map(|owner| [Key::Member(owner), Key::Account(owner)]).collect();
+        reading.get(&keys).await?;
+        Ok((patient, on_paper))
+    }
+
+    /// Puts the loaded facts together, with the policies of the visit's day.
+    pub fn assemble<'r>(
+        &self,
+        reading: &'r Reading<'_>,
+        patient: MemberId,
+        papers: &[Paper],
+        on_paper: &[MemberId],
+        visit_day: Date,
+        today: Date,
+    ) -> Result<Loaded<'r>, Failure> {
+        let member = reading.member(&Key::Member(patient))?.ok_or(Failure::NotFound(Thing::Member))?;
+        let family = reading.family(&Key::Family(patient))?.unwrap_or(&NO_FAMILY);
+        let account = reading.account(&Key::Account(patient))?.map(|account| account.as_of(today));
+        let used = reading.year_use(&Key::YearUse(patient, visit_day.year()))?.copied().unwrap_or_default();
+        let mut policies = vec![self.policy_of(member, visit_day)?];
+        let mut owners = Vec::with_capacity(family.ties.len() + papers.len());
+        let ties = family.ties.iter().map(|tie| (tie.clone(), None));
+        // Nobody pays twice: a binding goes before paper, and the first paper before the next.
+        let bound = |owner: &MemberId| family.ties.iter().any(|tie| tie.owner == *owner);
+        let named = papers.iter().zip(on_paper).enumerate();
+        let once = named.filter(|(place, (_, owner))| !bound(owner) && !on_paper[..*place].contains(owner));
+        let on_paper = once.map(|(place, (paper, owner))| {
+            let place = u16::try_from(place).unwrap_or(u16::MAX);
+            (paper_tie(*owner, paper.relation, place, today), Some(place))
+        });
+        for (tie, paper) in ties.chain(on_paper) {
+            let key = Key::Member(tie.owner);
+            let member = reading.member(&key)?.ok_or(Failure::Bug("a tie leads to no member"))?;
+            let policy = self.policy_of(member, visit_day)?;
+            let known = policies.iter().position(|known| known.revision.digest == policy.revision.digest);
+            let index = known.unwrap_or_else(|| {
+                policies.push(policy);
+                policies.len() - 1
+            });
+            let account = reading.account(&Key::Account(tie.owner))?.map(|account| account.as_of(today));
+            owners.push(LoadedOwner {
+                tie,
+                paper,
+                member,
+                account,
+                policy_index: u8::try_from(index).unwrap_or(u8::MAX),
+            });
+        }
+        Ok(Loaded { patient: member, account, used, family, policies, owners })
+    }
+
+    pub(crate) fn policy_of(&self, member: &Member, on: Date) -> Result<Arc<Policy>, Failure> {
+        let policy = self.book.policy(member.insurance.region, on).cloned();
+        policy.ok_or_else(|| Failure::invalid("visit.visit_date", "lies before the first recorded law"))
+    }
+
+    /// Refuses future days and days too long past.
+    pub fn check_day(&self, field: &str, day: Date, today: Date) -> Result<(), Failure> {
+        if day > today {
+            return Err(Failure::invalid(field, "lies in the future"));
+        }
+        let age = today.since(day).map(|span| span.get_days()).unwrap_or(i32::MAX);
+        if age > i32::try_from(self.limits.max_backdate_days).unwrap_or(i32::MAX) {
+            return Err(Failure::invalid(field, "is older than max_backdate_days"));
+        }
+        Ok(())
+    }
+}
+
+/// Ties on paper come after filed ones, in the order given.
+fn paper_tie(owner: MemberId, relation: Relation, place: u16, today: Date) -> Tie {
+    Tie {
+        binding: BindingId::from_u128(u128::from(place)),
+        owner,
+        relation,
+        spends: true,
+        start: today,
+        last_day: None,
+        caps: Caps::default(),
+        used_on: None,
+        used_day: Money::ZERO,
+        used_year: Money::ZERO,
+        priority: 0,
+        filed: u64::MAX - u64::from(u16::MAX) + u64::from(place),
+    }
+}

