@@ -95,7 +95,7 @@ pub async fn serve_routes(
         let serve = move || {
             let result = worker.serve(connections);
             // Tells the acceptor; at a stop nobody listens any more.
-            let _ = ended.blocking_send(());
+            let _ = ended.try_send(());
             result
         };
         threads.push(thread::Builder::new().name(format!("serve-{number}")).spawn(serve)?);
