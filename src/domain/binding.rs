@@ -13,7 +13,7 @@ use super::rule::{Rule, Subject, Trace};
 use super::sharing;
 use super::vocabulary::{Channel, Grant, Relation};
 
-/// States of a binding. `Ended` is computed: the last day is past, or the insurance it rested on ended.
+/// States of a binding. `Ended` is computed: the last day is past. `Released`: by a party, or by a change of insurance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BindingState {
     Active,
@@ -75,8 +75,7 @@ pub struct Release {
 impl Binding {
     pub fn state(&self, on: Date) -> BindingState {
         match (self.released, self.last_day) {
-            (Some(release), _) if release.requested => BindingState::Released,
-            (Some(_), _) => BindingState::Ended,
+            (Some(_), _) => BindingState::Released,
             (None, Some(last)) if last < on => BindingState::Ended,
             (None, _) => BindingState::Active,
         }

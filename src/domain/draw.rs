@@ -119,7 +119,7 @@ pub fn draw(
     let mut open = Open::of(split);
     let own_before = patient.account.map_or(Money::ZERO, |account| account.sum(&policy.rules.own_buckets));
     own_turn(&table, &mut open, &mut draw, trace);
-    relatives_turn(&table, owners, own_before, &mut open, &mut draw, trace);
+    relatives_turn(&table, split, owners, own_before, &mut open, &mut draw, trace);
 
     draw.cash = split.person_part - draw.own - draw.mutual_aid;
     let inputs =
@@ -196,6 +196,7 @@ fn contribution(
 
 fn relatives_turn(
     table: &Table<'_>,
+    split: &Split,
     owners: &[Owner<'_>],
     own_before: Money,
     open: &mut Open,
@@ -210,6 +211,7 @@ fn relatives_turn(
     let own_no = (zero_rule && own_before.is_positive()).then_some(Reason::OwnBalanceNotZero);
     trace.verdict(Rule::OwnAccountOrder, Subject::Own, 0, own_no);
     let payable = open.payable(&rules.relative_components);
+    let payable_at_first = Open::of(split).payable(&rules.relative_components);
     trace.amount(Rule::RelativesPayable, Subject::Bill, 0, &[], payable);
 
     let mut paying_owners: u32 = 0;
@@ -217,7 +219,7 @@ fn relatives_turn(
         let too_many = rules.owners_per_settlement.is_some_and(|limit| paying_owners >= limit);
         let refused = refused(table, owner)
             .or(own_no)
-            .or((payable.is_zero()).then_some(Reason::ComponentNotPayable))
+            .or((payable_at_first.is_zero()).then_some(Reason::ComponentNotPayable))
             .or((open.payable(&rules.relative_components).is_zero()).then_some(Reason::NothingLeftToPay))
             .or(too_many.then_some(Reason::OwnersPerSettlementExceeded));
         let outcome = match (refused, owner.account) {

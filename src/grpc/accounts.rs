@@ -58,7 +58,7 @@ impl AccountService for Service {
             .ledger
             .run(&CreditAccount { caller: self.caller(), request_id, member, bucket, amount, kind, note })
             .await?;
-        let account = self.account_after(&done.outcome).await?;
+        let account = self.account_after(&done.outcome, done.at).await?;
         Ok(Response::new(proto::CreditAccountResponse {
             account: Some(account),
             ledger_position: wire_position(done.position),
@@ -85,7 +85,7 @@ impl AccountService for Service {
         let owner = fields.person("owner", owner);
         let beneficiary = fields.person("beneficiary", beneficiary);
         let relation = fields.word("relation", relation);
-        let relation_detail = fields.optional_code("relation_detail", &relation_detail);
+        let relation_detail = fields.relation_detail(&relation_detail);
         let amount = fields.positive("amount_fen", amount_fen);
         let commitment = fields.code("commitment_ref", &commitment_ref);
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
@@ -104,8 +104,8 @@ impl AccountService for Service {
             transfer_id: outcome.transfer.id.to_string(),
             mode: Mode::TransferBeforehand.to_wire(),
             amount_fen: outcome.transfer.amount.as_fen(),
-            owner_account: Some(self.account_after(&outcome.owner).await?),
-            beneficiary_account: Some(self.account_after(&outcome.beneficiary).await?),
+            owner_account: Some(self.account_after(&outcome.owner, done.at).await?),
+            beneficiary_account: Some(self.account_after(&outcome.beneficiary, done.at).await?),
             explanation: explanation::render(&outcome.trace, &basis, view),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
@@ -151,9 +151,13 @@ impl Service {
     }
 
     /// An account as a change left it.
-    async fn account_after(&self, account: &crate::domain::account::Account) -> Result<proto::Account, Status> {
+    async fn account_after(
+        &self,
+        account: &crate::domain::account::Account,
+        at: crate::domain::time::Moment,
+    ) -> Result<proto::Account, Status> {
         let member = self.ledger.member_by_id(account.member).await?;
-        let view = self.ledger.account_view(member, account)?;
+        let view = self.ledger.account_view(member, account, at.civil_day())?;
         Ok(self.account(&view, proto::ExplanationView::None))
     }
 }

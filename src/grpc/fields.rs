@@ -116,8 +116,33 @@ impl Fields {
         self.note(field, within.then(|| Money::fen(fen)), "must be whole fen from 1 to 1000000000000")
     }
 
-    pub fn optional_positive(&mut self, field: &str, fen: Option<i64>) -> Option<Option<Money>> {
-        fen.map_or(Some(None), |fen| self.positive(field, fen).map(Some))
+    pub fn optional_money(&mut self, field: &str, fen: Option<i64>) -> Option<Option<Money>> {
+        fen.map_or(Some(None), |fen| self.money(field, fen).map(Some))
+    }
+
+    /// A code of a relation in GB/T 4761 that may be empty.
+    pub fn relation_detail(&mut self, text: &str) -> Option<String> {
+        let good = text.len() <= CODE_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
+        self.note("relation_detail", good.then(|| text.to_owned()), "must be digits")
+    }
+
+    /// A SHA-256 as text that may be empty.
+    pub fn digest(&mut self, field: &str, text: &str) -> Option<String> {
+        let good = text.is_empty() || (text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        self.note(field, good.then(|| text.to_owned()), "must be 64 hexadecimal characters")
+    }
+
+    /// Where a document is kept: longer than a code.
+    pub fn reference(&mut self, field: &str, text: &str) -> Option<String> {
+        let good = is_printable(text, 128).then(|| text.to_owned());
+        self.note(field, good, "must be 1 to 128 printable ASCII characters")
+    }
+
+    /// A telephone number.
+    pub fn phone(&mut self, field: &str, text: &str) -> Option<String> {
+        let good = (5..=20).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'+' | b'-'));
+        self.note(field, good.then(|| text.to_owned()), "must be 5 to 20 digits, spaces, + or -")
     }
 
     pub fn rate(&mut self, field: &str, text: &str) -> Option<Option<Rate>> {

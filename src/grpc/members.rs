@@ -8,7 +8,7 @@ use super::proto::member_service_server::MemberService;
 use super::{Service, proto, wire_position};
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Insurance, MemberRef, Person};
-use crate::ledger::members::{CreateMember, UpdateInsurance};
+use crate::ledger::members::{CreateMember, SERVERS_DAY, UpdateInsurance};
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -120,6 +120,6 @@ fn read_insurance(fields: &mut Fields, insurance: Option<proto::Insurance>) -> O
     let tier = fields.optional_code("insurance.tier", &tier);
     let state = fields.word("insurance.state", state);
     let region = fields.region("insurance.region_code", &region_code);
-    let start = fields.day("insurance.start_date", &start_date);
+    let start = fields.optional_day("insurance.start_date", &start_date).map(|day| day.unwrap_or(SERVERS_DAY));
     Some(Insurance { scheme: scheme?, tier: tier?, state: state?, region: region?, has_account, start: start? })
 }

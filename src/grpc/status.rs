@@ -85,8 +85,8 @@ pub fn of(failure: &Failure) -> Status {
         Failure::NumberExists => plain(
             Code::AlreadyExists,
             "CARD_ALREADY_EXISTS",
-            "a card, personal or computer number is another member's",
-            "卡号或个人编号已属于其他参保人。",
+            "the card is another member's",
+            "该卡号已属于其他参保人。",
         ),
         Failure::Refused(reasons) => refused(reasons, HashMap::new()),
         Failure::EvidenceMissing(missing) => {

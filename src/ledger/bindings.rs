@@ -62,7 +62,7 @@ impl Ledger {
         today: Date,
     ) -> Result<FilingAnswer, Failure> {
         let start = ask.start.unwrap_or(today);
-        self.check_day("start_date", start.min(today), today)?;
+        self.check_day("start_date", start, today)?;
         if ask.last_day.is_some_and(|last| last < start || last < today) {
             return Err(Failure::invalid("last_day", "lies before the first day or in the past"));
         }
@@ -80,9 +80,7 @@ impl Ledger {
         let not_found = Failure::NotFound(Thing::Member);
         let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
         let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
-        // A later start is judged by the law as known today: nobody can file under a law that has not come.
-        let law_day = start.min(today);
-        let policies = [self.policy_of(from, law_day)?, self.policy_of(to, law_day)?];
+        let policies = [self.policy_of(from, start)?, self.policy_of(to, start)?];
         let family = reading.family(&Key::Family(beneficiary))?;
         let wards = reading.wards(&Key::Wards(owner))?;
         let runs = |last_day: Option<Date>| last_day.is_none_or(|last| last >= today);
@@ -101,7 +99,7 @@ impl Ledger {
             already_bound: live.iter().any(|tie| tie.owner == owner),
             ties_max: self.limits.bindings_per_member as usize,
         };
-        let decision = binding::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, law_day);
+        let decision = binding::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
         Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary, start })
     }
 }
@@ -290,7 +288,12 @@ impl Command for ReleaseBinding {
             return Err(Failure::refused(Reason::BindingNotActive));
         }
         let (family_key, wards_key) = (Key::Family(binding.beneficiary), Key::Wards(binding.owner));
-        reading.get(&[family_key, wards_key]).await?;
+        let owner_key = Key::Member(binding.owner);
+        reading.get(&[family_key, wards_key, owner_key]).await?;
+        let owner = reading.member(&owner_key)?.ok_or(Failure::Bug("a binding leads to no member"))?;
+        if ledger.policy_of(owner, now.civil_day())?.channel(self.channel).is_none() {
+            return Err(Failure::refused(Reason::ChannelNotAvailable));
+        }
         let mut family = reading.family(&family_key)?.cloned().unwrap_or_default();
         let mut wards = reading.wards(&wards_key)?.cloned().unwrap_or_default();
         family.ties.retain(|tie| tie.binding != id);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::Ledger;
-use super::failure::{Failure, Thing};
+use super::failure::{Failure, Thing, Violation};
 use super::reading::Reading;
 use super::settle::Paper;
 use crate::domain::account::Account;
@@ -105,6 +105,20 @@ impl Ledger {
         for paper in papers {
             on_paper.push(self.resolve(reading, &paper.owner).await?);
         }
+        if !papers.is_empty() {
+            let key = Key::Person(patient);
+            reading.get(&[key]).await?;
+            let card = reading.person(&key)?.map(|person| person.card_number.as_str());
+            let others = papers.iter().enumerate().filter(|(_, paper)| Some(paper.user_card.as_str()) != card);
+            let violations = others.map(|(place, _)| Violation {
+                field: format!("paper_authorisations[{place}].user_card"),
+                description: "is not the patient's card".to_owned(),
+            });
+            let violations: Vec<Violation> = violations.collect();
+            if !violations.is_empty() {
+                return Err(Failure::Invalid(violations));
+            }
+        }
         let family = reading.family(&Key::Family(patient))?.unwrap_or(&NO_FAMILY);
         let owners = family.ties.iter().map(|tie| tie.owner).chain(on_paper.iter().copied());
         let keys: Vec<Key> = owners.flat_map(|owner| [Key::Member(owner), Key::Account(owner)]).collect();
@@ -161,6 +175,12 @@ impl Ledger {
     pub(crate) fn policy_of(&self, member: &Member, on: Date) -> Result<Arc<Policy>, Failure> {
         let policy = self.book.policy(member.insurance.region, on).cloned();
         policy.ok_or_else(|| Failure::invalid("visit.visit_date", "lies before the first recorded law"))
+    }
+
+    /// Refuses a region of care that does not exist on the day.
+    pub fn check_care_region(&self, visit: &Visit) -> Result<(), Failure> {
+        let found = self.book.regions.get(visit.care_region).filter(|region| region.is_valid_on(visit.date));
+        found.map(|_| ()).ok_or(Failure::NotFound(super::failure::Thing::Region))
     }
 
     /// Refuses future days and days too long past.

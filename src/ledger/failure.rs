@@ -34,7 +34,7 @@ pub enum Failure {
     /// The names of the fields that differ.
     RequestIdReused(Vec<String>),
     MemberExists,
-    /// A card, personal or computer number that is somebody else's.
+    /// A card that is somebody else's.
     NumberExists,
     /// All reasons at once; never empty.
     Refused(Vec<Reason>),

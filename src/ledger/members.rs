@@ -1,5 +1,7 @@
 //! Members: who is insured where, and what ends when that changes.
 
+use jiff::civil::Date;
+
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
 use super::reading::Reading;
@@ -13,6 +15,15 @@ use crate::domain::record::{Event, Record};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{InsuranceState, Scheme};
 use crate::store::{Entity, Key};
+
+/// The first day of an insurance whose start was left out: the server's day when it is decided, whichever that is. Before any
+/// law, so no caller can mean it; the content of a request keeps it, so that a repeat on a later day is the same content.
+pub const SERVERS_DAY: Date = Date::ZERO;
+
+fn from_today(insurance: &Insurance, today: Date) -> Insurance {
+    let start = if insurance.start == SERVERS_DAY { today } else { insurance.start };
+    Insurance { start, ..insurance.clone() }
+}
 
 /// `CreateMember`. `person.member` is filled in by the ledger.
 #[derive(Clone, Debug)]
@@ -33,12 +44,13 @@ pub struct MemberOutcome {
 
 impl Ledger {
     /// What is wrong with insurance data in themselves.
-    pub fn check_insurance(&self, insurance: &Insurance, today: jiff::civil::Date) -> Result<(), Failure> {
-        let region = self.book.regions.get(insurance.region).filter(|region| region.level.is_pool());
-        let region =
-            region.ok_or_else(|| Failure::invalid("insurance.region_code", "is not the code of a pooling region"))?;
+    pub fn check_insurance(&self, insurance: &Insurance, today: Date) -> Result<(), Failure> {
+        let region = self.book.regions.get(insurance.region).ok_or(Failure::NotFound(Thing::Region))?;
+        if !region.level.is_pool() {
+            return Err(Failure::invalid("insurance.region_code", "is not the code of a pooling region"));
+        }
         if !region.is_valid_on(insurance.start) {
-            return Err(Failure::invalid("insurance.start_date", "is a day on which the region did not exist"));
+            return Err(Failure::NotFound(Thing::Region));
         }
         if insurance.start > today {
             return Err(Failure::invalid("insurance.start_date", "lies in the future"));
@@ -80,7 +92,8 @@ impl Command for CreateMember {
         fresh: Fresh,
     ) -> Result<Plan<MemberOutcome>, Failure> {
         let today = now.civil_day();
-        ledger.check_insurance(&self.insurance, today)?;
+        let insurance = from_today(&self.insurance, today);
+        ledger.check_insurance(&insurance, today)?;
         if self.person.id_number.birth_date() > today {
             return Err(Failure::invalid("id_number", "has a birth date in the future"));
         }
@@ -91,11 +104,11 @@ impl Command for CreateMember {
         reading.get(&keys).await?;
         for (reference, key) in references.iter().zip(&keys) {
             if reading.reference(key)?.is_some() {
-                let is_id_number = matches!(reference, MemberRef::IdNumber(_));
-                return Err(if is_id_number { Failure::MemberExists } else { Failure::NumberExists });
+                let is_card = matches!(reference, MemberRef::Card(_));
+                return Err(if is_card { Failure::NumberExists } else { Failure::MemberExists });
             }
         }
-        let member = Member { id, sex: self.person.id_number.sex(), insurance: self.insurance.clone() };
+        let member = Member { id, sex: self.person.id_number.sex(), insurance };
         let person = Person { member: id, ..self.person.clone() };
         let mut puts: Vec<(Key, Entity)> = keys.into_iter().map(|key| (key, Entity::Reference(id))).collect();
         if member.insurance.has_account {
@@ -163,7 +176,8 @@ impl Command for UpdateInsurance {
         _: Fresh,
     ) -> Result<Plan<MemberOutcome>, Failure> {
         let today = now.civil_day();
-        ledger.check_insurance(&self.insurance, today)?;
+        let insurance = from_today(&self.insurance, today);
+        ledger.check_insurance(&insurance, today)?;
         let id = ledger.resolve(reading, &self.member).await?;
         let key = Key::Member(id);
         reading.get(&[key, Key::Account(id), Key::Family(id), Key::Wards(id), Key::Person(id)]).await?;
@@ -171,10 +185,10 @@ impl Command for UpdateInsurance {
         if self.etag.as_ref().is_some_and(|etag| *etag != reading.version(&key).to_string()) {
             return Err(Failure::EtagMismatch);
         }
-        if before.insurance == self.insurance {
+        if before.insurance == insurance {
             return Err(Failure::refused(Reason::InsuranceUnchanged));
         }
-        let member = Member { insurance: self.insurance.clone(), ..before.clone() };
+        let member = Member { insurance, ..before.clone() };
         let mut puts = Vec::new();
         if member.insurance.has_account && reading.account(&Key::Account(id))?.is_none() {
             puts.push((Key::Account(id), Entity::Account(Account::opened(id, today))));

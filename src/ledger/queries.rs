@@ -69,11 +69,12 @@ pub struct BindingView {
     pub position: u64,
 }
 
-/// Which bindings: in any state, or in one as of a day.
+/// Which bindings: in any state or in one as of today, and in force on any day or on one.
 #[derive(Clone, Copy, Debug)]
 pub struct BindingFilter {
     pub state: Option<BindingState>,
-    pub on: Date,
+    pub today: Date,
+    pub on: Option<Date>,
 }
 
 /// A thing that lists lead to.
@@ -92,7 +93,13 @@ impl Listed for BindingView {
     }
 
     fn matches(&self, filter: &BindingFilter) -> bool {
-        filter.state.is_none_or(|state| self.binding.state(filter.on) == state)
+        let in_force = |on: Date| {
+            let released = self.binding.released.map(|release| release.at.civil_day());
+            self.binding.start <= on
+                && self.binding.last_day.is_none_or(|last| last >= on)
+                && released.is_none_or(|day| day > on)
+        };
+        filter.state.is_none_or(|state| self.binding.state(filter.today) == state) && filter.on.is_none_or(in_force)
     }
 }
 
@@ -170,12 +177,11 @@ impl Ledger {
         self.store().wait_durable(reading.read_at()).await?;
         let member = reading.member(&member)?.cloned().ok_or(Failure::NotFound(Thing::Member))?;
         let account = reading.account(&account)?.ok_or(Failure::NotFound(Thing::Account))?;
-        self.account_view(member, account)
+        self.account_view(member, account, self.now().civil_day())
     }
 
-    /// The same for an account at hand, such as the one after a credit.
-    pub fn account_view(&self, member: Member, account: &Account) -> Result<AccountView, Failure> {
-        let today = self.now().civil_day();
+    /// The same for an account at hand on a day, such as the one that a credit left, which a repeat shows again.
+    pub fn account_view(&self, member: Member, account: &Account, today: Date) -> Result<AccountView, Failure> {
         let policy = self.policy_of(&member, today)?;
         let account = account.as_of(today);
         let mut trace = Trace::new();
@@ -245,8 +251,7 @@ impl Ledger {
         reading.get(&[key, basis]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let settlement = reading.settlement(&key)?.cloned().ok_or(not_found)?;
-        // The basis is written once, at the settlement's own position.
-        Ok(SettlementView { settlement, basis: reading.basis(&basis)?.cloned(), position: reading.version(&basis) })
+        Ok(SettlementView { settlement, basis: reading.basis(&basis)?.cloned(), position: reading.version(&key) })
     }
 
     /// Where each refund of a settlement stands: where its request had its effect.

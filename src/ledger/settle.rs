@@ -35,6 +35,8 @@ pub struct Ask {
     pub visit: Visit,
     pub bill: Bill,
     pub papers: Vec<Paper>,
+    /// Whether the caller named the visit's day; a repeat on a later day that leaves it out again is the same content.
+    pub day_given: bool,
 }
 
 /// 纸面授权: a relative without a binding, named on the back of the prescription.
@@ -80,6 +82,7 @@ impl Ledger {
         let now = self.now();
         let today = now.civil_day();
         self.check_day("visit.visit_date", ask.visit.date, today)?;
+        self.check_care_region(&ask.visit)?;
         let mut reading = Reading::new(self.store());
         let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers, ask.visit.date).await;
         let (patient, on_paper) = match loaded {
@@ -115,7 +118,7 @@ fn fingerprint(ask: &Ask, fields: &mut Fingerprint<'_>) {
         .field("visit.institution_kind", &visit.institution_kind)
         .field("visit.care_region_code", &visit.care_region)
         .field("visit.purpose", &visit.purpose)
-        .field("visit.visit_date", &visit.date)
+        .field("visit.visit_date", &ask.day_given.then_some(visit.date))
         .field("visit.external_refs", &visit.external)
         .field("bill.total_fen", &ask.bill.total);
     match &ask.bill.content {
@@ -153,6 +156,7 @@ impl Command for Settle {
         let ask = &self.ask;
         let today = now.civil_day();
         ledger.check_day("visit.visit_date", ask.visit.date, today)?;
+        ledger.check_care_region(&ask.visit)?;
         let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));

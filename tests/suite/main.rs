@@ -9,10 +9,16 @@
 
 mod bench;
 mod embedded;
+mod limits;
+mod policies;
 mod kills;
 mod malformed;
 mod power_cut;
 mod process;
 mod readme;
+mod rpc;
 mod samples;
+mod scenarios;
 mod store;
+mod support;
+mod tidy;

@@ -28,7 +28,7 @@ impl Service {
         let owner = fields.person("owner", filing.owner);
         let beneficiary = fields.person("beneficiary", filing.beneficiary);
         let relation = fields.word("relation", filing.relation);
-        let relation_detail = fields.optional_code("relation_detail", &filing.relation_detail);
+        let relation_detail = fields.relation_detail(&filing.relation_detail);
         let channel = fields.word("channel", filing.channel);
         let evidence = self.read_evidence(fields, filing.evidence);
         let start = fields.optional_day("start_date", &filing.start_date);
@@ -64,8 +64,8 @@ impl Service {
         let read = evidence.into_iter().enumerate().map(|(place, evidence)| {
             let proto::Evidence { r#type, reference, digest } = evidence;
             let kind = fields.code(&format!("evidence[{place}].type"), &r#type);
-            let reference = fields.text(&format!("evidence[{place}].reference"), &reference, 128, true);
-            let digest = fields.optional_code(&format!("evidence[{place}].digest"), &digest);
+            let reference = fields.reference(&format!("evidence[{place}].reference"), &reference);
+            let digest = fields.digest(&format!("evidence[{place}].digest"), &digest);
             Some(Evidence { kind: kind?, reference: reference?, digest: digest? })
         });
         read.collect::<Vec<_>>().into_iter().collect()
@@ -74,9 +74,9 @@ impl Service {
 
 pub(super) fn read_caps(fields: &mut Fields, caps: proto::Caps) -> Option<Caps> {
     let proto::Caps { per_settlement_fen, per_day_fen, per_year_fen } = caps;
-    let per_settlement = fields.optional_positive("caps.per_settlement_fen", per_settlement_fen);
-    let per_day = fields.optional_positive("caps.per_day_fen", per_day_fen);
-    let per_year = fields.optional_positive("caps.per_year_fen", per_year_fen);
+    let per_settlement = fields.optional_money("caps.per_settlement_fen", per_settlement_fen);
+    let per_day = fields.optional_money("caps.per_day_fen", per_day_fen);
+    let per_year = fields.optional_money("caps.per_year_fen", per_year_fen);
     Some(Caps { per_settlement: per_settlement?, per_day: per_day?, per_year: per_year? })
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use jiff::civil::Date;
+
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use crate::domain::ids::SettlementId;
 use crate::domain::settlement::{Parts, RefundAsk, SettlementState};
@@ -22,10 +24,18 @@ impl Service {
     ) -> Option<Ask> {
         let institution = fields.institution("institution_code", institution_code);
         let patient = fields.person("patient", patient);
-        let visit = read_visit(fields, visit);
+        let day_given = visit.as_ref().is_some_and(|visit| !visit.visit_date.is_empty());
+        let visit = read_visit(fields, visit, self.ledger.now().civil_day());
         let bill = self.read_bill(fields, bill);
         let papers = self.read_papers(fields, papers);
-        Some(Ask { institution: institution?, patient: patient?, visit: visit?, bill: bill?, papers: papers? })
+        Some(Ask {
+            institution: institution?,
+            patient: patient?,
+            visit: visit?,
+            bill: bill?,
+            papers: papers?,
+            day_given,
+        })
     }
 
     fn read_bill(&self, fields: &mut Fields, bill: Option<proto::Bill>) -> Option<Bill> {
@@ -68,7 +78,7 @@ impl Service {
             let owner = fields.person(&at("owner"), owner);
             let user_card = fields.code(&at("user_card"), &user_card);
             let relation = fields.word(&at("relation"), relation);
-            let phone = fields.code(&at("phone"), &phone);
+            let phone = fields.phone(&at("phone"), &phone);
             let signature_ref = fields.code(&at("signature_ref"), &signature_ref);
             Some(Paper {
                 owner: owner?,
@@ -83,7 +93,7 @@ impl Service {
     }
 }
 
-pub(super) fn read_visit(fields: &mut Fields, visit: Option<proto::Visit>) -> Option<Visit> {
+pub(super) fn read_visit(fields: &mut Fields, visit: Option<proto::Visit>, today: Date) -> Option<Visit> {
     let Some(proto::Visit { institution_kind, care_region_code, purpose, visit_date, external_refs }) = visit else {
         fields.bad("visit", "is required");
         return None;
@@ -91,7 +101,7 @@ pub(super) fn read_visit(fields: &mut Fields, visit: Option<proto::Visit>) -> Op
     let institution_kind = fields.word("visit.institution_kind", institution_kind);
     let care_region = fields.region("visit.care_region_code", &care_region_code);
     let purpose = fields.word("visit.purpose", purpose);
-    let date = fields.day("visit.visit_date", &visit_date);
+    let date = fields.optional_day("visit.visit_date", &visit_date).map(|day| day.unwrap_or(today));
     let proto::ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no } = external_refs.unwrap_or_default();
     let mdtrt_id = fields.optional_code("visit.external_refs.mdtrt_id", &mdtrt_id);
     let medins_setl_id = fields.optional_code("visit.external_refs.medins_setl_id", &medins_setl_id);

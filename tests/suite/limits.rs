@@ -1,0 +1,262 @@
+//! Each bound of the configuration, at it and one past it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gongji::domain::time::Moment;
+use gongji::store::embedded::Fault;
+use gongji::store::memory::MemoryStore;
+use gongji::store::{
+    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
+};
+
+use crate::support::*;
+
+/// What came of a call, in words.
+fn outcome<T>(answer: Result<T, tonic::Status>) -> String {
+    answer.map_or_else(|status| words(&status), |_| "ok".to_owned())
+}
+
+/// A request at the bound, one past it, and what the second is told.
+fn check<T>(name: &str, mut call: impl FnMut(usize) -> Result<T, tonic::Status>, bound: usize, past: &str) {
+    assert_eq!(outcome(call(bound)), "ok", "{name} at {bound}");
+    assert_eq!(outcome(call(bound + 1)), past, "{name} past {bound}");
+}
+
+fn lines(count: usize) -> proto::Bill {
+    let line = |place| proto::Line {
+        line_id: format!("L{place}"),
+        item_code: "X".to_owned(),
+        category: proto::ItemCategory::Drug as i32,
+        list_class: proto::ListClass::A as i32,
+        amount_fen: 1,
+        ..Default::default()
+    };
+    proto::Bill { total_fen: count as i64, lines: (0..count).map(line).collect(), adjudicated: None }
+}
+
+#[test]
+fn lists_in_a_request_have_bounds() {
+    let small = |config: &mut gongji::config::Config| {
+        config.bill_lines = 3;
+        config.paper_authorisations = 2;
+        config.evidence = 5;
+        config.page_size_default = 2;
+        config.page_size_max = 4;
+    };
+    let server = Setup::memory().with(small).start();
+    let (mother, son) = server.family(50_000);
+    let other = server.member(3, "440300", 0);
+    let bill = |count| server.settle(proto::SettleRequest { bill: Some(lines(count)), ..settle(&format!("l-{count}"), &mother, 1) });
+    check("bill_lines", bill, 3, "InvalidArgument INVALID_FIELDS bill.lines");
+    let papers = |count| {
+        let paper = proto::PaperAuthorisation {
+            owner: by_id(&son),
+            user_card: "CARD-1".to_owned(),
+            relation: proto::Relation::Parent as i32,
+            phone: "0755-1234567".to_owned(),
+            signature_ref: "slip".to_owned(),
+        };
+        let request = settle(&format!("p-{count}"), &mother, 1);
+        server.settle(proto::SettleRequest { paper_authorisations: vec![paper; count], ..request })
+    };
+    check("paper_authorisations", papers, 2, "InvalidArgument INVALID_FIELDS paper_authorisations");
+    let proofs = |count| {
+        let mut request = filing(&format!("e-{count}"), &son, &other);
+        request.evidence = request.evidence.into_iter().cycle().take(count).collect();
+        server.create_binding(request)
+    };
+    check("evidence", proofs, 5, "InvalidArgument INVALID_FIELDS evidence");
+    let pages = |size| {
+        let page_size = i32::try_from(size).expect("small");
+        server.list_records(proto::ListRecordsRequest { page_size, ..Default::default() })
+    };
+    check("page_size_max", pages, 4, "InvalidArgument INVALID_FIELDS page_size");
+    assert_eq!(server.list_records(proto::ListRecordsRequest::default()).expect("a page").records.len(), 2);
+    let negative = server.list_records(proto::ListRecordsRequest { page_size: -1, ..Default::default() });
+    assert_eq!(failed(negative), "InvalidArgument INVALID_FIELDS page_size");
+}
+
+#[test]
+fn codes_and_amounts_have_bounds() {
+    let server = Setup::memory().start();
+    let (mother, _) = server.family(50_000);
+    let named = |length: usize| server.settle(settle(&"x".repeat(length), &mother, 1));
+    check("request_id_length", named, 64, "InvalidArgument INVALID_FIELDS request_id");
+    let institution = |length: usize| {
+        server.settle(proto::SettleRequest { institution_code: "H".repeat(length), ..settle("i", &mother, 1) })
+    };
+    check("institution_code", institution, 32, "InvalidArgument INVALID_FIELDS institution_code");
+    let most = 1_000_000_000_000;
+    let amount = |fen: usize| server.credit_account(credit(&format!("c-{fen}"), &mother, fen as i64));
+    check("amount_fen", amount, most, "InvalidArgument INVALID_FIELDS amount_fen");
+    let told = server.get_server_info(proto::GetServerInfoRequest {}).expect("told").limits;
+    let value = |name: &str| told.iter().find(|limit| limit.name == name).map(|limit| limit.value);
+    assert_eq!((value("amount_fen"), value("request_id_length")), (Some(most as i64), Some(64)));
+}
+
+#[test]
+fn one_person_takes_part_in_so_many_bindings() {
+    let server = Setup::memory().with(|config| config.bindings_per_member = 2).start();
+    let (mother, son) = server.family(50_000);
+    let others: Vec<String> = (3..6).map(|number| server.member(number, "440300", 0)).collect();
+    server.bind(&son, &others[0]);
+    // As owner, and as beneficiary.
+    let past = "FailedPrecondition BINDINGS_PER_MEMBER_EXCEEDED";
+    assert_eq!(failed(server.create_binding(filing("o", &son, &others[1]))), past);
+    server.bind(&others[0], &mother);
+    assert_eq!(failed(server.create_binding(filing("b", &others[1], &mother))), past);
+    assert_eq!(outcome(server.create_binding(filing("free", &others[1], &others[2]))), "ok");
+}
+
+#[test]
+fn a_message_has_so_many_bytes() {
+    let server = Setup::memory().with(|config| config.message_bytes = 1_000).start();
+    let (mother, _) = server.family(50_000);
+    let mut request = quote_of(&settle("m", &mother, 1));
+    request.paper_authorisations = vec![proto::PaperAuthorisation::default()];
+    let length = |request: &proto::QuoteSettlementRequest| prost::Message::encoded_len(request);
+    let before = length(&request);
+    // A long text in a field that is wrong anyway: at the bound the field is looked at, past it nothing is.
+    request.paper_authorisations[0].signature_ref = "x".repeat(1_000 - before - 5);
+    while length(&request) < 1_000 {
+        request.paper_authorisations[0].signature_ref.push('x');
+    }
+    assert_eq!(length(&request), 1_000);
+    assert!(failed(server.quote_settlement(request.clone())).starts_with("InvalidArgument INVALID_FIELDS"));
+    request.paper_authorisations[0].signature_ref.push('x');
+    assert_eq!(failed(server.quote_settlement(request)), "ResourceExhausted MESSAGE_TOO_LARGE");
+}
+
+#[test]
+fn a_visit_is_so_old() {
+    let server = Setup::memory().with(|config| config.max_backdate_days = 10).start();
+    let (mother, _) = server.family(50_000);
+    let on = |day: &str| {
+        let visit = proto::Visit { visit_date: day.to_owned(), ..visit() };
+        outcome(server.settle(proto::SettleRequest { visit: Some(visit), ..settle(day, &mother, 1) }))
+    };
+    let past = "InvalidArgument INVALID_FIELDS visit.visit_date";
+    assert_eq!([on("2025-02-21"), on("2025-02-20"), on("2025-03-04")], ["ok", past, past].map(str::to_owned));
+}
+
+#[test]
+fn a_quote_holds_so_long() {
+    for_each_store(|setup| {
+        let server = setup.with(|config| config.quote_seconds = 60).start();
+        let (mother, _) = server.family(50_000);
+        let mut request = settle("q-1", &mother, 1_000);
+        let quote = server.quote_settlement(quote_of(&request)).expect("quoted");
+        request.quote_token = quote.quote_token;
+        server.clock().add_seconds(60);
+        assert_eq!(failed(server.settle(request.clone())), "FailedPrecondition QUOTE_EXPIRED");
+        server.clock().add_seconds(-1);
+        assert_eq!(outcome(server.settle(request)), "ok");
+    });
+}
+
+#[test]
+fn the_memory_store_holds_so_many_records() {
+    let server = Setup::memory().with(|config| config.memory_records = 4).start();
+    let (mother, _) = server.family(50_000);
+    assert_eq!(server.head(), 4);
+    let full = server.settle(settle("s", &mother, 1)).expect_err("full");
+    assert_eq!(words(&full), "ResourceExhausted STORE_FULL");
+    assert!(told(&full).retry);
+    assert_eq!(server.quote_settlement(quote_of(&settle("s", &mother, 1))).expect("reads go on").read_position, 4);
+}
+
+/// A settlement waits for a disk that stands still: the time limit ends the call, not the change, and the repeat finds it.
+#[test]
+fn a_call_takes_so_long() {
+    let server = Setup::embedded().with(|config| config.call_time_ms = 100).start();
+    let (mother, son) = server.family(50_000);
+    server.faults().set(Fault::Paused);
+    let late = server.settle(settle("t", &mother, 1_000));
+    server.faults().set(Fault::None);
+    assert_eq!(failed(late), "DeadlineExceeded TIME_LIMIT");
+    let found = server.settle(settle("t", &mother, 1_000)).expect("found");
+    assert!(found.replayed);
+    assert_eq!(server.balances(&son), (0, 49_000));
+}
+
+#[test]
+fn so_many_calls_run_at_once() {
+    let server = Setup::embedded().with(|config| config.concurrent_requests = 3).start();
+    let (mother, _) = server.family(50_000);
+    server.faults().set(Fault::Paused);
+    let answers = server.wait(async {
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..4 {
+            let mut client = proto::settlement_service_client::SettlementServiceClient::new(server.channel());
+            let request = settle(&format!("c-{number}"), &mother, 1);
+            calls.spawn(async move { client.settle(request).await });
+        }
+        // Three wait for the disk; the fourth is told at once, and only then the disk goes on.
+        let refused = calls.join_next().await.expect("one ends").expect("it does not panic");
+        server.faults().set(Fault::None);
+        let mut answers = vec![outcome(refused.inspect_err(|status| assert!(told(status).retry)))];
+        while let Some(answer) = calls.join_next().await {
+            answers.push(outcome(answer.expect("it does not panic")));
+        }
+        answers
+    });
+    assert_eq!(answers, ["ResourceExhausted OVERLOADED", "ok", "ok", "ok"]);
+    assert_eq!(outcome(server.settle(settle("after", &mother, 1))), "ok");
+}
+
+/// A store on which every change of the kind wanted loses its race.
+struct Losing {
+    inner: MemoryStore,
+    /// How many commits are lost before one is let through.
+    losses: AtomicU64,
+}
+
+impl Store for Losing {
+    fn kind(&self) -> &'static str {
+        "losing"
+    }
+    fn secret(&self) -> [u8; 32] {
+        self.inner.secret()
+    }
+    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
+        self.inner.load(keys)
+    }
+    fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
+        let lost = self.losses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if lost {
+            return Box::pin(std::future::ready(changes.iter().map(|_| Err(CommitError::Conflict)).collect()));
+        }
+        self.inner.commit(changes, now)
+    }
+    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
+        self.inner.wait_durable(position)
+    }
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
+        self.inner.records(from, limit)
+    }
+    fn list(&self, key: ListKey, after: u64, until: u64, limit: usize) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
+        self.inner.list(key, after, until, limit)
+    }
+    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
+        self.inner.close()
+    }
+}
+
+#[test]
+fn a_change_that_lost_so_many_races_is_given_up() {
+    let store = Arc::new(Losing { inner: MemoryStore::new([7; 32], 1_000), losses: AtomicU64::new(0) });
+    let server = Setup::over(store.clone()).with(|config| config.retries = 3).start();
+    let (mother, _) = server.family(50_000);
+    store.losses.store(3, Ordering::SeqCst);
+    assert_eq!(outcome(server.settle(settle("won", &mother, 1))), "ok");
+    store.losses.store(4, Ordering::SeqCst);
+    let lost = server.settle(settle("lost", &mother, 1)).expect_err("given up");
+    assert_eq!(words(&lost), "Aborted CONTENTION");
+    assert!(told(&lost).retry);
+    assert_eq!(store.losses.load(Ordering::SeqCst), 0);
+    assert!(!server.settle(settle("lost", &mother, 1)).expect("settled").replayed, "the lost one left no trace");
+}

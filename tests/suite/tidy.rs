@@ -1,0 +1,147 @@
+//! What the tree promises of itself: who imports whom, how long a file is, what is never written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// Longest file of `src`, in lines.
+const LINES_MAX: usize = 400;
+/// Longer ones, each with the reason why it is one thing.
+const LONGER: &[(&str, &str)] = &[];
+
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    walk(&Path::new(ROOT).join("src"), &mut found);
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(Path::new(ROOT).join("src")).expect("below src").to_string_lossy().replace('\\', "/");
+        (name, fs::read_to_string(&path).expect("a source"))
+    };
+    let read: Vec<_> = found.into_iter().map(read).collect();
+    assert!(read.len() > 50, "the sources were found");
+    read
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
+
+/// A file without its unit tests and comments.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Words that may not stand in the code of files whose name starts so, but for the excepted ones.
+fn check(folder: &str, excepted: &[&str], words: &[&str]) {
+    let mut wrong = Vec::new();
+    let mut looked_at = 0;
+    for (name, text) in sources() {
+        let excepted = excepted.iter().any(|prefix| name.starts_with(prefix)) || name.contains("tests/");
+        if !name.starts_with(folder) || excepted {
+            continue;
+        }
+        looked_at += 1;
+        for (number, line) in code(&text).lines().enumerate() {
+            let found = words.iter().filter(|word| line.contains(**word));
+            wrong.extend(found.map(|word| format!("src/{name}:{}: {word}", number + 1)));
+        }
+    }
+    assert!(looked_at > 0, "no file starts with {folder}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_domain_imports_nothing_of_ours() {
+    let ours = ["crate::store", "crate::ledger", "crate::grpc", "crate::policy", "crate::server", "crate::config"];
+    check("domain/", &[], &ours);
+    check("domain/", &[], &["tokio", "tonic", "prost", "fjall", "serde", "toml::", "async fn"]);
+}
+
+#[test]
+fn stores_know_the_domain_only() {
+    check("store/", &[], &["crate::grpc", "crate::ledger", "crate::policy", "crate::server", "tonic", "prost", "toml::"]);
+    check("store/", &["store/embedded"], &["fjall"]);
+}
+
+#[test]
+fn the_loader_of_policies_knows_the_domain_only() {
+    check("policy/", &[], &["crate::grpc", "crate::ledger", "crate::store", "crate::server", "tonic", "prost", "tokio"]);
+}
+
+#[test]
+fn the_ledger_knows_neither_wire_nor_files() {
+    check("ledger/", &[], &["tonic", "prost", "toml::", "crate::policy", "crate::grpc", "crate::server", "fjall", "http::"]);
+}
+
+#[test]
+fn the_wire_knows_no_disk_and_no_policy_files() {
+    check("grpc/", &[], &["fjall", "sql", "crate::policy", "crate::server", "crate::config", "store::embedded", "store::memory"]);
+}
+
+#[test]
+fn tonic_is_named_at_the_edge_only() {
+    check("", &["grpc", "server", "cli", "bench"], &["tonic", "prost"]);
+}
+
+#[test]
+fn nothing_unfinished_is_left() {
+    check("", &[], &["todo!", "dbg!", "unimplemented!"]);
+    let wrong: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| ["FIX", "TO", "XX"].iter().zip(["ME", "DO", "X"]).any(|(a, b)| text.contains(&format!("{a}{b}"))))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn money_meets_no_float() {
+    check("", &["bench", "telemetry"], &["f32", "f64"]);
+}
+
+#[test]
+fn clocks_and_chance_come_in_at_one_place() {
+    check("", &["bench", "server", "ledger/source.rs"], &["SystemTime::now", "Instant::now", "rand::random", "make_rng"]);
+}
+
+#[test]
+fn files_are_short() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .filter(|(name, text)| text.lines().count() > LINES_MAX && LONGER.iter().all(|(known, _)| known != name))
+        .map(|(name, text)| format!("src/{name}: {} lines", text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+    for (name, why) in LONGER {
+        let lines = fs::read_to_string(Path::new(ROOT).join("src").join(name)).expect("it exists").lines().count();
+        assert!(lines > LINES_MAX && !why.is_empty(), "{name} needs no exception");
+    }
+}
+
+/// Where a text came from is told by its citation; how it was made is nobody's business.
+#[test]
+fn the_tree_names_no_workshop() {
+    let words = [["cl", "aude"], ["an", "thropic"], ["open", "ai"], ["chat", "gpt"], ["seed-", "rows"], ["/work/", "shared"]];
+    let hosts = [["crates", ".io/api"], ["index.crates", ".io"], ["proxy.golang", ".org"], ["registry.npm", "js.org"]];
+    let words: Vec<String> = words.iter().chain(&hosts).map(|parts| parts.concat()).collect();
+    let mut wrong = Vec::new();
+    let mut found = Vec::new();
+    for folder in ["src", "tests"] {
+        walk(&Path::new(ROOT).join(folder), &mut found);
+    }
+    found.extend(["README.md", "ARCHITECTURE.md", "Cargo.toml", "policies/README.md"].map(|name| Path::new(ROOT).join(name)));
+    for path in found {
+        let text = fs::read_to_string(&path).expect("a text").to_lowercase();
+        wrong.extend(words.iter().filter(|word| text.contains(*word)).map(|word| format!("{}: {word}", path.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
