@@ -43,6 +43,7 @@ const PATIENTS: usize = 7;
 const INSTITUTIONS: [&str; 3] = ["H001", "H002", "P003"];
 
 /// One change, as it is sent and sent again.
+#[allow(clippy::large_enum_variant, reason = "a few hundred at a time")]
 #[derive(Clone, Debug)]
 pub enum Op {
     Member(proto::CreateMemberRequest),
@@ -65,6 +66,7 @@ pub enum Answer {
 }
 
 /// How one sending ended.
+#[allow(clippy::large_enum_variant, reason = "a few at a time")]
 #[derive(Clone, Debug)]
 pub enum Outcome {
     Done {

@@ -509,13 +509,13 @@ fn whatever_is_sent_the_answer_is_documented() {
                     }
                     let base = bases.of(method.name(), number);
                     let mut request = message(method.input(), &base);
-                    if number % 97 == 0 && !DEPENDS_ON_STATE.contains(&method.name()) {
+                    if number.is_multiple_of(97) && !DEPENDS_ON_STATE.contains(&method.name()) {
                         let answer = call(&channel, &method, request.encode_to_vec()).await;
                         assert!(answer.is_ok(), "a valid {} failed among the others: {answer:?}", method.name());
                         watcher.hear(&method, &answer, "a valid request");
                         continue;
                     }
-                    let bytes = if number % 2 == 0 {
+                    let bytes = if number.is_multiple_of(2) {
                         mutate(&mut request, &mut dice);
                         if dice.roll(3) == 0 {
                             mutate(&mut request, &mut dice);
@@ -524,7 +524,7 @@ fn whatever_is_sent_the_answer_is_documented() {
                     } else {
                         damage(request.encode_to_vec(), &mut dice)
                     };
-                    let sent = if number % 2 == 0 { format!("{request:?}") } else { format!("{bytes:02x?}") };
+                    let sent = if number.is_multiple_of(2) { format!("{request:?}") } else { format!("{bytes:02x?}") };
                     let answer = call(&channel, &method, bytes).await;
                     watcher.hear(&method, &answer, &sent);
                 }
