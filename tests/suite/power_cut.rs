@@ -10,7 +10,7 @@
 //! The strict one, of POSIX and no better: of a file there is what was written before its last returned fsync or fdatasync
 //! began; of a directory, the names it had at its own last fsync. A new file's fsync does not save its name. ext4 saves
 //! more than that, and nobody should need it to. On top come two unkind variants, since what was not synced may be there
-//! too, in part: `Torn`, a prefix of it; `Hole`, all of it with zeros in the middle.
+//! too, in part: `Torn`, a prefix of it; `Hole`, some of its sectors of 512 bytes and not the others.
 //!
 //! `GONGJI_POWER_CUTS=200 cargo test --test suite power_cut::` cuts 200 times instead of 20, each time in all three
 //! variants; `GONGJI_SEED=…` takes that seed.
@@ -221,6 +221,9 @@ struct Opened {
     offset: u64,
     append: bool,
 }
+
+/// What a disk writes whole or not at all, in bytes.
+const SECTOR: u64 = 512;
 
 /// How much of what was not synced is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -484,32 +487,40 @@ impl Disk {
 
 /// What of a file's unsynced changes is found.
 fn partly(pending: &[FileOp], variant: Variant, dice: &mut Dice) -> Vec<FileOp> {
-    let mut found: Vec<FileOp> = match variant {
-        Variant::Strict => return Vec::new(),
-        Variant::Torn => pending[..dice.roll(pending.len() + 1)].to_vec(),
-        Variant::Hole => pending.to_vec(),
-    };
-    match (variant, found.last_mut()) {
-        (Variant::Torn, Some(FileOp::Write(_, bytes))) => bytes.truncate(dice.roll(bytes.len() + 1)),
-        (Variant::Hole, Some(_)) => {
-            let total: usize = found.iter().map(FileOp::bytes).sum();
-            let from = dice.roll(total);
-            let until = from + dice.roll(total - from + 1);
-            let mut place = 0;
-            for op in &mut found {
-                if let FileOp::Write(_, bytes) = op {
-                    for byte in bytes {
-                        if (from..until).contains(&place) {
-                            *byte = 0;
-                        }
-                        place += 1;
-                    }
-                }
+    match variant {
+        Variant::Strict => Vec::new(),
+        Variant::Torn => {
+            let mut found = pending[..dice.roll(pending.len() + 1)].to_vec();
+            if let Some(FileOp::Write(_, bytes)) = found.last_mut() {
+                bytes.truncate(dice.roll(bytes.len() + 1));
             }
+            found
         }
-        _ => {}
+        Variant::Hole => {
+            // Sectors reach the disk in any order: of each one that is written, the old content or the new.
+            let mut lost: HashMap<u64, bool> = HashMap::new();
+            let mut found = Vec::new();
+            for op in pending {
+                let FileOp::Write(offset, bytes) = op else {
+                    found.push(op.clone());
+                    continue;
+                };
+                let (mut at, mut rest) = (*offset, bytes.as_slice());
+                while !rest.is_empty() {
+                    let room = usize::try_from(SECTOR - at % SECTOR).expect("a sector is small");
+                    let (part, after) = rest.split_at(room.min(rest.len()));
+                    if !*lost.entry(at / SECTOR).or_insert_with(|| dice.roll(3) == 0) {
+                        found.push(FileOp::Write(at, part.to_vec()));
+                    }
+                    at += part.len() as u64;
+                    rest = after;
+                }
+                // The length is known even so.
+                found.push(FileOp::Write(at, Vec::new()));
+            }
+            found
+        }
     }
-    found
 }
 
 fn escaped(path: &Path) -> String {
