@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use gongji::demo;
 use gongji::domain::ids::SettlementId;
+use gongji::grpc::proto;
 use gongji::ledger::queries::SettlementKey;
 use gongji::ledger::source::{RandomIds, SystemClock};
 use gongji::ledger::{Ledger, Limits};
@@ -561,6 +562,25 @@ struct Told {
 const OWNERS: usize = 2;
 const PATIENTS: usize = 4;
 
+/// The same settlement of a long bill: what is kept of it spans many sectors.
+fn with_lines(mut op: Op) -> Op {
+    let Op::Settle(request) = &mut op else { panic!("a settlement") };
+    let bill = request.bill.as_mut().expect("a bill");
+    let (count, total) = (60, bill.total_fen);
+    let line = |number: i64| proto::Line {
+        line_id: format!("L{number}"),
+        item_code: format!("XJ01CRA0{number:02}"),
+        item_name: "阿莫西林克拉维酸钾片".repeat(4),
+        category: proto::ItemCategory::Drug as i32,
+        list_class: proto::ListClass::A as i32,
+        amount_fen: total / count + if number == 0 { total % count } else { 0 },
+        ..Default::default()
+    };
+    bill.lines = (0..count).map(line).collect();
+    bill.adjudicated = None;
+    op
+}
+
 /// Families and settlements over three connections; everything that was answered.
 fn work(server: &Server, session: usize, dice: &mut Dice) -> BTreeMap<String, Told> {
     run(async {
@@ -585,7 +605,8 @@ fn work(server: &Server, session: usize, dice: &mut Dice) -> BTreeMap<String, To
             let channel = server.channel().await;
             let ops = (0..20).map(|number| {
                 let patient = OWNERS + dice.roll(PATIENTS);
-                settle(format!("s{session}-{hand}-{number}"), "H001", patient, &day, dice.fen(30_000), 0)
+                let op = settle(format!("s{session}-{hand}-{number}"), "H001", patient, &day, dice.fen(30_000), 0);
+                if number % 2 == 0 { op } else { with_lines(op) }
             });
             let ops: Vec<Op> = ops.collect();
             tasks.spawn(async move {
