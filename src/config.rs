@@ -1,6 +1,7 @@
 //! Every setting: read once, flag over environment over file over default, checked, printable.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -32,7 +33,12 @@ macro_rules! options {
         /// What the command line and the environment said.
         #[derive(Clone, Debug, Default, clap::Args)]
         pub struct Given {
-            $($(#[doc = $doc])* #[arg(long = $flag, env = $env, value_name = "VALUE")] pub $name: Option<$type>,)*
+            $(
+                $(#[doc = $doc])*
+                #[arg(long = $flag, env = $env, value_name = "VALUE", num_args = <$type as ToToml>::VALUES,
+                    default_missing_value = "true")]
+                pub $name: Option<$type>,
+            )*
         }
 
         /// What a `--config` file may say; the names are those of the fields.
@@ -128,6 +134,9 @@ options! {
 
 /// A value as TOML text.
 trait ToToml {
+    /// How many words follow its flag: a yes may be left unsaid.
+    const VALUES: RangeInclusive<usize> = 1..=1;
+
     fn to_toml(&self) -> String;
 }
 
@@ -140,7 +149,15 @@ macro_rules! to_toml {
         }
     )*};
 }
-to_toml! { u32: false; u64: false; bool: false; String: true; SocketAddr: true; StoreChoice: true; }
+to_toml! { u32: false; u64: false; String: true; SocketAddr: true; StoreChoice: true; }
+
+impl ToToml for bool {
+    const VALUES: RangeInclusive<usize> = 0..=1;
+
+    fn to_toml(&self) -> String {
+        self.to_string()
+    }
+}
 
 impl ToToml for PathBuf {
     fn to_toml(&self) -> String {

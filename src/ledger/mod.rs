@@ -253,9 +253,17 @@ impl Ledger {
             record: bytes,
             lists: plan.lists,
         };
+        let policies: Vec<[u8; 32]> = change
+            .puts
+            .iter()
+            .filter_map(|(key, _)| if let Key::Policy(digest) = key { Some(*digest) } else { None })
+            .collect();
         let verdict = self.store.commit(vec![change], now).await.pop();
         match verdict.ok_or(Failure::Bug("a commit gave no verdict"))? {
             Ok(committed) => {
+                if !policies.is_empty() {
+                    self.stored.lock().unwrap_or_else(PoisonError::into_inner).extend(policies);
+                }
                 let (position, at) = (committed.position, committed.at);
                 Ok(Some(Done { outcome: plan.outcome, position, at, replayed: false }))
             }
@@ -270,14 +278,16 @@ impl Ledger {
         found.pop().filter(|record| record.position == position).ok_or(Failure::Bug("a request's record is missing"))
     }
 
-    /// The facts to write so that these policies can be cited for ever: those this process has not written yet.
+    /// The facts to write so that these policies can be cited for ever: those this process has not committed yet. Noted as
+    /// written by the commit alone: a decision that is refused or loses its race has written nothing.
     pub(crate) fn policy_puts(&self, policies: &[Arc<Policy>], puts: &mut Vec<(Key, Entity)>) {
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         for policy in policies {
             let digest = policy.revision.digest;
-            if stored.insert(digest) {
+            let key = Key::Policy(digest);
+            if !stored.contains(&digest) && !puts.iter().any(|(put, _)| *put == key) {
                 let revision = self.remember(policy);
-                puts.push((Key::Policy(digest), Entity::Policy(Box::new((*revision).clone()))));
+                puts.push((key, Entity::Policy(Box::new((*revision).clone()))));
             }
         }
     }

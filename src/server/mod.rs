@@ -94,7 +94,7 @@ pub async fn serve_routes(
         let ended = ended.clone();
         let serve = move || {
             let result = worker.serve(connections);
-            // Tells the acceptor; at a stop nobody listens, and the one word that is wanted may have been said: never wait.
+            // Tells the acceptor. Never waits: one word is enough, and at a stop nobody listens any more.
             let _ = ended.try_send(());
             result
         };

@@ -126,7 +126,34 @@ fn make(options: &EmbeddedOptions, data: &Path) -> Result<(), OpenError> {
     // Out of the journal, which is kept for as long as it holds the only copy of anything.
     disk.meta.rotate_memtable_and_wait().map_err(found)?;
     drop(disk);
-    fs::rename(&new, data).and_then(|()| File::open(dir)?.sync_all()).map_err(io)
+    // fjall does not sync the directories it makes directories in, nor is there anybody else to sync those above ours.
+    sync_tree(&new).and_then(|()| sync_upwards(dir)).map_err(io)?;
+    fs::rename(&new, data).and_then(|()| sync_dir(dir)).map_err(io)
+}
+
+/// The names in a directory survive a power cut.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Every file and name below a directory survives too.
+fn sync_tree(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() { sync_tree(&entry.path())? } else { File::open(entry.path())?.sync_all()? }
+    }
+    sync_dir(dir)
+}
+
+/// The names that lead to a directory survive too, as far up as this process may look.
+fn sync_upwards(dir: &Path) -> io::Result<()> {
+    for parent in fs::canonicalize(dir)?.ancestors() {
+        match sync_dir(parent) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 fn database(options: &EmbeddedOptions, data: &Path) -> fjall::Result<Database> {
@@ -169,7 +196,7 @@ fn check_format(dir: &Path) -> Result<(), OpenError> {
             let mut file = File::create(&new).map_err(io)?;
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
             fs::rename(&new, &path).map_err(io)?;
-            File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
+            sync_dir(dir).map_err(io)?;
             text
         }
         Err(error) => return Err(io(error)),

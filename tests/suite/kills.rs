@@ -1,0 +1,582 @@
+//! `kill -9` under load, again and again on one data directory, and after each start an audit by somebody who knows every
+//! answer that was given.
+//!
+//! A seed makes the plan of each round: people, credits, bindings, settlements, refunds, and repeats of earlier ids, over
+//! several connections. The server is killed by whichever connection receives the n-th answer of the round, n from the
+//! seed too: no clock decides. Afterwards every request of the round is sent again, answered or not, and a sample of the
+//! rounds before; each has one effect and one answer, and the ledger holds nothing beside.
+//!
+//! `GONGJI_KILLS=200 cargo test --test suite kills::` kills 200 times instead of 20; `GONGJI_SEED=…` takes that seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gongji::grpc::proto;
+use gongji::grpc::proto::account_service_client::AccountServiceClient;
+use gongji::grpc::proto::binding_service_client::BindingServiceClient;
+use gongji::grpc::proto::ledger_service_client::LedgerServiceClient;
+use gongji::grpc::proto::member_service_client::MemberServiceClient;
+use gongji::grpc::proto::settlement_service_client::SettlementServiceClient;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::process::{Dice, Replay, Server, check_ledger, endpoint, from_env, id_number, run, today};
+
+const CONNECTIONS: usize = 8;
+const OWNERS: usize = 5;
+const PATIENTS: usize = 7;
+const INSTITUTIONS: [&str; 3] = ["H001", "H002", "P003"];
+
+/// One change, as it is sent and sent again.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Member(proto::CreateMemberRequest),
+    Credit(proto::CreditAccountRequest),
+    Bind(proto::CreateBindingRequest),
+    Release(proto::ReleaseBindingRequest),
+    Settle(Box<proto::SettleRequest>),
+    Refund(proto::RefundSettlementRequest),
+}
+
+/// What was answered, without the two fields that tell a repeat.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Member(proto::CreateMemberResponse),
+    Credit(proto::CreditAccountResponse),
+    Bind(Box<proto::CreateBindingResponse>),
+    Release(Box<proto::ReleaseBindingResponse>),
+    Settle(Box<proto::SettleResponse>),
+    Refund(Box<proto::RefundSettlementResponse>),
+}
+
+/// How one sending ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Done {
+        answer: Answer,
+        replayed: bool,
+    },
+    Refused(Status),
+    /// The connection broke: it may have been done.
+    Unknown,
+}
+
+impl Answer {
+    pub fn position(&self) -> i64 {
+        match self {
+            Self::Member(answer) => answer.ledger_position,
+            Self::Credit(answer) => answer.ledger_position,
+            Self::Bind(answer) => answer.ledger_position,
+            Self::Release(answer) => answer.ledger_position,
+            Self::Settle(answer) => answer.ledger_position,
+            Self::Refund(answer) => answer.ledger_position,
+        }
+    }
+}
+
+pub async fn send(channel: &Channel, op: Op) -> Outcome {
+    let channel = channel.clone();
+    let sent = match op {
+        Op::Member(request) => MemberServiceClient::new(channel).create_member(request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            (std::mem::take(&mut answer.replayed), Answer::Member(answer))
+        }),
+        Op::Credit(request) => AccountServiceClient::new(channel).credit_account(request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            (std::mem::take(&mut answer.replayed), Answer::Credit(answer))
+        }),
+        Op::Bind(request) => BindingServiceClient::new(channel).create_binding(request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            answer.current_state = 0;
+            (std::mem::take(&mut answer.replayed), Answer::Bind(Box::new(answer)))
+        }),
+        Op::Release(request) => BindingServiceClient::new(channel).release_binding(request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            answer.current_state = 0;
+            (std::mem::take(&mut answer.replayed), Answer::Release(Box::new(answer)))
+        }),
+        Op::Settle(request) => SettlementServiceClient::new(channel).settle(*request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            answer.current_state = 0;
+            (std::mem::take(&mut answer.replayed), Answer::Settle(Box::new(answer)))
+        }),
+        Op::Refund(request) => SettlementServiceClient::new(channel).refund_settlement(request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            answer.current_state = 0;
+            (std::mem::take(&mut answer.replayed), Answer::Refund(Box::new(answer)))
+        }),
+    };
+    match sent {
+        Ok((replayed, answer)) => Outcome::Done { answer, replayed },
+        Err(status) if status.get_details_error_info().is_some_and(|info| info.domain == "gongji") => {
+            assert!(status.code() != Code::Internal, "a bug was told: {status:?}");
+            Outcome::Refused(status)
+        }
+        Err(_) => Outcome::Unknown,
+    }
+}
+
+pub fn person(number: usize, has_account: bool) -> Op {
+    let scheme = if has_account { proto::Scheme::Employee } else { proto::Scheme::Resident };
+    Op::Member(proto::CreateMemberRequest {
+        request_id: format!("person-{number}"),
+        name: format!("人{number}"),
+        id_number: id_number(number),
+        card_number: Some(format!("CARD-{number}")),
+        personal_number: None,
+        computer_number: None,
+        insurance: Some(proto::Insurance {
+            scheme: scheme as i32,
+            tier: if has_account { "1" } else { "" }.to_owned(),
+            state: proto::InsuranceState::Normal as i32,
+            region_code: "440300".to_owned(),
+            has_account,
+            start_date: "2015-01-01".to_owned(),
+        }),
+        view: 0,
+    })
+}
+
+pub fn reference(number: usize) -> Option<proto::MemberRef> {
+    Some(proto::MemberRef { r#ref: Some(proto::member_ref::Ref::CardNumber(format!("CARD-{number}"))) })
+}
+
+pub fn credit(id: String, number: usize, amount_fen: i64) -> Op {
+    Op::Credit(proto::CreditAccountRequest {
+        request_id: id,
+        member: reference(number),
+        bucket: proto::Bucket::PriorYears as i32,
+        amount_fen,
+        kind: proto::CreditKind::Monthly as i32,
+        note_ref: String::new(),
+    })
+}
+
+pub fn settle(id: String, institution: &str, patient: usize, day: &str, total_fen: i64, fund_fen: i64) -> Op {
+    let deductible_fen = 0;
+    Op::Settle(Box::new(proto::SettleRequest {
+        request_id: id.clone(),
+        institution_code: institution.to_owned(),
+        patient: reference(patient),
+        visit: Some(proto::Visit {
+            institution_kind: proto::InstitutionKind::Level3 as i32,
+            care_region_code: "440300".to_owned(),
+            purpose: proto::Purpose::Outpatient as i32,
+            visit_date: day.to_owned(),
+            external_refs: Some(proto::ExternalRefs { msgid: id, ..Default::default() }),
+        }),
+        bill: Some(proto::Bill {
+            total_fen,
+            lines: Vec::new(),
+            adjudicated: Some(proto::AdjudicatedBill {
+                fund_fen,
+                hospital_part_fen: 0,
+                deductible_fen,
+                first_self_pay_fen: 0,
+                over_limit_fen: 0,
+                full_self_pay_fen: 0,
+                person_part_fen: total_fen - fund_fen,
+            }),
+        }),
+        ..Default::default()
+    }))
+}
+
+/// The binding of a pair, with whatever evidence the channel asks for today.
+pub async fn binding(channel: &Channel, id: String, owner: usize, beneficiary: usize) -> Op {
+    let mut check = proto::CheckBindingRequest {
+        owner: reference(owner),
+        beneficiary: reference(beneficiary),
+        relation: proto::Relation::Parent as i32,
+        channel: proto::Channel::AgencyWindow as i32,
+        ..Default::default()
+    };
+    let answer = BindingServiceClient::new(channel.clone()).check_binding(check.clone()).await;
+    let missing = answer.expect("a binding can be asked about").into_inner().missing_evidence;
+    let evidence = |kind| proto::Evidence { r#type: kind, reference: "paper".to_owned(), digest: String::new() };
+    check.evidence = missing.into_iter().map(evidence).collect();
+    Op::Bind(proto::CreateBindingRequest {
+        request_id: id,
+        owner: check.owner,
+        beneficiary: check.beneficiary,
+        relation: check.relation,
+        channel: check.channel,
+        evidence: check.evidence,
+        ..Default::default()
+    })
+}
+
+/// A request with everything that was ever answered to it: one answer, once without `replayed`.
+struct Known {
+    op: Op,
+    answer: Option<Answer>,
+    seen_first: bool,
+}
+
+/// Who knows every answer.
+#[derive(Default)]
+struct Auditor {
+    requests: Vec<Known>,
+    /// The furthest position that was told.
+    furthest: i64,
+}
+
+impl Auditor {
+    fn plan(&mut self, op: Op) -> usize {
+        self.requests.push(Known { op, answer: None, seen_first: false });
+        self.requests.len() - 1
+    }
+
+    fn hear(&mut self, place: usize, outcome: &Outcome) {
+        let Outcome::Done { answer, replayed } = outcome else { return };
+        let known = &mut self.requests[place];
+        self.furthest = self.furthest.max(answer.position());
+        match &known.answer {
+            None => known.answer = Some(answer.clone()),
+            Some(first) => assert_eq!(answer, first, "another answer to the same request: {:?}", known.op),
+        }
+        assert!(*replayed || !known.seen_first, "one request had two effects: {:?}", known.op);
+        known.seen_first |= !replayed;
+    }
+
+    fn settlements(&self) -> impl Iterator<Item = &proto::Settlement> {
+        self.requests.iter().filter_map(|known| match &known.answer {
+            Some(Answer::Settle(answer)) => answer.settlement.as_ref(),
+            _ => None,
+        })
+    }
+
+    /// What every account must hold, from the answers alone.
+    fn balances(&self) -> BTreeMap<String, i64> {
+        let mut owners = BTreeMap::new();
+        let mut balances: BTreeMap<String, i64> = BTreeMap::new();
+        for known in &self.requests {
+            match &known.answer {
+                Some(Answer::Bind(answer)) => {
+                    let binding = answer.binding.clone().expect("a binding");
+                    owners.insert(binding.binding_id, binding.owner_member_id);
+                }
+                Some(Answer::Credit(answer)) => {
+                    let Op::Credit(request) = &known.op else { panic!("another kind of answer") };
+                    let account = answer.account.clone().expect("an account");
+                    *balances.entry(account.member_id).or_default() += request.amount_fen;
+                }
+                _ => {}
+            }
+        }
+        for known in &self.requests {
+            let (settlement, moved, sign) = match &known.answer {
+                Some(Answer::Settle(answer)) => {
+                    let settlement = answer.settlement.as_ref().expect("a settlement");
+                    (settlement, &settlement.contributions, -1)
+                }
+                Some(Answer::Refund(answer)) => {
+                    (answer.settlement.as_ref().expect("a settlement"), &answer.returned, 1)
+                }
+                _ => continue,
+            };
+            for contribution in moved {
+                let payer = owners.get(&contribution.binding_id).unwrap_or(&settlement.patient_member_id);
+                *balances.entry(payer.clone()).or_default() += sign * contribution.amount_fen;
+            }
+        }
+        balances
+    }
+}
+
+/// Sends everything over several connections; after `limit` answers calls `at_limit` once. Stops a connection when it
+/// breaks.
+async fn drive(
+    address: std::net::SocketAddr,
+    work: Vec<(usize, Op)>,
+    limit: usize,
+    at_limit: impl Fn() + Send + Sync + 'static,
+) -> Vec<(usize, Outcome)> {
+    let answers = Arc::new(AtomicUsize::new(0));
+    let at_limit = Arc::new(at_limit);
+    let mut hands: Vec<Vec<(usize, Op)>> = vec![Vec::new(); CONNECTIONS];
+    for (turn, item) in work.into_iter().enumerate() {
+        hands[turn % CONNECTIONS].push(item);
+    }
+    let mut tasks = JoinSet::new();
+    for hand in hands {
+        let (answers, at_limit) = (answers.clone(), at_limit.clone());
+        tasks.spawn(async move {
+            let mut outcomes = Vec::with_capacity(hand.len());
+            let Ok(channel) = endpoint(address).connect().await else { return outcomes };
+            for (place, op) in hand {
+                let outcome = send(&channel, op).await;
+                let broken = matches!(outcome, Outcome::Unknown);
+                outcomes.push((place, outcome));
+                if broken {
+                    break;
+                }
+                if answers.fetch_add(1, Ordering::AcqRel) + 1 == limit {
+                    at_limit();
+                }
+            }
+            outcomes
+        });
+    }
+    let mut outcomes = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        outcomes.extend(done.expect("no panic"));
+    }
+    outcomes
+}
+
+/// Everything that does not move money first: a small town of families that share their owners.
+async fn settle_town(auditor: &mut Auditor, server: &Server) {
+    let channel = server.channel().await;
+    let mut ops: Vec<Op> = (0..OWNERS + PATIENTS).map(|number| person(number, number < OWNERS)).collect();
+    ops.extend((0..OWNERS).map(|number| credit(format!("first-{number}"), number, 5_000_000)));
+    for op in ops {
+        let place = auditor.plan(op.clone());
+        let outcome = send(&channel, op).await;
+        assert!(matches!(outcome, Outcome::Done { replayed: false, .. }), "{outcome:?}");
+        auditor.hear(place, &outcome);
+    }
+    for patient in 0..PATIENTS {
+        for owner in [patient % OWNERS, (patient + 1) % OWNERS] {
+            let op = binding(&channel, format!("first-{owner}-{patient}"), owner, OWNERS + patient).await;
+            let place = auditor.plan(op.clone());
+            let outcome = send(&channel, op).await;
+            assert!(matches!(outcome, Outcome::Done { replayed: false, .. }), "{outcome:?}");
+            auditor.hear(place, &outcome);
+        }
+    }
+}
+
+/// The requests of one round.
+async fn plan(auditor: &mut Auditor, server: &Server, round: usize, dice: &mut Dice, day: &str) -> Vec<(usize, Op)> {
+    let channel = server.channel().await;
+    let settled: Vec<(String, String)> = auditor
+        .settlements()
+        .map(|settlement| (settlement.institution_code.clone(), settlement.settlement_id.clone()))
+        .collect();
+    let newcomer = 1000 + round;
+    let mut work = Vec::new();
+    for number in 0..40 + dice.roll(40) {
+        let id = format!("r{round}-{number}");
+        let op = match dice.roll(20) {
+            0 => credit(id, dice.roll(OWNERS), dice.fen(100_000)),
+            1 if !settled.is_empty() => {
+                let (institution_code, settlement_id) = dice.one_of(&settled).clone();
+                let parts = proto::RefundParts { accounts_fen: dice.fen(50), ..Default::default() };
+                let what = match dice.roll(2) {
+                    0 => proto::refund_settlement_request::What::Whole(true),
+                    _ => proto::refund_settlement_request::What::Parts(parts),
+                };
+                let (request_id, what) = (id, Some(what));
+                let explanation_view = 0;
+                Op::Refund(proto::RefundSettlementRequest {
+                    request_id,
+                    institution_code,
+                    settlement_id,
+                    what,
+                    explanation_view,
+                })
+            }
+            2 | 3 if number > 0 => {
+                // A repeat, of this round or of long ago.
+                let place = auditor.requests.len() - 1 - dice.roll(auditor.requests.len().min(300));
+                work.push((place, auditor.requests[place].op.clone()));
+                continue;
+            }
+            4 => person(10_000 + round * 100 + number, dice.roll(2) == 0),
+            5 => binding(&channel, id, dice.roll(OWNERS), OWNERS + dice.roll(PATIENTS)).await,
+            _ => {
+                let total = dice.fen(20_000);
+                let fund = if dice.roll(2) == 0 { 0 } else { total / 3 };
+                let institution = dice.one_of(&INSTITUTIONS);
+                settle(id, institution, OWNERS + dice.roll(PATIENTS), day, total, fund)
+            }
+        };
+        work.push((auditor.plan(op.clone()), op));
+    }
+    // Somebody new each round, bound and released again: written in one round, read in the next.
+    let op = person(newcomer, false);
+    work.insert(0, (auditor.plan(op.clone()), op));
+    if round > 0 {
+        let pair = proto::BindingPair { owner: reference(0), beneficiary: reference(newcomer - 1) };
+        let (by, channel) = (proto::BindingParty::Owner, proto::Channel::AgencyWindow);
+        let release = Op::Release(proto::ReleaseBindingRequest {
+            request_id: format!("release-{round}"),
+            requested_by: by as i32,
+            channel: channel as i32,
+            target: Some(proto::release_binding_request::Target::Pair(pair)),
+        });
+        work.push((auditor.plan(release.clone()), release));
+    }
+    work
+}
+
+/// Compares the ledger with what the auditor knows. Every request must have its outcome by now.
+async fn audit(auditor: &Auditor, server: &Server) {
+    let channel = server.channel().await;
+    let mut client = SettlementServiceClient::new(channel.clone());
+    // Settlements: exactly those that were told, by institution, page by page.
+    let mut listed = Vec::new();
+    for institution in INSTITUTIONS {
+        let mut page_token = String::new();
+        loop {
+            let request = proto::ListSettlementsRequest {
+                by: Some(proto::list_settlements_request::By::InstitutionCode(institution.to_owned())),
+                page_size: 200,
+                page_token,
+                ..Default::default()
+            };
+            let page = client.list_settlements(request).await.expect("settlements can be listed").into_inner();
+            listed.extend(page.settlements.into_iter().map(|settlement| settlement.settlement_id));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+    }
+    let told: BTreeSet<&str> = auditor.settlements().map(|settlement| settlement.settlement_id.as_str()).collect();
+    let found: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
+    assert_eq!(found, told, "settlements listed and settlements answered differ");
+    assert_eq!(listed.len(), told.len(), "a settlement is listed twice");
+    // Money: what the answers add up to is what the accounts hold and what their entries sum to.
+    let mut accounts = AccountServiceClient::new(channel.clone());
+    for (member, expected) in auditor.balances() {
+        let member = Some(proto::MemberRef { r#ref: Some(proto::member_ref::Ref::MemberId(member)) });
+        let request = proto::GetAccountRequest { member: member.clone(), ..Default::default() };
+        let account = accounts.get_account(request).await.expect("an account").into_inner().account;
+        let posted: i64 = account.expect("an account").buckets.iter().map(|bucket| bucket.posted_fen).sum();
+        let (mut entries, mut page_token) = (0, String::new());
+        loop {
+            let request =
+                proto::ListEntriesRequest { member: member.clone(), page_size: 500, page_token, ..Default::default() };
+            let page = accounts.list_entries(request).await.expect("entries").into_inner();
+            entries += page.entries.iter().map(|entry| entry.amount_fen).sum::<i64>();
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!((posted, entries), (expected, expected), "an account's balance and entries, and what was answered");
+    }
+    // Records: one for each request that had an effect, and no other.
+    let effects: BTreeSet<i64> =
+        auditor.requests.iter().filter_map(|known| known.answer.as_ref().map(Answer::position)).collect();
+    let answered = auditor.requests.iter().filter(|known| known.answer.is_some()).count();
+    let report = check_ledger(channel).await;
+    assert_eq!(effects.len(), answered, "two requests took one position");
+    assert_eq!(report.records_checked, answered as i64, "the ledger holds other records than those answered");
+}
+
+/// An answered settlement is found by its id and by its request, with its amounts and who paid.
+async fn look_up(auditor: &Auditor, server: &Server, places: &[usize]) {
+    let mut client = SettlementServiceClient::new(server.channel().await);
+    for place in places {
+        let known = &auditor.requests[*place];
+        let (Op::Settle(request), Some(Answer::Settle(answer))) = (&known.op, &known.answer) else { continue };
+        let settlement = answer.settlement.clone().expect("a settlement");
+        let by_request = proto::RequestKey {
+            institution_code: request.institution_code.clone(),
+            request_id: request.request_id.clone(),
+        };
+        use proto::get_settlement_request::Key;
+        for key in [Key::SettlementId(settlement.settlement_id.clone()), Key::Request(by_request)] {
+            let request = proto::GetSettlementRequest { key: Some(key), ..Default::default() };
+            let found = client.get_settlement(request).await;
+            let found = found.unwrap_or_else(|status| panic!("an answered settlement cannot be read: {status:?}"));
+            let proto::GetSettlementResponse { settlement: found, explanation } = found.into_inner();
+            let found = found.expect("a settlement");
+            assert_eq!((&found.settlement_id, &found.amounts), (&settlement.settlement_id, &settlement.amounts));
+            let drawn = |settlement: &proto::Settlement| -> Vec<(String, i32, i64)> {
+                let parts = settlement.contributions.iter();
+                parts.map(|part| (part.binding_id.clone(), part.bucket, part.amount_fen)).collect()
+            };
+            assert_eq!(drawn(&found), drawn(&settlement));
+            assert_eq!(explanation, answer.explanation, "the explanation is another than at the time");
+        }
+    }
+}
+
+#[test]
+fn nothing_answered_is_lost_and_nothing_is_done_twice() {
+    let kills = from_env("GONGJI_KILLS", 20);
+    let seed = from_env("GONGJI_SEED", 0x6011_9e71);
+    let _replay =
+        Replay(format!("GONGJI_SEED={seed} GONGJI_KILLS={kills} cargo test --test suite kills:: -- --nocapture"));
+    let dir = TempDir::new().expect("a directory");
+    let mut dice = Dice::new(seed);
+    let mut auditor = Auditor::default();
+    let (mut unknown, mut redone) = (0, 0);
+    let mut server = Server::on(dir.path(), &[]);
+    run(settle_town(&mut auditor, &server));
+    for round in 0..usize::try_from(kills).expect("not so many") {
+        let day = run(async { today(server.channel().await).await });
+        let first_new = auditor.requests.len();
+        let work = run(plan(&mut auditor, &server, round, &mut dice, &day));
+        let limit = 5 + dice.roll(work.len() - 10);
+        let sent: Vec<(usize, Op)> = work;
+        let outcomes = run(drive(server.address, sent.clone(), limit, server.killer()));
+        assert!(outcomes.len() >= limit, "round {round}: the kill never came");
+        let log = server.kill();
+        assert!(!log.contains("panicked") && !log.contains("error_id"), "round {round}:\n{log}");
+        for (place, outcome) in &outcomes {
+            auditor.hear(*place, outcome);
+        }
+        let open: BTreeSet<usize> = outcomes
+            .iter()
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Unknown))
+            .map(|(place, _)| *place)
+            .collect();
+        unknown += open.len();
+
+        server = Server::on(dir.path(), &[]);
+        let head = run(async {
+            let mut client = LedgerServiceClient::new(server.channel().await);
+            client.get_head(proto::GetHeadRequest::default()).await.expect("a head").into_inner().head
+        });
+        let head = head.expect("a head").position;
+        assert!(head >= auditor.furthest, "round {round}: answered up to {}, found {head}", auditor.furthest);
+        // All of this round, and a sample of those before; the last round, all there is.
+        let last = round + 1 == usize::try_from(kills).expect("not so many");
+        let mut places: Vec<usize> = sent.iter().map(|(place, _)| *place).collect();
+        places.extend((0..60).map(|_| dice.roll(first_new)));
+        if last {
+            places.extend(0..auditor.requests.len());
+        }
+        places.sort_unstable();
+        places.dedup();
+        run(look_up(&auditor, &server, &places));
+        let again: Vec<(usize, Op)> =
+            places.iter().map(|place| (*place, auditor.requests[*place].op.clone())).collect();
+        let outcomes = run(drive(server.address, again, usize::MAX, || {}));
+        assert_eq!(outcomes.len(), places.len(), "round {round}: a connection broke:\n{}", server.log());
+        for (place, outcome) in &outcomes {
+            let had_answer = auditor.requests[*place].answer.is_some();
+            match outcome {
+                Outcome::Done { replayed, .. } => {
+                    assert!(*replayed || !had_answer, "round {round}: an answered request was done again");
+                    redone += usize::from(*replayed && open.contains(place));
+                }
+                Outcome::Refused(status) => {
+                    assert!(!had_answer, "round {round}: an answered request is refused: {status:?}");
+                }
+                Outcome::Unknown => panic!("round {round}: no answer:\n{}", server.log()),
+            }
+            auditor.hear(*place, outcome);
+        }
+        run(audit(&auditor, &server));
+    }
+    let answered = auditor.requests.iter().filter(|known| known.answer.is_some()).count();
+    let told = auditor.settlements().count();
+    println!(
+        "{kills} kills, seed {seed}: {} requests, {answered} with effect, {told} settlements; {unknown} without an answer at \
+         a kill, {redone} of them had been done",
+        auditor.requests.len()
+    );
+    assert!(unknown > 0, "no kill met a running request");
+    let (status, _, log) = server.terminate();
+    assert!(status.success(), "{log}");
+}

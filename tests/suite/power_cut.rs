@@ -1,0 +1,736 @@
+//! What is left after the power goes: `kill -9` cannot tell, because the page cache outlives the process.
+//!
+//! The server runs under strace, which notes every call that touches a file or a socket, of all threads in one order.
+//! From these notes the data directory is made again as it may be found after a cut at any instant between two of them,
+//! and opened. Both sides of the comparison come from that one order, so no clocks are compared: a settlement counts as
+//! answered from the moment the server *enters* the socket write that carries its id, and bytes count as safe only once
+//! the fsync that covers them has *returned*. The client's own list of answers is the check that the notes miss none.
+//!
+//! # The disk that is assumed
+//! The strict one, of POSIX and no better: of a file there is what was written before its last returned fsync or fdatasync
+//! began; of a directory, the names it had at its own last fsync. A new file's fsync does not save its name. ext4 saves
+//! more than that, and nobody should need it to. On top come two unkind variants, since what was not synced may be there
+//! too, in part: `Torn`, a prefix of it; `Hole`, all of it with zeros in the middle.
+//!
+//! `GONGJI_POWER_CUTS=200 cargo test --test suite power_cut::` cuts 200 times instead of 20, each time in all three
+//! variants; `GONGJI_SEED=…` takes that seed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use gongji::demo;
+use gongji::domain::ids::SettlementId;
+use gongji::ledger::queries::SettlementKey;
+use gongji::ledger::source::{RandomIds, SystemClock};
+use gongji::ledger::{Ledger, Limits};
+use gongji::policy::{self, PolicyFiles};
+use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use super::kills::{Answer, Op, Outcome, binding, credit, person, send, settle};
+use super::process::{Dice, PATIENCE, PROGRAM, Replay, Server, from_env, run, today, wait_until};
+
+/// Every call by which this program could change a file or answer a caller. One that the model below does not know fails
+/// the test when it meets the data directory.
+const CALLS: &str = "trace=open,openat,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,fsync,fdatasync,\
+    sync_file_range,msync,sync,syncfs,ftruncate,truncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,\
+    mkdirat,link,linkat,symlink,symlinkat,close,dup,dup2,dup3,fcntl,lseek,mmap,copy_file_range,sendfile,splice,\
+    io_uring_setup";
+
+/// One finished or begun call.
+struct Call {
+    thread: u32,
+    name: String,
+    arguments: String,
+    /// None: it has only begun.
+    result: Option<i64>,
+    /// The other half was another line.
+    split: bool,
+}
+
+/// strace's lines, with halves of interrupted calls put together.
+fn read_trace(text: &str) -> Vec<Call> {
+    let mut begun: HashMap<u32, (String, String)> = HashMap::new();
+    let mut calls = Vec::new();
+    for line in text.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let thread: u32 = thread.parse().unwrap_or_else(|_| panic!("a line without a thread: {line:.80}"));
+        let rest = rest.trim_start();
+        if rest.starts_with("+++") || rest.starts_with("---") {
+            continue;
+        }
+        if let Some(head) = rest.strip_suffix("<unfinished ...>") {
+            let (name, arguments) = head.split_once('(').expect("a call has arguments");
+            begun.insert(thread, (name.to_owned(), arguments.to_owned()));
+            calls.push(Call {
+                thread,
+                name: name.to_owned(),
+                arguments: arguments.to_owned(),
+                result: None,
+                split: true,
+            });
+            continue;
+        }
+        let (name, arguments, split) = match rest.strip_prefix("<... ") {
+            Some(tail) => {
+                let (name, head) = begun.remove(&thread).expect("what is resumed was begun");
+                (name, head + tail.split_once('>').expect("resumed").1, true)
+            }
+            None => {
+                let Some((name, arguments)) = rest.split_once('(') else { continue };
+                (name.to_owned(), arguments.to_owned(), false)
+            }
+        };
+        let Some((arguments, result)) = arguments.rsplit_once(" = ") else { continue };
+        let number: String = result.chars().take_while(|letter| letter.is_ascii_digit() || *letter == '-').collect();
+        let result =
+            if result.starts_with("0x") { i64::from_str_radix(&hex_digits(result), 16) } else { number.parse() };
+        calls.push(Call { thread, name, arguments: arguments.to_owned(), result: Some(result.unwrap_or(-1)), split });
+    }
+    calls
+}
+
+fn hex_digits(text: &str) -> String {
+    text[2..].chars().take_while(char::is_ascii_hexdigit).collect()
+}
+
+/// Every quoted string among the arguments, unescaped.
+fn strings(arguments: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for (place, part) in arguments.split('"').enumerate() {
+        if place % 2 == 1 {
+            found.push(unescaped(part));
+        }
+    }
+    found
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len() / 4);
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        if *first == b'\\' && tail.first() == Some(&b'x') {
+            let digits = std::str::from_utf8(&tail[1..3]).expect("ASCII");
+            bytes.push(u8::from_str_radix(digits, 16).expect("two digits"));
+            rest = &tail[3..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    bytes
+}
+
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(String::from_utf8(bytes).expect("our paths are plain"))
+}
+
+/// The descriptor and the path that a call's first argument names.
+fn descriptor(arguments: &str) -> (i64, PathBuf) {
+    let digits: String = arguments.chars().take_while(char::is_ascii_digit).collect();
+    let path = arguments[digits.len()..].strip_prefix('<').and_then(|rest| rest.split('>').next()).unwrap_or_default();
+    (digits.parse().unwrap_or(-1), path_of(unescaped(path)))
+}
+
+fn number(arguments: &str, place: usize) -> u64 {
+    let plain: String = arguments.split('"').step_by(2).collect();
+    let word = plain.trim_end_matches(')').split(", ").nth(place).unwrap_or_default();
+    word.parse().unwrap_or_else(|_| panic!("argument {place} of {plain} is no number"))
+}
+
+/// A change of a file that has not been synced.
+#[derive(Clone, Debug)]
+enum FileOp {
+    Write(u64, Vec<u8>),
+    Length(u64),
+}
+
+impl FileOp {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Write(_, bytes) => bytes.len(),
+            Self::Length(_) => 0,
+        }
+    }
+}
+
+/// What a file holds. Zeros at its end are not kept.
+#[derive(Clone, Debug, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    length: u64,
+}
+
+impl Content {
+    fn apply(&mut self, op: &FileOp) {
+        match op {
+            FileOp::Write(offset, bytes) => {
+                let from = usize::try_from(*offset).expect("not so large");
+                let until = from + bytes.len();
+                if self.bytes.len() < until {
+                    self.bytes.resize(until, 0);
+                }
+                self.bytes[from..until].copy_from_slice(bytes);
+                self.length = self.length.max(until as u64);
+            }
+            FileOp::Length(length) => {
+                self.bytes.truncate(usize::try_from(*length).expect("not so large"));
+                self.length = *length;
+            }
+        }
+    }
+}
+
+/// A change of a directory that has not been synced.
+#[derive(Clone, Debug)]
+enum DirOp {
+    Enter(String, usize),
+    Remove(String),
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    File { synced: Content, pending: Vec<FileOp>, length: u64 },
+    Dir { synced: BTreeMap<String, usize>, pending: Vec<DirOp>, live: BTreeMap<String, usize> },
+}
+
+impl Node {
+    fn unsynced_bytes(&self) -> usize {
+        match self {
+            Self::File { pending, .. } => pending.iter().map(FileOp::bytes).sum(),
+            Self::Dir { .. } => 0,
+        }
+    }
+}
+
+fn apply_dir(names: &mut BTreeMap<String, usize>, op: &DirOp) {
+    match op {
+        DirOp::Enter(name, node) => drop(names.insert(name.clone(), *node)),
+        DirOp::Remove(name) => drop(names.remove(name)),
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Opened {
+    node: usize,
+    offset: u64,
+    append: bool,
+}
+
+/// How much of what was not synced is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    Strict,
+    Torn,
+    Hole,
+}
+
+/// A disk under a root that was there, durable and empty, before.
+struct Disk {
+    root: PathBuf,
+    nodes: Vec<Node>,
+    /// By descriptor; copies of one share their place.
+    open: HashMap<i64, usize>,
+    opened: Vec<Opened>,
+    /// Syncs that have begun: how much each will have covered.
+    syncing: HashMap<u32, (usize, usize)>,
+    /// Settlements whose ids have gone to a socket.
+    answered: BTreeSet<String>,
+}
+
+impl Disk {
+    fn new(root: &Path) -> Self {
+        let empty = Node::Dir { synced: BTreeMap::new(), pending: Vec::new(), live: BTreeMap::new() };
+        Self {
+            root: root.to_owned(),
+            nodes: vec![empty],
+            open: HashMap::new(),
+            opened: Vec::new(),
+            syncing: HashMap::new(),
+            answered: BTreeSet::new(),
+        }
+    }
+
+    /// The process is gone; the disk stays.
+    fn process_ended(&mut self) {
+        self.open.clear();
+        self.syncing.clear();
+    }
+
+    fn inside<'a>(&self, path: &'a Path) -> Option<Vec<&'a str>> {
+        let rest = path.strip_prefix(&self.root).ok()?;
+        let names = rest.components().map(|part| match part {
+            Component::Normal(name) => name.to_str().expect("a plain name"),
+            other => panic!("a path with {other:?}: {}", path.display()),
+        });
+        Some(names.collect())
+    }
+
+    fn find(&self, names: &[&str]) -> Option<usize> {
+        names.iter().try_fold(0, |at, name| match &self.nodes[at] {
+            Node::Dir { live, .. } => live.get(*name).copied(),
+            Node::File { .. } => None,
+        })
+    }
+
+    fn change_dir(&mut self, names: &[&str], op: DirOp) {
+        let at = self.find(names).expect("a change happens in a directory that is there");
+        let Node::Dir { pending, live, .. } = &mut self.nodes[at] else { panic!("a directory") };
+        apply_dir(live, &op);
+        pending.push(op);
+    }
+
+    fn enter(&mut self, names: &[&str], node: usize) {
+        let (last, parent) = names.split_last().expect("not the root");
+        self.change_dir(parent, DirOp::Enter((*last).to_owned(), node));
+    }
+
+    fn remove(&mut self, names: &[&str]) {
+        let (last, parent) = names.split_last().expect("not the root");
+        self.change_dir(parent, DirOp::Remove((*last).to_owned()));
+    }
+
+    fn change_file(&mut self, at: usize, op: FileOp) {
+        let Node::File { pending, length, .. } = &mut self.nodes[at] else { panic!("a file") };
+        *length = match &op {
+            FileOp::Write(offset, bytes) => (*length).max(offset + bytes.len() as u64),
+            FileOp::Length(length) => *length,
+        };
+        pending.push(op);
+    }
+
+    fn pending(&self, node: usize) -> usize {
+        match &self.nodes[node] {
+            Node::File { pending, .. } => pending.len(),
+            Node::Dir { pending, .. } => pending.len(),
+        }
+    }
+
+    fn synced(&mut self, node: usize, covered: usize) {
+        match &mut self.nodes[node] {
+            Node::File { synced, pending, .. } => pending.drain(..covered).for_each(|op| synced.apply(&op)),
+            Node::Dir { synced, pending, .. } => pending.drain(..covered).for_each(|op| apply_dir(synced, &op)),
+        }
+    }
+
+    fn begin(&mut self, call: &Call) {
+        let (fd, path) = descriptor(&call.arguments);
+        match call.name.as_str() {
+            "write" | "writev" | "sendto" | "sendmsg" if path.to_string_lossy().starts_with("socket:") => {
+                let bytes = strings(&call.arguments).concat();
+                self.answered.extend(settlement_ids(&bytes));
+            }
+            "fsync" | "fdatasync" => {
+                if let Some(opened) = self.open.get(&fd) {
+                    let node = self.opened[*opened].node;
+                    self.syncing.insert(call.thread, (node, self.pending(node)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes one line of the notes true.
+    fn step(&mut self, call: &Call) {
+        let Some(result) = call.result else { return self.begin(call) };
+        if !call.split {
+            self.begin(call);
+        }
+        if result < 0 {
+            self.syncing.remove(&call.thread);
+            return;
+        }
+        let (fd, fd_path) = descriptor(&call.arguments);
+        let known = self.open.get(&fd).copied();
+        let arguments = call.arguments.as_str();
+        let paths = || -> Vec<PathBuf> { strings(arguments).into_iter().map(path_of).collect() };
+        match call.name.as_str() {
+            "open" | "openat" | "creat" => self.step_open(result, &paths()[0], arguments),
+            "write" | "writev" => {
+                let Some(known) = known else {
+                    assert!(self.inside(&fd_path).is_none(), "a write to what was never opened: {arguments:.200}");
+                    return;
+                };
+                let mut bytes = strings(arguments).concat();
+                bytes.truncate(usize::try_from(result).expect("a length"));
+                let Opened { node, offset, append } = self.opened[known];
+                let Node::File { length, .. } = &self.nodes[node] else { panic!("a file is written") };
+                let offset = if append { *length } else { offset };
+                self.opened[known].offset = offset + bytes.len() as u64;
+                self.change_file(node, FileOp::Write(offset, bytes));
+            }
+            "pwrite64" => {
+                if let Some(known) = known {
+                    let mut bytes = strings(arguments).concat();
+                    bytes.truncate(usize::try_from(result).expect("a length"));
+                    self.change_file(self.opened[known].node, FileOp::Write(number(arguments, 3), bytes));
+                }
+            }
+            "ftruncate" => {
+                if let Some(known) = known {
+                    self.change_file(self.opened[known].node, FileOp::Length(number(arguments, 1)));
+                }
+            }
+            "lseek" => {
+                if let Some(known) = known {
+                    self.opened[known].offset = result.unsigned_abs();
+                }
+            }
+            "fsync" | "fdatasync" => {
+                if let Some((node, covered)) = self.syncing.remove(&call.thread) {
+                    self.synced(node, covered);
+                }
+            }
+            "close" => drop(self.open.remove(&fd)),
+            "dup" | "dup2" | "dup3" => self.copy(known, result),
+            "fcntl" if arguments.contains("F_DUPFD") => self.copy(known, result),
+            "fcntl" => {}
+            "mkdir" | "mkdirat" => {
+                let path = paths().remove(0);
+                if let Some(names) = self.inside(&path) {
+                    let empty = Node::Dir { synced: BTreeMap::new(), pending: Vec::new(), live: BTreeMap::new() };
+                    self.nodes.push(empty);
+                    self.enter(&names, self.nodes.len() - 1);
+                }
+            }
+            "rename" | "renameat" | "renameat2" => {
+                let paths = paths();
+                let (Some(from), Some(to)) = (self.inside(&paths[0]), self.inside(&paths[1])) else {
+                    assert!(self.inside(&paths[0]).is_none() && self.inside(&paths[1]).is_none(), "across: {paths:?}");
+                    return;
+                };
+                let node = self.find(&from).expect("what is renamed is there");
+                self.enter(&to, node);
+                self.remove(&from);
+            }
+            "unlink" | "unlinkat" | "rmdir" => {
+                let path = paths().remove(0);
+                assert!(path.is_absolute() || self.inside(&fd_path).is_none(), "relative: {arguments}");
+                if let Some(names) = self.inside(&path) {
+                    self.remove(&names);
+                }
+            }
+            "mmap" => {
+                let shared = arguments.contains("MAP_SHARED") && arguments.contains("PROT_WRITE");
+                let ours = arguments.contains(&escaped(&self.root));
+                assert!(!(shared && ours), "the data are written through memory: {arguments}");
+            }
+            "io_uring_setup" => panic!("the model does not know io_uring"),
+            other => {
+                // Everything else must not concern the data directory.
+                let ours = arguments.contains(&escaped(&self.root));
+                assert!(!ours || other.starts_with("send"), "the model does not know {other}({arguments:.300}");
+            }
+        }
+    }
+
+    fn copy(&mut self, known: Option<usize>, to: i64) {
+        if let Some(known) = known {
+            self.open.insert(to, known);
+        }
+    }
+
+    fn step_open(&mut self, fd: i64, path: &Path, arguments: &str) {
+        self.open.remove(&fd);
+        let Some(names) = self.inside(path) else { return };
+        let node = self.find(&names).unwrap_or_else(|| {
+            assert!(arguments.contains("O_CREAT"), "{} was opened and never made", path.display());
+            self.nodes.push(Node::File { synced: Content::default(), pending: Vec::new(), length: 0 });
+            self.enter(&names, self.nodes.len() - 1);
+            self.nodes.len() - 1
+        });
+        if arguments.contains("O_TRUNC") {
+            self.change_file(node, FileOp::Length(0));
+        }
+        self.opened.push(Opened { node, offset: 0, append: arguments.contains("O_APPEND") });
+        self.open.insert(fd, self.opened.len() - 1);
+    }
+
+    /// What is found after a cut now.
+    fn cut(&self, variant: Variant, dice: &mut Dice, to: &Path) {
+        self.put(0, variant, dice, to);
+    }
+
+    fn put(&self, at: usize, variant: Variant, dice: &mut Dice, to: &Path) {
+        match &self.nodes[at] {
+            Node::Dir { synced, pending, .. } => {
+                let mut names = synced.clone();
+                let lucky = match variant {
+                    Variant::Strict => 0,
+                    Variant::Torn => dice.roll(pending.len() + 1),
+                    Variant::Hole => pending.len(),
+                };
+                pending[..lucky].iter().for_each(|op| apply_dir(&mut names, op));
+                fs::create_dir_all(to).expect("a directory");
+                for (name, node) in names {
+                    self.put(node, variant, dice, &to.join(name));
+                }
+            }
+            Node::File { synced, pending, .. } => {
+                let mut content = synced.clone();
+                partly(pending, variant, dice).iter().for_each(|op| content.apply(op));
+                let mut file = fs::File::create(to).expect("a file");
+                file.write_all(&content.bytes).expect("room");
+                file.set_len(content.length).expect("room");
+            }
+        }
+    }
+}
+
+/// What of a file's unsynced changes is found.
+fn partly(pending: &[FileOp], variant: Variant, dice: &mut Dice) -> Vec<FileOp> {
+    let mut found: Vec<FileOp> = match variant {
+        Variant::Strict => return Vec::new(),
+        Variant::Torn => pending[..dice.roll(pending.len() + 1)].to_vec(),
+        Variant::Hole => pending.to_vec(),
+    };
+    match (variant, found.last_mut()) {
+        (Variant::Torn, Some(FileOp::Write(_, bytes))) => bytes.truncate(dice.roll(bytes.len() + 1)),
+        (Variant::Hole, Some(_)) => {
+            let total: usize = found.iter().map(FileOp::bytes).sum();
+            let from = dice.roll(total);
+            let until = from + dice.roll(total - from + 1);
+            let mut place = 0;
+            for op in &mut found {
+                if let FileOp::Write(_, bytes) = op {
+                    for byte in bytes {
+                        if (from..until).contains(&place) {
+                            *byte = 0;
+                        }
+                        place += 1;
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+fn escaped(path: &Path) -> String {
+    path.to_str().expect("a plain path").bytes().map(|byte| format!("\\x{byte:02x}")).collect()
+}
+
+/// Every `stl_…` in what goes to a socket.
+fn settlement_ids(bytes: &[u8]) -> Vec<String> {
+    let starts = bytes.windows(4).enumerate().filter(|(_, word)| *word == b"stl_").map(|(at, _)| at);
+    let ids = starts.filter_map(|at| {
+        let text = std::str::from_utf8(bytes.get(at..at + 36)?).ok()?;
+        text[4..].bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| text.to_owned())
+    });
+    ids.collect()
+}
+
+/// The server under strace. `-D` keeps the server itself our child, so that signals reach it.
+fn traced(dir: &Path, trace: &Path) -> Server {
+    let found = Command::new("strace").arg("--version").output();
+    assert!(
+        found.is_ok_and(|output| output.status.success()),
+        "strace is missing, and without it nobody knows what a power cut leaves. Install it with:\n    apt-get install strace"
+    );
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-y", "-xx", "-s", "16777216", "-e", CALLS, "-o"]).arg(trace);
+    command.args([PROGRAM, "serve", "--data-dir"]).arg(dir);
+    Server::start(command)
+}
+
+/// What the client was told of a settlement.
+#[derive(Clone, Debug)]
+struct Told {
+    position: i64,
+    cash_fen: i64,
+    mutual_aid_fen: i64,
+}
+
+const OWNERS: usize = 2;
+const PATIENTS: usize = 4;
+
+/// Families and settlements over three connections; everything that was answered.
+fn work(server: &Server, session: usize, dice: &mut Dice) -> BTreeMap<String, Told> {
+    run(async {
+        let channel = server.channel().await;
+        let day = today(channel.clone()).await;
+        if session == 0 {
+            let mut ops: Vec<Op> = (0..OWNERS + PATIENTS).map(|number| person(number, number < OWNERS)).collect();
+            ops.extend((0..OWNERS).map(|number| credit(format!("first-{number}"), number, 400_000)));
+            for op in ops {
+                let outcome = send(&channel, op).await;
+                assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+            }
+            for patient in 0..PATIENTS {
+                let owner = patient % OWNERS;
+                let op = binding(&channel, format!("bind-{patient}"), owner, OWNERS + patient).await;
+                let outcome = send(&channel, op).await;
+                assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+            }
+        }
+        let mut tasks = JoinSet::new();
+        for hand in 0..3 {
+            let channel = server.channel().await;
+            let ops = (0..20).map(|number| {
+                let patient = OWNERS + dice.roll(PATIENTS);
+                settle(format!("s{session}-{hand}-{number}"), "H001", patient, &day, dice.fen(30_000), 0)
+            });
+            let ops: Vec<Op> = ops.collect();
+            tasks.spawn(async move {
+                let mut told = Vec::new();
+                for op in ops {
+                    let Outcome::Done { answer: Answer::Settle(answer), .. } = send(&channel, op).await else {
+                        panic!("a settlement was not made")
+                    };
+                    let settlement = answer.settlement.expect("a settlement");
+                    let amounts = settlement.amounts.expect("amounts");
+                    let (cash_fen, mutual_aid_fen) = (amounts.cash_fen, amounts.mutual_aid_fen);
+                    let position = answer.ledger_position;
+                    told.push((settlement.settlement_id, Told { position, cash_fen, mutual_aid_fen }));
+                }
+                told
+            });
+        }
+        let mut told = BTreeMap::new();
+        while let Some(done) = tasks.join_next().await {
+            told.extend(done.expect("no panic"));
+        }
+        told
+    })
+}
+
+fn open(dir: &Path) -> Result<Ledger, String> {
+    let options = EmbeddedOptions { cache_bytes: 8 << 20, ..EmbeddedOptions::new(dir, [9; 32]) };
+    let store = EmbeddedStore::open(&options).map_err(|error| error.to_string())?;
+    let book = policy::load(&PolicyFiles::embedded()).expect("the policies are good");
+    let limits = Limits { retries: 8, max_backdate_days: 1_096, bindings_per_member: 32, quote_seconds: 300 };
+    Ok(Ledger::new(store, Arc::new(book), Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits))
+}
+
+/// Opens what was found and looks for everything that had been answered. `Err` says what is wrong.
+fn inspect(dir: &Path, answered: &BTreeSet<String>, told: &BTreeMap<String, Told>) -> Result<(), String> {
+    let ledger = open(dir)?;
+    let result = run(async {
+        let head = ledger.store().head().position;
+        for id in answered {
+            // Answered by the server, but the client was cut off before it could read it.
+            let Some(expected) = told.get(id) else { continue };
+            if head < expected.position.unsigned_abs() {
+                return Err(format!("{id} was answered at {} and the ledger ends at {head}", expected.position));
+            }
+            let key = SettlementKey::Id(SettlementId::parse(id).expect("an id"));
+            let found = ledger.settlement(&key).await.map_err(|failure| format!("{id}: {failure:?}"))?;
+            let amounts = &found.settlement.amounts;
+            if (amounts.cash.as_fen(), amounts.mutual_aid.as_fen()) != (expected.cash_fen, expected.mutual_aid_fen) {
+                return Err(format!("{id} has other amounts than were answered"));
+            }
+            ledger.revisions(&found.settlement.policies).await.map_err(|failure| format!("{id}: {failure:?}"))?;
+        }
+        // It is not only readable: it can go on.
+        demo::load(&ledger).await.map_err(|failure| format!("nothing can be written: {failure:?}"))?;
+        let report = ledger.check().await.map_err(|failure| format!("{failure:?}"))?;
+        if !report.is_ok() {
+            return Err(format!("{:?}", report.problems));
+        }
+        ledger.store().close().await.map_err(|error| error.to_string())?;
+        Ok(report.head.position)
+    });
+    let head = result?;
+    drop(ledger);
+    let again = open(dir).map_err(|error| format!("the second time: {error}"))?;
+    let report = run(again.check()).map_err(|failure| format!("{failure:?}"))?;
+    if !report.is_ok() || report.head.position != head {
+        return Err(format!("the second time: at {} of {head}, {:?}", report.head.position, report.problems));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_answered_survives_a_power_cut() {
+    let cuts = usize::try_from(from_env("GONGJI_POWER_CUTS", 20)).expect("not so many");
+    let seed = from_env("GONGJI_SEED", 0x90_3e4c);
+    let _replay = Replay(format!(
+        "GONGJI_SEED={seed} GONGJI_POWER_CUTS={cuts} cargo test --test suite power_cut:: -- --nocapture"
+    ));
+    let mut dice = Dice::new(seed);
+    let ground = TempDir::new().expect("a directory");
+    let root = ground.path().join("disk");
+    fs::create_dir(&root).expect("a directory");
+    let data = root.join("shop").join("ledger");
+
+    // Two sessions, so that a recovery is among what is cut; the first ends by a kill.
+    let mut sessions = Vec::new();
+    let mut told = BTreeMap::new();
+    for session in 0..2 {
+        let trace = ground.path().join(format!("trace-{session}"));
+        let server = traced(&data, &trace);
+        let pid = server.pid();
+        told.extend(work(&server, session, &mut dice));
+        server.kill();
+        let end = format!("{pid} +++ killed by SIGKILL +++");
+        let text = wait_until("strace's last line", PATIENCE, || {
+            fs::read_to_string(&trace).ok().filter(|text| text.lines().last().is_some_and(|line| line == end))
+        });
+        sessions.push(read_trace(&text));
+    }
+
+    // Where to cut: while the data set is made, right after an answer went out, while something is written and not yet
+    // synced, and anywhere.
+    let lines: usize = sessions.iter().map(Vec::len).sum();
+    let mut disk = Disk::new(&root);
+    let (mut line, mut after_answers, mut unsynced, mut first_answer) = (0, Vec::new(), Vec::new(), lines);
+    for calls in &sessions {
+        for call in calls {
+            let before = disk.answered.len();
+            disk.step(call);
+            if disk.answered.len() > before {
+                after_answers.push(line);
+                first_answer = first_answer.min(line);
+            }
+            if first_answer < line && disk.nodes.iter().any(|node| node.unsynced_bytes() > 0) {
+                unsynced.push(line);
+            }
+            line += 1;
+        }
+        disk.process_ended();
+    }
+    let missed: Vec<&String> = told.keys().filter(|id| !disk.answered.contains(*id)).collect();
+    assert!(missed.is_empty(), "the trace misses {} of {} answers", missed.len(), told.len());
+    let places = (0..cuts).map(|number| match number % 5 {
+        0 => dice.roll(first_answer),
+        1 | 2 => *dice.one_of(&after_answers),
+        3 => *dice.one_of(&unsynced),
+        _ => first_answer + dice.roll(lines - first_answer),
+    });
+    let mut places: Vec<usize> = places.collect();
+    places.sort_unstable();
+
+    let mut disk = Disk::new(&root);
+    let (mut line, mut next, mut troubles, mut looked_for) = (0, 0, Vec::new(), 0);
+    for calls in &sessions {
+        for call in calls {
+            disk.step(call);
+            while places.get(next) == Some(&line) {
+                for variant in [Variant::Strict, Variant::Torn, Variant::Hole] {
+                    let found = ground.path().join("found");
+                    disk.cut(variant, &mut dice, &found);
+                    looked_for += disk.answered.len();
+                    if let Err(trouble) = inspect(&found.join("shop").join("ledger"), &disk.answered, &told) {
+                        troubles.push(format!("line {line} of {lines}, {variant:?}, after {}: {trouble}", call.name));
+                    }
+                    fs::remove_dir_all(&found).expect("it can be removed");
+                }
+                next += 1;
+            }
+            line += 1;
+        }
+        disk.process_ended();
+    }
+    println!(
+        "{cuts} power cuts in 3 variants, seed {seed}: {lines} calls traced, {} settlements answered, {looked_for} looked for",
+        told.len()
+    );
+    assert!(troubles.is_empty(), "{} of {} lost something:\n{}", troubles.len(), cuts * 3, troubles.join("\n"));
+    assert!(next == cuts && looked_for > told.len(), "the cuts did not come where answers were");
+}
