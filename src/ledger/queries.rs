@@ -347,30 +347,32 @@ impl Ledger {
         Ok(low)
     }
 
+    /// Entries in order. One record may make several, and a page may end between two of them: the place after which a page
+    /// goes on is the record's position and how many of its entries were shown, in the low byte.
     pub async fn list_entries(&self, member: MemberId, page: &Page) -> Result<(Vec<EntryView>, Option<u64>), Failure> {
-        // One record may make several entries; a page ends with a whole record, so it may be a little longer than asked.
+        let mut reading = Reading::new(self.store());
+        let account = Key::Account(member);
+        reading.get(&[account]).await?;
+        reading.account(&account)?.ok_or(Failure::NotFound(Thing::Account))?;
         let key = list_of(ListKind::AccountEntries, member.as_u128());
-        let rows = self.store().list(key, page.after, page.until, page.limit + 1).await?;
+        let (begun, shown) = (page.after >> 8, usize::try_from(page.after & 0xff).unwrap_or_default());
+        let rows = self.store().list(key, begun.saturating_sub(1), page.until, page.limit + 2).await?;
         let mut entries = Vec::with_capacity(page.limit);
-        let mut last = None;
+        let mut last = page.after;
         for row in rows {
-            if entries.len() >= page.limit {
-                return Ok((entries, last));
-            }
             let stored =
                 self.store().records(row.position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
             let record = Arc::new(record::decode_record(&stored.bytes).map_err(StoreError::from)?);
-            for posting in &record.postings {
-                entries.extend(posting.effects(member).map(|(bucket, amount, after)| EntryView {
-                    position: row.position,
-                    at: stored.at,
-                    bucket,
-                    amount,
-                    after,
-                    record: record.clone(),
-                }));
+            let effects = record.postings.iter().flat_map(|posting| posting.effects(member));
+            let skipped = if row.position == begun { shown } else { 0 };
+            for (place, (bucket, amount, after)) in effects.enumerate().skip(skipped) {
+                if entries.len() == page.limit {
+                    return Ok((entries, Some(last)));
+                }
+                last = row.position << 8 | (place as u64 + 1);
+                let record = record.clone();
+                entries.push(EntryView { position: row.position, at: stored.at, bucket, amount, after, record });
             }
-            last = Some(row.position);
         }
         Ok((entries, None))
     }

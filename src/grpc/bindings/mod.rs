@@ -196,7 +196,10 @@ impl BindingService for Service {
             Wanted::Never => return Ok(Response::new(proto::ListBindingsResponse::default())),
             Wanted::State(state) => Some(state),
         };
-        let (found, next) = self.ledger.list_bindings(party.0, member, BindingFilter { state, today: now.civil_day(), on: on_day }, &page).await?;
+        let (found, next) = self
+            .ledger
+            .list_bindings(party.0, member, BindingFilter { state, today: now.civil_day(), on: on_day }, &page)
+            .await?;
         let parties = found.iter().flat_map(|view| [view.binding.owner, view.binding.beneficiary]);
         let names = self.names(parties.collect()).await?;
         Ok(Response::new(proto::ListBindingsResponse {
@@ -234,7 +237,14 @@ impl BindingService for Service {
             date,
             external: ExternalRefs::default(),
         };
-        let ask = Ask { institution, patient, visit, bill: person_part(amount), papers: Vec::new(), day_given: day.is_some() };
+        let ask = Ask {
+            institution,
+            patient,
+            visit,
+            bill: person_part(amount),
+            papers: Vec::new(),
+            day_given: day.is_some(),
+        };
         let (draw, trace, used, _) = self.ledger.payers(&ask).await?;
         let owners = draw.contributions.iter().filter(|paid| !paid.is_own()).map(|paid| paid.payer);
         let names = self.names(owners.chain(draw.excluded.iter().map(|excluded| excluded.payer)).collect()).await?;

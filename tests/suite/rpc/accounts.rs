@@ -51,7 +51,7 @@ fn a_bucket_holds_so_much_and_no_more() {
     let server = Setup::memory().start();
     let son = server.member(1, "440300", 0);
     let most = 1_000_000_000_000;
-    let answers = (0..11).map(|number| server.credit_account(credit(&format!("c-{number}"), &son, most)));
+    let answers = (0..1_001).map(|number| server.credit_account(credit(&format!("c-{number}"), &son, most)));
     let refused: Vec<String> = answers.filter_map(|answer| answer.err().map(|status| words(&status))).collect();
     assert_eq!(refused, ["FailedPrecondition BALANCE_TOO_LARGE"]);
 }
@@ -63,5 +63,10 @@ fn what_relatives_may_use_is_explained() {
     let account = server.account(&son);
     assert_eq!((account.usable_by_relatives_fen, account.year, account.quota_frozen_fen), (500, 2025, 0));
     let explanation = account.explanation.expect("FULL by itself");
-    assert!(explanation.steps.iter().any(|step| step.rule_id == "account.usable_by_relatives" && step.result_fen == Some(500)));
+    assert!(
+        explanation
+            .steps
+            .iter()
+            .any(|step| step.rule_id == "account.usable_by_relatives" && step.result_fen == Some(500))
+    );
 }

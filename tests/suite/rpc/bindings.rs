@@ -62,7 +62,10 @@ fn missing_evidence_is_listed() {
     let (mother, son) = (server.member(1, "440300", 0), server.member(2, "440300", 1_000));
     let request = proto::CreateBindingRequest { evidence: vec![evidence("OWNER_CARD")], ..filing("b", &son, &mother) };
     let told = told(&server.create_binding(request).expect_err("refused"));
-    assert_eq!((told.reason.as_str(), told.metadata["missing_evidence"].as_str()), ("EVIDENCE_MISSING", "USER_CARD_NUMBER"));
+    assert_eq!(
+        (told.reason.as_str(), told.metadata["missing_evidence"].as_str()),
+        ("EVIDENCE_MISSING", "USER_CARD_NUMBER")
+    );
 }
 
 #[test]
@@ -72,7 +75,12 @@ fn bindings_are_listed_by_party_state_and_day() {
         let server = setup.start();
         let (mother, son) = server.family(1_000);
         let other = server.member(3, "440300", 1_000);
-        server.create_binding(proto::CreateBindingRequest { last_day: "2025-03-05".to_owned(), ..filing("o", &other, &mother) }).expect("bound");
+        server
+            .create_binding(proto::CreateBindingRequest {
+                last_day: "2025-03-05".to_owned(),
+                ..filing("o", &other, &mother)
+            })
+            .expect("bound");
         server.clock().set("2025-03-04T09:00:00+08:00");
         let pair = proto::BindingPair { owner: by_id(&son), beneficiary: by_id(&mother) };
         let release = proto::ReleaseBindingRequest {
@@ -86,7 +94,8 @@ fn bindings_are_listed_by_party_state_and_day() {
         let of = |id: &str| by_id(id).expect("set");
         let count = |party: Party, state: Option<proto::BindingState>, on: &str| {
             let state = state.map(|state| state as i32);
-            let request = proto::ListBindingsRequest { party: Some(party), state, on: on.to_owned(), ..Default::default() };
+            let request =
+                proto::ListBindingsRequest { party: Some(party), state, on: on.to_owned(), ..Default::default() };
             server.list_bindings(request).expect("a page").bindings.len()
         };
         use proto::BindingState as S;
@@ -121,9 +130,13 @@ fn what_is_not_there_is_not_found() {
         requested_by: 1,
         channel: 3,
     };
-    let payers = proto::ListPayersRequest { patient: by_id(&nobody), purpose: 1, person_part_fen: 1, ..Default::default() };
+    let payers =
+        proto::ListPayersRequest { patient: by_id(&nobody), purpose: 1, person_part_fen: 1, ..Default::default() };
     let rows = [
-        (failed(server.get_binding(proto::GetBindingRequest { binding_id, min_ledger_position: 0 })), "NotFound BINDING_NOT_FOUND"),
+        (
+            failed(server.get_binding(proto::GetBindingRequest { binding_id, min_ledger_position: 0 })),
+            "NotFound BINDING_NOT_FOUND",
+        ),
         (failed(server.release_binding(release)), "NotFound BINDING_NOT_FOUND"),
         (failed(server.create_binding(filing("b", &nobody, &mother))), "NotFound MEMBER_NOT_FOUND"),
         (failed(server.check_binding(check_of(&filing("b", &mother, &nobody)))), "NotFound MEMBER_NOT_FOUND"),
@@ -139,7 +152,13 @@ fn what_is_not_there_is_not_found() {
 fn payers_are_offered_without_their_balances() {
     let server = Setup::memory().start();
     let (mother, _) = server.family(987_654);
-    let request = proto::ListPayersRequest { patient: by_id(&mother), purpose: 1, person_part_fen: 100, explanation_view: 3, ..Default::default() };
+    let request = proto::ListPayersRequest {
+        patient: by_id(&mother),
+        purpose: 1,
+        person_part_fen: 100,
+        explanation_view: 3,
+        ..Default::default()
+    };
     let answer = server.list_payers(request).expect("answered");
     assert_eq!((answer.total_can_pay_fen, answer.payers[0].can_pay_fen, answer.payers[0].order), (100, 100, 1));
     assert!(!format!("{answer:?}").contains("987654"));

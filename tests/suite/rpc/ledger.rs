@@ -16,7 +16,10 @@ fn the_ledger_is_one_chain_and_checks_itself() {
         let records = server.list_records(proto::ListRecordsRequest::default()).expect("a page").records;
         use proto::RecordKind as K;
         let kinds: Vec<K> = records.iter().map(|record| record.kind()).collect();
-        assert_eq!(kinds, [K::MemberCreated, K::MemberCreated, K::AccountCredited, K::BindingCreated, K::Settled, K::Refunded]);
+        assert_eq!(
+            kinds,
+            [K::MemberCreated, K::MemberCreated, K::AccountCredited, K::BindingCreated, K::Settled, K::Refunded]
+        );
         let positions: Vec<i64> = records.iter().map(|record| record.position).collect();
         assert_eq!(positions, [1, 2, 3, 4, 5, 6]);
         assert_eq!(records[5].link, head.digest);

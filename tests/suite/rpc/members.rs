@@ -111,7 +111,10 @@ fn insurance_is_checked() {
     assert_eq!(row(|new| new.start_date = "soon".to_owned()), bad("start_date"));
     assert_eq!(row(|new| new.scheme = proto::Scheme::Resident as i32), bad("has_account"));
     assert_eq!(row(|new| (new.scheme, new.state) = (0, 9)), format!("{} insurance.state", bad("scheme")));
-    assert_eq!(failed(server.create_member(proto::CreateMemberRequest::default())), "InvalidArgument INVALID_FIELDS id_number insurance name request_id");
+    assert_eq!(
+        failed(server.create_member(proto::CreateMemberRequest::default())),
+        "InvalidArgument INVALID_FIELDS id_number insurance name request_id"
+    );
     assert_eq!(row(|new| new.start_date = String::new()), "ok");
     let found = look_up(&server, Ref::CardNumber("CARD-1".to_owned()), proto::View::Basic).expect("found");
     assert_eq!(found.insurance.expect("set").start_date, &MORNING[..10]);
@@ -128,12 +131,16 @@ fn an_update_needs_the_record_as_it_is() {
             insurance: Some(proto::Insurance { tier: tier.to_owned(), ..created.insurance.clone().expect("set") }),
             etag: etag.map(str::to_owned),
         };
-        let updated = server.update_insurance(update("u-1", "2", Some(&created.etag))).expect("updated").member.expect("set");
+        let updated =
+            server.update_insurance(update("u-1", "2", Some(&created.etag))).expect("updated").member.expect("set");
         assert_ne!(updated.etag, created.etag);
         let rows = [
             (update("u-2", "3", Some(&created.etag)), "Aborted ETAG_MISMATCH"),
             (update("u-2", "2", None), "FailedPrecondition INSURANCE_UNCHANGED"),
-            (proto::UpdateInsuranceRequest { member: by_card("none"), ..update("u-2", "3", None) }, "NotFound MEMBER_NOT_FOUND"),
+            (
+                proto::UpdateInsuranceRequest { member: by_card("none"), ..update("u-2", "3", None) },
+                "NotFound MEMBER_NOT_FOUND",
+            ),
         ];
         for (request, expected) in rows {
             assert_eq!(failed(server.update_insurance(request)), expected);

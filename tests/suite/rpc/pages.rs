@@ -53,19 +53,37 @@ fn lists_are_walked_whole_and_without_what_came_later() {
 
         let settlements = |institution: &str, size: i32, token: &str| {
             let by = Some(proto::list_settlements_request::By::InstitutionCode(institution.to_owned()));
-            let request =
-                proto::ListSettlementsRequest { by, page_size: size, page_token: token.to_owned(), ..Default::default() };
+            let request = proto::ListSettlementsRequest {
+                by,
+                page_size: size,
+                page_token: token.to_owned(),
+                ..Default::default()
+            };
             server.list_settlements(request).map(|page| (page.settlements, page.next_page_token))
         };
-        check("settlements", |size, token| settlements(HOSPITAL, size, token), |token| settlements("H002", 2, token), || grow(1));
+        check(
+            "settlements",
+            |size, token| settlements(HOSPITAL, size, token),
+            |token| settlements("H002", 2, token),
+            || grow(1),
+        );
 
         let bindings = |member: &str, size: i32, token: &str| {
             let party = Some(proto::list_bindings_request::Party::Beneficiary(by_id(member).expect("set")));
-            let request =
-                proto::ListBindingsRequest { party, page_size: size, page_token: token.to_owned(), ..Default::default() };
+            let request = proto::ListBindingsRequest {
+                party,
+                page_size: size,
+                page_token: token.to_owned(),
+                ..Default::default()
+            };
             server.list_bindings(request).map(|page| (page.bindings, page.next_page_token))
         };
-        check("bindings", |size, token| bindings(&mother, size, token), |token| bindings(&sons[0], 2, token), || grow(2));
+        check(
+            "bindings",
+            |size, token| bindings(&mother, size, token),
+            |token| bindings(&sons[0], 2, token),
+            || grow(2),
+        );
 
         let entries = |member: &str, size: i32, token: &str| {
             let request = proto::ListEntriesRequest {
@@ -124,7 +142,8 @@ fn filters_hold_together() {
         server.settle(settle("b", &mother, 1_000)).expect("settled");
         use proto::list_settlements_request::By;
         let count = |by: By, on: &str, state: Option<i32>| {
-            let request = proto::ListSettlementsRequest { by: Some(by), on: on.to_owned(), state, ..Default::default() };
+            let request =
+                proto::ListSettlementsRequest { by: Some(by), on: on.to_owned(), state, ..Default::default() };
             server.list_settlements(request).expect("a page").settlements.len()
         };
         let (patient, owner) = (By::Patient(by_id(&mother).expect("set")), By::Owner(by_id(&son).expect("set")));

@@ -44,7 +44,8 @@ fn regions_are_found_by_code_name_and_opening() {
     let open = list("510000", "", true, "2024-12-02").expect("a page");
     assert!(open.iter().any(|region| region.code == "510100" && region.cross_province_since == "2024-12-02"));
     assert_eq!(failed(list("990000", "", false, "")), "NotFound REGION_NOT_FOUND");
-    let get = |code: &str| server.get_region(proto::GetRegionRequest { region_code: code.to_owned(), on: String::new() });
+    let get =
+        |code: &str| server.get_region(proto::GetRegionRequest { region_code: code.to_owned(), on: String::new() });
     assert_eq!(get("130181").expect("found").region.expect("set").province_code, "130000");
     assert_eq!(failed(get("999999")), "NotFound REGION_NOT_FOUND");
     assert_eq!(failed(get("x")), "InvalidArgument INVALID_FIELDS region_code");

@@ -51,8 +51,17 @@ fn every_change_can_be_sent_again() {
         };
         let differing = [
             (proto::CreateMemberRequest { name: "李四".to_owned(), ..request.clone() }, "name"),
-            (proto::CreateMemberRequest { card_number: None, personal_number: None, ..request.clone() }, "card_number,personal_number"),
-            (proto::CreateMemberRequest { insurance: insurance(|new| new.region_code = "440300".to_owned()), ..request.clone() }, "insurance"),
+            (
+                proto::CreateMemberRequest { card_number: None, personal_number: None, ..request.clone() },
+                "card_number,personal_number",
+            ),
+            (
+                proto::CreateMemberRequest {
+                    insurance: insurance(|new| new.region_code = "440300".to_owned()),
+                    ..request.clone()
+                },
+                "insurance",
+            ),
         ];
         let mother = check(server, TestServer::create_member, &request, |answer| &mut answer.replayed, &differing);
         let mother = mother.member.expect("set").member_id;
@@ -66,14 +75,20 @@ fn every_change_can_be_sent_again() {
         let differing = [
             (credit("c-1", &son, 90_001), "amount_fen"),
             (credit("c-1", &mother, 90_000), "member"),
-            (proto::CreditAccountRequest { bucket: 1, kind: 2, note_ref: "n".to_owned(), ..request.clone() }, "bucket,kind,note_ref"),
+            (
+                proto::CreditAccountRequest { bucket: 1, kind: 2, note_ref: "n".to_owned(), ..request.clone() },
+                "bucket,kind,note_ref",
+            ),
         ];
         check(server, TestServer::credit_account, &request, |answer| &mut answer.replayed, &differing);
 
         let request = filing("b-1", &son, &mother);
         let differing = [
             (proto::CreateBindingRequest { relation: 1, ..request.clone() }, "relation"),
-            (proto::CreateBindingRequest { last_day: "2026-01-01".to_owned(), priority: Some(3), ..request.clone() }, "last_day,priority"),
+            (
+                proto::CreateBindingRequest { last_day: "2026-01-01".to_owned(), priority: Some(3), ..request.clone() },
+                "last_day,priority",
+            ),
             (proto::CreateBindingRequest { evidence: Vec::new(), channel: 7, ..request.clone() }, "channel,evidence"),
         ];
         let bound = check(server, TestServer::create_binding, &request, |answer| &mut answer.replayed, &differing);
@@ -86,7 +101,10 @@ fn every_change_can_be_sent_again() {
         elsewhere.visit.as_mut().expect("set").care_region_code = "330100".to_owned();
         let differing = [
             (proto::SettleRequest { patient: by_id(&son), ..request.clone() }, "patient"),
-            (proto::SettleRequest { bill: Some(co_payment(12_001)), ..request.clone() }, "bill.total_fen,bill.adjudicated"),
+            (
+                proto::SettleRequest { bill: Some(co_payment(12_001)), ..request.clone() },
+                "bill.total_fen,bill.adjudicated",
+            ),
             (elsewhere, "visit.care_region_code"),
         ];
         let settled = check(server, TestServer::settle, &request, |answer| &mut answer.replayed, &differing);
@@ -94,17 +112,27 @@ fn every_change_can_be_sent_again() {
 
         let parts = proto::RefundParts { accounts_fen: 2_000, ..Default::default() };
         let refund = refund_parts("f-1", &settlement, parts);
-        let differing = [(refund_whole("f-1", &settlement), "whole,parts"), (refund_whole("s-1", &settlement), "method")];
+        let differing =
+            [(refund_whole("f-1", &settlement), "whole,parts"), (refund_whole("s-1", &settlement), "method")];
         let first = check(server, TestServer::refund_settlement, &refund, |answer| &mut answer.replayed, &differing);
         // After a refund the settlement's own answer is still its own; where it stands now stands beside it.
         let again = server.settle(request.clone()).expect("found");
         assert_eq!(again.current_state(), proto::SettlementState::PartiallyRefunded);
         let as_first = proto::SettleResponse { replayed: false, current_state: settled.current_state, ..again };
         assert_eq!(as_first, settled);
-        check(server, TestServer::refund_settlement, &refund_whole("f-2", &settlement), |answer| &mut answer.replayed, &[]);
+        check(
+            server,
+            TestServer::refund_settlement,
+            &refund_whole("f-2", &settlement),
+            |answer| &mut answer.replayed,
+            &[],
+        );
         let again = server.refund_settlement(refund).expect("found");
         assert_eq!(again.current_state(), proto::SettlementState::Refunded);
-        assert_eq!((again.settlement, again.returned, again.refunded), (first.settlement, first.returned, first.refunded));
+        assert_eq!(
+            (again.settlement, again.returned, again.refunded),
+            (first.settlement, first.returned, first.refunded)
+        );
 
         let by_pair = proto::BindingPair { owner: by_id(&son), beneficiary: by_id(&mother) };
         let release = proto::ReleaseBindingRequest {
@@ -164,7 +192,8 @@ fn a_repeated_credit_shows_the_account_of_its_own_year() {
     for_each_store(|setup| {
         let server = setup.start();
         let son = server.member(1, "440300", 0);
-        let request = proto::CreditAccountRequest { bucket: proto::Bucket::CurrentYear as i32, ..credit("c", &son, 500) };
+        let request =
+            proto::CreditAccountRequest { bucket: proto::Bucket::CurrentYear as i32, ..credit("c", &son, 500) };
         let first = server.credit_account(request.clone()).expect("credited");
         server.clock().set("2026-01-01T00:00:00+08:00");
         let again = server.credit_account(request).expect("found");
@@ -178,7 +207,8 @@ fn a_refused_request_may_succeed_under_the_same_id() {
     for_each_store(|setup| {
         let server = setup.start();
         let son = server.member(1, "440300", 100);
-        let correction = proto::CreditAccountRequest { kind: proto::CreditKind::Correction as i32, ..credit("c", &son, -300) };
+        let correction =
+            proto::CreditAccountRequest { kind: proto::CreditKind::Correction as i32, ..credit("c", &son, -300) };
         assert_eq!(failed(server.credit_account(correction.clone())), "FailedPrecondition BALANCE_INSUFFICIENT");
         server.credit_account(credit("top-up", &son, 200)).expect("credited");
         let corrected = server.credit_account(correction).expect("now it can");

@@ -24,10 +24,10 @@ fn every_service_is_healthy() {
 
 macro_rules! reflected {
     ($server:expr, $version:ident) => {{
+        use tonic_reflection::pb::$version::ServerReflectionRequest;
         use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
         use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;
         use tonic_reflection::pb::$version::server_reflection_response::MessageResponse;
-        use tonic_reflection::pb::$version::ServerReflectionRequest;
         let ask = MessageRequest::ListServices(String::new());
         let request = ServerReflectionRequest { host: String::new(), message_request: Some(ask) };
         let mut client = ServerReflectionClient::new($server.channel());
@@ -86,7 +86,8 @@ fn a_method_that_is_not_there_is_told_in_the_same_words() {
         client.ready().await.expect("connected");
         let codec = tonic_prost::ProstCodec::<proto::GetMemberRequest, proto::GetMemberResponse>::default();
         let path = PathAndQuery::from_static("/gongji.v1.LedgerService/GetHead");
-        let request = proto::GetMemberRequest { member_id: "a text where a number belongs".to_owned(), ..Default::default() };
+        let request =
+            proto::GetMemberRequest { member_id: "a text where a number belongs".to_owned(), ..Default::default() };
         client.unary(tonic::Request::new(request), path, codec).await
     });
     assert_eq!(words(&refused.expect_err("malformed")), "InvalidArgument MALFORMED_MESSAGE");

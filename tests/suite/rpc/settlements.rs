@@ -81,7 +81,12 @@ fn a_token_of_another_content_or_of_nobody_is_refused() {
 #[test]
 fn all_bad_fields_are_named_at_once() {
     let server = Setup::memory().start();
-    let line = proto::Line { amount_fen: -1, over_limit_fen: -1, first_self_pay_rate: "0.1234567".to_owned(), ..Default::default() };
+    let line = proto::Line {
+        amount_fen: -1,
+        over_limit_fen: -1,
+        first_self_pay_rate: "0.1234567".to_owned(),
+        ..Default::default()
+    };
     let request = proto::SettleRequest {
         visit: Some(proto::Visit { visit_date: "2024-13-01".to_owned(), ..Default::default() }),
         bill: Some(proto::Bill { total_fen: 0, lines: vec![line], adjudicated: None }),
@@ -121,7 +126,11 @@ fn all_bad_fields_are_named_at_once() {
 fn a_bill_adds_up_or_is_refused() {
     let server = Setup::memory().start();
     let (mother, _) = server.family(1_000);
-    let adjudicated = |total_fen, parts: proto::AdjudicatedBill| proto::Bill { total_fen, lines: Vec::new(), adjudicated: Some(parts) };
+    let adjudicated = |total_fen, parts: proto::AdjudicatedBill| proto::Bill {
+        total_fen,
+        lines: Vec::new(),
+        adjudicated: Some(parts),
+    };
     let parts = proto::AdjudicatedBill { person_part_fen: 100, ..Default::default() };
     let line = proto::Line {
         line_id: "1".to_owned(),
@@ -193,7 +202,8 @@ fn a_settlement_is_found_by_every_name_it_has() {
         let first = server.settle(request.clone()).expect("settled").settlement.expect("set");
         // The newest of those that carry a number is meant.
         request.request_id = "s-2".to_owned();
-        request.visit.as_mut().expect("set").external_refs = Some(proto::ExternalRefs { mdtrt_id: "M2".to_owned(), ..refs.clone() });
+        request.visit.as_mut().expect("set").external_refs =
+            Some(proto::ExternalRefs { mdtrt_id: "M2".to_owned(), ..refs.clone() });
         let second = server.settle(request).expect("settled").settlement.expect("set");
         server.restart();
         use proto::external_key::Ref;
@@ -271,13 +281,19 @@ fn reads_are_as_fresh_as_asked() {
         let (mother, _) = server.family(50_000);
         let settled = server.settle(settle("s-1", &mother, 1_000)).expect("settled");
         let id = settled.settlement.expect("set").settlement_id;
-        for (ahead, expected) in [(0, "ok"), (1, "FailedPrecondition POSITION_NOT_REACHED"), (-99, "InvalidArgument INVALID_FIELDS min_ledger_position")] {
+        for (ahead, expected) in [
+            (0, "ok"),
+            (1, "FailedPrecondition POSITION_NOT_REACHED"),
+            (-99, "InvalidArgument INVALID_FIELDS min_ledger_position"),
+        ] {
             let min_ledger_position = settled.ledger_position + ahead;
             let say = |failure: Option<tonic::Status>| failure.map_or("ok".to_owned(), |status| words(&status));
             let get = proto::GetSettlementRequest { min_ledger_position, ..settlement_by_id(&id) };
-            let account = proto::GetAccountRequest { member: by_id(&mother), min_ledger_position, ..Default::default() };
+            let account =
+                proto::GetAccountRequest { member: by_id(&mother), min_ledger_position, ..Default::default() };
             let quote = proto::QuoteSettlementRequest { min_ledger_position, ..quote_of(&settle("q", &mother, 1)) };
-            let member = proto::GetMemberRequest { member_id: mother.clone(), min_ledger_position, ..Default::default() };
+            let member =
+                proto::GetMemberRequest { member_id: mother.clone(), min_ledger_position, ..Default::default() };
             let answers = [
                 say(server.get_settlement(get).err()),
                 say(server.get_account(account).err()),
