@@ -6,7 +6,6 @@
     clippy::disallowed_methods,
     reason = "a benchmark reads clocks and divides times; nothing here is money or law"
 )]
-#![allow(clippy::disallowed_methods, reason = "a bench reads clocks")]
 
 mod client;
 mod data;

@@ -7,7 +7,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Longest file of `src`, in lines.
 const LINES_MAX: usize = 400;
 /// Longer ones, each with the reason why it is one thing.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] = &[("policy/tests/refusals.rs", "a table of refusals, one row each")];
 
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -91,7 +91,7 @@ fn the_ledger_knows_neither_wire_nor_files() {
     check(
         "ledger/",
         &[],
-        &["tonic", "prost", "toml::", "crate::policy", "crate::grpc", "crate::server", "fjall", "http::"],
+        &["tonic::", "prost", "toml::", "crate::policy", "crate::grpc", "crate::server", "fjall", "http::"],
     );
 }
 
@@ -106,7 +106,7 @@ fn the_wire_knows_no_disk_and_no_policy_files() {
 
 #[test]
 fn tonic_is_named_at_the_edge_only() {
-    check("", &["grpc", "server", "cli", "bench"], &["tonic", "prost"]);
+    check("", &["grpc", "server", "cli", "bench"], &["tonic::", "tonic_", "prost"]);
 }
 
 #[test]
