@@ -127,7 +127,7 @@ impl Loader<'_> {
         for person in first..first + FAMILY {
             self.member(person)?;
             let fen = match person - first {
-                0 if family % 2 == 0 => 0,
+                0 if family.is_multiple_of(2) => 0,
                 0 => OWN_FEN,
                 _ => OWNER_FEN + i64::try_from(Random::new(person).below(600_000)).ok()?,
             };

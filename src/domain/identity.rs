@@ -86,12 +86,14 @@ pub fn check_character(body: &[u8]) -> char {
     CHECKS[(sum % 11) as usize]
 }
 
-/// `张*`, `欧阳**`: the first character stays, and no more than two stars tell the length.
+/// `张*`, `欧**`: the first character stays, unless it is the only one, and no more than two stars tell the length.
 pub fn mask_name(name: &str) -> String {
     let mut letters = name.chars();
     let first = letters.next().map(String::from).unwrap_or_default();
-    let stars = letters.count().min(2);
-    first + &"*".repeat(stars)
+    match letters.count() {
+        0 => "*".to_owned(),
+        rest => first + &"*".repeat(rest.min(2)),
+    }
 }
 
 /// The last four characters stay.

@@ -261,7 +261,8 @@ fn operation(step: &Step) -> String {
             | Rule::PurposeAllowed
             | Rule::Transfer
             | Rule::RefundAccounts
-            | Rule::CrossProvince => return String::new(),
+            | Rule::CrossProvince
+            | Rule::BindingsPerMember => return String::new(),
         }
     };
     format!("{left} = {result}")

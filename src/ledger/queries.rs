@@ -242,8 +242,16 @@ impl Ledger {
                 let key =
                     ListKey { kind: ListKind::ExternalReference, of: self.keys.external(institution, kind, text) };
                 let head = self.store().head().position;
-                let rows = self.store().list(key, 0, head, usize::MAX).await?;
-                SettlementId::from_u128(rows.last().ok_or_else(|| not_found.clone())?.subject)
+                let mut newest = None;
+                let mut after = 0;
+                loop {
+                    let rows = self.store().list(key, after, head, 512).await?;
+                    let Some(last) = rows.last() else { break };
+                    after = last.position;
+                    newest = Some(last.subject);
+                    tokio::task::yield_now().await;
+                }
+                SettlementId::from_u128(newest.ok_or_else(|| not_found.clone())?)
             }
         };
         let (key, basis) = (Key::Settlement(id), Key::Basis(id));
@@ -269,30 +277,37 @@ impl Ledger {
         Ok(record::decode_record(&stored.bytes).map_err(StoreError::from)?)
     }
 
-    /// Walks a list from a page's place, keeping what matches; the last position looked at, if more rows follow.
+    /// Walks a list from a page's place, keeping what matches; the last position looked at, if more rows follow. Looks at
+    /// so many rows and no more: a page may be short, or empty, and still have a next one.
     async fn walk<T: Listed>(
         &self,
         key: ListKey,
         page: &Page,
         filter: &T::Filter,
     ) -> Result<(Vec<T>, Option<u64>), Failure> {
-        let mut found = Vec::with_capacity(page.limit);
+        const CHUNK: usize = 64;
+        const LOOKED_AT_MAX: usize = 4_096;
+        let mut found = Vec::new();
         let mut after = page.after;
+        let mut looked_at = 0;
         loop {
-            let rows = self.store().list(key, after, page.until, page.limit.max(1) + 1).await?;
+            let rows = self.store().list(key, after, page.until, CHUNK).await?;
             if rows.is_empty() {
                 return Ok((found, None));
             }
             for row in rows {
-                if found.len() == page.limit {
+                if found.len() == page.limit || looked_at == LOOKED_AT_MAX {
                     return Ok((found, Some(after)));
                 }
+                looked_at += 1;
                 after = row.position;
                 let item = T::load(self, row.subject).await?;
                 if item.matches(filter) {
                     found.push(item);
                 }
             }
+            // Others on this thread get their turn.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -48,7 +48,7 @@ impl Command for RefundSettlement {
 
     async fn decide(
         &self,
-        ledger: &Ledger,
+        _: &Ledger,
         reading: &mut Reading<'_>,
         now: Moment,
         fresh: Fresh,
@@ -113,7 +113,6 @@ impl Command for RefundSettlement {
         puts.push((key, Entity::Settlement(Box::new(refunded.clone()))));
         let record =
             Record { event: Event::Refunded { settlement: self.settlement, parts, returned, place }, postings };
-        let _ = ledger;
         let current_state = refunded.state();
         Ok(Plan { record, puts, lists, outcome: RefundOutcome { settlement: refunded, refund, trace, current_state } })
     }

@@ -54,7 +54,8 @@ pub struct Paper {
 pub struct Settle {
     pub request_id: RequestId,
     pub ask: Ask,
-    pub token: Option<Quoted>,
+    /// A quote's token, or empty. Looked at only when the request decides: a repeat finds its outcome whatever it carries.
+    pub token: String,
 }
 
 /// A settlement with why it came out so.
@@ -160,7 +161,8 @@ impl Command for Settle {
         let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
-        if let Some(token) = &self.token {
+        if !self.token.is_empty() {
+            let token = Quoted::open(&self.token, &ledger.keys)?;
             token.check(&decision, ledger.ask_digest(ask), now, &ledger.keys)?;
         }
         plan(ledger, self, reading, &loaded, &on_paper, decision, now, fresh)

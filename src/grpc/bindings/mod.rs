@@ -121,7 +121,8 @@ impl BindingService for Service {
         let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
         let now = self.ledger.now();
         Ok(Response::new(proto::CreateBindingResponse {
-            binding: Some(binding(&outcome.binding, &names, now, done.position)),
+            // As it was answered first; what has become of it since stands in `current_state`.
+            binding: Some(binding(&outcome.binding, &names, done.at, done.position)),
             explanation: explanation::render(&outcome.trace, &basis, view),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
