@@ -10,14 +10,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use gongji::demo;
+use gongji::domain::record::Event;
+use gongji::domain::time::Moment;
 use gongji::grpc::proto;
 use gongji::grpc::proto::account_service_client::AccountServiceClient;
 use gongji::grpc::proto::binding_service_client::BindingServiceClient;
 use gongji::grpc::proto::ledger_service_client::LedgerServiceClient;
 use gongji::grpc::proto::member_service_client::MemberServiceClient;
 use gongji::grpc::proto::settlement_service_client::SettlementServiceClient;
+use gongji::ledger::source::{RandomIds, SystemClock};
+use gongji::ledger::{Ledger, Limits};
+use gongji::policy::{self, PolicyFiles};
+use gongji::store::memory::MemoryStore;
+use gongji::store::record::decode_record;
+use gongji::store::{
+    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
+};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -32,6 +43,7 @@ const PATIENTS: usize = 7;
 const INSTITUTIONS: [&str; 3] = ["H001", "H002", "P003"];
 
 /// One change, as it is sent and sent again.
+#[allow(clippy::large_enum_variant, reason = "a few hundred at a time")]
 #[derive(Clone, Debug)]
 pub enum Op {
     Member(proto::CreateMemberRequest),
@@ -54,6 +66,7 @@ pub enum Answer {
 }
 
 /// How one sending ended.
+#[allow(clippy::large_enum_variant, reason = "a few at a time")]
 #[derive(Clone, Debug)]
 pub enum Outcome {
     Done {
@@ -579,4 +592,76 @@ fn nothing_answered_is_lost_and_nothing_is_done_twice() {
     assert!(unknown > 0, "no kill met a running request");
     let (status, _, log) = server.terminate();
     assert!(status.success(), "{log}");
+}
+
+/// A store that loses the first race of a change that writes a policy.
+struct LosesOnce {
+    inner: MemoryStore,
+    lost: AtomicBool,
+}
+
+impl Store for LosesOnce {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+    fn secret(&self) -> [u8; 32] {
+        self.inner.secret()
+    }
+    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
+        self.inner.load(keys)
+    }
+    fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
+        let writes_policy =
+            changes.iter().flat_map(|change| &change.puts).any(|(key, _)| matches!(key, Key::Policy(_)));
+        if writes_policy && !self.lost.swap(true, Ordering::AcqRel) {
+            return Box::pin(std::future::ready(changes.iter().map(|_| Err(CommitError::Conflict)).collect()));
+        }
+        self.inner.commit(changes, now)
+    }
+    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
+        self.inner.wait_durable(position)
+    }
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
+        self.inner.records(from, limit)
+    }
+    fn list(
+        &self,
+        key: ListKey,
+        after: u64,
+        until: u64,
+        limit: usize,
+    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
+        self.inner.list(key, after, until, limit)
+    }
+    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
+        self.inner.close()
+    }
+}
+
+/// The policy a decision rests on is kept with it, also when the first attempt lost its race: a later process must be able
+/// to explain what this one decided.
+#[test]
+fn a_lost_race_loses_no_policy() {
+    let store = Arc::new(LosesOnce { inner: MemoryStore::new([3; 32], 10_000), lost: AtomicBool::new(false) });
+    let ledger = || {
+        let book = Arc::new(policy::load(&PolicyFiles::embedded()).expect("the policies are good"));
+        let limits = Limits { retries: 8, max_backdate_days: 1_096, bindings_per_member: 32, quote_seconds: 300 };
+        Ledger::new(store.clone(), book, Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits)
+    };
+    run(async {
+        demo::load(&ledger()).await.expect("the family is loaded");
+        assert!(store.lost.load(Ordering::Acquire), "no race was lost");
+        let mut explained = 0;
+        for stored in store.records(1, 1_000).await.expect("records") {
+            let record = decode_record(&stored.bytes).expect("a record");
+            if let Event::BindingCreated { policies, .. } = record.event {
+                ledger().revisions(&policies).await.expect("a process that starts afresh finds the policies");
+                explained += 1;
+            }
+        }
+        assert!(explained > 0, "no binding was made");
+    });
 }

@@ -12,6 +12,7 @@ mod embedded;
 mod limits;
 mod policies;
 mod kills;
+mod malformed;
 mod power_cut;
 mod process;
 mod readme;
