@@ -301,6 +301,9 @@ impl Ledger {
                 }
                 looked_at += 1;
                 after = row.position;
+                if row.subject == 0 {
+                    continue;
+                }
                 let item = T::load(self, row.subject).await?;
                 if item.matches(filter) {
                     found.push(item);
@@ -338,7 +341,7 @@ impl Ledger {
                 list_of(ListKind::PatientSettlements, self.resolve(&mut reading, patient).await?.as_u128())
             }
             SettlementsBy::Owner(owner) => {
-                list_of(ListKind::OwnerSettlements, self.resolve(&mut reading, owner).await?.as_u128())
+                list_of(ListKind::AccountEntries, self.resolve(&mut reading, owner).await?.as_u128())
             }
         };
         let mut page = *page;
