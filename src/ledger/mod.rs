@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod bindings;
 pub mod case;
 pub mod check;
+pub mod entries;
 pub mod failure;
 pub mod fingerprint;
 pub mod members;
