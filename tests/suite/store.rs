@@ -798,7 +798,6 @@ fn law_10_lists_do_not_mix(harness: &mut Harness) {
         ListKind::AccountEntries,
         ListKind::InstitutionSettlements,
         ListKind::PatientSettlements,
-        ListKind::PatientSettlements,
         ListKind::ExternalReference,
         ListKind::OwnerBindings,
         ListKind::BeneficiaryBindings,
