@@ -121,7 +121,7 @@ options! {
     /// Blocks the embedded store keeps in memory, in bytes.
     cache_bytes / "cache-bytes" / "GONGJI_CACHE_BYTES": u64 = 256 << 20;
     /// Facts the embedded store keeps decoded in memory.
-    cached_facts / "cached-facts" / "GONGJI_CACHED_FACTS": u32 = 200_000;
+    cached_facts / "cached-facts" / "GONGJI_CACHED_FACTS": u32 = 2_000_000;
     /// Keys whose last change the embedded store remembers, to compare what a decision saw.
     recent_keys / "recent-keys" / "GONGJI_RECENT_KEYS": u32 = 400_000;
     /// Bytes that may wait for the disk; past it changes wait for room.

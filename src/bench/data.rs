@@ -127,7 +127,7 @@ impl Loader<'_> {
         for person in first..first + FAMILY {
             self.member(person)?;
             let fen = match person - first {
-                0 if family % 2 == 0 => 0,
+                0 if family.is_multiple_of(2) => 0,
                 0 => OWN_FEN,
                 _ => OWNER_FEN + i64::try_from(Random::new(person).below(600_000)).ok()?,
             };
@@ -181,7 +181,7 @@ impl Loader<'_> {
             .collect();
         puts.push((Key::Account(id), Entity::Account(Account::opened(id, self.today))));
         puts.push((Key::Member(id), Entity::Member(member.clone())));
-        puts.push((Key::Person(id), Entity::Person(who)));
+        puts.push((Key::Person(id), Entity::Person(Box::new(who))));
         self.change(&Record { event: Event::MemberCreated { member }, postings: Vec::new() }, puts, Vec::new());
         Some(())
     }
@@ -233,7 +233,7 @@ impl Loader<'_> {
         ties.ties.push(binding.tie(self.filed + 1));
         let ward = Ward { binding: binding.id, beneficiary: beneficiary_id, last_day: None };
         let puts = vec![
-            (Key::Binding(binding.id), Entity::Binding(binding.clone())),
+            (Key::Binding(binding.id), Entity::Binding(Box::new(binding.clone()))),
             (Key::Family(beneficiary_id), Entity::Family(ties.clone())),
             (Key::Wards(owner_id), Entity::Wards(Wards { bindings: vec![ward] })),
         ];

@@ -1,7 +1,11 @@
 //! `gongji bench`: a bare echo, quotes and settlements, measured beside each other in one run, so that what is reported is
 //! a ratio and not a machine. Nothing here is used by the server.
 
-#![allow(clippy::disallowed_methods, reason = "a bench reads clocks")]
+#![allow(
+    clippy::float_arithmetic,
+    clippy::disallowed_methods,
+    reason = "a benchmark reads clocks and divides times; nothing here is money or law"
+)]
 
 mod client;
 mod data;

@@ -6,11 +6,11 @@ use super::account::Account;
 use super::ids::{BindingId, MemberId, RegionCode};
 use super::member::Member;
 use super::money::Money;
-use super::policy::{Param, Policy};
+use super::policy::Policy;
 use super::reason::Reason;
 use super::region::RegionBook;
 use super::rule::{Rule, Subject, Trace};
-use super::sharing;
+use super::sharing::{self, Refusal, Side};
 use super::vocabulary::{Channel, Grant, Relation};
 
 /// States of a binding. `Ended` is computed: the last day is past. `Released`: by a party, or by a change of insurance.
@@ -203,53 +203,38 @@ pub fn decide_filing(
 ) -> FilingDecision {
     let mut trace = Trace::new();
     let mut reasons = Vec::new();
-    let mut check = |trace: &mut Trace, rule: Rule, policy: u8, no: Option<Reason>| {
-        trace.verdict(rule, Subject::Bill, policy, no);
-        reasons.extend(no);
+    // A step cites the side that refused, or the side whose limit was looked at.
+    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| {
+        trace.verdict(rule, Subject::Bill, no.map_or(side, |no| no.side).index(), no.map(|no| no.reason));
+        reasons.extend(no.map(|no| no.reason));
     };
+    let when = |no: bool, side: Side, reason: Reason| no.then_some(Refusal { reason, side });
+    let (of_owner, of_beneficiary) = (Side::Owner, Side::Beneficiary);
 
-    let same = (filing.owner.id == filing.beneficiary.id).then_some(Reason::SamePerson);
-    check(&mut trace, Rule::TwoPersons, 0, same);
-    check(&mut trace, Rule::RelationAllowed, 0, sharing::relation_refused(owner, beneficiary, filing.relation));
-    let modes = sharing::modes_between(owner, beneficiary, regions, on);
-    check(&mut trace, Rule::ModeBetween, 0, modes.as_ref().err().copied());
-    check(
-        &mut trace,
-        Rule::OwnerInsurance,
-        0,
-        sharing::owner_refused(filing.owner, filing.owner_account.is_some(), owner, beneficiary),
-    );
-    check(
-        &mut trace,
-        Rule::BeneficiaryInsurance,
-        1,
-        sharing::beneficiary_refused(filing.beneficiary, owner, beneficiary),
-    );
+    check(Rule::TwoPersons, of_owner, when(filing.owner.id == filing.beneficiary.id, of_owner, Reason::SamePerson));
+    check(Rule::RelationAllowed, of_owner, sharing::relation_refused(owner, beneficiary, filing.relation));
+    check(Rule::ModeBetween, of_owner, sharing::modes_between(owner, beneficiary, regions, on).err());
+    let owner_no = sharing::owner_refused(filing.owner, filing.owner_account.is_some(), owner, beneficiary);
+    check(Rule::OwnerInsurance, of_owner, owner_no);
+    let beneficiary_no = sharing::beneficiary_refused(filing.beneficiary, owner, beneficiary);
+    check(Rule::BeneficiaryInsurance, of_beneficiary, beneficiary_no);
 
     let rule = owner.channel(filing.channel);
-    check(&mut trace, Rule::ChannelOffered, 0, rule.is_none().then_some(Reason::ChannelNotAvailable));
-    let missing: Vec<String> = rule
-        .map(|rule| {
-            let given = |kind: &String| filing.evidence.iter().any(|evidence| evidence.kind == *kind);
-            rule.evidence.iter().filter(|kind| !given(kind)).cloned().collect()
-        })
-        .unwrap_or_default();
-    check(&mut trace, Rule::EvidenceComplete, 0, (!missing.is_empty()).then_some(Reason::EvidenceMissing));
+    check(Rule::ChannelOffered, of_owner, when(rule.is_none(), of_owner, Reason::ChannelNotAvailable));
+    let given = |kind: &String| filing.evidence.iter().any(|evidence| evidence.kind == *kind);
+    let asked = rule.map_or(&[][..], |rule| &rule.evidence);
+    let missing: Vec<String> = asked.iter().filter(|kind| !given(kind)).cloned().collect();
+    check(Rule::EvidenceComplete, of_owner, when(!missing.is_empty(), of_owner, Reason::EvidenceMissing));
 
     let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
-    let bound = filing.already_bound.then_some(Reason::BindingAlreadyActive);
-    check(&mut trace, Rule::NotBoundYet, 0, bound);
-    let members = over(owner.rules.members_per_owner, filing.members_now).then_some(Reason::MembersPerOwnerExceeded);
-    check(&mut trace, Rule::MembersPerOwner, 0, members);
-    let owners =
-        over(beneficiary.rules.owners_per_member, filing.owners_now).then_some(Reason::OwnersPerMemberExceeded);
-    check(&mut trace, Rule::OwnersPerMember, 1, owners);
+    check(Rule::NotBoundYet, of_owner, when(filing.already_bound, of_owner, Reason::BindingAlreadyActive));
+    let members = over(owner.rules.members_per_owner, filing.members_now);
+    check(Rule::MembersPerOwner, of_owner, when(members, of_owner, Reason::MembersPerOwnerExceeded));
+    let owners = over(beneficiary.rules.owners_per_member, filing.owners_now);
+    check(Rule::OwnersPerMember, of_beneficiary, when(owners, of_beneficiary, Reason::OwnersPerMemberExceeded));
     let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
-    if full {
-        reasons.push(Reason::BindingsPerMemberExceeded);
-    }
+    check(Rule::BindingsPerMember, of_owner, when(full, of_owner, Reason::BindingsPerMemberExceeded));
 
     let grants = rule.map(|rule| rule.grants.clone()).unwrap_or_default();
-    debug_assert!(Param::ALL.contains(&Param::Channels));
     FilingDecision { reasons, missing, grants, trace }
 }

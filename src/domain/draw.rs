@@ -16,7 +16,7 @@ use super::policy::Policy;
 use super::reason::Reason;
 use super::region::RegionBook;
 use super::rule::{Input, Rule, Subject, Trace};
-use super::sharing;
+use super::sharing::{self, Side};
 use super::split::Split;
 use super::vocabulary::{Bucket, Component, OwnAccountOrder, OwnerOrder, Purpose, Relation};
 
@@ -217,20 +217,23 @@ fn relatives_turn(
     let mut paying_owners: u32 = 0;
     for owner in in_order(owners, rules.owner_order) {
         let too_many = rules.owners_per_settlement.is_some_and(|limit| paying_owners >= limit);
+        let by_patient = |no: bool, reason| no.then_some((reason, OF_PATIENT));
         let refused = refused(table, owner)
-            .or(own_no)
-            .or((payable_at_first.is_zero()).then_some(Reason::ComponentNotPayable))
-            .or((open.payable(&rules.relative_components).is_zero()).then_some(Reason::NothingLeftToPay))
-            .or(too_many.then_some(Reason::OwnersPerSettlementExceeded));
+            .or(own_no.map(|reason| (reason, OF_PATIENT)))
+            .or(by_patient(payable_at_first.is_zero(), Reason::ComponentNotPayable))
+            .or(by_patient(open.payable(&rules.relative_components).is_zero(), Reason::NothingLeftToPay))
+            .or(by_patient(too_many, Reason::OwnersPerSettlementExceeded));
         let outcome = match (refused, owner.account) {
-            (Some(reason), _) => Err(reason),
-            (None, None) => Err(Reason::OwnerWithoutAccount),
-            (None, Some(account)) => owner_pays(table, owner, account, open, draw, trace),
+            (Some(refusal), _) => Err(refusal),
+            (None, None) => Err((Reason::OwnerWithoutAccount, owner.policy_index)),
+            (None, Some(account)) => {
+                owner_pays(table, owner, account, open, draw, trace).map_err(|reason| (reason, owner.policy_index))
+            }
         };
         match outcome {
             Ok(()) => paying_owners += 1,
-            Err(reason) => {
-                trace.verdict(Rule::Excluded, owner.subject(), owner.policy_index, Some(reason));
+            Err((reason, policy)) => {
+                trace.verdict(Rule::Excluded, owner.subject(), policy, Some(reason));
                 let binding = owner.paper.is_none().then_some(owner.tie.binding);
                 draw.excluded.push(Excluded { payer: owner.member.id, binding, relation: owner.tie.relation, reason });
             }
@@ -294,8 +297,11 @@ pub fn usable_by_relatives(
     usable
 }
 
-/// The first reason, in a fixed order of precedence, why this owner may not pay.
-fn refused(table: &Table<'_>, owner: &Owner<'_>) -> Option<Reason> {
+/// The patient's policy stands first in the decision's list.
+const OF_PATIENT: u8 = 0;
+
+/// The first reason, in a fixed order of precedence, why this owner may not pay, and the place of the policy that says so.
+fn refused(table: &Table<'_>, owner: &Owner<'_>) -> Option<(Reason, u8)> {
     let (of_owner, of_patient) = (owner.policy.as_ref(), table.policy);
     let tie = owner.tie;
     let paper_refused =
@@ -308,12 +314,18 @@ fn refused(table: &Table<'_>, owner: &Owner<'_>) -> Option<Reason> {
         _ if !tie.spends => Some(Reason::FamilyServiceDoesNotSpend),
         _ => None,
     };
-    window
-        .or_else(|| sharing::relation_refused(of_owner, of_patient, tie.relation))
-        .or_else(|| sharing::purpose_refused(of_owner, of_patient, table.purpose))
-        .or_else(|| sharing::direct_draw_refused(of_owner, of_patient, table.regions, table.visit_day))
-        .or_else(|| sharing::owner_refused(owner.member, owner.account.is_some(), of_owner, of_patient))
-        .or_else(|| sharing::beneficiary_refused(table.patient.member, of_owner, of_patient))
+    let law = || {
+        sharing::relation_refused(of_owner, of_patient, tie.relation)
+            .or_else(|| sharing::purpose_refused(of_owner, of_patient, table.purpose))
+            .or_else(|| sharing::direct_draw_refused(of_owner, of_patient, table.regions, table.visit_day))
+            .or_else(|| sharing::owner_refused(owner.member, owner.account.is_some(), of_owner, of_patient))
+            .or_else(|| sharing::beneficiary_refused(table.patient.member, of_owner, of_patient))
+            .map(|refusal| match refusal.side {
+                Side::Owner => (refusal.reason, owner.policy_index),
+                Side::Beneficiary => (refusal.reason, OF_PATIENT),
+            })
+    };
+    window.map(|reason| (reason, owner.policy_index)).or_else(law)
 }
 
 /// The owners in the policy's order. Larger balance means what lies in the drawable buckets; the sort is stable over
@@ -330,7 +342,9 @@ fn in_order<'a, 'b>(owners: &'a [Owner<'b>], order: OwnerOrder) -> Vec<&'a Owner
         OwnerOrder::UserOrder => {
             sorted.sort_by_key(|owner| if owner.tie.priority == 0 { u32::MAX } else { owner.tie.priority });
         }
-        OwnerOrder::NewestFirst => sorted.sort_by_key(|owner| std::cmp::Reverse(owner.tie.filed)),
+        // Papers stay behind what is filed, in the order given.
+        OwnerOrder::NewestFirst => sorted
+            .sort_by_key(|owner| (owner.paper, if owner.paper.is_some() { 0 } else { u64::MAX - owner.tie.filed })),
     }
     sorted
 }

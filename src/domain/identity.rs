@@ -86,12 +86,14 @@ pub fn check_character(body: &[u8]) -> char {
     CHECKS[(sum % 11) as usize]
 }
 
-/// `张*`, `欧阳**`: the first character stays, and no more than two stars tell the length.
+/// `张*`, `欧**`: the first character stays, unless it is the only one, and no more than two stars tell the length.
 pub fn mask_name(name: &str) -> String {
     let mut letters = name.chars();
     let first = letters.next().map(String::from).unwrap_or_default();
-    let stars = letters.count().min(2);
-    first + &"*".repeat(stars)
+    match letters.count() {
+        0 => "*".to_owned(),
+        rest => first + &"*".repeat(rest.min(2)),
+    }
 }
 
 /// The last four characters stay.
@@ -144,7 +146,7 @@ mod tests {
         assert_eq!(IdNumber::parse("11010519491231002X").expect("valid").masked(), "1101**********002X");
         assert_eq!(
             (mask_name("张三"), mask_name("欧阳小明"), mask_name("王")),
-            ("张*".into(), "欧**".into(), "王".into())
+            ("张*".into(), "欧**".into(), "*".into())
         );
         assert_eq!((mask_number("6217000012345678"), mask_number("1234")), ("************5678".into(), "****".into()));
     }

@@ -32,7 +32,7 @@ reasons! {
     /// The beneficiary is insured outside the area the owner's or the beneficiary's policy covers.
     BeneficiaryOutOfScope "BENEFICIARY_OUT_OF_SCOPE" "双方参保地不在当日政策允许的共济区域内。";
     /// Money between the two regions may move, but not by direct draw.
-    ModeNotDirect "MODE_NOT_DIRECT" "两地之间只能通过医保钱包转账，不能在结算时直接使用对方账户。";
+    ModeNotDirect "MODE_NOT_DIRECT" "当日政策不允许在结算时直接使用该共济账户，可通过其他共济方式事先转入。";
     /// No transfer beforehand on that day between these regions.
     ModeNotTransfer "MODE_NOT_TRANSFER" "当日政策不允许事先划转个人账户资金。";
     /// Owner and beneficiary are one person.

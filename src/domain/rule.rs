@@ -103,6 +103,8 @@ rules! {
     CrossProvince "sharing.cross_province" "跨省共济开通情况" [];
     /// What relatives may use of an account.
     UsableByRelatives "account.usable_by_relatives" "可供家庭成员使用的余额" [RelativeBuckets, Floor];
+    /// The server's own bound.
+    BindingsPerMember "binding.bindings_per_member" "每人绑定数量的系统上限" [];
 }
 
 /// What a step is about.

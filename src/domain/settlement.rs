@@ -251,7 +251,11 @@ pub fn decide_refund(
         if amount.is_positive() {
             accounts -= amount;
             returned.push((u16::try_from(place).unwrap_or(u16::MAX), amount));
-            let subject = contribution.binding.map_or(Subject::Own, Subject::Binding);
+            let subject = match contribution.binding {
+                Some(binding) => Subject::Binding(binding),
+                None if contribution.is_own() => Subject::Own,
+                None => Subject::Paper(u16::try_from(place).unwrap_or(u16::MAX)),
+            };
             trace.amount(Rule::RefundAccounts, subject, 0, &[(Input::Amount, contribution.amount)], amount);
         }
     }

@@ -9,13 +9,47 @@ use super::region::RegionBook;
 use super::rule::{Rule, Subject, Trace};
 use super::vocabulary::{InsuranceState, Mode, Purpose, Relation, Scheme, Scope};
 
-/// Why the relation is refused, if it is.
-pub fn relation_refused(owner: &Policy, beneficiary: &Policy, relation: Relation) -> Option<Reason> {
-    if owner.rules.relations.is_empty() || beneficiary.rules.relations.is_empty() {
-        return Some(Reason::SharingNotOpen);
+/// A refusal and whose policy made it, so that an explanation cites the law that decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: Reason,
+    pub side: Side,
+}
+
+/// Whose policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Owner,
+    Beneficiary,
+}
+
+impl Side {
+    /// The policy's place in a list of the owner's and the beneficiary's.
+    pub const fn index(self) -> u8 {
+        match self {
+            Self::Owner => 0,
+            Self::Beneficiary => 1,
+        }
     }
-    let allowed = owner.rules.relations.contains(&relation) && beneficiary.rules.relations.contains(&relation);
-    (!allowed).then_some(Reason::RelationNotAllowed)
+}
+
+/// The first side whose policy does not allow, the owner's first.
+fn unless_both(
+    owner: &Policy,
+    beneficiary: &Policy,
+    reason: Reason,
+    allows: impl Fn(&Policy) -> bool,
+) -> Option<Refusal> {
+    let sides = [(owner, Side::Owner), (beneficiary, Side::Beneficiary)];
+    let refusing = sides.into_iter().find(|(policy, _)| !allows(policy));
+    refusing.map(|(_, side)| Refusal { reason, side })
+}
+
+/// Why the relation is refused, if it is.
+pub fn relation_refused(owner: &Policy, beneficiary: &Policy, relation: Relation) -> Option<Refusal> {
+    unless_both(owner, beneficiary, Reason::SharingNotOpen, |policy| !policy.rules.relations.is_empty()).or_else(|| {
+        unless_both(owner, beneficiary, Reason::RelationNotAllowed, |policy| policy.rules.relations.contains(&relation))
+    })
 }
 
 /// The modes open between the two regions on a day, or why there is none.
@@ -27,76 +61,78 @@ pub fn modes_between(
     beneficiary: &Policy,
     regions: &RegionBook,
     on: Date,
-) -> Result<Vec<Mode>, Reason> {
-    let scopes = [owner.rules.beneficiary_scope, beneficiary.rules.beneficiary_scope];
-    if scopes.contains(&Scope::Nowhere) || owner.rules.modes.is_empty() {
-        return Err(Reason::SharingNotOpen);
+) -> Result<Vec<Mode>, Refusal> {
+    let closed = |policy: &Policy| policy.rules.beneficiary_scope == Scope::Nowhere;
+    if let Some(refusal) = unless_both(owner, beneficiary, Reason::SharingNotOpen, |policy| !closed(policy)) {
+        return Err(refusal);
+    }
+    if owner.rules.modes.is_empty() {
+        return Err(Refusal { reason: Reason::SharingNotOpen, side: Side::Owner });
     }
     if owner.region == beneficiary.region {
         return Ok(owner.rules.modes.clone());
     }
     if owner.region.province() == beneficiary.region.province() {
-        let reaches = scopes.iter().all(|scope| *scope == Scope::SameProvince);
-        let shared: Vec<Mode> =
-            owner.rules.modes.iter().copied().filter(|mode| beneficiary.rules.modes.contains(mode)).collect();
-        return if reaches && !shared.is_empty() { Ok(shared) } else { Err(Reason::BeneficiaryOutOfScope) };
+        let reaches = |policy: &Policy| policy.rules.beneficiary_scope == Scope::SameProvince;
+        if let Some(refusal) = unless_both(owner, beneficiary, Reason::BeneficiaryOutOfScope, reaches) {
+            return Err(refusal);
+        }
+        let shared = owner.rules.modes.iter().copied().filter(|mode| beneficiary.rules.modes.contains(mode));
+        let shared: Vec<Mode> = shared.collect();
+        let none = Refusal { reason: Reason::BeneficiaryOutOfScope, side: Side::Beneficiary };
+        return if shared.is_empty() { Err(none) } else { Ok(shared) };
     }
-    let open = [owner.region, beneficiary.region].iter().all(|region| regions.open_on(*region, on).is_some());
-    if open { Ok(vec![Mode::WalletTransfer]) } else { Err(Reason::RegionNotOpen) }
+    let open = |policy: &Policy| regions.open_on(policy.region, on).is_some();
+    match unless_both(owner, beneficiary, Reason::RegionNotOpen, open) {
+        Some(refusal) => Err(refusal),
+        None => Ok(vec![Mode::WalletTransfer]),
+    }
 }
 
 /// Why money may not be drawn at settlement between the two regions, if it may not.
-pub fn direct_draw_refused(owner: &Policy, beneficiary: &Policy, regions: &RegionBook, on: Date) -> Option<Reason> {
+pub fn direct_draw_refused(owner: &Policy, beneficiary: &Policy, regions: &RegionBook, on: Date) -> Option<Refusal> {
     match modes_between(owner, beneficiary, regions, on) {
-        Err(reason) => Some(reason),
+        Err(refusal) => Some(refusal),
         Ok(modes) if modes.contains(&Mode::DirectDraw) => None,
-        Ok(_) => Some(Reason::ModeNotDirect),
+        Ok(_) => Some(Refusal { reason: Reason::ModeNotDirect, side: Side::Owner }),
     }
 }
 
 /// Why this owner's insurance does not let the account be shared.
-pub fn owner_refused(owner: &Member, has_account: bool, of_owner: &Policy, of_beneficiary: &Policy) -> Option<Reason> {
+pub fn owner_refused(owner: &Member, has_account: bool, of_owner: &Policy, of_beneficiary: &Policy) -> Option<Refusal> {
     let insurance = &owner.insurance;
-    let state_ok = [of_owner, of_beneficiary].iter().all(|policy| policy.rules.owner_states.contains(&insurance.state));
+    let by_owner = |reason| Some(Refusal { reason, side: Side::Owner });
     let tiers = &of_owner.rules.owner_tiers;
     if insurance.scheme != Scheme::Employee {
-        Some(Reason::OwnerNotEmployee)
+        by_owner(Reason::OwnerNotEmployee)
     } else if !insurance.has_account || !has_account {
-        Some(Reason::OwnerWithoutAccount)
+        by_owner(Reason::OwnerWithoutAccount)
     } else if !tiers.is_empty() && !tiers.contains(&insurance.tier) {
-        Some(Reason::OwnerTierNotAllowed)
-    } else if !state_ok {
-        Some(Reason::OwnerStateNotAllowed)
+        by_owner(Reason::OwnerTierNotAllowed)
     } else {
-        None
+        let allows = |policy: &Policy| policy.rules.owner_states.contains(&insurance.state);
+        unless_both(of_owner, of_beneficiary, Reason::OwnerStateNotAllowed, allows)
     }
 }
 
 /// Why this person cannot be a beneficiary.
-pub fn beneficiary_refused(beneficiary: &Member, of_owner: &Policy, of_beneficiary: &Policy) -> Option<Reason> {
+pub fn beneficiary_refused(beneficiary: &Member, of_owner: &Policy, of_beneficiary: &Policy) -> Option<Refusal> {
     let insurance = &beneficiary.insurance;
-    let both = [of_owner, of_beneficiary];
     if insurance.state == InsuranceState::Ended {
-        Some(Reason::BeneficiaryNotInsured)
-    } else if !both.iter().all(|policy| policy.rules.beneficiary_states.contains(&insurance.state)) {
-        Some(Reason::BeneficiaryStateNotAllowed)
-    } else if !both.iter().all(|policy| policy.rules.beneficiary_schemes.contains(&insurance.scheme)) {
-        Some(Reason::BeneficiarySchemeNotAllowed)
-    } else {
-        None
+        return Some(Refusal { reason: Reason::BeneficiaryNotInsured, side: Side::Beneficiary });
     }
+    let state = |policy: &Policy| policy.rules.beneficiary_states.contains(&insurance.state);
+    let scheme = |policy: &Policy| policy.rules.beneficiary_schemes.contains(&insurance.scheme);
+    unless_both(of_owner, of_beneficiary, Reason::BeneficiaryStateNotAllowed, state)
+        .or_else(|| unless_both(of_owner, of_beneficiary, Reason::BeneficiarySchemeNotAllowed, scheme))
 }
 
 /// Why relatives may not pay for this purpose.
-pub fn purpose_refused(owner: &Policy, beneficiary: &Policy, purpose: Purpose) -> Option<Reason> {
-    let both = [owner, beneficiary];
-    if both.iter().any(|policy| policy.rules.prohibited_purposes.contains(&purpose)) {
-        Some(Reason::PurposeProhibited)
-    } else if !both.iter().all(|policy| policy.rules.relative_purposes.contains(&purpose)) {
-        Some(Reason::PurposeNotAllowed)
-    } else {
-        None
-    }
+pub fn purpose_refused(owner: &Policy, beneficiary: &Policy, purpose: Purpose) -> Option<Refusal> {
+    let free = |policy: &Policy| !policy.rules.prohibited_purposes.contains(&purpose);
+    let named = |policy: &Policy| policy.rules.relative_purposes.contains(&purpose);
+    unless_both(owner, beneficiary, Reason::PurposeProhibited, free)
+        .or_else(|| unless_both(owner, beneficiary, Reason::PurposeNotAllowed, named))
 }
 
 /// The answer to `CheckSharing`.
@@ -116,13 +152,17 @@ pub fn check(
     on: Date,
 ) -> SharingDecision {
     let mut trace = Trace::new();
-    let relation_no = relation_refused(owner, beneficiary, relation);
-    trace.verdict(Rule::RelationAllowed, Subject::Bill, 0, relation_no);
+    let mut reasons = Vec::new();
+    let mut check = |rule: Rule, no: Option<Refusal>| {
+        let side = no.map_or(Side::Owner, |no| no.side);
+        trace.verdict(rule, Subject::Bill, side.index(), no.map(|no| no.reason));
+        reasons.extend(no.map(|no| no.reason));
+    };
+    check(Rule::RelationAllowed, relation_refused(owner, beneficiary, relation));
     let modes = modes_between(owner, beneficiary, regions, on);
     let crosses = owner.region.province() != beneficiary.region.province();
     let rule = if crosses { Rule::CrossProvince } else { Rule::ModeBetween };
-    trace.verdict(rule, Subject::Bill, 0, modes.as_ref().err().copied());
-    let mut reasons: Vec<Reason> = relation_no.into_iter().chain(modes.as_ref().err().copied()).collect();
+    check(rule, modes.as_ref().err().copied());
     reasons.dedup();
     let modes = if reasons.is_empty() { modes.unwrap_or_default() } else { Vec::new() };
     SharingDecision { modes, reasons, trace }

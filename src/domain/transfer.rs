@@ -11,7 +11,7 @@ use super::posting::{Party, Posting};
 use super::reason::Reason;
 use super::region::RegionBook;
 use super::rule::{Input, Rule, Subject, Trace};
-use super::sharing;
+use super::sharing::{self, Refusal, Side};
 use super::vocabulary::{Bucket, Mode, Relation};
 
 /// Why the transfer is refused, all reasons at once; none means it may be made.
@@ -29,16 +29,18 @@ pub fn refusals(
     trace: &mut Trace,
 ) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let mut check = |trace: &mut Trace, rule: Rule, no: Option<Reason>| {
-        trace.verdict(rule, Subject::Bill, 0, no);
-        reasons.extend(no);
+    let mut check = |trace: &mut Trace, rule: Rule, no: Option<Refusal>| {
+        let side = no.map_or(Side::Owner, |no| no.side);
+        trace.verdict(rule, Subject::Bill, side.index(), no.map(|no| no.reason));
+        reasons.extend(no.map(|no| no.reason));
     };
-    check(trace, Rule::TwoPersons, (owner.id == beneficiary.id).then_some(Reason::SamePerson));
+    let by_owner = |reason| Refusal { reason, side: Side::Owner };
+    check(trace, Rule::TwoPersons, (owner.id == beneficiary.id).then_some(by_owner(Reason::SamePerson)));
     check(trace, Rule::RelationAllowed, sharing::relation_refused(of_owner, of_beneficiary, relation));
     let mode = match sharing::modes_between(of_owner, of_beneficiary, regions, on) {
-        Err(reason) => Some(reason),
+        Err(refusal) => Some(refusal),
         Ok(modes) if modes.contains(&Mode::TransferBeforehand) => None,
-        Ok(_) => Some(Reason::ModeNotTransfer),
+        Ok(_) => Some(by_owner(Reason::ModeNotTransfer)),
     };
     check(trace, Rule::ModeBetween, mode);
     let has_account = owner_account.is_some();

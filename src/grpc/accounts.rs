@@ -12,7 +12,8 @@ use crate::domain::money::Money;
 use crate::domain::record::{CreditKind, Event};
 use crate::domain::vocabulary::{Bucket, Mode};
 use crate::ledger::accounts::{CreditAccount, TransferFunds};
-use crate::ledger::queries::{AccountView, EntryView};
+use crate::ledger::entries::EntryView;
+use crate::ledger::queries::AccountView;
 
 type Reply<T> = Result<Response<T>, Status>;
 const DEFAULT_VIEW: proto::ExplanationView = proto::ExplanationView::Full;

@@ -36,7 +36,7 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
     let rows = trace.steps.iter().any(|step| step.rule == Rule::FundShare);
     let shown = trace.steps.iter().filter(|step| full || (in_summary(step) && !(rows && step.rule == Rule::FundTotal)));
     let steps = shown.map(|step| if full { full_step(step, basis) } else { summary_step(step, basis) }).collect();
-    let citations = citations(trace, basis, full);
+    let citations = if full { citations(trace, basis) } else { Vec::new() };
     let revisions = basis.policies.iter().zip(basis.digests).map(|(policy, digest)| revision(policy, digest));
     Some(proto::Explanation { view: view as i32, steps, citations, policy_revisions: revisions.collect() })
 }
@@ -261,7 +261,8 @@ fn operation(step: &Step) -> String {
             | Rule::PurposeAllowed
             | Rule::Transfer
             | Rule::RefundAccounts
-            | Rule::CrossProvince => return String::new(),
+            | Rule::CrossProvince
+            | Rule::BindingsPerMember => return String::new(),
         }
     };
     format!("{left} = {result}")
@@ -278,11 +279,10 @@ fn parameter(value: &StoredValue) -> proto::Parameter {
     }
 }
 
-/// Those of the steps shown; a summary step names that of its deciding parameter alone.
-fn citations(trace: &Trace, basis: &Basis<'_>, full: bool) -> Vec<proto::Citation> {
+fn citations(trace: &Trace, basis: &Basis<'_>) -> Vec<proto::Citation> {
     let mut found: Vec<proto::Citation> = Vec::new();
-    for step in trace.steps.iter().filter(|step| full || in_summary(step)) {
-        for param in params(step).iter().take(if full { usize::MAX } else { 1 }) {
+    for step in &trace.steps {
+        for param in params(step) {
             if let Some(value) = policy(step, basis).and_then(|policy| value(policy, *param))
                 && found.iter().all(|known| known.id != value.citation.id)
             {

@@ -63,7 +63,7 @@ fn head(head: &Head) -> proto::Head {
     proto::Head {
         position: wire_position(head.position),
         digest: hex(&head.link),
-        committed_at: Some(timestamp(head.at)),
+        committed_at: (head.position > 0).then(|| timestamp(head.at)),
         algorithm: chain::ALGORITHM.to_owned(),
     }
 }

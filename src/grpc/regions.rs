@@ -46,6 +46,9 @@ impl RegionService for Service {
         let filter = format!("regions {province_code} {cross_province_only} {on} {name}");
         let page = self.ledger.page(&page_token, filter.as_bytes(), size, u64::from(u32::MAX))?;
         let regions = &self.ledger.book.regions;
+        if province.is_some_and(|province| !regions.get(province).is_some_and(|region| region.is_valid_on(day))) {
+            return Err(Failure::NotFound(Thing::Region).into());
+        }
         let wanted = |region: &&Region| {
             u64::from(region.code.as_u32()) > page.after
                 && province.is_none_or(|province| region.code.province() == province.province())

@@ -15,14 +15,24 @@ use crate::store::StoreError;
 /// `ErrorInfo.domain`.
 pub const DOMAIN: &str = "gongji";
 
+/// Where repeating the same call may succeed.
+const RETRIABLE: [&str; 6] =
+    ["OVERLOADED", "STORE_UNAVAILABLE", "OUTCOME_UNKNOWN", "SHUTTING_DOWN", "CONTENTION", "TIME_LIMIT"];
+
 /// How long a caller should wait before trying again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// Details travel in an HTTP/2 header, and clients take 8 KiB of those: so many bytes of bad fields are told, then their
+/// number. Only a bill of hundreds of bad lines gets there.
+const VIOLATIONS_BYTES: usize = 4_000;
+/// What protobuf adds to one.
+const VIOLATION_OVERHEAD: usize = 8;
 
 /// A status with its details.
 pub fn make(code: Code, reason: &str, message: &str, sentence: &str, metadata: HashMap<String, String>) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, metadata).set_localized_message("zh-CN", sentence);
-    if matches!(code, Code::ResourceExhausted | Code::Unavailable | Code::Aborted) {
+    if RETRIABLE.contains(&reason) {
         details.set_retry_info(Some(RETRY_AFTER));
     }
     Status::with_error_details(code, message, details)
@@ -52,7 +62,14 @@ pub fn of(failure: &Failure) -> Status {
             details
                 .set_error_info("INVALID_FIELDS", DOMAIN, HashMap::new())
                 .set_localized_message("zh-CN", "请求内容有误，请检查标明的字段。");
+            let mut told = 0;
             for violation in violations {
+                told += violation.field.len() + violation.description.len() + VIOLATION_OVERHEAD;
+                if told > VIOLATIONS_BYTES {
+                    let total = violations.len().to_string();
+                    details.add_bad_request_violation("", format!("and more: {total} fields are bad in all"));
+                    break;
+                }
                 details.add_bad_request_violation(&violation.field, &violation.description);
             }
             let first = violations.first().map(|violation| format!("{} {}", violation.field, violation.description));

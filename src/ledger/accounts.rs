@@ -186,7 +186,7 @@ impl Command for TransferFunds {
             (beneficiary_key, Entity::Account(target.clone())),
             (
                 Key::Decided(fresh.request),
-                Entity::Decided(Decided { trace: trace.clone(), policies: policies.clone() }),
+                Entity::Decided(Box::new(Decided { trace: trace.clone(), policies: policies.clone() })),
             ),
         ];
         ledger.policy_puts(&[of_owner, of_beneficiary], &mut puts);
@@ -197,7 +197,7 @@ impl Command for TransferFunds {
             policies: policies.clone(),
         };
         let lists =
-            [owner, beneficiary].map(|member| (list_of(ListKind::AccountEntries, member.as_u128()), fresh.id)).to_vec();
+            [owner, beneficiary].map(|member| (list_of(ListKind::AccountEntries, member.as_u128()), 0)).to_vec();
         let outcome = TransferOutcome { transfer, owner: source, beneficiary: target, trace, policies };
         Ok(Plan { record: Record { event, postings }, puts, lists, outcome })
     }

@@ -188,12 +188,12 @@ impl Command for CreateBinding {
         wards.bindings.push(Ward { binding: binding.id, beneficiary, last_day: ask.last_day });
         let policies = answer.policies.iter().map(|policy| policy.revision.digest).collect::<Vec<_>>();
         let mut puts = vec![
-            (Key::Binding(binding.id), Entity::Binding(binding.clone())),
+            (Key::Binding(binding.id), Entity::Binding(Box::new(binding.clone()))),
             (Key::Family(beneficiary), Entity::Family(family)),
             (Key::Wards(owner), Entity::Wards(wards)),
             (
                 Key::Decided(fresh.request),
-                Entity::Decided(Decided { trace: trace.clone(), policies: policies.clone() }),
+                Entity::Decided(Box::new(Decided { trace: trace.clone(), policies: policies.clone() })),
             ),
         ];
         ledger.policy_puts(&answer.policies, &mut puts);
@@ -300,7 +300,7 @@ impl Command for ReleaseBinding {
         wards.bindings.retain(|ward| ward.binding != id);
         binding.released = Some(Release { at: now, requested: true });
         let puts = vec![
-            (key, Entity::Binding(binding.clone())),
+            (key, Entity::Binding(Box::new(binding.clone()))),
             (family_key, Entity::Family(family)),
             (wards_key, Entity::Wards(wards)),
         ];

@@ -142,9 +142,12 @@ impl Ledger {
         let used = reading.year_use(&Key::YearUse(patient, visit_day.year()))?.copied().unwrap_or_default();
         let mut policies = vec![self.policy_of(member, visit_day)?];
         let mut owners = Vec::with_capacity(family.ties.len() + papers.len());
-        let ties = family.ties.iter().map(|tie| (tie.clone(), None));
-        // Nobody pays twice: a binding goes before paper, and the first paper before the next.
-        let bound = |owner: &MemberId| family.ties.iter().any(|tie| tie.owner == *owner);
+        // Nobody pays twice: a binding that can pay goes before paper, paper before one that cannot, and the first paper
+        // before the next.
+        let can_pay = |tie: &Tie| tie.spends && tie.start <= today && tie.last_day.is_none_or(|last| last >= today);
+        let bound = |owner: &MemberId| family.ties.iter().any(|tie| tie.owner == *owner && can_pay(tie));
+        let kept = family.ties.iter().filter(|tie| can_pay(tie) || !on_paper.contains(&tie.owner));
+        let ties = kept.map(|tie| (tie.clone(), None));
         let named = papers.iter().zip(on_paper).enumerate();
         let once = named.filter(|(place, (_, owner))| !bound(owner) && !on_paper[..*place].contains(owner));
         let on_paper = once.map(|(place, (paper, owner))| {
@@ -174,7 +177,7 @@ impl Ledger {
 
     pub(crate) fn policy_of(&self, member: &Member, on: Date) -> Result<Arc<Policy>, Failure> {
         let policy = self.book.policy(member.insurance.region, on).cloned();
-        policy.ok_or_else(|| Failure::invalid("visit.visit_date", "lies before the first recorded law"))
+        policy.ok_or(Failure::NotFound(Thing::Region))
     }
 
     /// Refuses a region of care that does not exist on the day.

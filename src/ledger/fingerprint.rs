@@ -105,7 +105,7 @@ impl<'a> Fingerprint<'a> {
         value.put(&mut self.buffer);
         let mut hasher = SipHasher24::new_with_key(&self.keys.content);
         hasher.write_u8(self.method);
-        hasher.write_usize(self.names.len());
+        hasher.write_u64(self.names.len() as u64);
         hasher.write(&self.buffer);
         let digest = hasher.finish();
         // The short digest only names what differs; whether anything differs is decided by all 128 bits.

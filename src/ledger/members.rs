@@ -115,7 +115,7 @@ impl Command for CreateMember {
             puts.push((Key::Account(id), Entity::Account(Account::opened(id, today))));
         }
         puts.push((Key::Member(id), Entity::Member(member.clone())));
-        puts.push((Key::Person(id), Entity::Person(person.clone())));
+        puts.push((Key::Person(id), Entity::Person(Box::new(person.clone()))));
         let record = Record { event: Event::MemberCreated { member: member.clone() }, postings: Vec::new() };
         let outcome = MemberOutcome { member, person: Some(person), released: Vec::new() };
         Ok(Plan { record, puts, lists: Vec::new(), outcome })
@@ -243,7 +243,7 @@ async fn release_all(
         let key = Key::Binding(binding);
         let mut ended = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a tie leads to no binding"))?;
         ended.released = Some(Release { at: now, requested: false });
-        puts.push((key, Entity::Binding(ended)));
+        puts.push((key, Entity::Binding(Box::new(ended))));
         if others.iter().all(|(known, _)| *known != other) {
             let entity = if let Key::Wards(_) = other {
                 Entity::Wards(reading.wards(&other)?.cloned().unwrap_or_default())

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod bindings;
 pub mod case;
 pub mod check;
+pub mod entries;
 pub mod failure;
 pub mod fingerprint;
 pub mod members;
@@ -244,7 +245,7 @@ impl Ledger {
         let bytes = record::encode_record(&plan.record);
         let mut puts: Vec<(Key, Arc<Entity>)> =
             plan.puts.into_iter().map(|(key, entity)| (key, Arc::new(entity))).collect();
-        puts.push((key, Arc::new(Entity::Request(content.clone()))));
+        puts.push((key, Arc::new(Entity::Request(Box::new(content.clone())))));
         let change = Change {
             began_at: reading.began_at(),
             expects: reading.expectations(),

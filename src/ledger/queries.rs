@@ -21,7 +21,6 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::settlement::{self, Settlement, SettlementState};
-use crate::domain::time::Moment;
 use crate::store::entity::Basis;
 use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 
@@ -49,17 +48,6 @@ pub struct SettlementView {
     pub settlement: Settlement,
     pub basis: Option<Basis>,
     pub position: u64,
-}
-
-/// One posting's effect on one bucket.
-#[derive(Clone, Debug)]
-pub struct EntryView {
-    pub position: u64,
-    pub at: Moment,
-    pub bucket: crate::domain::vocabulary::Bucket,
-    pub amount: Money,
-    pub after: Money,
-    pub record: Arc<Record>,
 }
 
 /// A binding with where it was last changed.
@@ -242,8 +230,16 @@ impl Ledger {
                 let key =
                     ListKey { kind: ListKind::ExternalReference, of: self.keys.external(institution, kind, text) };
                 let head = self.store().head().position;
-                let rows = self.store().list(key, 0, head, usize::MAX).await?;
-                SettlementId::from_u128(rows.last().ok_or_else(|| not_found.clone())?.subject)
+                let mut newest = None;
+                let mut after = 0;
+                loop {
+                    let rows = self.store().list(key, after, head, 512).await?;
+                    let Some(last) = rows.last() else { break };
+                    after = last.position;
+                    newest = Some(last.subject);
+                    tokio::task::yield_now().await;
+                }
+                SettlementId::from_u128(newest.ok_or_else(|| not_found.clone())?)
             }
         };
         let (key, basis) = (Key::Settlement(id), Key::Basis(id));
@@ -269,30 +265,40 @@ impl Ledger {
         Ok(record::decode_record(&stored.bytes).map_err(StoreError::from)?)
     }
 
-    /// Walks a list from a page's place, keeping what matches; the last position looked at, if more rows follow.
+    /// Walks a list from a page's place, keeping what matches; the last position looked at, if more rows follow. Looks at
+    /// so many rows and no more: a page may be short, or empty, and still have a next one.
     async fn walk<T: Listed>(
         &self,
         key: ListKey,
         page: &Page,
         filter: &T::Filter,
     ) -> Result<(Vec<T>, Option<u64>), Failure> {
-        let mut found = Vec::with_capacity(page.limit);
+        const CHUNK: usize = 64;
+        const LOOKED_AT_MAX: usize = 4_096;
+        let mut found = Vec::new();
         let mut after = page.after;
+        let mut looked_at = 0;
         loop {
-            let rows = self.store().list(key, after, page.until, page.limit.max(1) + 1).await?;
+            let rows = self.store().list(key, after, page.until, CHUNK).await?;
             if rows.is_empty() {
                 return Ok((found, None));
             }
             for row in rows {
-                if found.len() == page.limit {
+                if found.len() == page.limit || looked_at == LOOKED_AT_MAX {
                     return Ok((found, Some(after)));
                 }
+                looked_at += 1;
                 after = row.position;
+                if row.subject == 0 {
+                    continue;
+                }
                 let item = T::load(self, row.subject).await?;
                 if item.matches(filter) {
                     found.push(item);
                 }
             }
+            // Others on this thread get their turn.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -323,7 +329,7 @@ impl Ledger {
                 list_of(ListKind::PatientSettlements, self.resolve(&mut reading, patient).await?.as_u128())
             }
             SettlementsBy::Owner(owner) => {
-                list_of(ListKind::OwnerSettlements, self.resolve(&mut reading, owner).await?.as_u128())
+                list_of(ListKind::AccountEntries, self.resolve(&mut reading, owner).await?.as_u128())
             }
         };
         let mut page = *page;
@@ -345,34 +351,6 @@ impl Ledger {
             if record.at.civil_day() < day { low = middle } else { high = middle - 1 }
         }
         Ok(low)
-    }
-
-    pub async fn list_entries(&self, member: MemberId, page: &Page) -> Result<(Vec<EntryView>, Option<u64>), Failure> {
-        // One record may make several entries; a page ends with a whole record, so it may be a little longer than asked.
-        let key = list_of(ListKind::AccountEntries, member.as_u128());
-        let rows = self.store().list(key, page.after, page.until, page.limit + 1).await?;
-        let mut entries = Vec::with_capacity(page.limit);
-        let mut last = None;
-        for row in rows {
-            if entries.len() >= page.limit {
-                return Ok((entries, last));
-            }
-            let stored =
-                self.store().records(row.position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
-            let record = Arc::new(record::decode_record(&stored.bytes).map_err(StoreError::from)?);
-            for posting in &record.postings {
-                entries.extend(posting.effects(member).map(|(bucket, amount, after)| EntryView {
-                    position: row.position,
-                    at: stored.at,
-                    bucket,
-                    amount,
-                    after,
-                    record: record.clone(),
-                }));
-            }
-            last = Some(row.position);
-        }
-        Ok((entries, None))
     }
 
     pub async fn list_records(&self, page: &Page) -> Result<(Vec<(StoredRecord, Record)>, Option<u64>), Failure> {

@@ -48,7 +48,7 @@ impl Command for RefundSettlement {
 
     async fn decide(
         &self,
-        ledger: &Ledger,
+        _: &Ledger,
         reading: &mut Reading<'_>,
         now: Moment,
         fresh: Fresh,
@@ -103,17 +103,14 @@ impl Command for RefundSettlement {
         if let Some(family) = family.filter(|family| Some(family) != family_before.as_ref()) {
             puts.push((family_key, Entity::Family(family)));
         }
-        let lists = accounts
-            .iter()
-            .map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), self.settlement.as_u128()));
+        let lists = accounts.iter().map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), 0));
         let lists = lists.collect();
         puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));
         let decided = Decided { trace: trace.clone(), policies: refunded.policies.clone() };
-        puts.push((Key::Decided(fresh.request), Entity::Decided(decided)));
+        puts.push((Key::Decided(fresh.request), Entity::Decided(Box::new(decided))));
         puts.push((key, Entity::Settlement(Box::new(refunded.clone()))));
         let record =
             Record { event: Event::Refunded { settlement: self.settlement, parts, returned, place }, postings };
-        let _ = ledger;
         let current_state = refunded.state();
         Ok(Plan { record, puts, lists, outcome: RefundOutcome { settlement: refunded, refund, trace, current_state } })
     }

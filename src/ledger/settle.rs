@@ -54,7 +54,8 @@ pub struct Paper {
 pub struct Settle {
     pub request_id: RequestId,
     pub ask: Ask,
-    pub token: Option<Quoted>,
+    /// A quote's token, or empty. Looked at only when the request decides: a repeat finds its outcome whatever it carries.
+    pub token: String,
 }
 
 /// A settlement with why it came out so.
@@ -160,7 +161,8 @@ impl Command for Settle {
         let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
-        if let Some(token) = &self.token {
+        if !self.token.is_empty() {
+            let token = Quoted::open(&self.token, &ledger.keys)?;
             token.check(&decision, ledger.ask_digest(ask), now, &ledger.keys)?;
         }
         plan(ledger, self, reading, &loaded, &on_paper, decision, now, fresh)
@@ -293,21 +295,23 @@ pub(super) fn payer_accounts(
     Ok(accounts)
 }
 
+/// The lists a settlement stands in. An account's entries serve as its owner's settlements too: the row of a relative who
+/// pays leads to the settlement, the rows of other movements lead nowhere.
 fn lists(ledger: &Ledger, settlement: &Settlement) -> Vec<(ListKey, u128)> {
     let subject = settlement.id.as_u128();
+    let institution =
+        ListKey { kind: ListKind::InstitutionSettlements, of: ledger.keys.institution(&settlement.institution) };
     let mut lists = Vec::with_capacity(12);
-    let mut add = |key: ListKey| {
+    lists.push((institution, subject));
+    lists.push((list_of(ListKind::PatientSettlements, settlement.patient.as_u128()), subject));
+    let mut add = |key: ListKey, subject: u128| {
         if lists.iter().all(|(known, _)| *known != key) {
             lists.push((key, subject));
         }
     };
-    add(ListKey { kind: ListKind::InstitutionSettlements, of: ledger.keys.institution(&settlement.institution) });
-    add(list_of(ListKind::PatientSettlements, settlement.patient.as_u128()));
     for contribution in &settlement.contributions {
-        add(list_of(ListKind::AccountEntries, contribution.payer.as_u128()));
-        if !contribution.is_own() {
-            add(list_of(ListKind::OwnerSettlements, contribution.payer.as_u128()));
-        }
+        let leads_to = if contribution.is_own() { 0 } else { subject };
+        add(list_of(ListKind::AccountEntries, contribution.payer.as_u128()), leads_to);
     }
     let refs = &settlement.visit.external;
     let named = [
@@ -319,7 +323,7 @@ fn lists(ledger: &Ledger, settlement: &Settlement) -> Vec<(ListKey, u128)> {
     for (kind, text) in named {
         if !text.is_empty() {
             let of = ledger.keys.external(&settlement.institution, kind, text);
-            add(ListKey { kind: ListKind::ExternalReference, of });
+            add(ListKey { kind: ListKind::ExternalReference, of }, subject);
         }
     }
     lists

@@ -48,22 +48,26 @@ impl Gate {
     }
 
     pub fn running(&self) -> u32 {
-        self.running.load(Ordering::Acquire)
+        self.running.load(Ordering::SeqCst)
     }
 
     /// No new calls from here on.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::SeqCst);
     }
 
     fn enter(self: &Arc<Self>) -> Result<Pass, Status> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(transport::shutting_down());
-        }
-        let before = self.running.fetch_add(1, Ordering::AcqRel);
-        // Made before the check, so that a refusal gives its place back too.
+        // Counted before it is checked, so that a stop either sees the call or the call sees the stop; a refusal gives its
+        // place back too.
+        let before = self.running.fetch_add(1, Ordering::SeqCst);
         let pass = Pass(self.clone());
-        if before >= self.most { Err(transport::overloaded()) } else { Ok(pass) }
+        if self.closed.load(Ordering::SeqCst) {
+            Err(transport::shutting_down())
+        } else if before >= self.most {
+            Err(transport::overloaded())
+        } else {
+            Ok(pass)
+        }
     }
 }
 
@@ -72,7 +76,7 @@ struct Pass(Arc<Gate>);
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -35,22 +35,22 @@ pub enum Key {
     Decided([u8; 16]),
 }
 
-/// What lies under a key.
+/// What lies under a key. The large and seldom read ones are boxed, so that members and accounts lie close together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entity {
-    Request(Request),
+    Request(Box<Request>),
     Reference(MemberId),
-    Person(Person),
+    Person(Box<Person>),
     Member(Member),
     Account(Account),
     Family(Family),
     Wards(Wards),
-    Binding(Binding),
+    Binding(Box<Binding>),
     YearUse(YearUse),
     Settlement(Box<Settlement>),
     Basis(Box<Basis>),
     Policy(Box<StoredPolicy>),
-    Decided(Decided),
+    Decided(Box<Decided>),
 }
 
 /// The trace of a binding, transfer or refund, with the policies its steps point to.

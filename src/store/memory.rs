@@ -1,35 +1,120 @@
 //! The memory store: everything in sharded, pre-sized tables. For demonstrations, tests and what-if; a stop forgets it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::record::{decode_entity, encode_entity};
 use super::{
     Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, check_expectations,
 };
 use crate::domain::time::Moment;
 
+/// Tables and lists are sharded so that none grows by millions at once and stops everybody.
 const SHARDS: usize = 256;
-
-type Shard = HashMap<Key, (u64, Arc<Entity>)>;
+/// Records lie in chunks for the same reason.
+const CHUNK: usize = 4_096;
 
 /// See the module.
 pub struct MemoryStore {
     secret: [u8; 32],
-    /// Sharded so that no single table grows by millions at once and stops everybody.
-    shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
+    hasher: Folding,
+    facts: Vec<Mutex<HashMap<Key, (u64, Slot), Folding>>>,
+    lists: Vec<Mutex<HashMap<ListKey, Vec<ListRow>, Folding>>>,
     /// Taken by every commit; positions and the chain live here.
     ledger: Mutex<Ledger>,
+    /// The ledger's position, for looks that do not wait for a commit.
+    position: AtomicU64,
+    closed: AtomicBool,
     records_max: u64,
 }
 
 struct Ledger {
     head: Head,
-    records: Vec<StoredRecord>,
-    lists: BTreeMap<(ListKey, u64), u128>,
-    closed: bool,
+    records: Vec<Vec<StoredRecord>>,
+}
+
+/// A fact in memory: as it is where decisions read it, as bytes where it is written once and looked at seldom.
+enum Slot {
+    Live(Arc<Entity>),
+    Packed(Box<[u8]>),
+}
+
+type Slots = Vec<(Key, Slot)>;
+
+impl Slot {
+    fn of(key: &Key, entity: Arc<Entity>) -> Self {
+        match key {
+            Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Binding(_) => {
+                Self::Packed(encode_entity(&entity).into_boxed_slice())
+            }
+            Key::Reference(_)
+            | Key::Person(_)
+            | Key::Member(_)
+            | Key::Account(_)
+            | Key::Family(_)
+            | Key::Wards(_)
+            | Key::YearUse(..)
+            | Key::Policy(_) => Self::Live(entity),
+        }
+    }
+
+    fn entity(&self) -> Result<Arc<Entity>, StoreError> {
+        match self {
+            Self::Live(entity) => Ok(entity.clone()),
+            Self::Packed(bytes) => Ok(Arc::new(decode_entity(bytes)?)),
+        }
+    }
+}
+
+/// Folds words by multiplication. Keys are server-made random ids or keyed hashes, so nobody can aim at a shard; the seed
+/// is the data set's own all the same.
+#[derive(Clone)]
+struct Folding(u64);
+
+impl BuildHasher for Folding {
+    type Hasher = Folder;
+    fn build_hasher(&self) -> Folder {
+        Folder(self.0)
+    }
+}
+
+struct Folder(u64);
+
+impl Folder {
+    fn fold(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product as u64) ^ ((product >> 64) as u64);
+    }
+}
+
+impl Hasher for Folder {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.fold(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u128(&mut self, word: u128) {
+        self.fold(word as u64);
+        self.fold((word >> 64) as u64);
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.fold(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.fold(word as u64);
+    }
 }
 
 /// A panic while a lock was held has already been reported; the data under it is whole, since changes are checked first.
@@ -40,48 +125,87 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl MemoryStore {
     /// `records_max` bounds the ledger; past it commits are refused as `Full`.
     pub fn new(secret: [u8; 32], records_max: u64) -> Self {
-        let ledger = Ledger { head: Head::EMPTY, records: Vec::new(), lists: BTreeMap::new(), closed: false };
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::with_capacity(1024))).collect();
-        Self { secret, shards, hasher: RandomState::new(), ledger: Mutex::new(ledger), records_max }
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&secret[..8]);
+        let hasher = Folding(u64::from_le_bytes(seed));
+        Self {
+            secret,
+            facts: (0..SHARDS).map(|_| Mutex::new(HashMap::with_capacity_and_hasher(256, hasher.clone()))).collect(),
+            lists: (0..SHARDS).map(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))).collect(),
+            hasher,
+            ledger: Mutex::new(Ledger { head: Head::EMPTY, records: Vec::new() }),
+            position: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            records_max,
+        }
     }
 
-    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        let place = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or_default() % SHARDS;
-        lock(&self.shards[place])
+    /// The upper half of the hash chooses the shard, the lower half the place in it.
+    fn shard_of(&self, key: &impl std::hash::Hash) -> usize {
+        usize::try_from(self.hasher.hash_one(key) >> 48).unwrap_or_default() % SHARDS
     }
 
-    fn find(&self, key: &Key) -> (u64, Option<Arc<Entity>>) {
-        self.shard(key).get(key).map_or((0, None), |(version, entity)| (*version, Some(entity.clone())))
+    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, (u64, Slot), Folding>> {
+        lock(&self.facts[self.shard_of(key)])
     }
 
-    fn open_ledger(&self) -> Result<MutexGuard<'_, Ledger>, StoreError> {
-        let ledger = lock(&self.ledger);
-        if ledger.closed { Err(StoreError::Closed) } else { Ok(ledger) }
+    fn version(&self, key: &Key) -> u64 {
+        self.shard(key).get(key).map_or(0, |(version, _)| *version)
     }
 
-    fn apply(&self, ledger: &mut Ledger, change: Change, now: Moment) -> Result<Committed, CommitError> {
-        if ledger.closed {
+    fn find(&self, key: &Key) -> Result<Fact, StoreError> {
+        let shard = self.shard(key);
+        match shard.get(key) {
+            None => Ok(Fact { key: *key, version: 0, entity: None }),
+            Some((version, slot)) => Ok(Fact { key: *key, version: *version, entity: Some(slot.entity()?) }),
+        }
+    }
+
+    fn look(&self, keys: &[Key]) -> Result<Facts, StoreError> {
+        let began_at = self.position.load(Ordering::Acquire);
+        let facts: Vec<Fact> = keys.iter().map(|key| self.find(key)).collect::<Result<_, _>>()?;
+        // A fact may be seen a moment before the position it was written at is told.
+        let seen = facts.iter().map(|fact| fact.version).max().unwrap_or_default();
+        let read_at = self.position.load(Ordering::Acquire).max(seen);
+        Ok(Facts { began_at, read_at, facts })
+    }
+
+    fn open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
+    fn apply(&self, ledger: &mut Ledger, change: Change, slots: Slots, now: Moment) -> Result<Committed, CommitError> {
+        if self.open().is_err() {
             return Err(CommitError::NotApplied(StoreError::Closed));
         }
         if ledger.head.position >= self.records_max {
             return Err(CommitError::NotApplied(StoreError::Full));
         }
-        check_expectations(&change, |key| self.shard(key).get(key).map_or(0, |(version, _)| *version))?;
+        check_expectations(&change, |key| self.version(key))?;
         let head = ledger.head.next(&change.content_hash, now);
-        for (key, entity) in change.puts {
-            self.shard(&key).insert(key, (head.position, entity));
+        for (key, slot) in slots {
+            self.shard(&key).insert(key, (head.position, slot));
         }
         for (list, subject) in change.lists {
-            ledger.lists.insert((list, head.position), subject);
+            let mut lists = lock(&self.lists[self.shard_of(&list)]);
+            let rows = lists.entry(list).or_default();
+            // One row a position: the last one given stays.
+            rows.pop_if(|row| row.position == head.position);
+            rows.push(ListRow { position: head.position, subject });
         }
-        ledger.records.push(StoredRecord {
+        if ledger.records.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            ledger.records.push(Vec::with_capacity(CHUNK));
+        }
+        let record = StoredRecord {
             position: head.position,
             at: head.at,
             content_hash: change.content_hash,
             link: head.link,
             bytes: change.record,
-        });
+        };
+        ledger.records.last_mut().ok_or(CommitError::Unknown)?.push(record);
         ledger.head = head;
+        self.position.store(head.position, Ordering::Release);
         Ok(Committed { position: head.position, at: head.at })
     }
 }
@@ -96,27 +220,23 @@ impl Store for MemoryStore {
     }
 
     fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        let began_at = match self.open_ledger() {
-            Ok(ledger) => ledger.head.position,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
-        };
-        let facts = keys.iter().map(|key| {
-            let (version, entity) = self.find(key);
-            Fact { key: *key, version, entity }
-        });
-        let facts = facts.collect();
-        let facts = Facts { began_at, read_at: lock(&self.ledger).head.position, facts };
-        Box::pin(std::future::ready(Ok(facts)))
+        Box::pin(std::future::ready(self.open().and_then(|()| self.look(keys))))
     }
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
+        // Packed before the ledger is taken: others wait for it.
+        let packed = changes.into_iter().map(|mut change| {
+            let puts = std::mem::take(&mut change.puts).into_iter();
+            (change, puts.map(|(key, entity)| (key, Slot::of(&key, entity))).collect::<Slots>())
+        });
+        let packed: Vec<(Change, Slots)> = packed.collect();
         let mut ledger = lock(&self.ledger);
-        let verdicts = changes.into_iter().map(|change| self.apply(&mut ledger, change, now)).collect();
-        Box::pin(std::future::ready(verdicts))
+        let verdicts = packed.into_iter().map(|(change, slots)| self.apply(&mut ledger, change, slots, now));
+        Box::pin(std::future::ready(verdicts.collect()))
     }
 
     fn wait_durable(&self, _position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        Box::pin(std::future::ready(self.open_ledger().map(|_| ())))
+        Box::pin(std::future::ready(self.open()))
     }
 
     fn head(&self) -> Head {
@@ -125,7 +245,11 @@ impl Store for MemoryStore {
 
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
         let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
-        let records = self.open_ledger().map(|ledger| ledger.records.iter().skip(skip).take(limit).cloned().collect());
+        let records = self.open().map(|()| {
+            let ledger = lock(&self.ledger);
+            let chunks = ledger.records.iter().skip(skip / CHUNK);
+            chunks.flatten().skip(skip % CHUNK).take(limit).cloned().collect()
+        });
         Box::pin(std::future::ready(records))
     }
 
@@ -136,18 +260,19 @@ impl Store for MemoryStore {
         until: u64,
         limit: usize,
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
-        let rows = self.open_ledger().map(|ledger| {
-            if after >= until {
-                return Vec::new();
-            }
-            let rows = ledger.lists.range((key, after + 1)..=(key, until)).take(limit);
-            rows.map(|((_, position), subject)| ListRow { position: *position, subject: *subject }).collect()
+        let rows = self.open().map(|()| {
+            let lists = lock(&self.lists[self.shard_of(&key)]);
+            let rows = lists.get(&key).map_or(&[][..], Vec::as_slice);
+            let first = rows.partition_point(|row| row.position <= after);
+            rows[first..].iter().take_while(|row| row.position <= until).take(limit).copied().collect()
         });
         Box::pin(std::future::ready(rows))
     }
 
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
-        lock(&self.ledger).closed = true;
+        // Taken, so that no commit is halfway when it returns.
+        let _ledger = lock(&self.ledger);
+        self.closed.store(true, Ordering::Release);
         Box::pin(std::future::ready(Ok(())))
     }
 }

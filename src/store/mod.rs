@@ -65,14 +65,13 @@ pub struct ListKey {
 /// The lists there are, with their stored codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ListKind {
-    /// Records that touched a member's account.
+    /// Records that touched a member's account; leads to the settlements it paid for a relative.
     AccountEntries = 1,
     InstitutionSettlements = 2,
     PatientSettlements = 3,
-    OwnerSettlements = 4,
-    ExternalReference = 5,
-    OwnerBindings = 6,
-    BeneficiaryBindings = 7,
+    ExternalReference = 4,
+    OwnerBindings = 5,
+    BeneficiaryBindings = 6,
 }
 
 /// A row of a list: where it stands, and the id it leads to.

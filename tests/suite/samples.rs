@@ -426,22 +426,22 @@ fn entities() -> Vec<Entity> {
         computer_number: "B2".into(),
     };
     vec![
-        Entity::Request(request),
+        Entity::Request(Box::new(request)),
         Entity::Reference(member_id(1)),
-        Entity::Person(person),
+        Entity::Person(Box::new(person)),
         Entity::Member(member()),
         Entity::Account(account(1)),
         Entity::Family(family()),
         Entity::Wards(Wards {
             bindings: vec![Ward { binding: binding_id(), beneficiary: member_id(2), last_day: None }],
         }),
-        Entity::Binding(binding()),
+        Entity::Binding(Box::new(binding())),
         Entity::YearUse(YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) }),
         Entity::Settlement(Box::new(settlement())),
         Entity::Basis(Box::new(basis(lines()))),
         Entity::Basis(Box::new(basis(adjudicated()))),
         Entity::Policy(Box::new(policy())),
-        Entity::Decided(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] }),
+        Entity::Decided(Box::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
     ]
 }
 

@@ -291,7 +291,8 @@ impl Story {
         self.members.insert(name, member.clone());
         for (bucket, fen) in money {
             if fen > 0 {
-                let request = proto::CreditAccountRequest { bucket: bucket.to_wire(), ..credit(&self.request(), &member, fen) };
+                let request =
+                    proto::CreditAccountRequest { bucket: bucket.to_wire(), ..credit(&self.request(), &member, fen) };
                 self.server.credit_account(request).expect("credited");
             }
         }
@@ -351,7 +352,9 @@ impl Story {
             // Whatever the channel asks for.
             None => {
                 let missing = self.server.check_binding(check_of(&request));
-                missing.map(|answer| answer.missing_evidence.iter().map(|kind| evidence(kind)).collect()).unwrap_or_default()
+                missing
+                    .map(|answer| answer.missing_evidence.iter().map(|kind| evidence(kind)).collect())
+                    .unwrap_or_default()
             }
         };
         (format!("{owner}>{beneficiary}"), request)
@@ -428,7 +431,8 @@ impl Story {
     fn insure(&mut self, words: &mut Words<'_>) -> String {
         let name = words.next().to_owned();
         let request = proto::GetMemberRequest { member_id: self.members[&name].clone(), ..Default::default() };
-        let mut insurance = self.server.get_member(request).expect("found").member.expect("set").insurance.expect("set");
+        let mut insurance =
+            self.server.get_member(request).expect("found").member.expect("set").insurance.expect("set");
         if let Some(state) = words.get("state") {
             insurance.state = wire(state, InsuranceState::parse);
         }
@@ -439,8 +443,12 @@ impl Story {
         }
         insurance.has_account = words.text("account", if insurance.has_account { "yes" } else { "no" }) == "yes";
         let request_id = self.request();
-        let request =
-            proto::UpdateInsuranceRequest { request_id, member: self.id(&name), insurance: Some(insurance), etag: None };
+        let request = proto::UpdateInsuranceRequest {
+            request_id,
+            member: self.id(&name),
+            insurance: Some(insurance),
+            etag: None,
+        };
         match self.server.update_insurance(request) {
             Err(status) => refusal(&status),
             Ok(updated) => {
@@ -457,7 +465,8 @@ impl Story {
 
     fn ask(&mut self, words: &mut Words<'_>) -> proto::SettleRequest {
         let patient = self.id(words.must("patient"));
-        let today = self.server.get_server_info(proto::GetServerInfoRequest {}).expect("told").server_time.expect("set");
+        let today =
+            self.server.get_server_info(proto::GetServerInfoRequest {}).expect("told").server_time.expect("set");
         let today = jiff::Timestamp::new(today.seconds + 8 * 3600, 0).expect("a time").to_string()[..10].to_owned();
         let visit = proto::Visit {
             institution_kind: words.word("kind", "LEVEL_2", InstitutionKind::parse),
@@ -569,9 +578,8 @@ impl Story {
         let mut outcome = Outcome::default();
         outcome.fen("can", found.total_can_pay_fen);
         outcome.fen("cash", found.cash_fen);
-        let offer = |offer: &proto::PayerOffer| {
-            format!("{}:{}", self.owner_of(&offer.binding_id, "self"), offer.can_pay_fen)
-        };
+        let offer =
+            |offer: &proto::PayerOffer| format!("{}:{}", self.owner_of(&offer.binding_id, "self"), offer.can_pay_fen);
         outcome.list("pays", found.payers.iter().map(offer).collect());
         let out = |excluded: &proto::ExcludedPayer| {
             format!("{}:{}", self.owner_of(&excluded.binding_id, "paper"), reason_name(excluded.reason))
@@ -645,7 +653,10 @@ impl Story {
                 let account = found.account.expect("set");
                 let (current, prior) =
                     (posted(&account, proto::Bucket::CurrentYear), posted(&account, proto::Bucket::PriorYears));
-                format!("year={} current={current} prior={prior} usable={}", account.year, account.usable_by_relatives_fen)
+                format!(
+                    "year={} current={current} prior={prior} usable={}",
+                    account.year, account.usable_by_relatives_fen
+                )
             }
         }
     }
@@ -704,7 +715,8 @@ fn bill(words: &mut Words<'_>) -> proto::Bill {
         let total_fen = bill.fund_fen + bill.hospital_part_fen + bill.person_part_fen;
         return proto::Bill { total_fen, lines: Vec::new(), adjudicated: Some(bill) };
     }
-    let lines: Vec<proto::Line> = words.must("lines").split(',').enumerate().map(|(place, text)| line(place, text)).collect();
+    let lines: Vec<proto::Line> =
+        words.must("lines").split(',').enumerate().map(|(place, text)| line(place, text)).collect();
     proto::Bill { total_fen: lines.iter().map(|line| line.amount_fen).sum(), lines, adjudicated: None }
 }
 

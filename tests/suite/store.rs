@@ -110,7 +110,7 @@ pub fn account(number: u128, fen: i64) -> Arc<Entity> {
 fn request(id: &str) -> Arc<Entity> {
     let request =
         Request { scope: "test".into(), id: id.into(), method: 1, fingerprint: [1; 16], fields: vec![1, 2, u32::MAX] };
-    Arc::new(Entity::Request(request))
+    Arc::new(Entity::Request(Box::new(request)))
 }
 
 pub fn fen_of(facts: &Facts, place: usize) -> Option<i64> {
@@ -307,14 +307,14 @@ fn law_2_versions_hold_after_reopening(harness: &mut Harness) {
 
 fn law_3_a_change_is_there_with_all_its_parts(harness: &mut Harness) {
     let key = list(ListKind::AccountEntries, 1);
-    let both = listed(change(0, &[], &[(1, 10), (2, 20)]), &[(key, 77), (list(ListKind::OwnerSettlements, 1), 78)]);
+    let both = listed(change(0, &[], &[(1, 10), (2, 20)]), &[(key, 77), (list(ListKind::PatientSettlements, 1), 78)]);
     harness.store().one(both.clone());
     for _ in 0..2 {
         let store = harness.store();
         let facts = store.look(&[account_key(1), account_key(2)]);
         assert_eq!((fen_of(&facts, 0), fen_of(&facts, 1)), (Some(10), Some(20)));
         assert_eq!(store.rows(key, 0, 9, 9), [(1, 77)]);
-        assert_eq!(store.rows(list(ListKind::OwnerSettlements, 1), 0, 9, 9), [(1, 78)]);
+        assert_eq!(store.rows(list(ListKind::PatientSettlements, 1), 0, 9, 9), [(1, 78)]);
         assert_eq!(store.all().iter().map(|record| &record.bytes).collect::<Vec<_>>(), [&both.record]);
         harness.reopen();
     }
@@ -798,7 +798,6 @@ fn law_10_lists_do_not_mix(harness: &mut Harness) {
         ListKind::AccountEntries,
         ListKind::InstitutionSettlements,
         ListKind::PatientSettlements,
-        ListKind::OwnerSettlements,
         ListKind::ExternalReference,
         ListKind::OwnerBindings,
         ListKind::BeneficiaryBindings,

@@ -63,7 +63,8 @@ impl Clock for ManualClock {
 /// The embedded policies, read once for all tests.
 pub fn book() -> Arc<PolicyBook> {
     static BOOK: OnceLock<Arc<PolicyBook>> = OnceLock::new();
-    BOOK.get_or_init(|| Arc::new(policy::load(&PolicyFiles::embedded()).expect("the embedded policies are good"))).clone()
+    BOOK.get_or_init(|| Arc::new(policy::load(&PolicyFiles::embedded()).expect("the embedded policies are good")))
+        .clone()
 }
 
 /// Where a server keeps its ledger.

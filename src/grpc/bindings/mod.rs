@@ -121,7 +121,8 @@ impl BindingService for Service {
         let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
         let now = self.ledger.now();
         Ok(Response::new(proto::CreateBindingResponse {
-            binding: Some(binding(&outcome.binding, &names, now, done.position)),
+            // As it was answered first; what has become of it since stands in `current_state`.
+            binding: Some(binding(&outcome.binding, &names, done.at, done.position)),
             explanation: explanation::render(&outcome.trace, &basis, view),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
@@ -196,7 +197,10 @@ impl BindingService for Service {
             Wanted::Never => return Ok(Response::new(proto::ListBindingsResponse::default())),
             Wanted::State(state) => Some(state),
         };
-        let (found, next) = self.ledger.list_bindings(party.0, member, BindingFilter { state, today: now.civil_day(), on: on_day }, &page).await?;
+        let (found, next) = self
+            .ledger
+            .list_bindings(party.0, member, BindingFilter { state, today: now.civil_day(), on: on_day }, &page)
+            .await?;
         let parties = found.iter().flat_map(|view| [view.binding.owner, view.binding.beneficiary]);
         let names = self.names(parties.collect()).await?;
         Ok(Response::new(proto::ListBindingsResponse {
@@ -234,7 +238,14 @@ impl BindingService for Service {
             date,
             external: ExternalRefs::default(),
         };
-        let ask = Ask { institution, patient, visit, bill: person_part(amount), papers: Vec::new(), day_given: day.is_some() };
+        let ask = Ask {
+            institution,
+            patient,
+            visit,
+            bill: person_part(amount),
+            papers: Vec::new(),
+            day_given: day.is_some(),
+        };
         let (draw, trace, used, _) = self.ledger.payers(&ask).await?;
         let owners = draw.contributions.iter().filter(|paid| !paid.is_own()).map(|paid| paid.payer);
         let names = self.names(owners.chain(draw.excluded.iter().map(|excluded| excluded.payer)).collect()).await?;

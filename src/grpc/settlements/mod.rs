@@ -10,7 +10,6 @@ use super::fields::{Fields, all3};
 use super::proto::settlement_service_server::SettlementService;
 use super::{Service, proto, timestamp, wire_position};
 use crate::domain::draw::Contribution;
-use crate::ledger::quote::Quoted;
 use crate::ledger::refund::RefundSettlement;
 use crate::ledger::settle::Settle;
 use read::{Wanted, filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
@@ -74,8 +73,7 @@ impl SettlementService for Service {
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
         let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
         let (ask, view, request_id) = fields.done(all3(ask, view, request_id))?;
-        let token = if quote_token.is_empty() { None } else { Some(Quoted::open(&quote_token, &self.ledger.keys)?) };
-        let command = Settle { request_id, ask, token };
+        let command = Settle { request_id, ask, token: quote_token };
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
         let names = self.names(people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;

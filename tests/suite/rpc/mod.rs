@@ -1,3 +1,13 @@
-//! What each service promises on the wire, one file per service, and what all of them promise together.
+//! What each service promises on the wire, one file per service, and what all of them promise together: repeats, pages,
+//! people, many callers at once.
 
+mod accounts;
+mod bindings;
+mod ledger;
+mod members;
+mod pages;
+mod parallel;
+mod regions;
+mod repeats;
+mod server;
 mod settlements;

@@ -1,0 +1,57 @@
+//! The entries of an account: every posting that changed it, oldest first.
+
+use std::sync::Arc;
+
+use super::failure::{Failure, Thing};
+use super::page::Page;
+use super::reading::Reading;
+use super::{Ledger, list_of};
+use crate::domain::ids::MemberId;
+use crate::domain::money::Money;
+use crate::domain::record::Record;
+use crate::domain::time::Moment;
+use crate::domain::vocabulary::Bucket;
+use crate::store::{Key, ListKind, StoreError, record};
+
+/// One posting's effect on one bucket.
+#[derive(Clone, Debug)]
+pub struct EntryView {
+    pub position: u64,
+    pub at: Moment,
+    pub bucket: Bucket,
+    pub amount: Money,
+    pub after: Money,
+    pub record: Arc<Record>,
+}
+
+impl Ledger {
+    /// Entries in order. One record may make several, and a page may end between two of them: the place after which a page
+    /// goes on is the record's position and how many of its entries were shown, in the low byte.
+    pub async fn list_entries(&self, member: MemberId, page: &Page) -> Result<(Vec<EntryView>, Option<u64>), Failure> {
+        let mut reading = Reading::new(self.store());
+        let account = Key::Account(member);
+        reading.get(&[account]).await?;
+        reading.account(&account)?.ok_or(Failure::NotFound(Thing::Account))?;
+        let key = list_of(ListKind::AccountEntries, member.as_u128());
+        let (begun, shown) = (page.after >> 8, usize::try_from(page.after & 0xff).unwrap_or_default());
+        let rows = self.store().list(key, begun.saturating_sub(1), page.until, page.limit + 2).await?;
+        let mut entries = Vec::with_capacity(page.limit);
+        let mut last = page.after;
+        for row in rows {
+            let stored =
+                self.store().records(row.position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
+            let record = Arc::new(record::decode_record(&stored.bytes).map_err(StoreError::from)?);
+            let effects = record.postings.iter().flat_map(|posting| posting.effects(member));
+            let skipped = if row.position == begun { shown } else { 0 };
+            for (place, (bucket, amount, after)) in effects.enumerate().skip(skipped) {
+                if entries.len() == page.limit {
+                    return Ok((entries, Some(last)));
+                }
+                last = row.position << 8 | (place as u64 + 1);
+                let record = record.clone();
+                entries.push(EntryView { position: row.position, at: stored.at, bucket, amount, after, record });
+            }
+        }
+        Ok((entries, None))
+    }
+}

@@ -1,0 +1,72 @@
+//! AccountService.
+
+use crate::support::*;
+
+#[test]
+fn credits_are_checked() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let son = server.member(1, "440300", 0);
+        let poor = server.create_member(proto::CreateMemberRequest {
+            insurance: Some(proto::Insurance {
+                scheme: proto::Scheme::Resident as i32,
+                tier: String::new(),
+                has_account: false,
+                ..person(2, "440300").insurance.expect("set")
+            }),
+            ..person(2, "440300")
+        });
+        let poor = poor.expect("recorded").member.expect("set").member_id;
+        let with = |change: fn(&mut proto::CreditAccountRequest)| {
+            let mut request = credit("c", &son, 100);
+            change(&mut request);
+            request
+        };
+        let bad = "InvalidArgument INVALID_FIELDS";
+        let rows = [
+            (with(|new| new.amount_fen = 0), format!("{bad} amount_fen")),
+            (with(|new| new.amount_fen = -1), format!("{bad} amount_fen")),
+            (with(|new| (new.amount_fen, new.kind) = (i64::MIN, 2)), format!("{bad} amount_fen")),
+            (with(|new| new.bucket = proto::Bucket::Wallet as i32), format!("{bad} bucket")),
+            (with(|new| (new.bucket, new.kind) = (0, 0)), format!("{bad} bucket kind")),
+            (with(|new| (new.note_ref, new.member) = ("a b".to_owned(), None)), format!("{bad} member note_ref")),
+            (credit("c", &poor, 100), "NotFound ACCOUNT_NOT_FOUND".to_owned()),
+            (credit("c", &format!("mem_{:032}", 0), 100), "NotFound MEMBER_NOT_FOUND".to_owned()),
+            (with(|new| (new.amount_fen, new.kind) = (-1, 2)), "FailedPrecondition BALANCE_INSUFFICIENT".to_owned()),
+        ];
+        for (place, (request, expected)) in rows.into_iter().enumerate() {
+            assert_eq!(failed(server.credit_account(request)), expected, "row {place}");
+        }
+        let of = |member: &str| proto::GetAccountRequest { member: by_id(member), ..Default::default() };
+        assert_eq!(failed(server.get_account(of(&poor))), "NotFound ACCOUNT_NOT_FOUND");
+        let entries = |member: &str| proto::ListEntriesRequest { member: by_id(member), ..Default::default() };
+        assert_eq!(failed(server.list_entries(entries(&poor))), "NotFound ACCOUNT_NOT_FOUND");
+        let credited = server.credit_account(credit("c", &son, 100)).expect("a refused id may succeed");
+        assert_eq!(posted(&credited.account.expect("set"), proto::Bucket::PriorYears), 100);
+    });
+}
+
+#[test]
+fn a_bucket_holds_so_much_and_no_more() {
+    let server = Setup::memory().start();
+    let son = server.member(1, "440300", 0);
+    let most = 1_000_000_000_000;
+    let answers = (0..1_001).map(|number| server.credit_account(credit(&format!("c-{number}"), &son, most)));
+    let refused: Vec<String> = answers.filter_map(|answer| answer.err().map(|status| words(&status))).collect();
+    assert_eq!(refused, ["FailedPrecondition BALANCE_TOO_LARGE"]);
+}
+
+#[test]
+fn what_relatives_may_use_is_explained() {
+    let server = Setup::memory().start();
+    let son = server.member(1, "440300", 500);
+    let account = server.account(&son);
+    assert_eq!((account.usable_by_relatives_fen, account.year, account.quota_frozen_fen), (500, 2025, 0));
+    let explanation = account.explanation.expect("FULL by itself");
+    assert!(
+        explanation
+            .steps
+            .iter()
+            .any(|step| step.rule_id == "account.usable_by_relatives" && step.result_fen == Some(500))
+    );
+}

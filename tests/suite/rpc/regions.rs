@@ -1,0 +1,68 @@
+//! RegionService.
+
+use crate::support::*;
+
+fn policy(server: &TestServer, region: &str, on: &str) -> proto::Policy {
+    let request = proto::GetPolicyRequest { region_code: region.to_owned(), on: on.to_owned() };
+    server.get_policy(request).expect("a policy").policy.expect("set")
+}
+
+#[test]
+fn a_policy_is_that_of_its_day_and_every_value_has_a_source() {
+    let server = Setup::memory().start();
+    for (on, floor, order) in [
+        ("2017-06-30", 420_000, "OWN_FIRST"),
+        ("2017-07-01", 448_785, "OWN_FIRST"),
+        ("2023-09-30", 448_785, "OWN_FIRST"),
+        ("2023-10-01", 0, "RELATIVES_ONLY_IF_OWN_ZERO"),
+        ("", 0, "RELATIVES_ONLY_IF_OWN_ZERO"),
+    ] {
+        let found = policy(&server, "440300", on);
+        assert_eq!((found.floor_fen, found.own_account_rule.as_str()), (Some(floor), order), "{on}");
+        for value in &found.values {
+            assert!(found.citations.iter().any(|citation| citation.id == value.citation_id), "{}", value.name);
+        }
+    }
+}
+
+#[test]
+fn regions_are_found_by_code_name_and_opening() {
+    let server = Setup::memory().start();
+    let list = |province: &str, name: &str, cross: bool, on: &str| {
+        let request = proto::ListRegionsRequest {
+            province_code: province.to_owned(),
+            name_contains: name.to_owned(),
+            cross_province_only: cross,
+            on: on.to_owned(),
+            page_size: 500,
+            ..Default::default()
+        };
+        server.list_regions(request).map(|page| page.regions)
+    };
+    assert_eq!(list("", "深圳", false, "").expect("a page")[0].code, "440300");
+    assert!(list("", "", true, "2024-12-01").expect("a page").is_empty(), "nobody is open before the first day");
+    let open = list("510000", "", true, "2024-12-02").expect("a page");
+    assert!(open.iter().any(|region| region.code == "510100" && region.cross_province_since == "2024-12-02"));
+    assert_eq!(failed(list("990000", "", false, "")), "NotFound REGION_NOT_FOUND");
+    let get =
+        |code: &str| server.get_region(proto::GetRegionRequest { region_code: code.to_owned(), on: String::new() });
+    assert_eq!(get("130181").expect("found").region.expect("set").province_code, "130000");
+    assert_eq!(failed(get("999999")), "NotFound REGION_NOT_FOUND");
+    assert_eq!(failed(get("x")), "InvalidArgument INVALID_FIELDS region_code");
+    let none = proto::GetPolicyRequest { region_code: "130000".to_owned(), on: String::new() };
+    assert_eq!(failed(server.get_policy(none)), "NotFound REGION_NOT_FOUND");
+}
+
+#[test]
+fn sharing_is_asked_with_all_fields() {
+    let server = Setup::memory().start();
+    let empty = failed(server.check_sharing(proto::CheckSharingRequest::default()));
+    assert_eq!(empty, "InvalidArgument INVALID_FIELDS beneficiary_region_code owner_region_code relation");
+    let unknown = proto::CheckSharingRequest {
+        owner_region_code: "440300".to_owned(),
+        beneficiary_region_code: "999999".to_owned(),
+        relation: 1,
+        ..Default::default()
+    };
+    assert_eq!(failed(server.check_sharing(unknown)), "NotFound REGION_NOT_FOUND");
+}
