@@ -98,10 +98,10 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
     if !data.try_exists().map_err(io)? {
         make(options, &data)?;
     }
-    let disk = match database(options, &data) {
-        Err(fjall::Error::JournalRecovery(_)) if repair::cut_torn_batch(&data).map_err(io)? => database(options, &data),
-        opened => opened,
-    };
+    if !repair::cut_torn_batch(&data).map_err(io)? {
+        return Err(OpenError::damaged(dir, "its newest journal is damaged in the middle"));
+    }
+    let disk = database(options, &data);
     let disk = disk.and_then(|db| Disk::new(db, Some(lock))).map_err(fjall_error(dir))?;
     let kept = disk.meta.get(SECRET).map_err(fjall_error(dir))?;
     let kept = kept.ok_or_else(|| OpenError::damaged(dir, "its secret is missing"))?;

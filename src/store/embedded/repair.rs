@@ -1,9 +1,11 @@
-//! Cutting off what a power cut tore, where fjall refuses.
+//! The end of the newest journal, looked at before fjall opens it.
 //!
 //! While the last batch is being synced its pages may reach the disk in any order. If the power goes then, the batch may
-//! have its end and a hole of zeros in its middle. fjall cuts off a batch without an end, but takes this one for damage
-//! and does not open. It was never acknowledged, since it was never synced; so it is cut off here, and only it: the
-//! checksum must be wrong, nothing may follow, and there must be a whole sector of zeros in it. Anything else is damage.
+//! lack its end, or have its end and holes of zeros anywhere before it. It was never acknowledged, since it was never
+//! synced; so it is cut off, and only it. fjall itself would take some of these for damage, and would cut off any batch
+//! whose framing is broken together with everything behind it. Here, what is not sound is a torn last batch only if no
+//! sound batch follows, and either its end is missing or a whole sector of it is zero. Anything else is damage, and is
+//! refused: an acknowledged batch is never thrown away.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -14,20 +16,41 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The least that a disk writes at once.
 const SECTOR: usize = 512;
 
+/// What begins a batch.
+const START: u8 = 1;
+
 /// What ends a batch in a journal of fjall's format 3.
 const TRAILER: &[u8] = b"FJL\x03";
 
-/// Cuts a torn last batch off the newest journal. Says whether there was one.
+/// What the end of a journal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Sound,
+    /// A torn batch begins here.
+    Torn(usize),
+    /// An unsound batch begins here, and it is not one that a power cut made.
+    Damaged(usize),
+}
+
+/// Cuts a torn last batch off the newest journal. `false` says that the journal is damaged otherwise.
 pub(super) fn cut_torn_batch(data: &Path) -> io::Result<bool> {
-    let Some(journal) = newest_journal(data)? else { return Ok(false) };
+    let Some(journal) = newest_journal(data)? else { return Ok(true) };
     let bytes = fs::read(&journal)?;
-    let Some(start) = torn_batch(&bytes) else { return Ok(false) };
-    let length = bytes.len() - start;
-    tracing::warn!(journal = %journal.display(), start, length, "cutting off a batch that a power cut tore; it was never acknowledged");
-    let file = OpenOptions::new().write(true).open(&journal)?;
-    file.set_len(start as u64)?;
-    file.sync_all()?;
-    Ok(true)
+    match end_of(&bytes) {
+        End::Sound => Ok(true),
+        End::Damaged(start) => {
+            tracing::error!(journal = %journal.display(), start, "a journal is damaged in its middle");
+            Ok(false)
+        }
+        End::Torn(start) => {
+            let length = bytes.len() - start;
+            tracing::warn!(start, length, "cutting off a batch that a power cut tore; it was never acknowledged");
+            let file = OpenOptions::new().write(true).open(&journal)?;
+            file.set_len(start as u64)?;
+            file.sync_all()?;
+            Ok(true)
+        }
+    }
 }
 
 fn newest_journal(data: &Path) -> io::Result<Option<PathBuf>> {
@@ -42,20 +65,26 @@ fn newest_journal(data: &Path) -> io::Result<Option<PathBuf>> {
     Ok(newest.map(|(_, path)| path))
 }
 
-/// Where the last batch begins, if it is one that a power cut tore.
-fn torn_batch(bytes: &[u8]) -> Option<usize> {
+/// Reads batch after batch, and judges the first that is not sound.
+fn end_of(bytes: &[u8]) -> End {
     let mut start = 0;
-    loop {
-        let batch = Batch::read(bytes, start)?;
-        if batch.sound {
-            start = batch.end;
-            continue;
-        }
-        let last = bytes[batch.end..].iter().all(|byte| *byte == 0);
-        let mut sectors = (start.next_multiple_of(SECTOR)..).step_by(SECTOR).take_while(|at| at + SECTOR <= batch.end);
-        let hole = sectors.any(|at| bytes[at..at + SECTOR].iter().all(|byte| *byte == 0));
-        return (last && hole).then_some(start);
+    while let Some(batch) = Batch::read(bytes, start).filter(|batch| batch.sound) {
+        start = batch.end;
     }
+    let tail = &bytes[start..];
+    // Journals are made longer than they are: zeros at the end are nothing.
+    let Some(last) = tail.iter().rposition(|byte| *byte != 0) else { return End::Sound };
+    let written = &tail[..=last];
+    // A sound batch later on means that the unsound one had been synced.
+    let begins = (1..written.len()).filter(|at| written[*at] == START);
+    if begins.into_iter().any(|at| Batch::read(written, at).is_some_and(|batch| batch.sound)) {
+        return End::Damaged(start);
+    }
+    let ended = written.ends_with(TRAILER);
+    let mut sectors =
+        (start.next_multiple_of(SECTOR)..).step_by(SECTOR).take_while(|at| at + SECTOR <= start + written.len());
+    let hole = sectors.any(|at| bytes[at..at + SECTOR].iter().all(|byte| *byte == 0));
+    if ended && !hole { End::Damaged(start) } else { End::Torn(start) }
 }
 
 struct Batch {
@@ -64,10 +93,10 @@ struct Batch {
 }
 
 impl Batch {
-    /// `None` where no batch is framed: fjall cuts there by itself.
+    /// `None` where no batch is framed.
     fn read(bytes: &[u8], start: usize) -> Option<Self> {
         let mut input = Input { bytes, at: start };
-        if input.take(1)? != [1] {
+        if input.take(1)? != [START] {
             return None;
         }
         let items = u32::from_le_bytes(input.array()?);
@@ -115,5 +144,58 @@ impl<'a> Input<'a> {
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch of items with values of that many bytes.
+    fn batch(values: &[usize]) -> Vec<u8> {
+        let mut items = Vec::new();
+        for (number, length) in values.iter().enumerate() {
+            items.extend_from_slice(&[2, 0, 0]);
+            items.extend_from_slice(&7_u64.to_le_bytes());
+            items.extend_from_slice(&1_u16.to_le_bytes());
+            items.extend_from_slice(&(*length as u32).to_le_bytes());
+            items.extend_from_slice(&(*length as u32).to_le_bytes());
+            items.push(number as u8);
+            items.extend(std::iter::repeat_n(0xab, *length));
+        }
+        let mut bytes = vec![START];
+        bytes.extend_from_slice(&(values.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&9_u64.to_le_bytes());
+        bytes.extend_from_slice(&items);
+        bytes.push(3);
+        bytes.extend_from_slice(&xxh3_64(&items).to_le_bytes());
+        bytes.extend_from_slice(TRAILER);
+        bytes
+    }
+
+    fn check(change: impl Fn(&mut Vec<u8>), expected: End) {
+        let mut bytes = [batch(&[40, 700]), batch(&[900, 900, 900])].concat();
+        change(&mut bytes);
+        assert_eq!(end_of(&bytes), expected);
+    }
+
+    #[test]
+    fn the_end_of_a_journal_is_judged() {
+        let first = batch(&[40, 700]).len();
+        let torn = End::Torn(first);
+        check(|_| {}, End::Sound);
+        check(|bytes| bytes.resize(bytes.len() + 5_000, 0), End::Sound);
+        // The end is missing.
+        check(|bytes| bytes.truncate(first + 1_000), torn);
+        check(|bytes| bytes.truncate(first + 3), torn);
+        // A hole in a value, in the framing, at the very beginning.
+        check(|bytes| bytes[1_024..1_536].fill(0), torn);
+        check(|bytes| bytes[1_536..2_560].fill(0), torn);
+        check(|bytes| bytes[first..first + 1_200].fill(0), torn);
+        // A changed byte where everything had been written: in a value, in a length, in the first batch.
+        check(|bytes| bytes[first + 500] ^= 1, End::Damaged(first));
+        check(|bytes| bytes[first + 13] = 9, End::Damaged(first));
+        check(|bytes| bytes[200] ^= 1, End::Damaged(0));
+        check(|bytes| bytes[..520].fill(0), End::Damaged(0));
     }
 }
