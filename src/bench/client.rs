@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use http::uri::PathAndQuery;
+use tokio::sync::Semaphore;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
@@ -19,8 +20,8 @@ use crate::server;
 
 const LONGEST: u64 = 60_000_000_000;
 const WARM_UP: Duration = Duration::from_millis(300);
-/// Calls that an open loop may have outstanding before it counts the rest as refused.
-const OUTSTANDING: u64 = 3_000;
+/// Calls that an open loop has outstanding at most; more wait in the client, on the clock, below the server's own bound.
+const OUTSTANDING: usize = 3_000;
 
 /// One measured cell.
 #[derive(Clone, Debug)]
@@ -171,7 +172,8 @@ impl Client {
     /// Starts `rate` calls a second, whether or not the earlier ones are answered.
     pub async fn open(&self, kind: Kind, rate: f64, time: Duration) -> Result<Cell, String> {
         let shared = Shared::new(self.requests(), u64::MAX)?;
-        let running = Arc::new(AtomicU64::new(0));
+        let places = Arc::new(Semaphore::new(OUTSTANDING));
+        let mut tasks = Vec::new();
         let began = Instant::now();
         let mut window = None;
         let mut sent = 0_u64;
@@ -187,24 +189,19 @@ impl Client {
                 let due = began + Duration::from_secs_f64(sent as f64 / rate);
                 let place = usize::try_from(sent).unwrap_or_default() % self.channels.len();
                 sent += 1;
-                if running.fetch_add(1, Ordering::Relaxed) >= OUTSTANDING {
-                    running.fetch_sub(1, Ordering::Relaxed);
-                    shared.note(due, Err(Status::resource_exhausted("too many calls are outstanding")));
-                    continue;
-                }
                 let bytes = lock(&shared.requests).next(kind);
                 let mut grpc = Grpc::new(self.channels[place].clone());
-                let (shared, running) = (shared.clone(), running.clone());
-                tokio::spawn(async move {
+                let (shared, places) = (shared.clone(), places.clone());
+                tasks.push(tokio::spawn(async move {
+                    let _place = places.acquire().await;
                     let outcome = call(&mut grpc, kind, bytes).await;
                     shared.note(due, outcome);
-                    running.fetch_sub(1, Ordering::Relaxed);
-                });
+                }));
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        while running.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        for task in tasks {
+            task.await.map_err(|error| error.to_string())?;
         }
         window.ok_or("the open loop never began")?.close(&shared)
     }

@@ -7,7 +7,7 @@ fn a_quick_bench_has_every_reply_right() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let json = dir.path().join("bench.json");
     let output = Command::new(env!("CARGO_BIN_EXE_gongji"))
-        .args(["bench", "--quick", "--dir"])
+        .args(["bench", "--quick", "--seconds", "0.3", "--dir"])
         .arg(dir.path())
         .arg("--json")
         .arg(&json)
