@@ -44,7 +44,7 @@ enum Command {
     /// instant and nothing that was answered is lost.
     Serve {
         /// Loads a small synthetic family, and keeps everything in memory unless --data-dir or --store is given.
-        #[arg(long)]
+        #[arg(long, env = "GONGJI_DEMO")]
         demo: bool,
         #[command(flatten)]
         settings: Settings,
@@ -52,7 +52,7 @@ enum Command {
     /// Print the settings in force, as a file that --config can read.
     Config {
         /// As for serve.
-        #[arg(long)]
+        #[arg(long, env = "GONGJI_DEMO")]
         demo: bool,
         #[command(flatten)]
         settings: Settings,

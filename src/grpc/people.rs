@@ -25,8 +25,7 @@ impl Service {
         if ids.is_empty() {
             return Ok(Names(Vec::new()));
         }
-        let persons = self.ledger.persons(&ids).await?;
-        Ok(Names(persons.into_iter().map(|(id, person)| (id, mask_name(&person.name))).collect()))
+        Ok(Names(self.ledger.masked_names(&ids).await?))
     }
 
     /// Refuses a full view where it is not allowed.

@@ -13,6 +13,7 @@ use super::{Ledger, list_of};
 use crate::domain::account::Account;
 use crate::domain::binding::{Binding, BindingState};
 use crate::domain::draw::{self, Draw};
+use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId};
 use crate::domain::member::{Member, MemberRef, Person};
 use crate::domain::money::Money;
@@ -143,15 +144,15 @@ impl Ledger {
         Ok(MemberView { member, person: reading.person(&person)?.cloned(), position: reading.version(&key) })
     }
 
-    /// Names for masking in an answer; people without a person record are left out.
-    pub async fn persons(&self, ids: &[MemberId]) -> Result<Vec<(MemberId, Person)>, Failure> {
+    /// Masked names for an answer; people without a person record are left out.
+    pub async fn masked_names(&self, ids: &[MemberId]) -> Result<Vec<(MemberId, String)>, Failure> {
         let keys: Vec<Key> = ids.iter().map(|id| Key::Person(*id)).collect();
         let mut reading = Reading::new(self.store());
         reading.get(&keys).await?;
         let mut found = Vec::with_capacity(ids.len());
         for (id, key) in ids.iter().zip(&keys) {
             if let Some(person) = reading.person(key)? {
-                found.push((*id, person.clone()));
+                found.push((*id, mask_name(&person.name)));
             }
         }
         Ok(found)

@@ -17,12 +17,16 @@ const SHARDS: usize = 256;
 /// Records lie in chunks for the same reason.
 const CHUNK: usize = 4_096;
 
+/// Facts with their versions.
+type Table = HashMap<Key, (u64, Slot), Folding>;
+type Lists = HashMap<ListKey, Vec<ListRow>, Folding>;
+
 /// See the module.
 pub struct MemoryStore {
     secret: [u8; 32],
     hasher: Folding,
-    facts: Vec<Mutex<HashMap<Key, (u64, Slot), Folding>>>,
-    lists: Vec<Mutex<HashMap<ListKey, Vec<ListRow>, Folding>>>,
+    facts: Vec<Mutex<Table>>,
+    lists: Vec<Mutex<Lists>>,
     /// Taken by every commit; positions and the chain live here.
     ledger: Mutex<Ledger>,
     /// The ledger's position, for looks that do not wait for a commit.
@@ -145,7 +149,7 @@ impl MemoryStore {
         usize::try_from(self.hasher.hash_one(key) >> 48).unwrap_or_default() % SHARDS
     }
 
-    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, (u64, Slot), Folding>> {
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Table> {
         lock(&self.facts[self.shard_of(key)])
     }
 
