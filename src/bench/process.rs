@@ -40,8 +40,8 @@ impl Process {
         match line.trim().parse() {
             Ok(address) => Ok(Self { child, address, started_in: began.elapsed() }),
             Err(_) => {
-                let _ = child.wait();
-                Err("the server under measurement did not start".to_owned())
+                let status = child.wait().map_err(|error| error.to_string())?;
+                Err(format!("the server under measurement did not start: {status}"))
             }
         }
     }
