@@ -4,7 +4,7 @@
 //! lack its end, or have its end and holes of zeros anywhere before it. It was never acknowledged, since it was never
 //! synced; so it is cut off, and only it. fjall itself would take some of these for damage, and would cut off any batch
 //! whose framing is broken together with everything behind it. Here, what is not sound is a torn last batch only if no
-//! sound batch follows, and either its end is missing or a whole sector of it is zero. Anything else is damage, and is
+//! sound batch follows, and either its end is missing or a sector of it is zero. Anything else is damage, and is
 //! refused: an acknowledged batch is never thrown away.
 
 use std::fs::{self, OpenOptions};
@@ -81,9 +81,12 @@ fn end_of(bytes: &[u8]) -> End {
         return End::Damaged(start);
     }
     let ended = written.ends_with(TRAILER);
-    let mut sectors =
-        (start.next_multiple_of(SECTOR)..).step_by(SECTOR).take_while(|at| at + SECTOR <= start + written.len());
-    let hole = sectors.any(|at| bytes[at..at + SECTOR].iter().all(|byte| *byte == 0));
+    // The batch begins inside a sector that was written before: of that one, the batch's own part may be lost.
+    let end = start + written.len();
+    let first = start.next_multiple_of(SECTOR).min(end);
+    let zero = |from: usize, to: usize| from < to && bytes[from..to].iter().all(|byte| *byte == 0);
+    let hole = zero(start, first)
+        || (first..).step_by(SECTOR).take_while(|at| at + SECTOR <= end).any(|at| zero(at, at + SECTOR));
     if ended && !hole { End::Damaged(start) } else { End::Torn(start) }
 }
 
@@ -192,6 +195,8 @@ mod tests {
         check(|bytes| bytes[1_024..1_536].fill(0), torn);
         check(|bytes| bytes[1_536..2_560].fill(0), torn);
         check(|bytes| bytes[first..first + 1_200].fill(0), torn);
+        // Only the batch's part of the sector it begins in.
+        check(|bytes| bytes[first..first.next_multiple_of(SECTOR)].fill(0), torn);
         // A changed byte where everything had been written: in a value, in a length, in the first batch.
         check(|bytes| bytes[first + 500] ^= 1, End::Damaged(first));
         check(|bytes| bytes[first + 13] = 9, End::Damaged(first));
