@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A third less time per call than the system's allocator under load.
+/// Every call makes and drops hundreds of small strings; this allocator keeps them to the thread that made them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
