@@ -79,14 +79,31 @@ impl Ledger {
             .await?;
         let not_found = Failure::NotFound(Thing::Member);
         let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
-        let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
+        let to = reading.member(&Key::Member(beneficiary))?.ok_or_else(|| not_found.clone())?;
         let policies = [self.policy_of(from, start)?, self.policy_of(to, start)?];
+        let one_family = policies.iter().any(|policy| policy.rules.one_family_per_person);
+        if one_family {
+            reading.get(&[Key::Family(owner), Key::Wards(beneficiary)]).await?;
+        }
+        let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
+        let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
         let family = reading.family(&Key::Family(beneficiary))?;
         let wards = reading.wards(&Key::Wards(owner))?;
         let runs = |last_day: Option<Date>| last_day.is_none_or(|last| last >= today);
         let live = family.map(|family| family.ties.iter().filter(|tie| runs(tie.last_day)));
         let live: Vec<_> = live.map(Iterator::collect).unwrap_or_default();
         let account = reading.account(&Key::Account(owner))?;
+        // The owner's family is the owner with those bound to the owner; that the two aid each other makes no second one.
+        let mut in_another_family = false;
+        if one_family {
+            let of_owner = reading.family(&Key::Family(owner))?;
+            let mut helpers = of_owner.iter().flat_map(|family| &family.ties).filter(|tie| runs(tie.last_day));
+            let of_beneficiary = reading.wards(&Key::Wards(beneficiary))?;
+            let mut helped = of_beneficiary.iter().flat_map(|wards| &wards.bindings).filter(|ward| runs(ward.last_day));
+            in_another_family = live.iter().any(|tie| tie.owner != owner)
+                || helpers.any(|tie| tie.owner != beneficiary)
+                || helped.any(|ward| ward.beneficiary != owner);
+        }
         let filing = Filing {
             owner: from,
             owner_account: account,
@@ -96,6 +113,7 @@ impl Ledger {
             evidence: &ask.evidence,
             owners_now: live.len(),
             members_now: wards.map_or(0, |wards| wards.bindings.iter().filter(|ward| runs(ward.last_day)).count()),
+            in_another_family,
             already_bound: live.iter().any(|tie| tie.owner == owner),
             ties_max: self.limits.bindings_per_member as usize,
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::account::Account;
-use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::binding::{AidUse, Binding, Family, Wards};
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Member, Person};
 use crate::domain::settlement::Settlement;
@@ -103,6 +103,7 @@ typed! {
     wards Wards Wards;
     binding Binding Binding;
     year_use YearUse YearUse;
+    aid_use AidUse AidUse;
     settlement Settlement Settlement;
     basis Basis Basis;
     policy Policy StoredPolicy;

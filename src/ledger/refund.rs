@@ -5,6 +5,7 @@ use super::fingerprint::Fingerprint;
 use super::reading::Reading;
 use super::settle::{institution_scope, payer_accounts};
 use super::{Command, Fresh, Ledger, Plan, list_of};
+use crate::domain::binding::AidUse;
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
@@ -61,6 +62,8 @@ impl Command for RefundSettlement {
         let family_key = Key::Family(stored.patient);
         let mut keys = vec![year_use, family_key];
         keys.extend(stored.contributions.iter().map(|contribution| Key::Account(contribution.payer)));
+        let relatives = stored.contributions.iter().filter(|contribution| !contribution.is_own());
+        keys.extend(relatives.map(|contribution| Key::AidUse(contribution.payer, stored.patient)));
         reading.get(&keys).await?;
 
         let mut trace = Trace::new();
@@ -103,6 +106,21 @@ impl Command for RefundSettlement {
         if let Some(family) = family.filter(|family| Some(family) != family_before.as_ref()) {
             puts.push((family_key, Entity::Family(family)));
         }
+        let mut counted: Vec<(Key, AidUse)> = Vec::new();
+        for (place, amount) in &returned {
+            let contribution = &stored.contributions[usize::from(*place)];
+            let key = Key::AidUse(contribution.payer, stored.patient);
+            if contribution.is_own() {
+                continue;
+            }
+            if let Some((_, aid)) = counted.iter_mut().find(|(known, _)| *known == key) {
+                aid.returned(today, settled_on, *amount);
+            } else if let Some(mut aid) = reading.aid_use(&key)?.copied() {
+                aid.returned(today, settled_on, *amount);
+                counted.push((key, aid));
+            }
+        }
+        puts.extend(counted.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
         let lists = accounts.iter().map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), 0));
         let lists = lists.collect();
         puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));

@@ -251,6 +251,8 @@ fn plan(
     };
     let lists = lists(ledger, &settlement);
     let mut puts = Vec::with_capacity(10);
+    let aid = loaded.aid_after(&settlement.contributions, today);
+    puts.extend(aid.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
     if used != loaded.used {
         puts.push((Key::YearUse(loaded.patient.id, ask.visit.date.year()), Entity::YearUse(used)));
     }

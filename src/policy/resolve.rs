@@ -202,5 +202,12 @@ fn blank() -> Rules {
         channels: Vec::new(),
         paper_authorisation: false,
         release_on_end_or_move: false,
+        family_size: None,
+        one_family_per_person: false,
+        aid_per_settlement: None,
+        aid_per_day: None,
+        aid_per_year: None,
+        full_self_pay_classes: Vec::new(),
+        price_caps: Vec::new(),
     }
 }

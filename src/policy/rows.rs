@@ -3,7 +3,8 @@
 use super::error::Problems;
 use super::reader::{Node, Table};
 use super::value::{Named, amount, code, codes, name_of, names, rate};
-use crate::domain::policy::{ChannelRule, Deductible, Floor, FundShare};
+use crate::domain::policy::{ChannelRule, Deductible, Floor, FundShare, PriceCap};
+use crate::domain::vocabulary::DeductiblePer;
 
 /// What the owner keeps: `{ fixed_fen }`, or `{ rate, of_fen, rounding }`.
 pub(super) fn floor(node: &Node<'_>, problems: &mut Problems) -> Option<Floor> {
@@ -47,10 +48,14 @@ fn any_names<T: Named>(table: &mut Table<'_>, key: &'static str, problems: &mut 
     table.get(key).map_or(Some(Vec::new()), |node| names(&node, problems))
 }
 
+fn any_codes(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Vec<String>> {
+    table.get(key).map_or(Some(Vec::new()), |node| codes(&node, problems))
+}
+
 pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Option<FundShare> {
     let name = table.need("name", problems).and_then(|node| code(&node, problems));
     let schemes = any_names(table, "schemes", problems);
-    let tiers = table.get("tiers").map_or(Some(Vec::new()), |node| codes(&node, problems));
+    let tiers = any_codes(table, "tiers", problems);
     let states = any_names(table, "states", problems);
     let institution_kinds = any_names(table, "institution_kinds", problems);
     let purposes = any_names(table, "purposes", problems);
@@ -75,9 +80,33 @@ pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Opti
 pub(super) fn deductible(table: &mut Table<'_>, problems: &mut Problems) -> Option<Deductible> {
     let name = table.need("name", problems).and_then(|node| code(&node, problems));
     let schemes = any_names(table, "schemes", problems);
+    let tiers = any_codes(table, "tiers", problems);
     let institution_kinds = any_names(table, "institution_kinds", problems);
     let amount = table.need("amount_fen", problems).and_then(|node| amount(&node, problems));
-    Some(Deductible { name: name?, schemes: schemes?, institution_kinds: institution_kinds?, amount: amount? })
+    let per = table.get("per").map_or(Some(DeductiblePer::Year), |node| name_of(&node, problems));
+    Some(Deductible {
+        name: name?,
+        schemes: schemes?,
+        tiers: tiers?,
+        institution_kinds: institution_kinds?,
+        amount: amount?,
+        per: per?,
+    })
+}
+
+pub(super) fn price_cap(table: &mut Table<'_>, problems: &mut Problems) -> Option<PriceCap> {
+    let name = table.need("name", problems).and_then(|node| code(&node, problems));
+    let item_codes = any_codes(table, "item_codes", problems);
+    let categories = any_names(table, "categories", problems);
+    let institution_kinds = any_names(table, "institution_kinds", problems);
+    let amount = table.need("amount_fen", problems).and_then(|node| amount(&node, problems));
+    Some(PriceCap {
+        name: name?,
+        item_codes: item_codes?,
+        categories: categories?,
+        institution_kinds: institution_kinds?,
+        amount: amount?,
+    })
 }
 
 pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<ChannelRule> {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::canonical::Json;
 use super::error::Problems;
 use super::reader::Node;
-use super::rows::{channel, deductible, floor, fund_share, tables};
+use super::rows::{channel, deductible, floor, fund_share, price_cap, tables};
 use crate::domain::money::{Money, Rate, Rounding};
 use crate::domain::policy::{Param, Rules};
 use crate::domain::vocabulary::{
-    Bucket, Category, Channel, Component, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Mode,
+    Bucket, Category, Channel, Component, DeductiblePer, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Mode,
     OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
 };
 
@@ -58,7 +58,7 @@ macro_rules! named {
 }
 
 named! {
-    Bucket Category Channel Component Grade Grant InstitutionKind InsuranceState ListClass Mode OwnAccountOrder OwnerOrder
+    Bucket Category Channel Component DeductiblePer Grade Grant InstitutionKind InsuranceState ListClass Mode OwnAccountOrder OwnerOrder
     Purpose Relation Scheme Scope
 }
 
@@ -111,6 +111,13 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::Channels => put!(tables(node, problems, channel, |row| row.channel.name()), table, channels),
         Param::PaperAuthorisation => put!(node.flag(problems), ToString::to_string, paper_authorisation),
         Param::ReleaseOnEndOrMove => put!(node.flag(problems), ToString::to_string, release_on_end_or_move),
+        Param::FamilySize => put!(or_none(node, problems, family_size), or_none_text, family_size),
+        Param::OneFamilyPerPerson => put!(node.flag(problems), ToString::to_string, one_family_per_person),
+        Param::AidPerSettlement => put!(or_none(node, problems, amount), or_none_text, aid_per_settlement),
+        Param::AidPerDay => put!(or_none(node, problems, amount), or_none_text, aid_per_day),
+        Param::AidPerYear => put!(or_none(node, problems, amount), or_none_text, aid_per_year),
+        Param::FullSelfPayClasses => put!(names(node, problems), joined, full_self_pay_classes),
+        Param::PriceCaps => put!(tables(node, problems, price_cap, |row| &row.name), table, price_caps),
     })
 }
 
@@ -199,6 +206,15 @@ fn limit(node: &Node<'_>, problems: &mut Problems) -> Option<u32> {
         node.refuse(problems, "must be a number from 1, or \"none\"");
     }
     limit
+}
+
+/// A family is an owner and at least one more.
+fn family_size(node: &Node<'_>, problems: &mut Problems) -> Option<u32> {
+    let size = u32::try_from(node.integer(problems)?).ok().filter(|size| *size > 1);
+    if size.is_none() {
+        node.refuse(problems, "must be a number from 2, or \"none\"");
+    }
+    size
 }
 
 fn or_none<T>(

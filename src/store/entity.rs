@@ -2,7 +2,7 @@
 
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
-use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::binding::{AidUse, Binding, Family, Wards};
 use crate::domain::draw::Excluded;
 use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Member, Person};
@@ -33,6 +33,8 @@ pub enum Key {
     Policy([u8; 32]),
     /// Why a change other than a settlement was decided as it was, by its request.
     Decided([u8; 16]),
+    /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
+    AidUse(MemberId, MemberId),
 }
 
 /// What lies under a key. The large and seldom read ones are boxed, so that members and accounts lie close together.
@@ -51,6 +53,7 @@ pub enum Entity {
     Basis(Box<Basis>),
     Policy(Box<StoredPolicy>),
     Decided(Box<Decided>),
+    AidUse(AidUse),
 }
 
 /// The trace of a binding, transfer or refund, with the policies its steps point to.

@@ -61,6 +61,7 @@ impl Slot {
             | Key::Family(_)
             | Key::Wards(_)
             | Key::YearUse(..)
+            | Key::AidUse(..)
             | Key::Policy(_) => Self::Live(entity),
         }
     }

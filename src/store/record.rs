@@ -7,7 +7,7 @@ use super::entity::{
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use crate::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use crate::domain::draw::{Contribution, Excluded};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::posting::{Party, Posting};
@@ -36,6 +36,7 @@ stored! {
     Wards { bindings }
     Ward { binding, beneficiary, last_day }
     YearUse { deductible, fund }
+    AidUse { on, day, year }
     Visit { institution_kind, care_region, purpose, date, external }
     ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }
     Bill { total, content }
@@ -99,6 +100,7 @@ stored_enum! {
         11 = Basis(basis),
         12 = Policy(policy),
         13 = Decided(decided),
+        14 = AidUse(used),
     }
 }
 
@@ -164,6 +166,10 @@ impl Key {
             Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
             Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
             Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
+            Self::AidUse(owner, beneficiary) => {
+                tagged(14, owner.as_u128(), &mut out);
+                out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());
+            }
         }
         out
     }

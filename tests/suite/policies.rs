@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Caps, Tie};
+use gongji::domain::binding::{AidUse, Caps, Tie};
 use gongji::domain::draw::{Owner, Patient};
 use gongji::domain::ids::{BindingId, MemberId, RegionCode};
 use gongji::domain::member::{Insurance, Member};
@@ -171,6 +171,7 @@ fn run(case: Worked) -> (String, String) {
         account: Some(account),
         policy,
         policy_index: 0,
+        aid: AidUse::default(),
     });
     let decision = settlement::decide(&Case {
         today: on,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use gongji::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use gongji::domain::draw::{Contribution, Excluded};
 use gongji::domain::identity::IdNumber;
 use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
@@ -442,6 +442,7 @@ fn entities() -> Vec<Entity> {
         Entity::Basis(Box::new(basis(adjudicated()))),
         Entity::Policy(Box::new(policy())),
         Entity::Decided(Box::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
+        Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
     ]
 }
 
@@ -464,9 +465,10 @@ fn entity_name(entity: &Entity) -> &'static str {
         },
         Entity::Policy(_) => "policy",
         Entity::Decided(_) => "decided",
+        Entity::AidUse(_) => "aid-use",
     }
 }
-const ENTITY_NAMES: usize = 14;
+const ENTITY_NAMES: usize = 15;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -119,6 +119,7 @@ fn read_again(key: &Key) -> bool {
         | Key::Wards(_)
         | Key::Binding(_)
         | Key::YearUse(..)
+        | Key::AidUse(..)
         | Key::Person(_)
         | Key::Policy(_) => true,
         Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) => false,
