@@ -279,6 +279,8 @@ pub fn decide_filing(
     let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
     check(Rule::BindingsPerMember, of_owner, when(full, of_owner, Reason::BindingsPerMemberExceeded));
 
+    // Relation and mode both say that nothing is open.
+    reasons.dedup();
     let grants = rule.map(|rule| rule.grants.clone()).unwrap_or_default();
     FilingDecision { reasons, missing, grants, trace }
 }

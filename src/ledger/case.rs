@@ -68,7 +68,8 @@ impl Loaded<'_> {
 
     /// What each pair has used after these contributions, where a region limits it.
     pub(super) fn aid_after(&self, contributions: &[Contribution], today: Date) -> Vec<(Key, AidUse)> {
-        let counted = self.owners.iter().filter(|owner| self.policies[usize::from(owner.policy_index)].rules.counts_aid());
+        let counted =
+            self.owners.iter().filter(|owner| self.policies[usize::from(owner.policy_index)].rules.counts_aid());
         let after = counted.filter_map(|owner| {
             let of_owner = contributions.iter().filter(|paid| !paid.is_own() && paid.payer == owner.member.id);
             let drawn: Money = of_owner.map(|paid| paid.amount).sum();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 mod canonical;
+pub mod cases;
 mod embedded;
 mod error;
 mod files;

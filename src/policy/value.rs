@@ -10,8 +10,8 @@ use super::rows::{channel, deductible, floor, fund_share, price_cap, tables};
 use crate::domain::money::{Money, Rate, Rounding};
 use crate::domain::policy::{Param, Rules};
 use crate::domain::vocabulary::{
-    Bucket, Category, Channel, Component, DeductiblePer, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Mode,
-    OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    Bucket, Category, Channel, Component, DeductiblePer, Grade, Grant, InstitutionKind, InsuranceState, ListClass,
+    Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
 };
 
 /// A value that was read: its canonical text, and how it is put into the rules.
