@@ -225,6 +225,8 @@ pub struct Citation {
     pub url: String,
     pub grade: Grade,
     pub note: String,
+    /// Where it is written down: `440300-shenzhen/policy.toml:12`.
+    pub place: String,
 }
 
 /// One value as a reader sees it: text, life, origin.
@@ -241,6 +243,8 @@ pub struct PolicyValue {
     /// The citation's grade, or a lower one where only part of the source could be confirmed.
     pub grade: Grade,
     pub note: String,
+    /// Where the entry stands: `440300-shenzhen/policy.toml:80`.
+    pub place: String,
 }
 
 /// A policy between two changes of any of its values.
@@ -259,9 +263,10 @@ pub struct Revision {
 pub struct Policy {
     pub region: RegionCode,
     pub revision: Revision,
-    pub rules: Rules,
+    /// Shared by all pools that follow one folder.
+    pub rules: Arc<Rules>,
     /// One per [`Param`], in that order.
-    pub values: Vec<PolicyValue>,
+    pub values: Arc<[PolicyValue]>,
 }
 
 impl Policy {
@@ -307,4 +312,23 @@ impl PolicyBook {
     pub fn revisions(&self, region: RegionCode) -> &[Arc<Policy>] {
         self.revisions.get(&region).map_or(&[], Vec::as_slice)
     }
+}
+
+/// One value that is another than in the revision before.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueChange<'a> {
+    /// None in the first revision.
+    pub before: Option<&'a PolicyValue>,
+    pub after: &'a PolicyValue,
+}
+
+/// What a revision changed: values whose text or origin differs from the revision before.
+pub fn changes<'a>(before: Option<&'a Policy>, after: &'a Policy) -> impl Iterator<Item = ValueChange<'a>> {
+    after.values.iter().enumerate().filter_map(move |(place, value)| {
+        let earlier = before.and_then(|policy| policy.values.get(place));
+        let same = earlier.is_some_and(|earlier| {
+            (&earlier.text, &earlier.citation.id, earlier.region) == (&value.text, &value.citation.id, value.region)
+        });
+        (!same).then_some(ValueChange { before: earlier, after: value })
+    })
 }

@@ -311,6 +311,7 @@ fn citation(citation: &StoredCitation) -> proto::Citation {
         url: citation.url.clone(),
         grade: citation.grade.to_wire(),
         note: citation.note.clone(),
+        place: String::new(),
     }
 }
 

@@ -20,6 +20,7 @@ mod rows;
 mod sources;
 mod table;
 mod value;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,7 @@ pub(super) fn tables<T>(
     problems: &mut Problems,
     row: fn(&mut Table<'_>, &mut Problems) -> Option<T>,
     name: fn(&T) -> &str,
+    covers: fn(&T, &T) -> bool,
 ) -> Option<Vec<T>> {
     let nodes = node.items(problems)?;
     let mut rows: Vec<T> = Vec::with_capacity(nodes.len());
@@ -36,11 +37,48 @@ pub(super) fn tables<T>(
             if rows.iter().any(|earlier| name(earlier) == name(&read)) {
                 item.refuse(problems, format!("is a second row named {}", name(&read)));
             }
+            if let Some(earlier) = rows.iter().find(|earlier| covers(earlier, &read)) {
+                let earlier = name(earlier);
+                item.refuse(problems, format!("is never reached: {earlier} before it matches all that it matches"));
+            }
             rows.push(read);
         }
         table.finish(problems);
     }
     (rows.len() == nodes.len()).then_some(rows)
+}
+
+/// Whether the list of an earlier row lets everything through that the later one's does. Empty lists mean "any".
+fn wider<T: PartialEq>(earlier: &[T], later: &[T]) -> bool {
+    earlier.is_empty() || (!later.is_empty() && later.iter().all(|item| earlier.contains(item)))
+}
+
+pub(super) fn fund_share_covers(earlier: &FundShare, later: &FundShare) -> bool {
+    // An exclusion of the earlier row bites unless the later one excludes the same or never had it.
+    let bites = |category| {
+        !later.excluded_categories.contains(category)
+            && (later.categories.is_empty() || later.categories.contains(category))
+    };
+    wider(&earlier.schemes, &later.schemes)
+        && wider(&earlier.tiers, &later.tiers)
+        && wider(&earlier.states, &later.states)
+        && wider(&earlier.institution_kinds, &later.institution_kinds)
+        && wider(&earlier.purposes, &later.purposes)
+        && wider(&earlier.list_classes, &later.list_classes)
+        && wider(&earlier.categories, &later.categories)
+        && !earlier.excluded_categories.iter().any(bites)
+}
+
+pub(super) fn deductible_covers(earlier: &Deductible, later: &Deductible) -> bool {
+    wider(&earlier.schemes, &later.schemes)
+        && wider(&earlier.tiers, &later.tiers)
+        && wider(&earlier.institution_kinds, &later.institution_kinds)
+}
+
+pub(super) fn price_cap_covers(earlier: &PriceCap, later: &PriceCap) -> bool {
+    wider(&earlier.item_codes, &later.item_codes)
+        && wider(&earlier.categories, &later.categories)
+        && wider(&earlier.institution_kinds, &later.institution_kinds)
 }
 
 /// A list that may be left out, which means "any".

@@ -278,6 +278,7 @@ impl Bases {
         let (daughter, son) = ("SZ-CARD-1002", "SZ-CARD-1003");
         match method {
             "GetRegion" | "GetPolicy" => json!({ "regionCode": "440300", "on": DAY }),
+            "ListPolicyRevisions" => json!({ "regionCode": "440300", "pageSize": 3 }),
             "ListRegions" => json!({ "provinceCode": "440000", "nameContains": "深", "pageSize": 20 }),
             "CheckSharing" => json!({
                 "ownerRegionCode": "440300", "beneficiaryRegionCode": "330100", "relation": "RELATION_PARENT", "on": DAY,

@@ -164,7 +164,7 @@ fn every_value_of_every_pool_has_a_source_on_every_day() {
         for policy in revisions {
             assert_eq!(policy.region, region.code);
             assert!(policy.values.iter().map(|value| value.param).eq(Param::ALL.iter().copied()));
-            for value in &policy.values {
+            for value in policy.values.iter() {
                 assert!(!value.citation.document.is_empty(), "{:?}", value.param);
                 assert!(value.grade.code() >= value.citation.grade.code(), "{:?}", value.param);
                 assert!(value.start <= policy.revision.start, "{:?} starts with or before its revision", value.param);
