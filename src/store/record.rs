@@ -9,6 +9,7 @@ use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use crate::domain::draw::{Contribution, Excluded};
+use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::posting::{Party, Posting};
 use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
@@ -167,6 +168,32 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Reads what [`Key::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let id = || <[u8; 16]>::try_from(rest).ok().map(u128::from_be_bytes);
+        Some(match tag {
+            1 => Self::Request(rest.try_into().ok()?),
+            2 => Self::Reference(rest.try_into().ok()?),
+            3 => Self::Person(MemberId::from_u128(id()?)),
+            4 => Self::Standing(MemberId::from_u128(id()?)),
+            7 => Self::Wards(MemberId::from_u128(id()?)),
+            8 => Self::Binding(BindingId::from_u128(id()?)),
+            10 => Self::Settlement(SettlementId::from_u128(id()?)),
+            11 => Self::Basis(SettlementId::from_u128(id()?)),
+            12 => Self::Policy(rest.try_into().ok()?),
+            13 => Self::Decided(rest.try_into().ok()?),
+            14 => {
+                let (owner, beneficiary) = rest.split_at_checked(16)?;
+                let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
+                Self::AidUse(id(owner)?, id(beneficiary)?)
+            }
+            _ => return None,
+        })
+    }
+}
+
 fn tagged(tag: u8, id: u128, out: &mut Vec<u8>) {
     out.push(tag);
     out.extend_from_slice(&id.to_be_bytes());
@@ -194,6 +221,40 @@ pub fn encode_entity(entity: &Entity) -> Vec<u8> {
     codec::encode(FORMAT, entity)
 }
 
+/// The same into a buffer at hand.
+pub fn encode_entity_into(entity: &Entity, out: &mut Vec<u8>) {
+    out.push(FORMAT);
+    entity.put(out);
+}
+
 pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
     codec::decode(FORMAT, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_back() {
+        let (member, other) = (MemberId::from_u128(7), MemberId::from_u128(u128::MAX - 3));
+        for key in [
+            Key::Request([1; 16]),
+            Key::Reference([2; 16]),
+            Key::Person(member),
+            Key::Standing(member),
+            Key::Wards(other),
+            Key::Binding(BindingId::from_u128(9)),
+            Key::Settlement(SettlementId::from_u128(10)),
+            Key::Basis(SettlementId::from_u128(11)),
+            Key::Policy([12; 32]),
+            Key::Decided([13; 16]),
+            Key::AidUse(member, other),
+        ] {
+            let bytes = key.to_bytes();
+            assert_eq!(Key::from_bytes(&bytes), Some(key));
+            assert_eq!(Key::from_bytes(&bytes[..bytes.len() - 1]), None, "{key:?} cut short");
+        }
+        assert_eq!(Key::from_bytes(&[]), None);
+    }
 }
