@@ -10,6 +10,7 @@ use crate::domain::money::Money;
 use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
 use crate::domain::rule::{Input, Outcome, Rule, Step, Subject, Trace};
+use crate::domain::vocabulary::Grade;
 use crate::ledger::page::hex;
 use crate::store::entity::{StoredCitation, StoredPolicy, StoredValue};
 
@@ -38,7 +39,14 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
     let steps = shown.map(|step| if full { full_step(step, basis) } else { summary_step(step, basis) }).collect();
     let citations = if full { citations(trace, basis) } else { Vec::new() };
     let revisions = basis.policies.iter().zip(basis.digests).map(|(policy, digest)| revision(policy, digest));
-    Some(proto::Explanation { view: view as i32, steps, citations, policy_revisions: revisions.collect() })
+    Some(proto::Explanation {
+        view: view as i32,
+        steps,
+        citations,
+        policy_revisions: revisions.collect(),
+        lowest_grade: lowest_grade(trace, basis).map_or(0, Wire::to_wire),
+        policy_set_digest: hex(&trace.policy_set),
+    })
 }
 
 /// Amounts of the bill and of the payers, and refusals; not the working in between.
@@ -55,67 +63,23 @@ fn policy<'a>(step: &Step, basis: &Basis<'a>) -> Option<&'a StoredPolicy> {
     basis.policies.get(usize::from(step.policy)).map(Arc::as_ref)
 }
 
+/// Values stand in the order of their keys; only those of an older version may stand elsewhere.
 fn value(policy: &StoredPolicy, param: Param) -> Option<&StoredValue> {
-    policy.values.iter().find(|value| value.param == param)
+    let usual = policy.values.get(usize::from(param.code())).filter(|value| value.param == param);
+    usual.or_else(|| policy.values.iter().find(|value| value.param == param))
 }
 
-/// The parameter that decides: for a refusal, the one its reason is about.
-fn params(step: &Step) -> &'static [Param] {
-    match step.outcome {
-        Outcome::No(reason) if step.rule == Rule::Excluded => params_of_reason(reason),
-        Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => step.rule.params(),
-    }
-}
-
-fn params_of_reason(reason: Reason) -> &'static [Param] {
-    match reason {
-        Reason::SharingNotOpen | Reason::ModeNotDirect | Reason::ModeNotTransfer => &[Param::Modes],
-        Reason::RelationNotAllowed => &[Param::Relations],
-        Reason::BeneficiaryOutOfScope => &[Param::BeneficiaryScope],
-        Reason::OwnerTierNotAllowed => &[Param::OwnerTiers],
-        Reason::OwnerStateNotAllowed => &[Param::OwnerStates],
-        Reason::BeneficiaryStateNotAllowed => &[Param::BeneficiaryStates],
-        Reason::BeneficiarySchemeNotAllowed => &[Param::BeneficiarySchemes],
-        Reason::FamilyServiceDoesNotSpend | Reason::ChannelNotAvailable | Reason::EvidenceMissing => &[Param::Channels],
-        Reason::MembersPerOwnerExceeded => &[Param::MembersPerOwner],
-        Reason::OwnersPerMemberExceeded => &[Param::OwnersPerMember],
-        Reason::OwnersPerSettlementExceeded => &[Param::OwnersPerSettlement],
-        Reason::OwnBalanceNotZero => &[Param::OwnAccountOrder],
-        Reason::FamilySizeExceeded => &[Param::FamilySize],
-        Reason::AlreadyInAnotherFamily => &[Param::OneFamilyPerPerson],
-        Reason::DayLimitReached => &[Param::AidPerDay],
-        Reason::YearLimitReached => &[Param::AidPerYear],
-        Reason::NothingUsable => &[Param::Floor, Param::RelativeBuckets],
-        Reason::PurposeNotAllowed => &[Param::RelativePurposes],
-        Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
-        Reason::ComponentNotPayable => &[Param::RelativeComponents],
-        Reason::PaperAuthorisationNotAllowed => &[Param::PaperAuthorisation],
-        Reason::RegionNotOpen
-        | Reason::SamePerson
-        | Reason::OwnerNotEmployee
-        | Reason::OwnerWithoutAccount
-        | Reason::BeneficiaryNotInsured
-        | Reason::BindingAlreadyActive
-        | Reason::BindingNotActive
-        | Reason::BindingNotStarted
-        | Reason::BindingEnded
-        | Reason::BindingsPerMemberExceeded
-        | Reason::CapReached
-        | Reason::GradeRefused
-        | Reason::NothingLeftToPay
-        | Reason::BalanceInsufficient
-        | Reason::BalanceTooLarge
-        | Reason::RefundExceedsPaid
-        | Reason::AlreadyRefunded
-        | Reason::QuoteStale
-        | Reason::QuoteExpired
-        | Reason::InsuranceUnchanged
-        | Reason::PositionNotReached => &[],
-    }
+/// The least sure grade among the values that the steps rest on.
+fn lowest_grade(trace: &Trace, basis: &Basis<'_>) -> Option<Grade> {
+    let values = trace.steps.iter().flat_map(|step| {
+        let policy = policy(step, basis);
+        step.params().iter().filter_map(move |param| value(policy?, *param))
+    });
+    values.map(|value| value.grade).max()
 }
 
 fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
-    let deciding = params(step).first().and_then(|param| value(policy(step, basis)?, *param));
+    let deciding = step.params().first().and_then(|param| value(policy(step, basis)?, *param));
     let parameter = deciding.map(|value| {
         let mut parameter = parameter(value);
         if let (Some(row), Some(rounded)) = (row_name(step, basis, Input::Row), step.rounded) {
@@ -139,7 +103,7 @@ fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
 }
 
 fn full_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
-    let values = params(step).iter().filter_map(|param| value(policy(step, basis)?, *param));
+    let values = step.params().iter().filter_map(|param| value(policy(step, basis)?, *param));
     let parameters: Vec<proto::Parameter> = values.map(parameter).collect();
     let inputs = step.inputs.iter().map(|(input, amount)| proto::NamedValue {
         name: input.name().to_owned(),
@@ -291,7 +255,7 @@ fn parameter(value: &StoredValue) -> proto::Parameter {
 fn citations(trace: &Trace, basis: &Basis<'_>) -> Vec<proto::Citation> {
     let mut found: Vec<proto::Citation> = Vec::new();
     for step in &trace.steps {
-        for param in params(step) {
+        for param in step.params() {
             if let Some(value) = policy(step, basis).and_then(|policy| value(policy, *param))
                 && found.iter().all(|known| known.id != value.citation.id)
             {

@@ -29,7 +29,7 @@ pub use error::{PolicyError, Problem};
 pub use files::PolicyFiles;
 
 use crate::domain::ids::RegionCode;
-use crate::domain::policy::{Policy, PolicyBook};
+use crate::domain::policy::{Policy, PolicyBook, SetPart};
 use crate::domain::region::{Opening, Region, RegionBook};
 use error::Problems;
 use parse::{Layer, NATIONAL};
@@ -68,7 +68,15 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
         })
         .collect();
     let digest = book_digest(&read.regions, &openings, &revisions);
-    Ok(PolicyBook::new(RegionBook::new(read.regions, openings), revisions, digest))
+    let mut parts: Vec<SetPart> = templates
+        .iter()
+        .flat_map(|(folder, templates)| templates.iter().map(|template| template.part(folder)))
+        .collect();
+    for (name, text) in [(REGIONS, needed(files, REGIONS, &mut problems)), (OPENINGS, text)] {
+        let digest = resolve::first8(&Sha256::digest(text));
+        parts.push(SetPart { name: name.to_owned(), start: parse::FIRST_DAY, digest });
+    }
+    Ok(PolicyBook::new(RegionBook::new(read.regions, openings), revisions, digest, parts))
 }
 
 fn needed<'a>(files: &'a PolicyFiles, name: &str, problems: &mut Problems) -> &'a str {
