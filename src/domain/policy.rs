@@ -267,6 +267,11 @@ impl PolicyBook {
         after.checked_sub(1).map(|index| &list[index])
     }
 
+    /// Of every region, in no stated order.
+    pub fn every_revision(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.revisions.values().flatten()
+    }
+
     pub fn revisions(&self, region: RegionCode) -> &[Arc<Policy>] {
         self.revisions.get(&region).map_or(&[], Vec::as_slice)
     }
