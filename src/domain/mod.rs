@@ -20,3 +20,4 @@ pub mod draw;
 pub mod settlement;
 pub mod transfer;
 pub mod record;
+pub mod calc;
