@@ -170,7 +170,9 @@ fn given(
         (Err(_), None) => citation.grade,
     };
     let (value, text) = value?;
-    let origin = Origin { start: life.0?, end: life.1, region: code, citation, grade, note, known_from: known_from? };
+    let start = life.0?;
+    let start_text = start.to_string();
+    let origin = Origin { start, start_text, end: life.1, region: code, citation, grade, note, known_from: known_from? };
     Some(Given { value, text, origin })
 }
 
@@ -252,14 +254,16 @@ fn revisions(chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>) -> Vec<
             update(&mut hash, &[key.name(), &given.text, &from, &end, &region]);
             update(&mut hash, &origin);
             let entry = made.entry((*key, span.start)).or_insert_with(|| {
-                let origin = Origin { start: span.start, end: span.end, ..given.origin.clone() };
+                let start_text = span.start.to_string();
+                let origin = Origin { start: span.start, start_text, end: span.end, ..given.origin.clone() };
                 Arc::new(Entry { key: *key, value: given.value.clone(), text: given.text.clone(), origin: Some(origin) })
             });
             entries.push(Some(Arc::clone(entry)));
         }
         let end = starts.get(index + 1).copied();
-        let digest = hash.finalize().into();
-        found.push(Revision { start: *start, end, known_from, digest, entries });
+        let digest: [u8; 32] = hash.finalize().into();
+        let digest_text = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        found.push(Revision { start: *start, end, known_from, digest, digest_text, entries });
     }
     found
 }

@@ -8,10 +8,10 @@ use super::value::{Named, amount, name_of, rate};
 use crate::domain::calc::number::{Factor, Month};
 use crate::domain::calc::tables::{
     ActiveCredit, AgeRow, BaseBounds, BaseYear, CertificationCycle, CertificationWay, Delay, EarlyRow, Flexible,
-    FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryRates, Lifelong, MaternityRule, MedicalGap, MinimumRow,
+    FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule, MedicalGap, MinimumRow,
     MonthDay, NearRetirement, PayoutRow, PayoutRule, PensionFormula, PensionRounding, RateRow, ResidentChange,
     ResidentWaiting, RetiredCredit, SubsidyRow, Transitional, UnemploymentConditions, UnemploymentRow,
-    UnemploymentScale,
+    UnemploymentScale, UseRow,
 };
 use crate::domain::calc::words::{
     CertificationChannel, CertificationResult, Counter, EarlyCategory, GapEffect, Insurance, PayoutAge, Precondition,
@@ -263,5 +263,7 @@ records! {
     FlexibleChange { window_first, window_last, effect, per_year, channels }
     ResidentChange { per_year, rule, channels }
     CertificationCycle { months, dependant_months, every_calendar_year, first_months }
+    InjuryPension { allowance_stops, difference_paid }
+    UseRow { code, text }
     CertificationWay { channel, preconditions, result, proxy, steps }
 }

@@ -111,6 +111,8 @@ pub fn fault(value: &Value) -> Option<&'static str> {
         | Value::ActiveCredit(_)
         | Value::RetirementDay(_)
         | Value::ContinuityCounters(_)
+        | Value::InjuryPension(_)
+        | Value::CardUses(_)
         | Value::ResidentChange(_) => None,
     }
 }

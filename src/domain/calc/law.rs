@@ -25,6 +25,8 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub start: Date,
+    /// `start` as text: every explanation shows it.
+    pub start_text: String,
     pub end: Option<Date>,
     /// Whose file says so: the region, one above it, or [`RegionCode::NATIONAL`].
     pub region: RegionCode,
@@ -41,6 +43,8 @@ pub struct Revision {
     pub end: Option<Date>,
     pub known_from: Date,
     pub digest: [u8; 32],
+    /// The digest in hexadecimal: every explanation shows it.
+    pub digest_text: String,
     pub entries: Vec<Option<Arc<Entry>>>,
 }
 

@@ -197,6 +197,22 @@ pub struct GapRow {
     pub effect: GapEffect,
 }
 
+/// 社会保障卡用途, and the like: a code and its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseRow {
+    pub code: String,
+    pub text: String,
+}
+
+/// 伤残津贴与养老金.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InjuryPension {
+    /// The allowance stops when the pension begins.
+    pub allowance_stops: bool,
+    /// The injury fund pays what the pension is lower.
+    pub difference_paid: bool,
+}
+
 /// 失业保险金领取期限.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnemploymentScale {
@@ -386,4 +402,6 @@ keys! {
     ResidentChange resident_change "城乡居民调档" "resident tier change": ResidentChange;
     CertificationCycle certification_cycle "资格认证周期" "certification cycle": CertificationCycle;
     CertificationWays certification_ways "资格认证渠道" "certification channels": Vec<CertificationWay>;
+    InjuryPension injury_pension "伤残津贴与养老金" "disability allowance and pension": InjuryPension;
+    CardUses card_uses "社会保障卡用途" "uses of the social-security card": Vec<UseRow>;
 }
