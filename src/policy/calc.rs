@@ -15,8 +15,8 @@ use super::reader::{Doc, Node, Table};
 use super::resolve::update;
 use super::sources::{Sources, lowered};
 use super::value::name_of;
+use crate::domain::calc::keys::{Key, Value};
 use crate::domain::calc::law::{CalcBook, Entry, Origin, Revision};
-use crate::domain::calc::tables::{Key, Value};
 use crate::domain::ids::RegionCode;
 use crate::domain::region::Region;
 
@@ -172,7 +172,8 @@ fn given(
     let (value, text) = value?;
     let start = life.0?;
     let start_text = start.to_string();
-    let origin = Origin { start, start_text, end: life.1, region: code, citation, grade, note, known_from: known_from? };
+    let origin =
+        Origin { start, start_text, end: life.1, region: code, citation, grade, note, known_from: known_from? };
     Some(Given { value, text, origin })
 }
 
@@ -256,7 +257,12 @@ fn revisions(chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>) -> Vec<
             let entry = made.entry((*key, span.start)).or_insert_with(|| {
                 let start_text = span.start.to_string();
                 let origin = Origin { start: span.start, start_text, end: span.end, ..given.origin.clone() };
-                Arc::new(Entry { key: *key, value: given.value.clone(), text: given.text.clone(), origin: Some(origin) })
+                Arc::new(Entry {
+                    key: *key,
+                    value: given.value.clone(),
+                    text: given.text.clone(),
+                    origin: Some(origin),
+                })
             });
             entries.push(Some(Arc::clone(entry)));
         }

@@ -8,9 +8,9 @@ use super::value::{Named, amount, name_of, rate};
 use crate::domain::calc::number::{Factor, Month};
 use crate::domain::calc::tables::{
     ActiveCredit, AgeRow, BaseBounds, BaseYear, CertificationCycle, CertificationWay, Delay, EarlyRow, Flexible,
-    FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule, MedicalGap, MinimumRow,
-    MonthDay, NearRetirement, PayoutRow, PayoutRule, PensionFormula, PensionRounding, RateRow, ResidentChange,
-    ResidentWaiting, RetiredCredit, SubsidyRow, Transitional, UnemploymentConditions, UnemploymentRow,
+    FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule,
+    MedicalGap, MinimumRow, MonthDay, NearRetirement, PayoutRow, PayoutRule, PensionFormula, PensionRounding, RateRow,
+    ResidentChange, ResidentWaiting, RetiredCredit, SubsidyRow, Transitional, UnemploymentConditions, UnemploymentRow,
     UnemploymentScale, UseRow,
 };
 use crate::domain::calc::words::{

@@ -8,8 +8,8 @@ use super::calc_shapes::Shape;
 use super::error::Problems;
 use super::reader::{Doc, Node, Table};
 use crate::domain::calc::checks;
+use crate::domain::calc::keys::{Key, Value, for_each_key};
 use crate::domain::calc::law::{Entry, Mistakes};
-use crate::domain::calc::tables::{Key, Value, for_each_key};
 
 /// Reads the table of `key` with its canonical text; every mistake is reported and makes it `None`.
 pub(super) fn read(key: Key, node: &Node<'_>, problems: &mut Problems) -> Option<(Value, String)> {
@@ -40,7 +40,12 @@ pub(super) fn from_json(key: Key, text: &str) -> Result<Entry, Mistakes> {
         Err(_) if text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) => {
             JsonValue::String(text.to_owned())
         }
-        Err(error) => return Err(vec![(String::new(), format!("is not JSON: line {}, column {}", error.line(), error.column()))]),
+        Err(error) => {
+            return Err(vec![(
+                String::new(),
+                format!("is not JSON: line {}, column {}", error.line(), error.column()),
+            )]);
+        }
     };
     let mut toml = "value = ".to_owned();
     inline(&json, &mut toml);
@@ -54,7 +59,9 @@ pub(super) fn from_json(key: Key, text: &str) -> Result<Entry, Mistakes> {
     });
     match read {
         Some((value, text)) if problems.is_empty() => Ok(Entry { key, value, text, origin: None }),
-        Some(_) | None => Err(problems.into_error().problems.into_iter().map(|problem| (problem.key, problem.message)).collect()),
+        Some(_) | None => {
+            Err(problems.into_error().problems.into_iter().map(|problem| (problem.key, problem.message)).collect())
+        }
     }
 }
 
@@ -64,7 +71,9 @@ fn inline(json: &JsonValue, out: &mut String) {
         JsonValue::Null => out.push_str("\"null\""),
         JsonValue::Bool(flag) => _ = write!(out, "{flag}"),
         JsonValue::Number(number) => _ = write!(out, "{number}"),
-        JsonValue::String(text) => out.push_str(&JsonValue::String(text.clone()).to_string().replace('\u{7f}', "\\u007f")),
+        JsonValue::String(text) => {
+            out.push_str(&JsonValue::String(text.clone()).to_string().replace('\u{7f}', "\\u007f"))
+        }
         JsonValue::Array(items) => {
             out.push('[');
             for item in items {

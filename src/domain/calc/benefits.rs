@@ -1,9 +1,9 @@
 //! 待遇条件: whether a benefit is due and what it is; lifelong medical insurance; the allowance of the disabled beside a pension.
 
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Month, Ratio};
 use super::retirement::{legal_month, minimum_months};
-use super::tables::Key;
 use super::trace::{Detail, Rule, Trace, fen, text};
 use super::unemployment;
 use super::words::{Insurance, LeavingCause, RetirementClass};
@@ -56,7 +56,14 @@ pub fn check(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<Benefits
         }
         Insurance::Medical => medical(law, facts, &mut found, trace)?,
         Insurance::Injury => {
-            condition("injury_recognised", facts.injury_recognised, Reason::InjuryNotRecognised, &[], &mut found, trace);
+            condition(
+                "injury_recognised",
+                facts.injury_recognised,
+                Reason::InjuryNotRecognised,
+                &[],
+                &mut found,
+                trace,
+            );
             give(&mut found, "INJURY_BENEFITS", "工伤医疗、伤残待遇等由工伤保险基金支付", None, trace);
         }
         Insurance::Unemployment => {
@@ -64,7 +71,13 @@ pub fn check(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<Benefits
             found.reasons = unemployment::conditions(law, facts.paid, cause, facts.registered, trace)?;
             give(&mut found, "UNEMPLOYMENT_BENEFIT", "按月领取失业保险金", None, trace);
             if law.unemployment_conditions()?.medical_covered {
-                give(&mut found, "MEDICAL_COVER", "领取期间由失业保险基金缴纳职工医保费，继续享受职工医保待遇", None, trace);
+                give(
+                    &mut found,
+                    "MEDICAL_COVER",
+                    "领取期间由失业保险基金缴纳职工医保费，继续享受职工医保待遇",
+                    None,
+                    trace,
+                );
             }
         }
         Insurance::Maternity => maternity(law, facts, &mut found, trace)?,
@@ -78,18 +91,17 @@ pub fn check(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<Benefits
         found.leave_days = 0;
     }
     found.card_uses = law.card_uses()?.iter().map(|row| (row.code.clone(), row.text.clone())).collect();
-    trace.step(Rule::Benefit, "card_uses", &[Key::CardUses], || text(found.card_uses.len().to_string()), Detail::default);
+    trace.step(
+        Rule::Benefit,
+        "card_uses",
+        &[Key::CardUses],
+        || text(found.card_uses.len().to_string()),
+        Detail::default,
+    );
     Ok(found)
 }
 
-fn condition(
-    name: &str,
-    met: bool,
-    reason: Reason,
-    keys: &'static [Key],
-    found: &mut Benefits,
-    trace: &mut Trace,
-) {
+fn condition(name: &str, met: bool, reason: Reason, keys: &'static [Key], found: &mut Benefits, trace: &mut Trace) {
     trace.step(Rule::Condition, name, keys, || text(met.to_string()), Detail::default);
     if !met {
         found.reasons.push(reason);
@@ -167,7 +179,8 @@ fn maternity(law: &Law<'_>, facts: &Facts, found: &mut Benefits, trace: &mut Tra
     let further = facts.children.saturating_sub(1);
     let extra = if facts.dystocia { rule.dystocia_days } else { 0 };
     found.leave_days = rule.leave_days + extra + rule.further_child_days * further;
-    let sum = || Detail::of(Vec::new(), format!("{} + {extra} + {} × {further}", rule.leave_days, rule.further_child_days));
+    let sum =
+        || Detail::of(Vec::new(), format!("{} + {extra} + {} × {further}", rule.leave_days, rule.further_child_days));
     trace.step(Rule::MaternityDays, "", &[Key::Maternity], || text(found.leave_days.to_string()), sum);
     give(found, "MATERNITY_MEDICAL", "生育医疗费用由基金支付", None, trace);
     let Some(wage) = facts.unit_average_wage else {
@@ -227,7 +240,8 @@ pub fn lifelong(law: &Law<'_>, input: &Lifelong, trace: &mut Trace) -> Result<Li
         || text(required.to_string()),
         || Detail::of(vec![("local_months", rule.local_months.to_string())], ""),
     );
-    let (short, short_local) = (required.saturating_sub(input.paid), rule.local_months.saturating_sub(input.local_paid));
+    let (short, short_local) =
+        (required.saturating_sub(input.paid), rule.local_months.saturating_sub(input.local_paid));
     let missing = short.max(short_local);
     let operation = || format!("max({required} − {}, {} − {}, 0)", input.paid, rule.local_months, input.local_paid);
     let detail = || Detail::of(Vec::new(), operation());
@@ -290,7 +304,12 @@ pub fn injury_and_pension(law: &Law<'_>, input: &Disabled, trace: &mut Trace) ->
         "",
         &[Key::InjuryPension],
         || fen(allowance),
-        || Detail::of(vec![("allowance_fen", input.allowance.to_string()), ("pension_started", input.started.to_string())], ""),
+        || {
+            Detail::of(
+                vec![("allowance_fen", input.allowance.to_string()), ("pension_started", input.started.to_string())],
+                "",
+            )
+        },
     );
     let lower = if stops && rule.difference_paid { input.allowance.minus_or_zero(pension) } else { Money::ZERO };
     let detail = || Detail::of(Vec::new(), format!("max({} − {pension}, 0)", input.allowance));

@@ -2,9 +2,10 @@
 
 use jiff::civil::Date;
 
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::Month;
-use super::tables::{CertificationCycle, CertificationWay, Key};
+use super::tables::{CertificationCycle, CertificationWay};
 use super::trace::{Detail, Rule, Trace, text};
 use super::words::{CertificationChannel, Precondition};
 use crate::domain::reason::Reason;

@@ -1,9 +1,9 @@
 //! 缴费 by choice: flexible employment chooses a base or a tier, residents a yearly tier with the government's subsidy.
 
 use super::contribution::{average_wage, bounds};
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Factor, Ratio};
-use super::tables::Key;
 use super::trace::{Detail, Rule, Trace, fen};
 use super::words::Insurance;
 use crate::domain::money::{Money, Rate};
@@ -52,7 +52,10 @@ pub fn flexible(law: &Law<'_>, input: &Flexible, trace: &mut Trace) -> Result<Fl
                 "",
                 &[Key::FlexibleTiers, Key::ContributionRounding],
                 || fen(base),
-                || Detail::of(vec![("tier", tier.to_string())], format!("{average_wage} × {tier}")).rounded(rounding, exact, base),
+                || {
+                    Detail::of(vec![("tier", tier.to_string())], format!("{average_wage} × {tier}"))
+                        .rounded(rounding, exact, base)
+                },
             );
             base
         }

@@ -1,9 +1,9 @@
 //! 缴费: what employees and their units pay on a base; wage minus own contributions; the effect of another base.
 
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Factor, Month, Ratio};
 use super::plan::{INSURANCES, Parts, Plan};
-use super::tables::Key;
 use super::trace::{Detail, Rule, Trace, fen, text};
 use super::words::Insurance;
 use crate::domain::money::{Money, Rate};
@@ -78,7 +78,13 @@ pub fn average_wage(law: &Law<'_>, given: Option<Money>, trace: &mut Trace) -> R
         return Err(Refusal::field("average_wage_fen", "must be above 0"));
     }
     let name = if given.is_some() { "given" } else { "table" };
-    trace.step(Rule::AverageWage, "", keys, || fen(wage), || Detail::of(vec![("average_wage_fen", wage.to_string())], name));
+    trace.step(
+        Rule::AverageWage,
+        "",
+        keys,
+        || fen(wage),
+        || Detail::of(vec![("average_wage_fen", wage.to_string())], name),
+    );
     Ok(wage)
 }
 
@@ -114,13 +120,8 @@ pub fn bounds(law: &Law<'_>, average_wage: Money, trace: &mut Trace) -> Result<(
 fn plan(law: &Law<'_>, input: &Employee, average_wage: Money, trace: &mut Trace) -> Result<Plan, Refusal> {
     let (lower, upper) = bounds(law, average_wage, trace)?;
     let rounding = *law.contribution_rounding()?;
-    let mut plan = Plan {
-        lower: lower.as_fen(),
-        upper: upper.as_fen(),
-        person: [0; INSURANCES],
-        unit: [0; INSURANCES],
-        rounding,
-    };
+    let mut plan =
+        Plan { lower: lower.as_fen(), upper: upper.as_fen(), person: [0; INSURANCES], unit: [0; INSURANCES], rounding };
     let rows = law.contribution_rates()?;
     for row in rows {
         let place = usize::from(row.insurance.code() - 1);
@@ -165,7 +166,8 @@ fn injury(law: &Law<'_>, input: &Employee, flat: bool, trace: &mut Trace) -> Res
     let million = i128::from(Factor::SCALE);
     let rate = (product % million == 0).then(|| i64::try_from(product / million).ok()).flatten();
     let rate = rate.and_then(Rate::from_scaled);
-    let rate = rate.ok_or_else(|| Refusal::field("injury_float", "gives a rate above 1 or of more than six decimals"))?;
+    let rate =
+        rate.ok_or_else(|| Refusal::field("injury_float", "gives a rate above 1 or of more than six decimals"))?;
     trace.step(
         Rule::InjuryRate,
         Insurance::Injury.name(),

@@ -1,8 +1,8 @@
 //! 个人账户划入: what enters a medical account in a month.
 
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Factor, Ratio};
-use super::tables::Key;
 use super::trace::{Detail, Rule, Trace, fen};
 use crate::domain::money::{Money, Rate};
 
@@ -35,7 +35,8 @@ pub fn calculate(law: &Law<'_>, input: &Credited, trace: &mut Trace) -> Result<C
         Credited::Active { base, unit_part } => {
             let rule = law.active_credit()?;
             credit.own = share(Rule::CreditOwn, &[Key::ActiveCredit, Key::ContributionRounding], base, rule.of_base);
-            credit.unit = share(Rule::CreditUnit, &[Key::ActiveCredit, Key::ContributionRounding], unit_part, rule.of_unit_part);
+            credit.unit =
+                share(Rule::CreditUnit, &[Key::ActiveCredit, Key::ContributionRounding], unit_part, rule.of_unit_part);
         }
         Credited::Retired { average_pension } => {
             let rule = law.retired_credit()?;

@@ -1,9 +1,9 @@
 //! 中断缴费: what a gap does to each insurance, to counters of continuous months, and the waiting period of residents.
 
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::Month;
 use super::retirement::minimum_months;
-use super::tables::Key;
 use super::trace::{Detail, Rule, Trace, text};
 use super::words::{Counter, GapEffect, Insurance};
 use crate::domain::reason::Reason;
@@ -57,7 +57,8 @@ pub fn assess(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Assessm
     }
     let of_counters = standings.iter().find(|standing| standing.insurance == Insurance::Pension).or(standings.first());
     // Interrupted now: the count begins anew.
-    let continuous = of_counters.map_or(0, |standing| if standing.resumed.is_none() && standing.gap > 0 { 0 } else { standing.continuous });
+    let continuous = of_counters
+        .map_or(0, |standing| if standing.resumed.is_none() && standing.gap > 0 { 0 } else { standing.continuous });
     let mut counters = Vec::new();
     for counter in law.continuity_counters()? {
         trace.step(
@@ -81,8 +82,12 @@ pub fn assess(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Assessm
                 &[Key::ResidentWaiting],
                 || text(from.to_string()),
                 || {
-                    let inputs = vec![("missed_years", input.missed_years.to_string()), ("paid_month", month.to_string())];
-                    let operation = format!("{month} + {} + {} × {}", rule.fixed_months, rule.per_missed_year_months, input.missed_years);
+                    let inputs =
+                        vec![("missed_years", input.missed_years.to_string()), ("paid_month", month.to_string())];
+                    let operation = format!(
+                        "{month} + {} + {} × {}",
+                        rule.fixed_months, rule.per_missed_year_months, input.missed_years
+                    );
                     Detail::of(inputs, operation)
                 },
             );
@@ -125,7 +130,12 @@ fn standing(
     };
     let continuous = run.last.since(run.from) + 1;
     let subject = insurance.name();
-    let months = || Detail::of(vec![("from_month", run.from.to_string()), ("last_month", run.last.to_string())], format!("{} − {} + 1", run.last, run.from));
+    let months = || {
+        Detail::of(
+            vec![("from_month", run.from.to_string()), ("last_month", run.last.to_string())],
+            format!("{} − {} + 1", run.last, run.from),
+        )
+    };
     trace.step(Rule::CumulativeMonths, subject, &[], || text(cumulative.to_string()), Detail::default);
     trace.step(Rule::ContinuousMonths, subject, &[], || text(continuous.to_string()), months);
     trace.step(
@@ -141,7 +151,6 @@ fn standing(
     judge(law, &mut found, now, trace)?;
     Ok(found)
 }
-
 
 /// What holds in the month asked about.
 fn judge(law: &Law<'_>, found: &mut Standing, now: Month, trace: &mut Trace) -> Result<(), Refusal> {
@@ -166,7 +175,12 @@ fn judge(law: &Law<'_>, found: &mut Standing, now: Month, trace: &mut Trace) -> 
                 subject,
                 &[Key::MedicalGap],
                 || text(back),
-                || Detail::of(vec![("wait_months", wait.to_string())], found.resumed.map_or_else(String::new, |month| format!("{month} + {wait}"))),
+                || {
+                    Detail::of(
+                        vec![("wait_months", wait.to_string())],
+                        found.resumed.map_or_else(String::new, |month| format!("{month} + {wait}")),
+                    )
+                },
             );
             if interrupted {
                 found.reasons.push(Reason::PaymentInterrupted);

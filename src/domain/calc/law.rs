@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::tables::{Key, Value};
+use super::keys::{Key, Value};
 use crate::domain::ids::RegionCode;
 use crate::domain::policy::Citation;
 use crate::domain::vocabulary::Grade;

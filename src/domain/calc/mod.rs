@@ -4,6 +4,7 @@
 pub mod number;
 pub mod words;
 pub mod tables;
+pub mod keys;
 pub mod checks;
 pub mod law;
 pub mod trace;

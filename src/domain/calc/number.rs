@@ -246,7 +246,10 @@ mod tests {
     fn fractions_are_exact_and_round_as_named() {
         let third = Ratio::new(1, 3);
         assert_eq!((third + third + third, third.text().as_str()), (Ratio::ONE, "0.333333333333…"));
-        assert_eq!((Ratio::new(7_200_000, 139).fen(Rounding::HalfUp), Ratio::new(5, 8).text()), (Money::fen(51_799), "0.625".into()));
+        assert_eq!(
+            (Ratio::new(7_200_000, 139).fen(Rounding::HalfUp), Ratio::new(5, 8).text()),
+            (Money::fen(51_799), "0.625".into())
+        );
         assert_eq!(Ratio::new(43_416_666, 1_000_000).round(4, Rounding::HalfUp).text(), "43.4167");
         assert_eq!(Ratio::new(25, 1000).round(2, Rounding::HalfEven).text(), "0.02");
         assert_eq!((Ratio::new(6, 4) / Ratio::new(3, 2)).text(), "1");

@@ -1,9 +1,10 @@
 //! 基本养老金: basic, account and transitional pension, with the average index from a contribution history.
 
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Factor, Month, Ratio, age_text};
 use super::retirement::minimum_months;
-use super::tables::{Key, PensionRounding};
+use super::tables::PensionRounding;
 use super::trace::{Detail, Rule, Trace, fen, text};
 use super::words::{PayoutAge, TransitionalBase};
 use crate::domain::money::{Money, Rounding};
@@ -148,17 +149,17 @@ fn years_of(months: u32, decimals: Option<u32>, mode: Rounding, rule: Rule, trac
 }
 
 /// The months-weighted mean of the spans' indices. Spans stand in order without holes; a gap counts for nothing.
-fn average_index(
-    spans: &[Span],
-    rounding: &PensionRounding,
-    trace: &mut Trace,
-) -> Result<(Ratio, u32, u32), Refusal> {
+fn average_index(spans: &[Span], rounding: &PensionRounding, trace: &mut Trace) -> Result<(Ratio, u32, u32), Refusal> {
     let (mut paid, mut deemed) = (0_u32, 0_u32);
     let mut sum = Ratio::new(0, 1);
     for (place, span) in spans.iter().enumerate() {
         let Some(index) = span.index else { continue };
         let months = span.last.since(span.from) + 1;
-        if span.kind == SpanKind::Deemed { deemed += months } else { paid += months }
+        if span.kind == SpanKind::Deemed {
+            deemed += months
+        } else {
+            paid += months
+        }
         let exact = match index {
             SpanIndex::Given(index) => Ratio::factor(index),
             SpanIndex::OfBase { base, average_wage } => Ratio::of(base) / Ratio::of(average_wage),

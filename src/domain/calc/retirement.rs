@@ -3,9 +3,10 @@
 
 use jiff::civil::Date;
 
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Month, age_text};
-use super::tables::{AgeRow, Key};
+use super::tables::AgeRow;
 use super::trace::{Detail, Rule, Trace, text};
 use super::words::{EarlyCategory, RetirementClass, RetirementDay};
 

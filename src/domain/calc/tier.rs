@@ -3,9 +3,10 @@
 use jiff::civil::Date;
 
 use super::chosen::{check_tier, subsidy};
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::Month;
-use super::tables::{FlexibleChange, Key, MonthDay};
+use super::tables::{FlexibleChange, MonthDay};
 use super::trace::{Detail, Rule, Trace, fen, text};
 use super::words::{ContributionScheme, ResidentChangeRule, TierChannel, TierEffect};
 use crate::domain::money::Money;
@@ -56,7 +57,8 @@ fn flexible(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Change, R
     let rule = law.flexible_change()?;
     let mut found = Change { channels: rule.channels.clone(), ..Change::default() };
     let year = law.on.year();
-    found.window = rule.window_first.zip(rule.window_last).map(|(first, last)| (day_of(year, first), day_of(year, last)));
+    found.window =
+        rule.window_first.zip(rule.window_last).map(|(first, last)| (day_of(year, first), day_of(year, last)));
     if input.first_choice {
         // Chosen with the first contribution: it holds from that month.
         found.effective = Some(Month::of(law.on));
@@ -78,7 +80,13 @@ fn flexible(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Change, R
     }
     channel(input.channel, &[Key::FlexibleChange], &mut found, trace);
     let month = found.effective.map(|month| month.to_string()).unwrap_or_default();
-    trace.step(Rule::EffectiveMonth, "", &[Key::FlexibleChange], || text(month), || Detail::of(Vec::new(), rule.effect.name()));
+    trace.step(
+        Rule::EffectiveMonth,
+        "",
+        &[Key::FlexibleChange],
+        || text(month),
+        || Detail::of(Vec::new(), rule.effect.name()),
+    );
     Ok(found)
 }
 
@@ -97,7 +105,8 @@ fn effective(rule: &FlexibleChange, on: Date) -> Month {
 
 fn changes(made: u32, per_year: u32, keys: &'static [Key], found: &mut Change, trace: &mut Trace) {
     let left = per_year == 0 || made < per_year;
-    let compared = || Detail::of(Vec::new(), if per_year == 0 { "any number".to_owned() } else { format!("{made} < {per_year}") });
+    let compared =
+        || Detail::of(Vec::new(), if per_year == 0 { "any number".to_owned() } else { format!("{made} < {per_year}") });
     trace.step(Rule::ChangesLeft, "", keys, || text(left.to_string()), compared);
     if !left {
         found.reasons.push(Reason::TierChangesUsedUp);

@@ -1,9 +1,9 @@
 //! How a figure came about: each step with formula, values, rounding and result. Written by the run that calculates; how much
 //! of it is kept is the caller's choice, the figures never depend on it.
 
+use super::keys::Key;
 use super::law::Law;
 use super::number::Ratio;
-use super::tables::Key;
 use crate::domain::money::{Money, Rounding};
 use crate::domain::vocabulary::Grade;
 

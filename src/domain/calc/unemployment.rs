@@ -1,9 +1,9 @@
 //! 失业保险金: for how many months, and when it goes on until the legal age.
 
+use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::Month;
 use super::retirement::legal_month;
-use super::tables::Key;
 use super::trace::{Detail, Rule, Trace, fen, text};
 use super::words::{LeavingCause, RetirementClass};
 use crate::domain::money::Money;
@@ -43,7 +43,12 @@ pub fn conditions(
     let mut reasons = Vec::new();
     let checks = [
         ("paid_months", paid >= rule.paid_months, Reason::YearsNotEnough, format!("{paid} ≥ {}", rule.paid_months)),
-        ("cause", !rule.involuntary || cause == LeavingCause::Dismissed, Reason::LeftVoluntarily, cause.name().to_owned()),
+        (
+            "cause",
+            !rule.involuntary || cause == LeavingCause::Dismissed,
+            Reason::LeftVoluntarily,
+            cause.name().to_owned(),
+        ),
         ("registered", !rule.registered || registered, Reason::NotRegistered, registered.to_string()),
     ];
     for (name, met, reason, operation) in checks {
@@ -85,7 +90,8 @@ pub fn calculate(law: &Law<'_>, input: &Unemployed, trace: &mut Trace) -> Result
     );
     found.months = (found.scale + input.unused).min(scale.most);
     found.carried = found.months - found.scale;
-    let carried = || Detail::of(vec![("unused_months", input.unused.to_string())], format!("{} − {}", found.months, found.scale));
+    let carried =
+        || Detail::of(vec![("unused_months", input.unused.to_string())], format!("{} − {}", found.months, found.scale));
     trace.step(Rule::UnemploymentCarry, "", &[Key::UnemploymentMonths], || text(found.carried.to_string()), carried);
     let capped = || Detail::of(Vec::new(), format!("min({} + {}, {})", found.scale, input.unused, scale.most));
     trace.step(Rule::UnemploymentCap, "", &[Key::UnemploymentMonths], || text(found.months.to_string()), capped);
@@ -95,7 +101,8 @@ pub fn calculate(law: &Law<'_>, input: &Unemployed, trace: &mut Trace) -> Result
     if let Some(monthly) = input.monthly {
         let total = i128::from(monthly.as_fen()) * i128::from(found.months);
         let total = i64::try_from(total).ok().filter(|total| *total <= Money::INPUT_MAX);
-        let total = total.ok_or_else(|| Refusal::field("monthly_benefit_fen", "gives a sum beyond the largest amount"))?;
+        let total =
+            total.ok_or_else(|| Refusal::field("monthly_benefit_fen", "gives a sum beyond the largest amount"))?;
         found.total = Money::fen(total);
         let product = || Detail::of(Vec::new(), format!("{monthly} × {}", found.months));
         trace.step(Rule::UnemploymentTotal, "", &[], || fen(found.total), product);
@@ -125,7 +132,12 @@ fn extend(
         "",
         &[Key::UnemploymentNearRetirement, Key::RetirementAges],
         || text(found.extended_to.map_or_else(|| "none".to_owned(), |month| month.to_string())),
-        || Detail::of(vec![("legal_month", legal.to_string()), ("end_month", end.to_string())], format!("0 < {left} < {within}")),
+        || {
+            Detail::of(
+                vec![("legal_month", legal.to_string()), ("end_month", end.to_string())],
+                format!("0 < {left} < {within}"),
+            )
+        },
     );
     Ok(())
 }

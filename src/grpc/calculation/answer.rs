@@ -7,8 +7,8 @@ use tonic::{Code, Status};
 
 use super::CalculationLimits;
 use super::explain;
+use crate::domain::calc::keys::Key;
 use crate::domain::calc::law::{CalcBook, Entry, Law, Refusal};
-use crate::domain::calc::tables::Key;
 use crate::domain::calc::trace::{Level, Trace};
 use crate::grpc::enums::Wire;
 use crate::grpc::fields::Fields;
@@ -79,7 +79,8 @@ pub fn answer<Q: Calculation>(mut request: Q, asked: &Asked<'_>) -> Result<Q::Re
     let own = own_parameters(&mut fields, &parameters, asked.book);
     let input = request.read(&mut fields, asked.limits);
     let bad = !fields.is_empty();
-    let (Some(region), Some(on), Some(view), Some(own), Some(input), false) = (region, on, view, own, input, bad) else {
+    let (Some(region), Some(on), Some(view), Some(own), Some(input), false) = (region, on, view, own, input, bad)
+    else {
         return Err(Trouble::Fields(fields.into_violations()));
     };
     let mut law = asked.book.law(region, on).ok_or(Trouble::NoSuchRegion)?;
@@ -92,9 +93,7 @@ pub fn answer<Q: Calculation>(mut request: Q, asked: &Asked<'_>) -> Result<Q::Re
     let mut trace = Trace::new(level);
     let outcome = Q::calculate(&law, &input, &mut trace).map_err(|refusal| match refusal {
         Refusal::NotKnown(key) => Trouble::NotKnown(key),
-        Refusal::Field(field, description) => {
-            Trouble::Fields(vec![Violation { field: field.to_owned(), description }])
-        }
+        Refusal::Field(field, description) => Trouble::Fields(vec![Violation { field: field.to_owned(), description }]),
     })?;
     let tail = Tail {
         weakest_grade: trace.weakest(&law).map_or(0, Wire::to_wire),

@@ -93,7 +93,8 @@ impl Calculation for proto::CalculateCertificationDueRequest {
         };
         let channel = fields.optional_word("channel", self.channel);
         let met = preconditions(fields, "met", &self.met);
-        let asked = Asked { since: since?, dependant: self.dependant, channel: channel?, met: met?, by_proxy: self.by_proxy };
+        let asked =
+            Asked { since: since?, dependant: self.dependant, channel: channel?, met: met?, by_proxy: self.by_proxy };
         Some((asked, self.channel != 0))
     }
 

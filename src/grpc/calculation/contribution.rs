@@ -43,7 +43,9 @@ impl Calculation for proto::CalculateContributionRequest {
         match scheme {
             ContributionScheme::Employee => employee(self, fields).map(Payer::Employee),
             ContributionScheme::Flexible => flexible(self, fields).map(Payer::Flexible),
-            ContributionScheme::Resident => fields.positive("resident_tier_fen", self.resident_tier_fen).map(Payer::Resident),
+            ContributionScheme::Resident => {
+                fields.positive("resident_tier_fen", self.resident_tier_fen).map(Payer::Resident)
+            }
         }
     }
 
@@ -88,8 +90,11 @@ fn foreign(request: &proto::CalculateContributionRequest, scheme: ContributionSc
         fields.foreign(field, given && !employee, "EMPLOYEE");
     }
     let flexible = scheme == ContributionScheme::Flexible;
-    let of_flexible =
-        [("tier", !request.tier.is_empty()), ("without_pension", request.without_pension), ("without_medical", request.without_medical)];
+    let of_flexible = [
+        ("tier", !request.tier.is_empty()),
+        ("without_pension", request.without_pension),
+        ("without_medical", request.without_medical),
+    ];
     for (field, given) in of_flexible {
         fields.foreign(field, given && !flexible, "FLEXIBLE");
     }
@@ -140,7 +145,10 @@ fn flexible(request: proto::CalculateContributionRequest, fields: &mut Fields) -
     })
 }
 
-fn of_employee(found: &Contribution, answer: proto::CalculateContributionResponse) -> proto::CalculateContributionResponse {
+fn of_employee(
+    found: &Contribution,
+    answer: proto::CalculateContributionResponse,
+) -> proto::CalculateContributionResponse {
     let plan = &found.plan;
     let mut lines = Vec::with_capacity(Insurance::ALL.len());
     for insurance in Insurance::ALL.iter().copied() {

@@ -45,7 +45,10 @@ fn step(step: &Step, law: &Law<'_>, full: bool) -> proto::Step {
         rule_id: step.rule.id().to_owned(),
         title: if full { step.rule.zh().to_owned() } else { String::new() },
         subject: step.subject.clone(),
-        citation_id: deciding.and_then(|entry| entry.origin.as_ref()).map(|origin| origin.citation.id.clone()).unwrap_or_default(),
+        citation_id: deciding
+            .and_then(|entry| entry.origin.as_ref())
+            .map(|origin| origin.citation.id.clone())
+            .unwrap_or_default(),
         inputs: step
             .detail
             .inputs

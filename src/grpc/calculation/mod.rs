@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::calculation_service_server::CalculationService;
 use super::{Service, proto};
+pub use answer::Asked;
 use answer::{Calculation, answer};
 pub use batch::answer_item;
 

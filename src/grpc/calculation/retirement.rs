@@ -22,10 +22,18 @@ impl Calculation for proto::CalculateRetirementRequest {
         let class = fields.word("class", self.class);
         let birth = fields.birth("birth_date", &self.birth_date);
         let category = fields.optional_word("early_category", self.early_category);
-        let paid = self.paid_months.map_or(Some(None), |months| fields.count("paid_months", months, 0, MONTHS_MAX).map(Some));
+        let paid =
+            self.paid_months.map_or(Some(None), |months| fields.count("paid_months", months, 0, MONTHS_MAX).map(Some));
         fields.foreign("still_paying", self.still_paying && self.paid_months.is_none(), "a request with paid_months");
         let (birth, birth_day) = birth?;
-        Some(Worker { class: class?, birth, birth_day, category: category?, paid: paid?, still_paying: self.still_paying })
+        Some(Worker {
+            class: class?,
+            birth,
+            birth_day,
+            category: category?,
+            paid: paid?,
+            still_paying: self.still_paying,
+        })
     }
 
     fn calculate(law: &Law<'_>, input: &Worker, trace: &mut Trace) -> Result<Retirement, Refusal> {
@@ -49,7 +57,8 @@ impl Calculation for proto::CalculateRetirementRequest {
 }
 
 fn point(point: &Point) -> proto::RetirementPoint {
-    let reasons: &[Reason] = if point.missing.is_some_and(|missing| missing > 0) { &[Reason::YearsNotEnough] } else { &[] };
+    let reasons: &[Reason] =
+        if point.missing.is_some_and(|missing| missing > 0) { &[Reason::YearsNotEnough] } else { &[] };
     proto::RetirementPoint {
         age_months: int(point.age_months),
         age: age_text(point.age_months),
