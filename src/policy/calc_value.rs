@@ -72,7 +72,7 @@ fn inline(json: &JsonValue, out: &mut String) {
         JsonValue::Bool(flag) => _ = write!(out, "{flag}"),
         JsonValue::Number(number) => _ = write!(out, "{number}"),
         JsonValue::String(text) => {
-            out.push_str(&JsonValue::String(text.clone()).to_string().replace('\u{7f}', "\\u007f"))
+            out.push_str(&JsonValue::String(text.clone()).to_string().replace('\u{7f}', "\\u007f"));
         }
         JsonValue::Array(items) => {
             out.push('[');

@@ -477,6 +477,7 @@ fn default_of(field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::Message(descriptor) => Value::Message(DynamicMessage::new(descriptor)),
         Kind::String => Value::String(String::new()),
+        Kind::Enum(_) => Value::EnumNumber(0),
         other => panic!("a list of {other:?} is new: say what an empty one is"),
     }
 }

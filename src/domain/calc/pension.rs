@@ -156,9 +156,9 @@ fn average_index(spans: &[Span], rounding: &PensionRounding, trace: &mut Trace) 
         let Some(index) = span.index else { continue };
         let months = span.last.since(span.from) + 1;
         if span.kind == SpanKind::Deemed {
-            deemed += months
+            deemed += months;
         } else {
-            paid += months
+            paid += months;
         }
         let exact = match index {
             SpanIndex::Given(index) => Ratio::factor(index),

@@ -95,7 +95,7 @@ impl Plan {
                     (0, _) => column.resize(out.base.len(), 0),
                     // The mode is taken out of the loop, so that the loop is plain arithmetic.
                     (_, Rounding::HalfUp) => {
-                        column.extend(out.base.iter().map(|base| (base * rate + MILLION / 2) / MILLION))
+                        column.extend(out.base.iter().map(|base| (base * rate + MILLION / 2) / MILLION));
                     }
                     (_, mode) => column.extend(out.base.iter().map(|base| share(*base, rate, mode))),
                 }

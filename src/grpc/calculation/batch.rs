@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::answer::{Asked, Calculation, Trouble, answer};
 use crate::grpc::fields::Fields;
+use crate::grpc::status::transport;
 use crate::grpc::{Service, proto};
 
 /// How many items are calculated before other calls of the thread have their turn.
@@ -19,8 +20,19 @@ type Results = Pin<Box<dyn Stream<Item = Result<proto::CalculateBatchResponse, S
 pub fn stream(service: Service, requests: Streaming<proto::CalculateBatchRequest>) -> Results {
     Box::pin(requests.then(move |message| {
         let service = service.clone();
-        async move { answer_message(&service, message?).await }
+        async move { answer_message(&service, message.map_err(|status| reworded(&status))?).await }
     }))
+}
+
+/// What the transport says of a message carries no details; it gets the words of its reason.
+fn reworded(status: &Status) -> Status {
+    if matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted) {
+        transport::too_large()
+    } else if matches!(status.code(), Code::Cancelled | Code::Unavailable) {
+        transport::shutting_down()
+    } else {
+        transport::malformed()
+    }
 }
 
 async fn answer_message(
