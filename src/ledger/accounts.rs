@@ -1,8 +1,10 @@
 //! Accounts: credits, corrections, and transfers beforehand.
 
+use std::sync::Arc;
+
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::account::Account;
 use crate::domain::ids::{RequestId, TransferId};
@@ -55,10 +57,9 @@ impl Command for CreditAccount {
         _: Fresh,
     ) -> Result<Plan<Account>, Failure> {
         let id = ledger.resolve(reading, &self.member).await?;
-        let key = Key::Account(id);
-        reading.get(&[key, Key::Member(id)]).await?;
-        let member = reading.member(&Key::Member(id))?.ok_or(Failure::NotFound(Thing::Member))?;
-        let mut account = reading.account(&key)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
+        reading.get(&[Key::Standing(id)]).await?;
+        let member = reading.member(id)?;
+        let mut account = reading.account(id)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         let mut postings = Vec::new();
         account.turn_year(now.civil_day(), &mut postings);
         let source = Party::Credits(member.insurance.region);
@@ -77,9 +78,11 @@ impl Command for CreditAccount {
             kind: self.kind,
             note: self.note.clone(),
         };
+        let mut standings = Standings::new(reading);
+        standings.of(id)?.account = Some(account.clone());
         Ok(Plan {
             record: Record { event, postings },
-            puts: vec![(key, Entity::Account(account.clone()))],
+            puts: standings.into_puts().collect(),
             lists: vec![(list_of(ListKind::AccountEntries, id.as_u128()), 0)],
             outcome: account,
         })
@@ -145,13 +148,10 @@ impl Command for TransferFunds {
         let today = now.civil_day();
         let owner = ledger.resolve(reading, &self.owner).await?;
         let beneficiary = ledger.resolve(reading, &self.beneficiary).await?;
-        let (owner_key, beneficiary_key) = (Key::Account(owner), Key::Account(beneficiary));
-        reading.get(&[Key::Member(owner), owner_key, Key::Member(beneficiary), beneficiary_key]).await?;
-        let not_found = Failure::NotFound(Thing::Member);
-        let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
-        let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
+        reading.get(&[Key::Standing(owner), Key::Standing(beneficiary)]).await?;
+        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
         let (of_owner, of_beneficiary) = (ledger.policy_of(from, today)?, ledger.policy_of(to, today)?);
-        let account = reading.account(&owner_key)?.map(|account| account.as_of(today));
+        let account = reading.account(owner)?.map(|account| account.as_of(today));
         let mut trace = Trace::new();
         let reasons = transfer::refusals(
             from,
@@ -169,10 +169,9 @@ impl Command for TransferFunds {
             return Err(Failure::Refused(reasons));
         }
         let mut postings = Vec::new();
-        let mut source = reading.account(&owner_key)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
+        let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         // A relative without an account gets one: the money is theirs from now on.
-        let mut target =
-            reading.account(&beneficiary_key)?.cloned().unwrap_or_else(|| Account::opened(beneficiary, today));
+        let mut target = reading.account(beneficiary)?.cloned().unwrap_or_else(|| Account::opened(beneficiary, today));
         source.turn_year(today, &mut postings);
         target.turn_year(today, &mut postings);
         transfer::apply(&mut source, &mut target, self.amount, &mut postings).map_err(Failure::refused)?;
@@ -181,14 +180,12 @@ impl Command for TransferFunds {
         let (relation, relation_detail, amount) = (self.relation, self.relation_detail.clone(), self.amount);
         let transfer = Transfer { id, owner, beneficiary, relation, relation_detail, amount };
         let policies = vec![of_owner.revision.digest, of_beneficiary.revision.digest];
-        let mut puts = vec![
-            (owner_key, Entity::Account(source.clone())),
-            (beneficiary_key, Entity::Account(target.clone())),
-            (
-                Key::Decided(fresh.request),
-                Entity::Decided(Box::new(Decided { trace: trace.clone(), policies: policies.clone() })),
-            ),
-        ];
+        let mut standings = Standings::new(reading);
+        standings.of(owner)?.account = Some(source.clone());
+        standings.of(beneficiary)?.account = Some(target.clone());
+        let mut puts: Vec<(Key, Entity)> = standings.into_puts().collect();
+        let decided = Decided { trace: trace.clone(), policies: policies.clone() };
+        puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
         ledger.policy_puts(&[of_owner, of_beneficiary], &mut puts);
         let event = Event::Transferred {
             transfer: transfer.clone(),

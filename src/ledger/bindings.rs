@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::binding::{self, Binding, BindingState, Caps, Evidence, Filing, FilingDecision, Release, Ward};
 use crate::domain::ids::{BindingId, MemberId, RequestId};
@@ -68,25 +68,14 @@ impl Ledger {
         }
         let owner = self.resolve(reading, &ask.owner).await?;
         let beneficiary = self.resolve(reading, &ask.beneficiary).await?;
-        reading
-            .get(&[
-                Key::Member(owner),
-                Key::Account(owner),
-                Key::Wards(owner),
-                Key::Member(beneficiary),
-                Key::Family(beneficiary),
-            ])
-            .await?;
-        let not_found = Failure::NotFound(Thing::Member);
-        let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
-        let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
+        reading.get(&[Key::Standing(owner), Key::Wards(owner), Key::Standing(beneficiary)]).await?;
+        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
         let policies = [self.policy_of(from, start)?, self.policy_of(to, start)?];
-        let family = reading.family(&Key::Family(beneficiary))?;
+        let family = &reading.known(beneficiary)?.family;
         let wards = reading.wards(&Key::Wards(owner))?;
         let runs = |last_day: Option<Date>| last_day.is_none_or(|last| last >= today);
-        let live = family.map(|family| family.ties.iter().filter(|tie| runs(tie.last_day)));
-        let live: Vec<_> = live.map(Iterator::collect).unwrap_or_default();
-        let account = reading.account(&Key::Account(owner))?;
+        let live: Vec<_> = family.ties.iter().filter(|tie| runs(tie.last_day)).collect();
+        let account = reading.account(owner)?;
         let filing = Filing {
             owner: from,
             owner_account: account,
@@ -179,7 +168,8 @@ impl Command for CreateBinding {
             priority: ask.priority,
             released: None,
         };
-        let mut family = reading.family(&Key::Family(beneficiary))?.cloned().unwrap_or_default();
+        let mut standings = Standings::new(reading);
+        let family = &mut standings.of(beneficiary)?.family;
         // Ties that ran out are dropped by the next change that touches the family.
         family.ties.retain(|tie| tie.last_day.is_none_or(|last| last >= today));
         family.ties.push(binding.tie(reading.read_at() + 1));
@@ -187,15 +177,13 @@ impl Command for CreateBinding {
         wards.bindings.retain(|ward| ward.last_day.is_none_or(|last| last >= today));
         wards.bindings.push(Ward { binding: binding.id, beneficiary, last_day: ask.last_day });
         let policies = answer.policies.iter().map(|policy| policy.revision.digest).collect::<Vec<_>>();
+        let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
-            (Key::Binding(binding.id), Entity::Binding(Box::new(binding.clone()))),
-            (Key::Family(beneficiary), Entity::Family(family)),
-            (Key::Wards(owner), Entity::Wards(wards)),
-            (
-                Key::Decided(fresh.request),
-                Entity::Decided(Box::new(Decided { trace: trace.clone(), policies: policies.clone() })),
-            ),
+            (Key::Binding(binding.id), Entity::Binding(Arc::new(binding.clone()))),
+            (Key::Wards(owner), Entity::Wards(Arc::new(wards))),
+            (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
         ];
+        puts.extend(standings.into_puts());
         ledger.policy_puts(&answer.policies, &mut puts);
         let mut recorded = binding.clone();
         for evidence in &mut recorded.evidence {
@@ -275,9 +263,9 @@ impl Command for ReleaseBinding {
             ReleaseTarget::Pair { owner, beneficiary } => {
                 let owner = ledger.resolve(reading, owner).await?;
                 let beneficiary = ledger.resolve(reading, beneficiary).await?;
-                reading.get(&[Key::Family(beneficiary)]).await?;
-                let family = reading.family(&Key::Family(beneficiary))?;
-                let tie = family.and_then(|family| family.ties.iter().rev().find(|tie| tie.owner == owner));
+                reading.get(&[Key::Standing(beneficiary)]).await?;
+                let family = &reading.known(beneficiary)?.family;
+                let tie = family.ties.iter().rev().find(|tie| tie.owner == owner);
                 tie.ok_or(Failure::NotFound(Thing::Binding))?.binding
             }
         };
@@ -287,23 +275,20 @@ impl Command for ReleaseBinding {
         if binding.state(now.civil_day()) != BindingState::Active {
             return Err(Failure::refused(Reason::BindingNotActive));
         }
-        let (family_key, wards_key) = (Key::Family(binding.beneficiary), Key::Wards(binding.owner));
-        let owner_key = Key::Member(binding.owner);
-        reading.get(&[family_key, wards_key, owner_key]).await?;
-        let owner = reading.member(&owner_key)?.ok_or(Failure::Bug("a binding leads to no member"))?;
+        let wards_key = Key::Wards(binding.owner);
+        reading.get(&[Key::Standing(binding.beneficiary), wards_key, Key::Standing(binding.owner)]).await?;
+        let owner = reading.member(binding.owner)?;
         if ledger.policy_of(owner, now.civil_day())?.channel(self.channel).is_none() {
             return Err(Failure::refused(Reason::ChannelNotAvailable));
         }
-        let mut family = reading.family(&family_key)?.cloned().unwrap_or_default();
+        let mut standings = Standings::new(reading);
         let mut wards = reading.wards(&wards_key)?.cloned().unwrap_or_default();
-        family.ties.retain(|tie| tie.binding != id);
+        standings.of(binding.beneficiary)?.family.ties.retain(|tie| tie.binding != id);
         wards.bindings.retain(|ward| ward.binding != id);
         binding.released = Some(Release { at: now, requested: true });
-        let puts = vec![
-            (key, Entity::Binding(Box::new(binding.clone()))),
-            (family_key, Entity::Family(family)),
-            (wards_key, Entity::Wards(wards)),
-        ];
+        let mut puts =
+            vec![(key, Entity::Binding(Arc::new(binding.clone()))), (wards_key, Entity::Wards(Arc::new(wards)))];
+        puts.extend(standings.into_puts());
         let (owner, beneficiary, by, channel) = (binding.owner, binding.beneficiary, self.by, self.channel);
         let event = Event::BindingReleased { binding: id, owner, beneficiary, by, channel };
         let outcome = BindingOutcome { current: binding.clone(), binding, trace: Trace::new(), policies: Vec::new() };

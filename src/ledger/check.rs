@@ -74,7 +74,7 @@ impl Ledger {
         members.dedup();
         report.accounts = members.len() as u64;
         for chunk in members.chunks(Report::CHUNK) {
-            let keys: Vec<Key> = chunk.iter().map(|member| Key::Account(*member)).collect();
+            let keys: Vec<Key> = chunk.iter().map(|member| Key::Standing(*member)).collect();
             let mut reading = Reading::new(self.store());
             reading.get(&keys).await?;
             for (member, key) in chunk.iter().zip(&keys) {
@@ -82,7 +82,7 @@ impl Ledger {
                 if reading.version(key) > report.head.position {
                     continue;
                 }
-                let Some(account) = reading.account(key)? else {
+                let Some(account) = reading.account(*member)? else {
                     report.problem(report.head.position, "an account that was posted to is missing");
                     continue;
                 };

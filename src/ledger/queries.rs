@@ -13,7 +13,6 @@ use super::{Ledger, list_of};
 use crate::domain::account::Account;
 use crate::domain::binding::{Binding, BindingState};
 use crate::domain::draw::{self, Draw};
-use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId};
 use crate::domain::member::{Member, MemberRef, Person};
 use crate::domain::money::Money;
@@ -137,22 +136,22 @@ impl Ledger {
         let resolved = self.resolve(&mut reading, reference).await;
         self.store().wait_durable(reading.read_at()).await?;
         let id = resolved?;
-        let (key, person) = (Key::Member(id), Key::Person(id));
-        reading.get(&[key, person]).await?;
+        let person = Key::Person(id);
+        reading.get(&[Key::Standing(id), person]).await?;
         self.store().wait_durable(reading.read_at()).await?;
-        let member = reading.member(&key)?.cloned().ok_or(Failure::NotFound(Thing::Member))?;
-        Ok(MemberView { member, person: reading.person(&person)?.cloned(), position: reading.version(&key) })
+        let member = reading.member(id)?.clone();
+        Ok(MemberView { member, person: reading.person(&person)?.cloned(), position: reading.version(&person) })
     }
 
     /// Masked names for an answer; people without a person record are left out.
     pub async fn masked_names(&self, ids: &[MemberId]) -> Result<Vec<(MemberId, String)>, Failure> {
-        let keys: Vec<Key> = ids.iter().map(|id| Key::Person(*id)).collect();
+        let keys: Vec<Key> = ids.iter().map(|id| Key::Standing(*id)).collect();
         let mut reading = Reading::new(self.store());
         reading.get(&keys).await?;
         let mut found = Vec::with_capacity(ids.len());
         for (id, key) in ids.iter().zip(&keys) {
-            if let Some(person) = reading.person(key)? {
-                found.push((*id, mask_name(&person.name)));
+            if let Some(standing) = reading.standing(key)? {
+                found.push((*id, standing.masked_name.clone()));
             }
         }
         Ok(found)
@@ -161,12 +160,10 @@ impl Ledger {
     pub async fn account(&self, reference: &MemberRef) -> Result<AccountView, Failure> {
         let mut reading = Reading::new(self.store());
         let id = self.resolve(&mut reading, reference).await?;
-        let (member, account) = (Key::Member(id), Key::Account(id));
-        reading.get(&[member, account]).await?;
+        reading.get(&[Key::Standing(id)]).await?;
         self.store().wait_durable(reading.read_at()).await?;
-        let member = reading.member(&member)?.cloned().ok_or(Failure::NotFound(Thing::Member))?;
-        let account = reading.account(&account)?.ok_or(Failure::NotFound(Thing::Account))?;
-        self.account_view(member, account, self.now().civil_day())
+        let account = reading.account(id)?.ok_or(Failure::NotFound(Thing::Account))?;
+        self.account_view(reading.member(id)?.clone(), account, self.now().civil_day())
     }
 
     /// The same for an account at hand on a day, such as the one that a credit left, which a repeat shows again.
@@ -200,7 +197,7 @@ impl Ledger {
         let today = self.now().civil_day();
         self.check_day("visit_date", ask.visit.date, today)?;
         let mut reading = Reading::new(self.store());
-        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[], ask.visit.date).await?;
+        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));

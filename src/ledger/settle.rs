@@ -8,7 +8,7 @@ use super::case::Loaded;
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
 use super::quote::Quoted;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::account::Account;
 use crate::domain::bill::{Bill, BillContent, Visit};
@@ -63,6 +63,8 @@ pub struct Settle {
 pub struct SettleOutcome {
     pub settlement: Settlement,
     pub trace: Trace,
+    /// Masked names of its payers, as far as they were at hand.
+    pub names: Vec<(MemberId, String)>,
     /// Its state now; differs from the settlement's own when it was refunded since.
     pub current_state: SettlementState,
 }
@@ -72,6 +74,7 @@ pub struct SettleOutcome {
 pub struct Quote {
     pub decision: Decision,
     pub patient: MemberId,
+    pub names: Vec<(MemberId, String)>,
     pub policies: Vec<Arc<Policy>>,
     pub read_at: u64,
     pub token: Quoted,
@@ -85,7 +88,7 @@ impl Ledger {
         self.check_day("visit.visit_date", ask.visit.date, today)?;
         self.check_care_region(&ask.visit)?;
         let mut reading = Reading::new(self.store());
-        let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers, ask.visit.date).await;
+        let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers).await;
         let (patient, on_paper) = match loaded {
             Ok(found) => found,
             Err(failure) => {
@@ -98,9 +101,9 @@ impl Ledger {
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
         let token =
             Quoted::of(&decision, self.ask_digest(ask), now.plus_seconds(self.limits.quote_seconds), &self.keys);
-        let policies = loaded.policies;
+        let (names, policies) = (loaded.names(), loaded.policies);
         self.store().wait_durable(read_at).await?;
-        Ok(Quote { decision, patient, policies, read_at, token })
+        Ok(Quote { decision, patient, names, policies, read_at, token })
     }
 
     /// The digest of the content a quote's token belongs to.
@@ -158,7 +161,7 @@ impl Command for Settle {
         let today = now.civil_day();
         ledger.check_day("visit.visit_date", ask.visit.date, today)?;
         ledger.check_care_region(&ask.visit)?;
-        let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
+        let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers).await?;
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
         if !self.token.is_empty() {
@@ -182,7 +185,12 @@ impl Command for Settle {
         reading.get(&[key, basis]).await?;
         let settlement = reading.settlement(&key)?.ok_or(Failure::Bug("a settled record has no settlement"))?;
         let trace = reading.basis(&basis)?.map(|basis| basis.trace.clone()).unwrap_or_default();
-        Ok(SettleOutcome { settlement: settlement.as_settled(), trace, current_state: settlement.state() })
+        Ok(SettleOutcome {
+            settlement: settlement.as_settled(),
+            trace,
+            names: Vec::new(),
+            current_state: settlement.state(),
+        })
     }
 }
 
@@ -250,18 +258,25 @@ fn plan(
         created_at: now,
     };
     let lists = lists(ledger, &settlement);
-    let mut puts = Vec::with_capacity(10);
+    let mut standings = Standings::new(reading);
     if used != loaded.used {
-        puts.push((Key::YearUse(loaded.patient.id, ask.visit.date.year()), Entity::YearUse(used)));
+        standings.of(loaded.patient.id)?.set_year_use(ask.visit.date.year(), used);
     }
     if family != *loaded.family {
-        puts.push((Key::Family(loaded.patient.id), Entity::Family(family)));
+        standings.of(loaded.patient.id)?.family = family;
     }
-    puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));
+    for account in accounts {
+        let member = account.member;
+        standings.of(member)?.account = Some(account);
+    }
+    let mut puts = Vec::with_capacity(8);
+    puts.extend(standings.into_puts());
     ledger.policy_puts(&loaded.policies, &mut puts);
-    let outcome = SettleOutcome { settlement: settlement.clone(), trace, current_state: SettlementState::Confirmed };
-    puts.push((Key::Settlement(id), Entity::Settlement(Box::new(settlement))));
-    puts.push((Key::Basis(id), Entity::Basis(Box::new(basis))));
+    let names = loaded.names();
+    let outcome =
+        SettleOutcome { settlement: settlement.clone(), trace, names, current_state: SettlementState::Confirmed };
+    puts.push((Key::Settlement(id), Entity::Settlement(Arc::new(settlement))));
+    puts.push((Key::Basis(id), Entity::Basis(Arc::new(basis))));
     let record = Record { event: Event::Settled(Box::new(settled)), postings };
     Ok(Plan { record, puts, lists, outcome })
 }
@@ -286,7 +301,7 @@ pub(super) fn payer_accounts(
     let mut accounts: Vec<Account> = Vec::with_capacity(contributions.len());
     for contribution in contributions {
         if accounts.iter().all(|account| account.member != contribution.payer) {
-            let found = reading.account(&Key::Account(contribution.payer))?;
+            let found = reading.account(contribution.payer)?;
             let mut account = found.cloned().ok_or(Failure::Bug("a payer has no account"))?;
             account.turn_year(today, postings);
             accounts.push(account);

@@ -3,12 +3,13 @@
 
 use super::codec::{self, DecodeError, Stored, stored, stored_enum};
 use super::entity::{
-    Basis, Decided, Entity, Key, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue,
+    Basis, Decided, Entity, Key, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use crate::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use crate::domain::draw::{Contribution, Excluded};
+use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::posting::{Party, Posting};
 use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
@@ -35,6 +36,7 @@ stored! {
     Family { ties }
     Wards { bindings }
     Ward { binding, beneficiary, last_day }
+    Standing { member, masked_name, account, family, years }
     YearUse { deductible, fund }
     Visit { institution_kind, care_region, purpose, date, external }
     ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }
@@ -89,12 +91,9 @@ stored_enum! {
         1 = Request(request),
         2 = Reference(member),
         3 = Person(person),
-        4 = Member(member),
-        5 = Account(account),
-        6 = Family(family),
+        4 = Standing(standing),
         7 = Wards(wards),
         8 = Binding(binding),
-        9 = YearUse(used),
         10 = Settlement(settlement),
         11 = Basis(basis),
         12 = Policy(policy),
@@ -151,21 +150,36 @@ impl Key {
             Self::Request(hash) => [&[1], &hash[..]].concat_into(&mut out),
             Self::Reference(hash) => [&[2], &hash[..]].concat_into(&mut out),
             Self::Person(id) => tagged(3, id.as_u128(), &mut out),
-            Self::Member(id) => tagged(4, id.as_u128(), &mut out),
-            Self::Account(id) => tagged(5, id.as_u128(), &mut out),
-            Self::Family(id) => tagged(6, id.as_u128(), &mut out),
+            Self::Standing(id) => tagged(4, id.as_u128(), &mut out),
             Self::Wards(id) => tagged(7, id.as_u128(), &mut out),
             Self::Binding(id) => tagged(8, id.as_u128(), &mut out),
-            Self::YearUse(id, year) => {
-                tagged(9, id.as_u128(), &mut out);
-                out.extend_from_slice(&year.to_be_bytes());
-            }
             Self::Settlement(id) => tagged(10, id.as_u128(), &mut out),
             Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
             Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
             Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
         }
         out
+    }
+}
+
+impl Key {
+    /// Reads what [`Key::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let id = || <[u8; 16]>::try_from(rest).ok().map(u128::from_be_bytes);
+        Some(match tag {
+            1 => Self::Request(rest.try_into().ok()?),
+            2 => Self::Reference(rest.try_into().ok()?),
+            3 => Self::Person(MemberId::from_u128(id()?)),
+            4 => Self::Standing(MemberId::from_u128(id()?)),
+            7 => Self::Wards(MemberId::from_u128(id()?)),
+            8 => Self::Binding(BindingId::from_u128(id()?)),
+            10 => Self::Settlement(SettlementId::from_u128(id()?)),
+            11 => Self::Basis(SettlementId::from_u128(id()?)),
+            12 => Self::Policy(rest.try_into().ok()?),
+            13 => Self::Decided(rest.try_into().ok()?),
+            _ => return None,
+        })
     }
 }
 
@@ -194,6 +208,12 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, DecodeError> {
 
 pub fn encode_entity(entity: &Entity) -> Vec<u8> {
     codec::encode(FORMAT, entity)
+}
+
+/// The same into a buffer at hand.
+pub fn encode_entity_into(entity: &Entity, out: &mut Vec<u8>) {
+    out.push(FORMAT);
+    entity.put(out);
 }
 
 pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {

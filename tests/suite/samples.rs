@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
@@ -26,7 +27,9 @@ use gongji::domain::vocabulary::{
     Bucket, Category, Channel, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Purpose, Relation, Scheme, Sex,
 };
 use gongji::store::Entity;
-use gongji::store::entity::{Basis, Decided, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue};
+use gongji::store::entity::{
+    Basis, Decided, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
+};
 use gongji::store::record::{decode_entity, decode_record, encode_entity, encode_record};
 use jiff::civil::Date;
 
@@ -425,23 +428,26 @@ fn entities() -> Vec<Entity> {
         personal_number: "".into(),
         computer_number: "B2".into(),
     };
+    let standing = Standing {
+        account: Some(account(1)),
+        family: family(),
+        years: vec![(2026, YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) })],
+        ..Standing::new(member(), "欧**".into())
+    };
     vec![
-        Entity::Request(Box::new(request)),
+        Entity::Request(Arc::new(request)),
         Entity::Reference(member_id(1)),
-        Entity::Person(Box::new(person)),
-        Entity::Member(member()),
-        Entity::Account(account(1)),
-        Entity::Family(family()),
-        Entity::Wards(Wards {
+        Entity::Person(Arc::new(person)),
+        Entity::Standing(Arc::new(standing)),
+        Entity::Wards(Arc::new(Wards {
             bindings: vec![Ward { binding: binding_id(), beneficiary: member_id(2), last_day: None }],
-        }),
-        Entity::Binding(Box::new(binding())),
-        Entity::YearUse(YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) }),
-        Entity::Settlement(Box::new(settlement())),
-        Entity::Basis(Box::new(basis(lines()))),
-        Entity::Basis(Box::new(basis(adjudicated()))),
-        Entity::Policy(Box::new(policy())),
-        Entity::Decided(Box::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
+        })),
+        Entity::Binding(Arc::new(binding())),
+        Entity::Settlement(Arc::new(settlement())),
+        Entity::Basis(Arc::new(basis(lines()))),
+        Entity::Basis(Arc::new(basis(adjudicated()))),
+        Entity::Policy(Arc::new(policy())),
+        Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
     ]
 }
 
@@ -451,12 +457,9 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Request(_) => "request",
         Entity::Reference(_) => "reference",
         Entity::Person(_) => "person",
-        Entity::Member(_) => "member",
-        Entity::Account(_) => "account",
-        Entity::Family(_) => "family",
+        Entity::Standing(_) => "standing",
         Entity::Wards(_) => "wards",
         Entity::Binding(_) => "binding",
-        Entity::YearUse(_) => "year-use",
         Entity::Settlement(_) => "settlement",
         Entity::Basis(basis) => match basis.bill.content {
             BillContent::Lines(_) => "basis-of-lines",
@@ -466,7 +469,7 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Decided(_) => "decided",
     }
 }
-const ENTITY_NAMES: usize = 14;
+const ENTITY_NAMES: usize = 11;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,17 +1,18 @@
-//! The facts in memory: those not yet on the disk, which must stay, and a bounded cache of those that are.
+//! The facts in memory: those not yet in the index on the disk, which must stay, and a bounded cache of those that are.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
+use super::disk::read_again;
 use super::lock;
 use crate::store::{Entity, Key};
 
 /// Few enough that a shard's table stays warm, many enough that two threads seldom meet.
 const SHARDS: usize = 64;
 
-type Table = HashMap<Key, (u64, Arc<Entity>)>;
+type Table = HashMap<Key, (u64, Entity)>;
 
 pub(super) struct View {
     shards: Vec<Mutex<Shard>>,
@@ -22,7 +23,7 @@ pub(super) struct View {
 
 #[derive(Default)]
 struct Shard {
-    /// Applied, and not known to be on the disk.
+    /// Applied, and not known to be in the index on the disk.
     pinned: Table,
     /// On the disk too. A fact that is found in the old generation moves to the young one; a full young one becomes old.
     young: Table,
@@ -33,7 +34,7 @@ struct Shard {
 
 /// What the memory knows of a key.
 pub(super) enum Look {
-    Found(u64, Arc<Entity>),
+    Found(u64, Entity),
     /// To be read from the disk; the number is for [`View::remember`].
     Missed(u64),
 }
@@ -64,13 +65,13 @@ impl View {
     }
 
     /// A fact of a change that was just applied: it stays until [`View::settle`].
-    pub fn pin(&self, key: Key, version: u64, entity: Arc<Entity>) {
+    pub fn pin(&self, key: Key, version: u64, entity: Entity) {
         let mut shard = self.shard(&key);
         shard.pins += 1;
         shard.pinned.insert(key, (version, entity));
     }
 
-    /// The disk has this version of the key. If it is still the newest, it need not stay.
+    /// The index has this version of the key. If it is still the newest, it need not stay.
     pub fn settle(&self, key: &Key, version: u64) {
         let mut shard = self.shard(key);
         if shard.pinned.get(key).is_none_or(|(newest, _)| *newest != version) {
@@ -88,7 +89,7 @@ impl View {
     }
 
     /// A fact that was read from the disk after a miss. Not kept if anything was pinned meanwhile that might be newer.
-    pub fn remember(&self, key: Key, missed_at: u64, version: u64, entity: &Arc<Entity>) {
+    pub fn remember(&self, key: Key, missed_at: u64, version: u64, entity: &Entity) {
         let mut shard = self.shard(&key);
         if shard.pins == missed_at {
             let dropped = self.cache(&mut shard, key, version, entity.clone());
@@ -98,7 +99,7 @@ impl View {
     }
 
     /// Returns what fell out, for the caller to drop without the lock.
-    fn cache(&self, shard: &mut Shard, key: Key, version: u64, entity: Arc<Entity>) -> Option<Table> {
+    fn cache(&self, shard: &mut Shard, key: Key, version: u64, entity: Entity) -> Option<Table> {
         if self.per_generation == 0 {
             return None;
         }
@@ -106,21 +107,5 @@ impl View {
         let dropped = full.then(|| mem::replace(&mut shard.old, mem::take(&mut shard.young)));
         shard.young.insert(key, (version, entity));
         dropped
-    }
-}
-
-/// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
-fn read_again(key: &Key) -> bool {
-    match key {
-        Key::Reference(_)
-        | Key::Member(_)
-        | Key::Account(_)
-        | Key::Family(_)
-        | Key::Wards(_)
-        | Key::Binding(_)
-        | Key::YearUse(..)
-        | Key::Person(_)
-        | Key::Policy(_) => true,
-        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) => false,
     }
 }
