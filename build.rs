@@ -45,7 +45,8 @@ const SHARED: [&str; 12] = [
 /// Calculations are read and written as JSON too (`gongji calc`), in the form gRPC tools use.
 fn json(set: &prost_types::FileDescriptorSet) -> Result<(), Box<dyn Error>> {
     let mut names: Vec<String> = SHARED.iter().map(|name| (*name).to_owned()).collect();
-    names.push("Sex".to_owned());
+    let of_members = ["Sex", "CertificationChannel", "CertificationPrecondition", "CertificationDueState"];
+    names.extend(of_members.map(str::to_owned));
     for file in set.file.iter().filter(|file| file.name().ends_with("/calculation.proto")) {
         names.extend(file.message_type.iter().map(|message| message.name().to_owned()));
         names.extend(file.enum_type.iter().map(|words| words.name().to_owned()));

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod bindings;
 pub mod calculation;
+pub mod certifications;
 pub mod enums;
 pub mod explanation;
 pub mod fields;

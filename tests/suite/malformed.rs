@@ -292,6 +292,11 @@ impl Bases {
                 "requestId": id, "member": card("CD-CARD-4001"),
                 "insurance": with(insurance("510100"), "state", if number.is_multiple_of(2) { 1 } else { 2 }),
             }),
+            "RecordCertification" => json!({
+                "requestId": id, "member": card(daughter), "channel": "CERTIFICATION_CHANNEL_ALIPAY", "byProxy": true,
+                "met": ["CERTIFICATION_PRECONDITION_FACE_CHECK", "CERTIFICATION_PRECONDITION_ID_DOCUMENT"],
+                "firstPaidDate": "2025-01-31", "state": "CERTIFICATION_STATE_PASSED",
+            }),
             "GetAccount" => json!({ "member": card(son) }),
             "CreditAccount" => json!({
                 "requestId": id, "member": card(daughter), "bucket": "BUCKET_PRIOR_YEARS", "amountFen": 1_000,
@@ -518,6 +523,7 @@ fn memory_kib(server: &Server) -> u64 {
 const NOT_REACHED: &[(&str, &str)] = &[
     ("MEMBERS_PER_OWNER_EXCEEDED", "no policy at hand sets a number; the national value is none"),
     ("OWNERS_PER_MEMBER_EXCEEDED", "no policy at hand sets a number; the national value is none"),
+    ("CERTIFICATION_CHANNEL_NOT_OFFERED", "the nation's list has every channel"),
 ];
 
 #[test]
@@ -693,6 +699,29 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         let channel = &channel;
         async move { ask(channel, methods, watcher, name, &json).await }
     };
+    // What is given back whole cannot be given back again.
+    let settled = send("Settle", with(bases.of("Settle", 311_000), "requestId", "directed-refund")).await.expect("settled");
+    let settlement = text_at(&settled, &["settlement", "settlement_id"]);
+    for place in 0..2 {
+        let refund = json!({
+            "requestId": format!("directed-refund-{place}"), "institutionCode": "H001", "settlementId": settlement,
+            "whole": true,
+        });
+        assert_eq!(send("RefundSettlement", refund).await.is_ok(), place == 0);
+    }
+    // Certifications that cannot be.
+    let valid = bases.of("RecordCertification", 310_000);
+    for (place, (field, value)) in [
+        ("met", json!([])),
+        ("channel", json!("CERTIFICATION_CHANNEL_SELF_SERVICE_MACHINE")),
+        ("state", json!("CERTIFICATION_STATE_APPOINTED")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = with(with(valid.clone(), field, value), "requestId", format!("certify-{place}"));
+        send("RecordCertification", request).await.expect_err("it is refused");
+    }
     // People whom the rules leave out, each under a card that says why.
     let people = [
         ("suspended", with(insurance("440300"), "state", "INSURANCE_STATE_SUSPENDED")),

@@ -119,6 +119,15 @@ vocabulary! {
     }
 }
 vocabulary! {
+    /// How far a certification is.
+    CertificationState {
+        Appointed = 1 "APPOINTED" "已预约";
+        Submitted = 2 "SUBMITTED" "已提交，等待审核";
+        Passed = 3 "PASSED" "认证通过";
+        Refused = 4 "REFUSED" "认证未通过";
+    }
+}
+vocabulary! {
     /// How a channel answers.
     CertificationResult {
         AtOnce = 1 "AT_ONCE" "即时";

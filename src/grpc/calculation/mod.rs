@@ -4,7 +4,7 @@
 mod answer;
 mod batch;
 mod benefits;
-mod certification;
+pub mod certification;
 mod contribution;
 mod explain;
 mod pension;

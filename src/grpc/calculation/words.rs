@@ -18,5 +18,6 @@ wire! {
         Alipay, Wechat, App12333, Agency, StreetOffice, SelfServiceMachine, Telephone, HomeVisit, DataMatching, ConsulateApp,
     }
     own::Precondition => proto::CertificationPrecondition { ECardClaimed, FaceCheck, IdentityBound, IdDocument, Form, Appointment }
+    own::CertificationState => proto::CertificationState { Appointed, Submitted, Passed, Refused }
     State => proto::CertificationDueState { Valid, Open, Overdue }
 }
