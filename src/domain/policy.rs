@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use super::calc::law::CalcBook;
 use super::ids::RegionCode;
 use super::money::{Money, Rate, Rounding, Share};
 use super::region::RegionBook;
@@ -243,12 +244,19 @@ pub struct PolicyBook {
     pub regions: RegionBook,
     /// Revisions of each region in order of their start; contiguous, the last one open.
     revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
-    /// SHA-256 over all revisions, openings and regions.
+    /// The tables of the calculations.
+    pub calculation: CalcBook,
+    /// SHA-256 over all revisions, openings, regions and calculation tables.
     pub digest: [u8; 32],
 }
 
 impl PolicyBook {
-    pub fn new(regions: RegionBook, revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>, digest: [u8; 32]) -> Self {
+    pub fn new(
+        regions: RegionBook,
+        revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
+        calculation: CalcBook,
+        digest: [u8; 32],
+    ) -> Self {
         for list in revisions.values() {
             assert!(!list.is_empty(), "a region without a policy has no entry");
             let contiguous = list.windows(2).all(|pair| pair[0].revision.end == Some(pair[1].revision.start));
@@ -257,7 +265,7 @@ impl PolicyBook {
                 "revisions are contiguous and the last is open"
             );
         }
-        Self { regions, revisions, digest }
+        Self { regions, revisions, calculation, digest }
     }
 
     /// The policy of a pooling region on a day; none before the first recorded law or for a code that is no pool.

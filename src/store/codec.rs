@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use crate::domain::calc::words;
 use crate::domain::identity::IdNumber;
-use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
+use crate::domain::ids::{BindingId, CertificationId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
 use crate::domain::money::{Money, Rate, Rounding};
 use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
@@ -246,6 +247,9 @@ coded!(
     vocab::Scheme,
     vocab::InsuranceState,
     vocab::Channel,
+    words::CertificationChannel,
+    words::CertificationState,
+    words::Precondition,
     vocab::Grant,
     vocab::Grade,
     vocab::Sex,
@@ -266,7 +270,7 @@ macro_rules! raw_id {
         }
     )*};
 }
-raw_id!(MemberId, BindingId, SettlementId, TransferId);
+raw_id!(MemberId, BindingId, SettlementId, TransferId, CertificationId);
 
 macro_rules! converted {
     ($($name:ty, $wire:ty, $to:expr, $from:expr;)*) => {$(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
 use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::certification::Certification;
 use crate::domain::draw::Excluded;
 use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Member, Person};
@@ -32,6 +33,8 @@ pub enum Key {
     Policy([u8; 32]),
     /// Why a change other than a settlement was decided as it was, by its request.
     Decided([u8; 16]),
+    /// A person's latest certification.
+    Certification(MemberId),
 }
 
 /// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
@@ -47,6 +50,7 @@ pub enum Entity {
     Basis(Arc<Basis>),
     Policy(Arc<StoredPolicy>),
     Decided(Arc<Decided>),
+    Certification(Arc<Certification>),
 }
 
 /// Everything that decisions read of one person, in one fact, so that a case is one look per person: a settlement's patient

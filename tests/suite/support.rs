@@ -269,6 +269,7 @@ calls! {
         get_member GetMemberRequest GetMemberResponse;
         look_up_member LookUpMemberRequest LookUpMemberResponse;
         update_insurance UpdateInsuranceRequest UpdateInsuranceResponse;
+        record_certification RecordCertificationRequest RecordCertificationResponse;
     }
     account_service_client::AccountServiceClient {
         get_account GetAccountRequest GetAccountResponse;
@@ -295,6 +296,11 @@ calls! {
         get_head GetHeadRequest GetHeadResponse;
         list_records ListRecordsRequest ListRecordsResponse;
         check_ledger CheckLedgerRequest CheckLedgerResponse;
+    }
+    calculation_service_client::CalculationServiceClient {
+        calculate_contribution CalculateContributionRequest CalculateContributionResponse;
+        calculate_pension CalculatePensionRequest CalculatePensionResponse;
+        assess_contribution_gap AssessContributionGapRequest AssessContributionGapResponse;
     }
     server_service_client::ServerServiceClient {
         get_server_info GetServerInfoRequest GetServerInfoResponse;

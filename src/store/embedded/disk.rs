@@ -199,6 +199,11 @@ fn record_of(found: Guard) -> Result<StoredRecord, StoreError> {
 pub(super) fn read_again(key: &Key) -> bool {
     match key {
         Key::Reference(_) | Key::Standing(_) | Key::Wards(_) | Key::Binding(_) | Key::Policy(_) => true,
-        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Person(_) => false,
+        Key::Request(_)
+        | Key::Settlement(_)
+        | Key::Basis(_)
+        | Key::Decided(_)
+        | Key::Person(_)
+        | Key::Certification(_) => false,
     }
 }
