@@ -122,8 +122,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
             tracing::warn!(%difference, "the data were last written under other policies");
         }
         let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits(), policy_differences };
-        let (limits, reveal) = (config.wire_limits(), config.reveal_personal_data);
-        let api = Api { ledger: Arc::new(ledger), limits, reveal, info };
+        let api = Api::new(Arc::new(ledger), config.wire_limits(), config.reveal_personal_data, info);
         if demo {
             demo::load(&api.ledger)
                 .await

@@ -64,7 +64,7 @@ async fn serve(config: &Config, echo: bool, people: u64) -> Result<(), String> {
     data::load(&ledger, people).await?;
     let info =
         server_info::Info { started_at: ledger.now(), limits: config.told_limits(), policy_differences: Vec::new() };
-    let api = Api { ledger: Arc::new(ledger), limits: config.wire_limits(), reveal: false, info };
+    let api = Api::new(Arc::new(ledger), config.wire_limits(), false, info);
     println!("{address}");
     server::run(listener, config, Arc::new(api), stop).await.map_err(|error| error.to_string())
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use super::calc::law::CalcBook;
 use super::ids::RegionCode;
 use super::money::{Money, Rate, Rounding, Share};
 use super::region::RegionBook;
@@ -285,7 +286,9 @@ pub struct PolicyBook {
     pub regions: RegionBook,
     /// Revisions of each region in order of their start; contiguous, the last one open.
     revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
-    /// SHA-256 over all revisions, openings and regions.
+    /// The tables of the calculations.
+    pub calculation: CalcBook,
+    /// SHA-256 over all revisions, openings, regions and calculation tables.
     pub digest: [u8; 32],
     /// What the set is made of, to say what differs between two: each folder's revisions and the two tables.
     pub parts: Vec<SetPart>,
@@ -305,6 +308,7 @@ impl PolicyBook {
     pub fn new(
         mut regions: RegionBook,
         revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
+        calculation: CalcBook,
         digest: [u8; 32],
         parts: Vec<SetPart>,
     ) -> Self {
@@ -317,7 +321,7 @@ impl PolicyBook {
                 "revisions are contiguous and the last is open"
             );
         }
-        Self { regions, revisions, digest, parts }
+        Self { regions, revisions, calculation, digest, parts }
     }
 
     /// The policy of a pooling region on a day; none before the first recorded law or for a code that is no pool.
@@ -325,6 +329,11 @@ impl PolicyBook {
         let list = self.revisions.get(&region)?;
         let after = list.partition_point(|policy| policy.revision.start <= on);
         after.checked_sub(1).map(|index| &list[index])
+    }
+
+    /// Of every region, in no stated order.
+    pub fn every_revision(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.revisions.values().flatten()
     }
 
     pub fn revisions(&self, region: RegionCode) -> &[Arc<Policy>] {

@@ -250,6 +250,22 @@ fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::OwnerNotEmployee
         | Reason::OwnerWithoutAccount
         | Reason::BeneficiaryNotInsured
+        | Reason::YearsNotEnough
+        | Reason::AgeNotReached
+        | Reason::PaymentInterrupted
+        | Reason::WaitingPeriod
+        | Reason::ContinuousMonthsNotEnough
+        | Reason::InjuryNotRecognised
+        | Reason::LeftVoluntarily
+        | Reason::NotRegistered
+        | Reason::TierWindowClosed
+        | Reason::TierChangesUsedUp
+        | Reason::TierNotHigher
+        | Reason::TierChannelNotOffered
+        | Reason::CertificationChannelNotOffered
+        | Reason::PreconditionMissing
+        | Reason::ProxyNotAllowed
+        | Reason::CertificationNotOpen
         | Reason::BindingAlreadyActive
         | Reason::BindingNotActive
         | Reason::BindingNotStarted

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod bindings;
 pub mod case;
+pub mod certification;
 pub mod check;
 pub mod entries;
 pub mod failure;
@@ -353,7 +354,7 @@ pub(crate) fn list_of(kind: ListKind, id: u128) -> ListKey {
 }
 
 impl StoredPolicy {
-    fn of(policy: &Policy) -> Self {
+    pub(crate) fn of(policy: &Policy) -> Self {
         use crate::store::entity::{StoredCitation, StoredValue};
         let values = policy.values.iter().map(|value| StoredValue {
             param: value.param,

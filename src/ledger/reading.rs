@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::account::Account;
 use crate::domain::binding::{AidUse, Binding, Wards};
+use crate::domain::certification::Certification;
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Member, Person};
 use crate::domain::settlement::Settlement;
@@ -105,6 +106,7 @@ typed! {
     basis Basis Basis;
     policy Policy StoredPolicy;
     decided Decided Decided;
+    certification Certification Certification;
 }
 
 impl Reading<'_> {

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+mod calc;
+mod calc_shapes;
+mod calc_value;
 mod canonical;
 pub mod cases;
 mod embedded;
@@ -55,6 +58,7 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     let national_sources = layers.get(NATIONAL).map_or(&shared, |layer| &layer.sources);
     let text = needed(files, OPENINGS, &mut problems);
     let openings = regions::openings(text, national_sources, &read.regions, &mut problems);
+    let calculation = calc::read(files, &shared, &read.regions, &mut problems);
     let templates = resolve::all(&layers, &folders, &mut problems);
     if !problems.is_empty() {
         return Err(problems.into_error());
@@ -67,16 +71,22 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
             Some((*region, policies))
         })
         .collect();
-    let digest = book_digest(&read.regions, &openings, &revisions);
+    let mut digest = Sha256::new();
+    digest.update(book_digest(&read.regions, &openings, &revisions));
+    digest.update(calculation.digest);
     let mut parts: Vec<SetPart> = templates
         .iter()
         .flat_map(|(folder, templates)| templates.iter().map(|template| template.part(folder)))
         .collect();
-    for (name, text) in [(REGIONS, needed(files, REGIONS, &mut problems)), (OPENINGS, text)] {
-        let digest = resolve::first8(&Sha256::digest(text));
-        parts.push(SetPart { name: name.to_owned(), start: parse::FIRST_DAY, digest });
+    for (name, digest) in [
+        (REGIONS, Sha256::digest(needed(files, REGIONS, &mut problems))),
+        (OPENINGS, Sha256::digest(text)),
+        ("calculation tables", calculation.digest.into()),
+    ] {
+        parts.push(SetPart { name: name.to_owned(), start: parse::FIRST_DAY, digest: resolve::first8(&digest) });
     }
-    Ok(PolicyBook::new(RegionBook::new(read.regions, openings), revisions, digest, parts))
+    let regions = RegionBook::new(read.regions, openings);
+    Ok(PolicyBook::new(regions, revisions, calculation, digest.finalize().into(), parts))
 }
 
 fn needed<'a>(files: &'a PolicyFiles, name: &str, problems: &mut Problems) -> &'a str {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
 use crate::domain::binding::{AidUse, Binding, Family, Wards};
+use crate::domain::certification::Certification;
 use crate::domain::draw::Excluded;
 use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Member, Person};
@@ -32,6 +33,8 @@ pub enum Key {
     Policy([u8; 32]),
     /// Why a change other than a settlement was decided as it was, by its request.
     Decided([u8; 16]),
+    /// A person's latest certification.
+    Certification(MemberId),
     /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
     AidUse(MemberId, MemberId),
     /// What a policy set was made of, by its digest.
@@ -51,6 +54,7 @@ pub enum Entity {
     Basis(Arc<Basis>),
     Policy(Arc<StoredPolicy>),
     Decided(Arc<Decided>),
+    Certification(Arc<Certification>),
     AidUse(AidUse),
     PolicySet(Arc<PolicySet>),
 }

@@ -56,7 +56,8 @@ impl Slot {
             | Key::Basis(_)
             | Key::Decided(_)
             | Key::Binding(_)
-            | Key::Person(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
+            | Key::Person(_)
+            | Key::Certification(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
             Key::Reference(_)
             | Key::Standing(_)
             | Key::Wards(_)

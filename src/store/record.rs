@@ -9,6 +9,7 @@ use super::entity::{
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
 use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Insurance, Member, Person};
@@ -73,6 +74,9 @@ stored! {
     PaperFact { owner, user_card, phone, signature_ref }
     StoredPolicy { region, start, end, known_from, values }
     StoredValue { param, text, start, end, region, grade, note, citation }
+    Certification {
+        id, member, channel, by_proxy, dependant, state, began, ended, last_passed, resumed_from,
+    }
     StoredCitation { id, document, article, effective, url, grade, note }
 }
 
@@ -91,6 +95,7 @@ stored_enum! {
         6 = BindingReleased { binding, owner, beneficiary, by, channel },
         7 = Settled(settled),
         8 = Refunded { settlement, parts, returned, place },
+        30 = CertificationRecorded { certification },
     }
     Entity {
         1 = Request(request),
@@ -103,6 +108,7 @@ stored_enum! {
         11 = Basis(basis),
         12 = Policy(policy),
         13 = Decided(decided),
+        30 = Certification(certification),
         14 = AidUse(used),
         15 = PolicySet(set),
     }
@@ -164,6 +170,7 @@ impl Key {
             Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
             Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
             Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
+            Self::Certification(id) => tagged(30, id.as_u128(), &mut out),
             Self::AidUse(owner, beneficiary) => {
                 tagged(14, owner.as_u128(), &mut out);
                 out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());

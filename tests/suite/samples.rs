@@ -10,9 +10,13 @@ use std::sync::Arc;
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use gongji::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use gongji::domain::calc::words::{CertificationChannel, CertificationState};
+use gongji::domain::certification::Certification;
 use gongji::domain::draw::{Contribution, Excluded};
 use gongji::domain::identity::IdNumber;
-use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
+use gongji::domain::ids::{
+    BindingId, CertificationId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId,
+};
 use gongji::domain::member::{Insurance, Member, Person};
 use gongji::domain::money::{Money, Rate, Rounding};
 use gongji::domain::policy::{Param, SetPart};
@@ -98,6 +102,21 @@ fn binding() -> Binding {
         caps: caps(),
         priority: 300,
         released: Some(Release { at: Moment::from_micros(1_764_000_000_000_001), requested: true }),
+    }
+}
+
+fn certification() -> Certification {
+    Certification {
+        id: CertificationId::from_u128(0x0193_5b00_0003_7000_8000_0000_0000_00d1),
+        member: member_id(2),
+        channel: CertificationChannel::Wechat,
+        by_proxy: true,
+        dependant: false,
+        state: CertificationState::Passed,
+        began: day("2026-03-11"),
+        ended: Some(day("2026-03-12")),
+        last_passed: Some(day("2026-03-13")),
+        resumed_from: Some(day("2026-03-14")),
     }
 }
 
@@ -373,6 +392,7 @@ fn events() -> Vec<Event> {
         channel: Channel::AgencyWindow,
     };
     vec![
+        Event::CertificationRecorded { certification: certification() },
         Event::MemberCreated { member: member() },
         Event::InsuranceUpdated { member: member(), released: vec![binding_id()] },
         credited(CreditKind::Monthly, Bucket::CurrentYear),
@@ -399,6 +419,7 @@ fn events() -> Vec<Event> {
 /// A new event stops here: give it a name, and a sample above.
 fn event_name(event: &Event) -> &'static str {
     match event {
+        Event::CertificationRecorded { .. } => "certification-recorded",
         Event::MemberCreated { .. } => "member-created",
         Event::InsuranceUpdated { .. } => "insurance-updated",
         Event::Credited { kind: CreditKind::Monthly, .. } => "credited-monthly",
@@ -411,7 +432,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::Refunded { .. } => "refunded",
     }
 }
-const EVENT_NAMES: usize = 10;
+const EVENT_NAMES: usize = 11;
 
 fn entities() -> Vec<Entity> {
     let request = Request {
@@ -448,6 +469,7 @@ fn entities() -> Vec<Entity> {
         Entity::Basis(Arc::new(basis(lines()))),
         Entity::Basis(Arc::new(basis(adjudicated()))),
         Entity::Policy(Arc::new(policy())),
+        Entity::Certification(Arc::new(certification())),
         Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
         Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
         Entity::PolicySet(Arc::new(PolicySet {
@@ -476,11 +498,12 @@ fn entity_name(entity: &Entity) -> &'static str {
         },
         Entity::Policy(_) => "policy",
         Entity::Decided(_) => "decided",
+        Entity::Certification(_) => "certification",
         Entity::AidUse(_) => "aid-use",
         Entity::PolicySet(_) => "policy-set",
     }
 }
-const ENTITY_NAMES: usize = 13;
+const ENTITY_NAMES: usize = 14;
 /// The policy set of the samples.
 const SET: [u8; 32] = [0x5e; 32];
 

@@ -167,7 +167,7 @@ impl TestServer {
             policy_differences: Vec::new(),
         };
         let reveal = setup.config.reveal_personal_data;
-        let api = Api { ledger: Arc::new(ledger), limits: setup.config.wire_limits(), reveal, info };
+        let api = Api::new(Arc::new(ledger), setup.config.wire_limits(), reveal, info);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -274,6 +274,7 @@ calls! {
         get_member GetMemberRequest GetMemberResponse;
         look_up_member LookUpMemberRequest LookUpMemberResponse;
         update_insurance UpdateInsuranceRequest UpdateInsuranceResponse;
+        record_certification RecordCertificationRequest RecordCertificationResponse;
     }
     account_service_client::AccountServiceClient {
         get_account GetAccountRequest GetAccountResponse;
@@ -300,6 +301,11 @@ calls! {
         get_head GetHeadRequest GetHeadResponse;
         list_records ListRecordsRequest ListRecordsResponse;
         check_ledger CheckLedgerRequest CheckLedgerResponse;
+    }
+    calculation_service_client::CalculationServiceClient {
+        calculate_contribution CalculateContributionRequest CalculateContributionResponse;
+        calculate_pension CalculatePensionRequest CalculatePensionResponse;
+        assess_contribution_gap AssessContributionGapRequest AssessContributionGapResponse;
     }
     server_service_client::ServerServiceClient {
         get_server_info GetServerInfoRequest GetServerInfoResponse;

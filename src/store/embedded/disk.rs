@@ -201,8 +201,12 @@ pub(super) fn read_again(key: &Key) -> bool {
         Key::Reference(_) | Key::Standing(_) | Key::Wards(_) | Key::Binding(_) | Key::AidUse(..) | Key::Policy(_) => {
             true
         }
-        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Person(_) | Key::PolicySet(_) => {
-            false
-        }
+        Key::Request(_)
+        | Key::Settlement(_)
+        | Key::Basis(_)
+        | Key::Decided(_)
+        | Key::Person(_)
+        | Key::PolicySet(_)
+        | Key::Certification(_) => false,
     }
 }
