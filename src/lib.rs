@@ -11,5 +11,6 @@ pub mod config;
 pub mod server;
 pub mod demo;
 pub mod telemetry;
+pub mod calc;
 pub mod bench;
 pub mod cli;

@@ -700,7 +700,8 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         async move { ask(channel, methods, watcher, name, &json).await }
     };
     // What is given back whole cannot be given back again.
-    let settled = send("Settle", with(bases.of("Settle", 311_000), "requestId", "directed-refund")).await.expect("settled");
+    let settled =
+        send("Settle", with(bases.of("Settle", 311_000), "requestId", "directed-refund")).await.expect("settled");
     let settlement = text_at(&settled, &["settlement", "settlement_id"]);
     for place in 0..2 {
         let refund = json!({
