@@ -180,9 +180,9 @@ fn begin(options: &Options, out: &Path, noted: &Path, task: String) -> Result<(F
         return Err(format!("{}: a run was stopped half-way; --resume goes on, or remove this file", noted.display()));
     }
     let results = OpenOptions::new().write(true).create_new(true).open(out);
-    let mut results = results.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => format!("{}: is there already", out.display()),
-        _ => told(error),
+    let mut results = results.map_err(|error| {
+        let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
+        if is_there { format!("{}: is there already", out.display()) } else { told(error) }
     })?;
     let note = Note { task, input_byte: 0, output_bytes: 0, summary: Summary::default() };
     write_note(&mut results, noted, &note)?;

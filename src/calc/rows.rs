@@ -104,9 +104,10 @@ impl Rows {
 }
 
 fn bad(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("has {len} cells, not {expected_len}"),
-        _ => "is not a row of text".to_owned(),
+    if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+        format!("has {len} cells, not {expected_len}")
+    } else {
+        "is not a row of text".to_owned()
     }
 }
 
