@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use prost_types::field_descriptor_proto::Type;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
@@ -22,8 +24,22 @@ fn compile_protos(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     // For reflection; prost's own code generation writes none.
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
     json(&set)?;
-    tonic_prost_build::configure().compile_fds(set)?;
+    tonic_prost_build::configure().compile_fds(with_ready_explanations(set))?;
     Ok(())
+}
+
+/// In the generated types the explanation of a settlement's answers is `bytes`: the encoded message, put together from
+/// pieces made beforehand (`src/grpc/summary.rs`). On the wire a message and bytes are the same; clients in other
+/// languages, and reflection, see the message.
+fn with_ready_explanations(mut set: FileDescriptorSet) -> FileDescriptorSet {
+    let files = set.file.iter_mut().filter(|file| file.name().ends_with("/settlement.proto"));
+    for field in files.flat_map(|file| &mut file.message_type).flat_map(|message| &mut message.field) {
+        if field.type_name() == ".gongji.v1.Explanation" {
+            field.set_type(Type::Bytes);
+            field.type_name = None;
+        }
+    }
+    set
 }
 
 /// Of other files, what answers of calculations carry.

@@ -13,4 +13,5 @@ pub mod demo;
 pub mod telemetry;
 pub mod calc;
 pub mod bench;
+pub mod policy_tool;
 pub mod cli;

@@ -15,6 +15,7 @@ pub mod regions;
 pub mod server_info;
 pub mod settlements;
 pub mod status;
+pub mod summary;
 
 use std::sync::Arc;
 
@@ -49,9 +50,15 @@ pub struct Api {
     /// Whether `view = FULL` may show personal data to the anonymous caller.
     pub reveal: bool,
     pub info: server_info::Info,
+    summaries: summary::Summaries,
 }
 
 impl Api {
+    pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
+        let summaries = summary::Summaries::of(&ledger.book);
+        Self { ledger, limits, reveal, info, summaries }
+    }
+
     /// The caller; anonymous until there is authentication.
     fn caller(&self) -> Caller {
         Caller { scope: "anonymous".to_owned(), may_reveal: self.reveal }

@@ -339,7 +339,7 @@ pub(crate) fn list_of(kind: ListKind, id: u128) -> ListKey {
 }
 
 impl StoredPolicy {
-    fn of(policy: &Policy) -> Self {
+    pub(crate) fn of(policy: &Policy) -> Self {
         use crate::store::entity::{StoredCitation, StoredValue};
         let values = policy.values.iter().map(|value| StoredValue {
             param: value.param,

@@ -3,6 +3,7 @@
 //! These bytes are hashed into the chain and kept for ever, so they are written down field by field here rather than
 //! derived from the shape of a Rust type. Each stored type lists its fields once (`record.rs`), in stored order.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -154,6 +155,16 @@ impl Stored for String {
         let length = usize::try_from(u64::take(input)?).map_err(|_| DecodeError::Value)?;
         let bytes = take_bytes(input, length)?;
         std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| DecodeError::Value)
+    }
+}
+
+impl Stored for Cow<'_, str> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).put(out);
+        out.extend_from_slice(self.as_bytes());
+    }
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        String::take(input).map(Self::Owned)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
-use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::binding::{AidUse, Binding, Family, Wards};
 use crate::domain::certification::Certification;
 use crate::domain::draw::Excluded;
 use crate::domain::ids::{BindingId, MemberId, SettlementId};
@@ -35,6 +35,8 @@ pub enum Key {
     Decided([u8; 16]),
     /// A person's latest certification.
     Certification(MemberId),
+    /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
+    AidUse(MemberId, MemberId),
 }
 
 /// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
@@ -51,6 +53,7 @@ pub enum Entity {
     Policy(Arc<StoredPolicy>),
     Decided(Arc<Decided>),
     Certification(Arc<Certification>),
+    AidUse(AidUse),
 }
 
 /// Everything that decisions read of one person, in one fact, so that a case is one look per person: a settlement's patient

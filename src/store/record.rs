@@ -7,7 +7,7 @@ use super::entity::{
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use crate::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
 use crate::domain::ids::{BindingId, MemberId, SettlementId};
@@ -39,6 +39,7 @@ stored! {
     Ward { binding, beneficiary, last_day }
     Standing { member, masked_name, account, family, years }
     YearUse { deductible, fund }
+    AidUse { on, day, year }
     Visit { institution_kind, care_region, purpose, date, external }
     ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }
     Bill { total, content }
@@ -104,6 +105,7 @@ stored_enum! {
         12 = Policy(policy),
         13 = Decided(decided),
         30 = Certification(certification),
+        14 = AidUse(used),
     }
 }
 
@@ -164,6 +166,10 @@ impl Key {
             Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
             Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
             Self::Certification(id) => tagged(30, id.as_u128(), &mut out),
+            Self::AidUse(owner, beneficiary) => {
+                tagged(14, owner.as_u128(), &mut out);
+                out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());
+            }
         }
         out
     }
@@ -185,6 +191,11 @@ impl Key {
             11 => Self::Basis(SettlementId::from_u128(id()?)),
             12 => Self::Policy(rest.try_into().ok()?),
             13 => Self::Decided(rest.try_into().ok()?),
+            14 => {
+                let (owner, beneficiary) = rest.split_at_checked(16)?;
+                let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
+                Self::AidUse(id(owner)?, id(beneficiary)?)
+            }
             _ => return None,
         })
     }
@@ -225,4 +236,32 @@ pub fn encode_entity_into(entity: &Entity, out: &mut Vec<u8>) {
 
 pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
     codec::decode(FORMAT, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_back() {
+        let (member, other) = (MemberId::from_u128(7), MemberId::from_u128(u128::MAX - 3));
+        for key in [
+            Key::Request([1; 16]),
+            Key::Reference([2; 16]),
+            Key::Person(member),
+            Key::Standing(member),
+            Key::Wards(other),
+            Key::Binding(BindingId::from_u128(9)),
+            Key::Settlement(SettlementId::from_u128(10)),
+            Key::Basis(SettlementId::from_u128(11)),
+            Key::Policy([12; 32]),
+            Key::Decided([13; 16]),
+            Key::AidUse(member, other),
+        ] {
+            let bytes = key.to_bytes();
+            assert_eq!(Key::from_bytes(&bytes), Some(key));
+            assert_eq!(Key::from_bytes(&bytes[..bytes.len() - 1]), None, "{key:?} cut short");
+        }
+        assert_eq!(Key::from_bytes(&[]), None);
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use gongji::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use gongji::domain::calc::words::{CertificationChannel, CertificationState};
 use gongji::domain::certification::Certification;
 use gongji::domain::draw::{Contribution, Excluded};
@@ -470,6 +470,7 @@ fn entities() -> Vec<Entity> {
         Entity::Policy(Arc::new(policy())),
         Entity::Certification(Arc::new(certification())),
         Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
+        Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
     ]
 }
 
@@ -490,9 +491,10 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Policy(_) => "policy",
         Entity::Decided(_) => "decided",
         Entity::Certification(_) => "certification",
+        Entity::AidUse(_) => "aid-use",
     }
 }
-const ENTITY_NAMES: usize = 12;
+const ENTITY_NAMES: usize = 13;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -163,7 +163,7 @@ impl TestServer {
         let ledger = Ledger::new(store, setup.book.clone(), setup.clock.clone(), ids, setup.config.ledger_limits());
         let info = server_info::Info { started_at: ledger.now(), limits: setup.config.told_limits() };
         let reveal = setup.config.reveal_personal_data;
-        let api = Api { ledger: Arc::new(ledger), limits: setup.config.wire_limits(), reveal, info };
+        let api = Api::new(Arc::new(ledger), setup.config.wire_limits(), reveal, info);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -262,6 +262,7 @@ calls! {
         get_region GetRegionRequest GetRegionResponse;
         list_regions ListRegionsRequest ListRegionsResponse;
         get_policy GetPolicyRequest GetPolicyResponse;
+        list_policy_revisions ListPolicyRevisionsRequest ListPolicyRevisionsResponse;
         check_sharing CheckSharingRequest CheckSharingResponse;
     }
     member_service_client::MemberServiceClient {

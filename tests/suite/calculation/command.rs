@@ -28,15 +28,28 @@ const SEVEN_THOUSAND: &str =
 fn one_object_is_answered_and_explained_in_both_languages() {
     let dir = tempfile::tempdir().expect("a folder");
     let found: Json = serde_json::from_str(&said(&calc(dir.path(), &["contribution", SEVEN_THOUSAND]))).expect("JSON");
-    assert_eq!((found["person_total_fen"].as_str(), found["unit_total_fen"].as_str()), (Some("147000"), Some("294000")));
+    assert_eq!(
+        (found["person_total_fen"].as_str(), found["unit_total_fen"].as_str()),
+        (Some("147000"), Some("294000"))
+    );
     assert_eq!(found["net_wage_fen"], "553000");
     // Each line of the published table, with source and grade.
     let zh = said(&calc(dir.path(), &["contribution", SEVEN_THOUSAND, "--explain"]));
-    for line in ["700000 × 0.08", "56000 分 (560.00 元)", "个人缴费合计", "147000 分 (1470.00 元)", "自 1998-12-14", "UNVERIFIED", "工资减个人缴费"] {
+    for line in [
+        "700000 × 0.08",
+        "56000 分 (560.00 元)",
+        "个人缴费合计",
+        "147000 分 (1470.00 元)",
+        "自 1998-12-14",
+        "UNVERIFIED",
+        "工资减个人缴费",
+    ] {
         assert!(zh.contains(line), "{line}\n{zh}");
     }
     let en = said(&calc(dir.path(), &["contribution", SEVEN_THOUSAND, "--explain", "en"]));
-    for line in ["the unit's parts in sum", "294000 fen (2940.00 yuan)", "wage minus own contributions", "700000 − 147000"] {
+    for line in
+        ["the unit's parts in sum", "294000 fen (2940.00 yuan)", "wage minus own contributions", "700000 − 147000"]
+    {
         assert!(en.contains(line), "{line}\n{en}");
     }
     let wrong = refused(&calc(dir.path(), &["contribution", r#"{"region_code":"1","wage_fen":-1}"#]));
@@ -95,7 +108,8 @@ fn a_file_is_answered_row_by_row_in_order() {
     fs::write(path.join("staff.jsonl"), lines).expect("written");
     said(&run_file(path, "staff.jsonl", "lines.jsonl", &["--threads", "1"]));
     let of_lines = fs::read_to_string(path.join("lines.jsonl")).expect("results");
-    let without_error = |text: &str| text.lines().filter(|line| !line.contains("\"error\"")).map(str::to_owned).collect::<Vec<_>>();
+    let without_error =
+        |text: &str| text.lines().filter(|line| !line.contains("\"error\"")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(without_error(&of_lines), without_error(&results));
     // What is there is not written over.
     assert!(refused(&run_file(path, "staff.csv", "out.jsonl", &[])).contains("is there already"));
