@@ -97,6 +97,8 @@ options! {
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
     /// Longest time of one CheckLedger, which reads everything there is, in milliseconds.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
+    /// Longest time a stream of calculations may stand still, in milliseconds.
+    stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
     /// Largest message received, in bytes.
@@ -115,6 +117,8 @@ options! {
     evidence / "evidence" / "GONGJI_EVIDENCE": u32 = 16;
     /// Most items in one message of CalculateBatch.
     calculation_batch_items / "calculation-batch-items" / "GONGJI_CALCULATION_BATCH_ITEMS": u32 = 4_096;
+    /// Most bytes of results in one answer of CalculateBatch; items past it are refused as MESSAGE_TOO_LARGE.
+    calculation_answer_bytes / "calculation-answer-bytes" / "GONGJI_CALCULATION_ANSWER_BYTES": u32 = 8 << 20;
     /// Most periods of one contribution history.
     calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;
     /// How old a visit or a binding's first day may be, in days.
@@ -232,6 +236,8 @@ impl Config {
             ("quote_seconds", self.quote_seconds),
             ("calculation_batch_items", self.calculation_batch_items),
             ("calculation_periods", self.calculation_periods),
+            ("calculation_answer_bytes", self.calculation_answer_bytes),
+            ("stream_idle_ms", self.stream_idle_ms),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -271,6 +277,7 @@ impl Config {
             calculation: CalculationLimits {
                 batch_items: self.calculation_batch_items,
                 periods: self.calculation_periods,
+                answer_bytes: self.calculation_answer_bytes,
             },
         }
     }
@@ -307,10 +314,22 @@ impl Config {
                 "items",
                 "most items in one message of CalculateBatch",
             ),
+            row(
+                "calculation_answer_bytes",
+                self.calculation_answer_bytes.into(),
+                "bytes",
+                "most bytes of results in one answer of CalculateBatch",
+            ),
             row("calculation_periods", self.calculation_periods.into(), "periods", "most periods of one history"),
             row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
             row("connections", self.connections.into(), "connections", "most connections at once"),
             row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
+            row(
+                "stream_idle_ms",
+                self.stream_idle_ms.into(),
+                "milliseconds",
+                "longest time a stream of calculations may stand still",
+            ),
             row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest time of one CheckLedger"),
             row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
             row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),

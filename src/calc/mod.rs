@@ -139,7 +139,7 @@ pub fn run(options: &Options) -> Result<(), String> {
 fn calculator<'a>(options: &'a Options, book: &'a CalcBook, view: proto::ExplanationView) -> Calculator<'a> {
     let asked = Asked {
         book,
-        limits: CalculationLimits { batch_items: 1, periods: PERIODS },
+        limits: CalculationLimits { batch_items: 1, periods: PERIODS, answer_bytes: u32::MAX },
         today: SystemClock.now().civil_day(),
         view,
     };

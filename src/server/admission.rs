@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
+use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::time::Sleep;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::transport::server::Connected;
 use tonic::{Code, Status};
@@ -27,13 +29,19 @@ use crate::ledger::Failure;
 /// The one method that reads everything there is has a time limit of its own.
 const CHECK_LEDGER: &str = "/gongji.v1.LedgerService/CheckLedger";
 
+/// The one method that answers in a stream.
+const CALCULATE_BATCH: &str = "/gongji.v1.CalculationService/CalculateBatch";
+
 /// Counts running calls.
 pub struct Gate {
     running: AtomicU32,
     most: u32,
     longest: Duration,
     longest_check: Duration,
+    stream_idle: Duration,
     closed: AtomicBool,
+    /// Tells the streams.
+    closing: watch::Sender<bool>,
 }
 
 impl Gate {
@@ -43,7 +51,9 @@ impl Gate {
             most: config.concurrent_requests,
             longest: Duration::from_millis(config.call_time_ms.into()),
             longest_check: Duration::from_millis(config.check_time_ms.into()),
+            stream_idle: Duration::from_millis(config.stream_idle_ms.into()),
             closed: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
         }
     }
 
@@ -51,9 +61,10 @@ impl Gate {
         self.running.load(Ordering::SeqCst)
     }
 
-    /// No new calls from here on.
+    /// No new calls from here on; streams end where they wait.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        self.closing.send_replace(true);
     }
 
     fn enter(self: &Arc<Self>) -> Result<Pass, Status> {
@@ -109,17 +120,20 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         // Health and reflection stay reachable under load and have streams without an end.
         if !request.uri().path().starts_with("/gongji.v1.") {
-            return Call { pass: None, refused: None, inner: Some(Box::pin(self.inner.call(request))), limit: None };
+            let inner = Some(Box::pin(self.inner.call(request)));
+            return Call { pass: None, refused: None, inner, limit: None, streams: false };
         }
+        let streams = request.uri().path() == CALCULATE_BATCH;
         let check = request.uri().path() == CHECK_LEDGER;
         let longest = if check { self.gate.longest_check } else { self.gate.longest };
         match self.gate.enter() {
-            Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None },
+            Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams },
             Ok(pass) => Call {
                 pass: Some(pass),
                 refused: None,
                 inner: Some(Box::pin(self.inner.call(request))),
                 limit: Some(Limit { longest, timer: None }),
+                streams,
             },
         }
     }
@@ -131,6 +145,8 @@ pub struct Call<F> {
     refused: Option<Status>,
     inner: Option<Pin<Box<F>>>,
     limit: Option<Limit>,
+    /// The answer is a stream, which runs on after its beginning.
+    streams: bool,
 }
 
 /// A timer that is made only when a call does not answer at its first poll: most do.
@@ -162,8 +178,11 @@ where
         };
         if let Some(outcome) = outcome {
             self.inner = None;
-            self.pass = None;
-            return Poll::Ready(outcome);
+            let pass = self.pass.take();
+            return Poll::Ready(match pass {
+                Some(pass) if self.streams => outcome.map(|response| response.map(|body| Running::body(body, pass))),
+                _ => outcome,
+            });
         }
         if let Some(limit) = self.limit.as_mut() {
             let longest = limit.longest;
@@ -175,6 +194,62 @@ where
             }
         }
         Poll::Pending
+    }
+}
+
+/// A stream that has begun, under the bounds of a call: it keeps its place until its last frame, ends when it stands still too
+/// long, and when the server stops. Somebody who does not read is held by the transport's windows: one answer waits.
+struct Running {
+    inner: Body,
+    /// None: it has ended.
+    pass: Option<Pass>,
+    idle: Pin<Box<Sleep>>,
+    closing: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Running {
+    fn body(inner: Body, pass: Pass) -> Body {
+        let mut closing = pass.0.closing.subscribe();
+        let closing = Box::pin(async move { drop(closing.wait_for(|closed| *closed).await) });
+        let idle = Box::pin(tokio::time::sleep(pass.0.stream_idle));
+        Body::new(Self { inner, pass: Some(pass), idle, closing })
+    }
+
+    fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.pass = None;
+        let mut trailers = HeaderMap::new();
+        Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
+    }
+}
+
+impl http_body::Body for Running {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(pass) = &self.pass else { return Poll::Ready(None) };
+        let longest = pass.0.stream_idle;
+        let inner = &mut self.inner;
+        let Ok(polled) = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx))) else {
+            return self.end(&status::of(&Failure::Bug("a stream panicked")));
+        };
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if frame.is_trailers() {
+                    self.pass = None;
+                } else {
+                    self.idle.as_mut().reset(Instant::now() + longest);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(ended) => {
+                self.pass = None;
+                Poll::Ready(ended)
+            }
+            Poll::Pending if self.closing.as_mut().poll(cx).is_ready() => self.end(&transport::shutting_down()),
+            Poll::Pending if self.idle.as_mut().poll(cx).is_ready() => self.end(&transport::time_limit()),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -268,5 +343,45 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Nothing comes.
+    struct Never;
+
+    impl http_body::Body for Never {
+        type Data = Bytes;
+        type Error = Status;
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Pending
+        }
+    }
+
+    /// With what code a stream ends that nothing comes from.
+    async fn ended(stream_idle_ms: u32, close: bool) -> Option<Code> {
+        let given = crate::config::Given { stream_idle_ms: Some(stream_idle_ms), ..Default::default() };
+        let config = Config::read(given, None, true).expect("settings");
+        let gate = Arc::new(Gate::new(&config));
+        let pass = gate.enter().ok().expect("there is room");
+        let mut body = Running::body(Body::new(Never), pass);
+        assert_eq!(gate.running(), 1, "a stream keeps its place");
+        if close {
+            gate.close();
+        }
+        let frame = poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx)).await?.ok()?;
+        assert_eq!(gate.running(), 0, "and gives it back");
+        Some(Code::from_bytes(frame.trailers_ref()?.get("grpc-status")?.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_stands_still_ends() {
+        assert_eq!(ended(1, false).await, Some(Code::DeadlineExceeded));
+        assert_eq!(ended(u32::MAX, true).await, Some(Code::Unavailable));
     }
 }

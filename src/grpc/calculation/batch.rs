@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 
+use prost::Message as _;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Status, Streaming};
 
@@ -52,13 +53,37 @@ async fn answer_message(
         return Err(fields.refuse());
     }
     let mut results = Vec::with_capacity(message.items.len());
+    let mut room = asked.limits.answer_bytes as usize;
     for (place, item) in message.items.into_iter().enumerate() {
         if place % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
-        results.push(answer_item(item, &asked));
+        results.push(within(&mut room, item, &asked));
     }
     Ok(proto::CalculateBatchResponse { results })
+}
+
+/// The result of one item as long as there is room for it in the answer; once there is none, nothing more is calculated.
+fn within(room: &mut usize, item: proto::CalculationItem, asked: &Asked<'_>) -> proto::CalculationResult {
+    let item_id = if *room == 0 {
+        item.item_id
+    } else {
+        let result = answer_item(item, asked);
+        match room.checked_sub(result.encoded_len()) {
+            Some(left) => {
+                *room = left;
+                return result;
+            }
+            None => *room = 0,
+        }
+        result.item_id
+    };
+    let error = proto::CalculationError {
+        reason: proto::Reason::MessageTooLarge as i32,
+        message: "本批结果过大，请减少每条消息的计算项或降低说明的详细程度。".to_owned(),
+        ..Default::default()
+    };
+    proto::CalculationResult { item_id, result: Some(proto::calculation_result::Result::Error(error)) }
 }
 
 /// The result of one item, or why there is none; a fault of ours ends that item alone.

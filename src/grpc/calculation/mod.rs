@@ -33,6 +33,8 @@ pub struct CalculationLimits {
     pub batch_items: u32,
     /// Periods of one history.
     pub periods: u32,
+    /// Bytes of results in one answer of a batch.
+    pub answer_bytes: u32,
 }
 
 impl Service {

@@ -79,7 +79,7 @@ impl Case {
         let book = book();
         let asked = Asked {
             book: &book.calculation,
-            limits: CalculationLimits { batch_items: 1, periods: 600 },
+            limits: CalculationLimits { batch_items: 1, periods: 600, answer_bytes: u32::MAX },
             today: jiff::civil::date(2026, 11, 22),
             view: proto::ExplanationView::Full,
         };

@@ -137,14 +137,14 @@ fn the_largest_amounts_are_calculated_or_refused() {
         retirement_age_months: 840,
         base_fen: Some(1_000_000_000_000),
         average_index: "1000".to_owned(),
-        paid_months: 1_200,
-        deemed_months: 1_200,
-        months_before_accounts: 1_200,
+        paid_months: 600,
+        deemed_months: 240,
+        months_before_accounts: 840,
         account_balance_fen: 1_000_000_000_000,
         ..Default::default()
     };
     let found = server.calculate_pension(pension).expect("calculated");
-    assert_eq!(found.basic_fen, 1_001_000_000_000_000);
+    assert_eq!(found.basic_fen, 350_350_000_000_000);
 }
 
 fn items(count: usize) -> Vec<proto::CalculationItem> {
@@ -246,4 +246,70 @@ fn messages_and_histories_have_bounds() {
     };
     assert_eq!(paid(3).expect("assessed").insurances[0].continuous_months, 36);
     assert_eq!(failed(paid(4)), "InvalidArgument INVALID_FIELDS paid");
+}
+
+#[test]
+fn an_answer_of_a_stream_has_so_many_bytes() {
+    let explained = || {
+        let mut sent = items(6);
+        for item in &mut sent {
+            if let Some(proto::calculation_item::Calculation::Contribution(request)) = &mut item.calculation {
+                (request.wage_fen, request.explanation_view) = (700_000, proto::ExplanationView::Full as i32);
+            }
+        }
+        sent
+    };
+    let server = Setup::memory().start();
+    let sizes = |server: &TestServer| -> Vec<usize> {
+        let results = batch(server, vec![explained()]).remove(0).expect("answered");
+        results.iter().map(prost::Message::encoded_len).collect()
+    };
+    let all = sizes(&server);
+    let told = |bytes: usize| {
+        let server = Setup::memory().with(|config| config.calculation_answer_bytes = bytes as u32).start();
+        let results = batch(&server, vec![explained()]).remove(0).expect("answered");
+        let refused = |result: &proto::CalculationResult| match &result.result {
+            Some(proto::calculation_result::Result::Error(error)) => {
+                assert_eq!(error.reason(), proto::Reason::MessageTooLarge);
+                true
+            }
+            _ => false,
+        };
+        results.iter().map(refused).collect::<Vec<_>>()
+    };
+    let bytes: usize = all.iter().sum();
+    assert_eq!(told(bytes), [false; 6]);
+    assert_eq!(told(bytes - 1), [false, false, false, false, false, true]);
+    assert_eq!(told(all[0]), [false, true, true, true, true, true]);
+}
+
+#[test]
+fn a_stream_counts_as_a_running_call_until_it_ends() {
+    let server = Setup::memory().with(|config| config.concurrent_requests = 1).start();
+    server.wait(async {
+        let mut client = proto::calculation_service_client::CalculationServiceClient::new(server.channel());
+        let (send, sent) = tokio::sync::mpsc::channel(1);
+        send.send(proto::CalculateBatchRequest { items: items(1) }).await.expect("room");
+        let sent = tokio_stream::wrappers::ReceiverStream::new(sent);
+        let mut answers = client.calculate_batch(sent).await.expect("begun").into_inner();
+        assert_eq!(answers.next().await.expect("one").expect("answered").results.len(), 1);
+        let refused = client.calculate_contribution(contribution(1)).await.expect_err("no room");
+        assert_eq!(words(&refused), "ResourceExhausted OVERLOADED");
+        drop(send);
+        assert!(answers.next().await.is_none());
+        client.calculate_contribution(contribution(1)).await.expect("there is room again");
+    });
+}
+
+#[test]
+fn a_stream_that_stands_still_is_ended() {
+    let server = Setup::memory().with(|config| config.stream_idle_ms = 20).start();
+    let told = server.wait(async {
+        let mut client = proto::calculation_service_client::CalculationServiceClient::new(server.channel());
+        let (_send, sent) = tokio::sync::mpsc::channel(1);
+        let sent = tokio_stream::wrappers::ReceiverStream::new(sent);
+        let mut answers = client.calculate_batch(sent).await.expect("begun").into_inner();
+        answers.next().await.expect("told").expect_err("ended")
+    });
+    assert_eq!(words(&told), "DeadlineExceeded TIME_LIMIT");
 }
