@@ -235,7 +235,7 @@ records! {
     RateRow { insurance, person, unit }
     InjuryRates { classes, first_class_floats, other_class_floats }
     HousingFund { lowest, highest, usual }
-    BaseBounds { lower, upper }
+    BaseBounds { lower, upper, unit_fen, rounding }
     BaseYear { first_month }
     FlexibleRates { pension, pension_account, medical }
     SubsidyRow { from_fen, subsidy_fen }

@@ -23,7 +23,12 @@ pub fn fault(value: &Value) -> Option<&'static str> {
             let inside = fund.lowest <= fund.usual && fund.usual <= fund.highest;
             (!inside).then_some("must have lowest ≤ usual ≤ highest")
         }
-        Value::BaseBounds(bounds) => (bounds.lower > bounds.upper).then_some("has lower above upper"),
+        Value::BaseBounds(bounds) => {
+            if bounds.unit_fen == Some(0) {
+                return Some("must have a unit_fen of 1 or more");
+            }
+            (bounds.lower > bounds.upper).then_some("has lower above upper")
+        }
         Value::BaseYear(year) => {
             (!(1..=12).contains(&year.first_month)).then_some("must have a first_month of 1 to 12")
         }

@@ -6,7 +6,7 @@ use super::number::{Factor, Month, Ratio};
 use super::plan::{INSURANCES, Parts, Plan};
 use super::trace::{Detail, Rule, Trace, fen, text};
 use super::words::Insurance;
-use crate::domain::money::{Money, Rate};
+use crate::domain::money::{Money, Rate, Rounding};
 
 /// One employee's month.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,22 +90,31 @@ pub fn average_wage(law: &Law<'_>, given: Option<Money>, trace: &mut Trace) -> R
 
 /// Both bounds on the base, as the tables say, in fen.
 pub fn bounds(law: &Law<'_>, average_wage: Money, trace: &mut Trace) -> Result<(Money, Money), Refusal> {
-    let (bounds, rounding) = (law.base_bounds()?, *law.contribution_rounding()?);
+    let bounds = law.base_bounds()?;
+    let (rounding, keys): (Rounding, &'static [Key]) = match bounds.rounding {
+        Some(rounding) => (rounding, &[Key::BaseBounds]),
+        None => (*law.contribution_rounding()?, &[Key::BaseBounds, Key::ContributionRounding]),
+    };
+    let unit = i128::from(bounds.unit_fen.unwrap_or(1));
     let mut of = |rule: Rule, factor: Factor| {
         let exact = Ratio::of(average_wage) * Ratio::factor(factor);
-        let amount = exact.round(0, rounding);
-        if amount.numerator() > i128::from(Money::INPUT_MAX) {
-            return Err(Refusal::field("average_wage_fen", "gives a bound beyond the largest amount"));
-        }
-        let amount = exact.fen(rounding);
+        let units = rounding.divide(exact.numerator(), exact.denominator() * unit);
+        let amount = i64::try_from(units * unit).ok().filter(|amount| *amount <= Money::INPUT_MAX).map(Money::fen);
+        let amount =
+            amount.ok_or_else(|| Refusal::field("average_wage_fen", "gives a bound beyond the largest amount"))?;
         trace.step(
             rule,
             "",
-            &[Key::BaseBounds, Key::ContributionRounding],
+            keys,
             || fen(amount),
             || {
-                let inputs = vec![("average_wage_fen", average_wage.to_string()), ("share", factor.to_string())];
-                Detail::of(inputs, format!("{average_wage} × {factor}")).rounded(rounding, exact, amount)
+                let mut inputs = vec![("average_wage_fen", average_wage.to_string()), ("share", factor.to_string())];
+                let mut operation = format!("{average_wage} × {factor}");
+                if unit > 1 {
+                    inputs.push(("unit_fen", unit.to_string()));
+                    operation = format!("round({operation} ÷ {unit}) × {unit}");
+                }
+                Detail::of(inputs, operation).rounded(rounding, exact, amount)
             },
         );
         Ok(amount)
@@ -199,7 +208,7 @@ fn base_year(law: &Law<'_>, trace: &mut Trace) -> Result<(Month, Month), Refusal
     Ok((from, last))
 }
 
-fn index_of(base: Money, average_wage: Money, decimals: u32, rounding: crate::domain::money::Rounding) -> Factor {
+fn index_of(base: Money, average_wage: Money, decimals: u32, rounding: Rounding) -> Factor {
     let index = (Ratio::of(base) / Ratio::of(average_wage)).round(decimals, rounding);
     let millionths = index.numerator() * i128::from(Factor::SCALE) / index.denominator();
     Factor::from_millionths(i64::try_from(millionths).expect("bases are bounded"))

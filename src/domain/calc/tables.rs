@@ -37,6 +37,10 @@ pub struct HousingFund {
 pub struct BaseBounds {
     pub lower: Factor,
     pub upper: Factor,
+    /// To multiples of so many fen; left out: to whole fen.
+    pub unit_fen: Option<u32>,
+    /// Left out: as contributions are rounded.
+    pub rounding: Option<Rounding>,
 }
 
 /// 缴费年度: the month in which a newly declared base takes effect.
