@@ -119,6 +119,8 @@ reasons! {
     YearsNotEnough "YEARS_NOT_ENOUGH" "缴费年限不足。";
     /// The legal age lies ahead.
     AgeNotReached "AGE_NOT_REACHED" "尚未达到法定退休年龄。";
+    /// The legal age is reached: a pension, not a benefit of those who work.
+    AgeReached "AGE_REACHED" "已达到法定退休年龄，不再领取失业保险金。";
     /// Contributions are not being paid.
     PaymentInterrupted "PAYMENT_INTERRUPTED" "缴费已中断，中断期间不享受该项待遇。";
     /// Paid again, but benefits are not back yet.

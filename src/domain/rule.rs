@@ -252,6 +252,7 @@ fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::BeneficiaryNotInsured
         | Reason::YearsNotEnough
         | Reason::AgeNotReached
+        | Reason::AgeReached
         | Reason::PaymentInterrupted
         | Reason::WaitingPeriod
         | Reason::ContinuousMonthsNotEnough

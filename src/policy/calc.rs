@@ -230,7 +230,8 @@ fn timeline(key: Key, chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>
 
 fn revisions(chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>) -> Vec<Revision> {
     let lines: Vec<(Key, Vec<Span>)> = Key::ALL.iter().map(|key| (*key, timeline(*key, chain, layers))).collect();
-    let mut starts = BTreeSet::from([FIRST_DAY]);
+    // Before the first law there are no tables, which is not the same as an unknown region.
+    let mut starts = BTreeSet::from([Date::MIN, FIRST_DAY]);
     for span in lines.iter().flat_map(|(_, line)| line) {
         starts.insert(span.start);
         starts.extend(span.end);

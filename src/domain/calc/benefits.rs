@@ -46,11 +46,17 @@ pub struct Benefits {
 }
 
 pub fn check(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<Benefits, Refusal> {
+    if let Some((_, birth)) = facts.worker {
+        law.born("birth_date", birth)?;
+        law.lived("paid_months", facts.paid, birth)?;
+    }
     let mut found = Benefits::default();
     match facts.insurance {
         Insurance::Pension => {
             let (class, birth) = facts.worker.ok_or_else(|| Refusal::field("class", "is required with birth_date"))?;
-            years(law, facts.paid, &mut found, trace)?;
+            // The minimum is that of the year of retirement: the legal month's once it is past.
+            let month = legal_month(law, class, birth)?.min(Month::of(law.on));
+            years(law, facts.paid, month.year(), &mut found, trace)?;
             age(law, class, birth, &mut found, trace)?;
             give(&mut found, "MONTHLY_PENSION", "按月领取基本养老金至终身", None, trace);
         }
@@ -115,10 +121,10 @@ fn give(found: &mut Benefits, code: &'static str, zh: &'static str, amount: Opti
     }
 }
 
-fn years(law: &Law<'_>, paid: u32, found: &mut Benefits, trace: &mut Trace) -> Result<(), Refusal> {
-    let minimum = minimum_months(law, Month::of(law.on).year())?;
+fn years(law: &Law<'_>, paid: u32, year: i32, found: &mut Benefits, trace: &mut Trace) -> Result<(), Refusal> {
+    let minimum = minimum_months(law, year)?;
     let met = paid >= minimum;
-    let compared = || Detail::of(Vec::new(), format!("{paid} ≥ {minimum}"));
+    let compared = || Detail::of(Vec::new(), format!("{paid} ≥ {minimum} ({year})"));
     trace.step(Rule::MinimumYears, "", &[Key::MinimumYears], || text(met.to_string()), compared);
     if !met {
         found.reasons.push(Reason::YearsNotEnough);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::keys::{Key, Value};
+use super::number::Month;
 use crate::domain::ids::RegionCode;
 use crate::domain::policy::Citation;
 use crate::domain::vocabulary::Grade;
@@ -74,7 +75,7 @@ impl CalcBook {
         Self { lists, of_region, read, digest }
     }
 
-    /// The tables of a region, or of the nation by `000000`; none for an unknown code or a day before the first law.
+    /// The tables of a region, or of the nation by `000000`; none for an unknown code. Before the first law there is no table.
     pub fn law(&self, region: RegionCode, on: Date) -> Option<Law<'_>> {
         let list = &self.lists[*self.of_region.get(&region)?];
         let after = list.partition_point(|revision| revision.start <= on);
@@ -105,6 +106,18 @@ impl Law<'_> {
     pub fn entry(&self, key: Key) -> Option<&Entry> {
         let own = self.own.iter().find(|entry| entry.key == key);
         own.or_else(|| self.revision.entries.get(key as usize)?.as_deref())
+    }
+
+    /// Nobody is born after the day asked about.
+    pub fn born(&self, field: &'static str, birth: Month) -> Result<(), Refusal> {
+        let born = birth <= Month::of(self.on);
+        if born { Ok(()) } else { Err(Refusal::field(field, "lies after the day asked about")) }
+    }
+
+    /// Nobody pays for more months than there were since birth.
+    pub fn lived(&self, field: &'static str, months: u32, birth: Month) -> Result<(), Refusal> {
+        let age = Month::of(self.on).since(birth);
+        if months <= age { Ok(()) } else { Err(Refusal::field(field, format!("is more than the {age} months lived"))) }
     }
 
     pub(super) fn value(&self, key: Key) -> Result<&Value, Refusal> {

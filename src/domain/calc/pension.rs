@@ -74,6 +74,13 @@ pub fn calculate(law: &Law<'_>, input: &Pensioner, trace: &mut Trace) -> Result<
     if months == 0 {
         return Err(Refusal::field("paid_months", "no month counts"));
     }
+    if months > input.age_months {
+        let what = format!("with deemed_months is more than the {} months lived", input.age_months);
+        return Err(Refusal::field("paid_months", what));
+    }
+    if input.months_before_accounts > months {
+        return Err(Refusal::field("months_before_accounts", format!("is more than the {months} months that count")));
+    }
     let index = rounded(index, rounding.index_decimals, rounding.rounding);
     trace.step(
         Rule::AverageIndex,

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Month, age_text};
-use super::tables::AgeRow;
+use super::tables::{AgeRow, Flexible};
 use super::trace::{Detail, Rule, Trace, text};
 use super::words::{EarlyCategory, RetirementClass, RetirementDay};
 
@@ -45,10 +45,13 @@ pub struct Retirement {
 }
 
 pub fn calculate(law: &Law<'_>, input: &Worker, trace: &mut Trace) -> Result<Retirement, Refusal> {
+    law.born("birth_date", input.birth)?;
+    law.lived("paid_months", input.paid.unwrap_or(0), input.birth)?;
     let row = row(law, input.class)?;
     let delay = delay(row, input.birth, trace);
     let legal_age = row.original_months + delay;
-    let flexible = law.flexible_retirement()?;
+    let legal_month = input.birth.plus(legal_age);
+    let flexible = flexible(law, legal_month)?;
     let at = |age: u32, notice: u32| point(law, input, age, notice);
     let original = at(row.original_months, 0)?;
     let legal = at(legal_age, 0)?;
@@ -87,6 +90,18 @@ pub fn calculate(law: &Law<'_>, input: &Worker, trace: &mut Trace) -> Result<Ret
         trace.step(Rule::RetirementDay, "", &[Key::RetirementDay], || text(date), Detail::default);
     }
     Ok(Retirement { original, legal, delay, earliest, latest, by_category })
+}
+
+/// 弹性退休 as it held in the legal month: nobody who reached the legal age before it began could choose.
+fn flexible(law: &Law<'_>, legal_month: Month) -> Result<Flexible, Refusal> {
+    let known = law.flexible_retirement()?.clone();
+    let begins = law.entry(Key::FlexibleRetirement).and_then(|entry| entry.origin.as_ref()).map(|origin| origin.start);
+    let held = begins.is_none_or(|start| legal_month >= Month::of(start));
+    Ok(if held {
+        known
+    } else {
+        Flexible { early_months: 0, late_months: 0, early_notice_months: 0, late_notice_months: 0 }
+    })
 }
 
 fn row<'a>(law: &'a Law<'_>, class: RetirementClass) -> Result<&'a AgeRow, Refusal> {

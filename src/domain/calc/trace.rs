@@ -87,6 +87,7 @@ rules! {
     UnemploymentCarry "unemployment.carry_over" "结转原未领取月数" "unused months carried over";
     UnemploymentCap "unemployment.cap" "领取月数上限" "most months";
     UnemploymentExtension "unemployment.extension" "延长至法定退休年龄" "extended to the legal age";
+    UnemploymentCut "unemployment.until_retirement" "领至法定退休年龄为止" "at most until the legal age";
     UnemploymentTotal "unemployment.total" "失业保险金合计" "benefit in sum";
     LifelongYears "lifelong.required" "终身享受医保所需年限" "required months";
     LifelongShortfall "lifelong.shortfall" "所差月数" "months missing";

@@ -67,7 +67,24 @@ pub fn conditions(
 }
 
 pub fn calculate(law: &Law<'_>, input: &Unemployed, trace: &mut Trace) -> Result<Months, Refusal> {
-    let reasons = conditions(law, input.paid, input.cause, input.registered, trace)?;
+    if let Some((_, birth)) = input.worker {
+        law.born("birth_date", birth)?;
+        law.lived("paid_months", input.paid, birth)?;
+    }
+    let mut reasons = conditions(law, input.paid, input.cause, input.registered, trace)?;
+    let legal = match input.worker {
+        None => None,
+        Some((class, birth)) => Some(legal_month(law, class, birth)?),
+    };
+    if let Some(legal) = legal {
+        let now = Month::of(law.on);
+        let works = now < legal;
+        let compared = || Detail::of(Vec::new(), format!("{now} < {legal}"));
+        trace.step(Rule::LegalAge, "", &[Key::RetirementAges], || text(works.to_string()), compared);
+        if !works {
+            reasons.push(Reason::AgeReached);
+        }
+    }
     let scale = law.unemployment_months()?;
     let mut found = Months { is_upper_bound: scale.is_upper_bound, ..Months::default() };
     if !reasons.is_empty() {
@@ -90,13 +107,15 @@ pub fn calculate(law: &Law<'_>, input: &Unemployed, trace: &mut Trace) -> Result
     );
     found.months = (found.scale + input.unused).min(scale.most);
     found.carried = found.months - found.scale;
-    let carried =
-        || Detail::of(vec![("unused_months", input.unused.to_string())], format!("{} − {}", found.months, found.scale));
-    trace.step(Rule::UnemploymentCarry, "", &[Key::UnemploymentMonths], || text(found.carried.to_string()), carried);
-    let capped = || Detail::of(Vec::new(), format!("min({} + {}, {})", found.scale, input.unused, scale.most));
+    let capped = || {
+        let inputs = vec![("unused_months", input.unused.to_string())];
+        Detail::of(inputs, format!("min({} + {}, {})", found.scale, input.unused, scale.most))
+    };
     trace.step(Rule::UnemploymentCap, "", &[Key::UnemploymentMonths], || text(found.months.to_string()), capped);
-    if let Some((class, birth)) = input.worker {
-        extend(law, class, birth, &mut found, trace)?;
+    let carried = || Detail::of(Vec::new(), format!("{} − {}", found.months, found.scale));
+    trace.step(Rule::UnemploymentCarry, "", &[Key::UnemploymentMonths], || text(found.carried.to_string()), carried);
+    if let Some(legal) = legal {
+        until_retirement(law, legal, &mut found, trace)?;
     }
     if let Some(monthly) = input.monthly {
         let total = i128::from(monthly.as_fen()) * i128::from(found.months);
@@ -110,34 +129,35 @@ pub fn calculate(law: &Law<'_>, input: &Unemployed, trace: &mut Trace) -> Result
     Ok(found)
 }
 
-/// Where the benefit would end less than so many months before the legal age, it goes on until then.
-fn extend(
-    law: &Law<'_>,
-    class: RetirementClass,
-    birth: Month,
-    found: &mut Months,
-    trace: &mut Trace,
-) -> Result<(), Refusal> {
+/// Where the benefit would end less than so many months before the legal age, it goes on until then; it never goes on longer.
+fn until_retirement(law: &Law<'_>, legal: Month, found: &mut Months, trace: &mut Trace) -> Result<(), Refusal> {
     let within = law.unemployment_near_retirement()?.within_months;
-    let legal = legal_month(law, class, birth)?;
     let begin = Month::of(law.on);
     let end = begin.plus(found.months);
+    let (uncut, months) = (found.months, legal.since(begin));
+    let inputs = || vec![("legal_month", legal.to_string()), ("end_month", end.to_string())];
+    if end > legal {
+        found.months = months;
+        let cut = || Detail::of(inputs(), format!("min({uncut}, {legal} − {begin})"));
+        trace.step(Rule::UnemploymentCut, "", &[Key::RetirementAges], || text(months.to_string()), cut);
+        return Ok(());
+    }
     let left = legal.since(end);
     if left > 0 && left < within {
-        found.months = legal.since(begin);
+        found.months = months;
         found.extended_to = Some(legal);
     }
+    let told = if found.extended_to.is_some() { legal.to_string() } else { "none".to_owned() };
+    let operation = || {
+        let test = format!("0 < {left} < {within}");
+        if found.extended_to.is_some() { format!("{test}; {legal} − {begin} = {months}") } else { test }
+    };
     trace.step(
         Rule::UnemploymentExtension,
         "",
         &[Key::UnemploymentNearRetirement, Key::RetirementAges],
-        || text(found.extended_to.map_or_else(|| "none".to_owned(), |month| month.to_string())),
-        || {
-            Detail::of(
-                vec![("legal_month", legal.to_string()), ("end_month", end.to_string())],
-                format!("0 < {left} < {within}"),
-            )
-        },
+        || text(told),
+        || Detail::of(inputs(), operation()),
     );
     Ok(())
 }

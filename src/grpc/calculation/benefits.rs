@@ -182,7 +182,7 @@ impl Calculation for proto::CalculateUnemploymentBenefitRequest {
 
     fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Unemployed> {
         let paid = fields.count("paid_months", self.paid_months, 0, MONTHS_MAX);
-        let unused = fields.count("unused_months", self.unused_months, 0, 24);
+        let unused = fields.count("unused_months", self.unused_months, 0, MONTHS_MAX);
         let cause = fields.word("cause", self.cause);
         let monthly = fields.optional_money("monthly_benefit_fen", self.monthly_benefit_fen);
         let worker = fields.optional_worker(self.class, &self.birth_date);

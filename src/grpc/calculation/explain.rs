@@ -18,12 +18,14 @@ pub fn render(trace: &Trace, law: &Law<'_>, view: proto::ExplanationView) -> Opt
     let mut steps = Vec::with_capacity(trace.steps.len());
     steps.extend(trace.steps.iter().map(|made| step(made, law, full)));
     let revision = &law.revision;
+    // Before the first law nothing begins and nothing is known.
+    let day = |day: jiff::civil::Date| if day == jiff::civil::Date::MIN { String::new() } else { day.to_string() };
     let revisions = vec![proto::PolicyRevision {
         region_code: law.region.to_string(),
         digest: revision.digest_text.clone(),
-        start_date: if full { revision.start.to_string() } else { String::new() },
+        start_date: if full { day(revision.start) } else { String::new() },
         end_date: revision.end.filter(|_| full).map(|day| day.to_string()).unwrap_or_default(),
-        known_from: if full { revision.known_from.to_string() } else { String::new() },
+        known_from: if full { day(revision.known_from) } else { String::new() },
     }];
     Some(proto::Explanation {
         view: view as i32,

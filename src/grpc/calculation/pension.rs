@@ -44,6 +44,11 @@ impl Calculation for proto::CalculatePensionRequest {
         let balance = fields.money("account_balance_fen", self.account_balance_fen);
         let record = if self.history.is_empty() {
             let index = fields.factor("average_index", &self.average_index);
+            if let (Some(paid), Some(deemed)) = (paid, deemed)
+                && paid + deemed > MONTHS_MAX.unsigned_abs()
+            {
+                fields.bad("deemed_months", format!("makes more than {MONTHS_MAX} months with paid_months"));
+            }
             index.zip(paid.zip(deemed)).map(|(index, (paid, deemed))| Record::Summary { index, paid, deemed })
         } else {
             let summary = [
@@ -73,10 +78,13 @@ impl Calculation for proto::CalculatePensionRequest {
             Age::Born(born) if *born < now => now.since(*born),
             Age::Born(_) => return Err(Refusal::field("birth_month", "must lie before the month of retirement")),
         };
-        if let Record::Spans(spans) = &input.record
-            && spans.last().is_some_and(|span| span.last > now)
-        {
-            return Err(Refusal::field("history", "reaches beyond the month of retirement"));
+        if let Record::Spans(spans) = &input.record {
+            if spans.last().is_some_and(|span| span.last > now) {
+                return Err(Refusal::field("history", "reaches beyond the month of retirement"));
+            }
+            if spans.first().is_some_and(|span| span.from < now.minus(age_months)) {
+                return Err(Refusal::field("history", "begins before the birth"));
+            }
         }
         pension::calculate(law, &Pensioner { age_months, ..input.clone() }, trace)
     }

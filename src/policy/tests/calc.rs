@@ -44,6 +44,11 @@ fn tables_are_refused_by_file_line_and_key() {
         ("base_bounds", "{ lower = \"3\", upper = \"0.6\" }", "10: base_bounds[0].value has lower above upper"),
         (
             "base_bounds",
+            "{ lower = \"0.6\", upper = \"3\", unit_fen = 0 }",
+            "10: base_bounds[0].value must have a unit_fen of 1 or more",
+        ),
+        (
+            "base_bounds",
             "{ lower = \"0.6\", upper = \"1001\" }",
             "10: base_bounds[0].value.upper lies outside 0 to 1000",
         ),
@@ -153,7 +158,7 @@ fn tables_follow_the_tree_of_regions() {
     for (region, key, on, expected) in rows {
         assert_eq!(origin(region, key, on).as_deref(), expected, "{region} {key:?} {on}");
     }
-    assert!(BOOK.calculation.law(code("440300"), day("1998-12-13")).is_none());
+    assert_eq!(origin("440300", Key::ContributionRates, "1998-12-13"), None, "a known region without tables");
     assert!(BOOK.calculation.law(code("999999"), day("2026-01-01")).is_none());
 }
 

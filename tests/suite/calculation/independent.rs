@@ -39,6 +39,11 @@ impl Tables {
 
     /// What the region's own file says of a day, else its province's, else the nation's.
     fn at(&self, region: &str, key: &str, on: Date) -> Option<&Value> {
+        self.since(region, key, on).map(|(_, value)| value)
+    }
+
+    /// That, with the day since when.
+    fn since(&self, region: &str, key: &str, on: Date) -> Option<(Date, &Value)> {
         let province = format!("{}0000", &region[..2]);
         for code in [region, &province, "000000"] {
             for entry in self
@@ -56,8 +61,11 @@ impl Tables {
                         .map(|day| date(day.year.cast_signed(), day.month.cast_signed(), day.day.cast_signed()))
                 };
                 let from = day("start").expect("a start");
-                if from <= on && day("end").is_none_or(|end| on < end) && entry.get("value").is_some() {
-                    return entry.get("value");
+                if from <= on
+                    && day("end").is_none_or(|end| on < end)
+                    && let Some(value) = entry.get("value")
+                {
+                    return Some((from, value));
                 }
             }
         }
@@ -187,7 +195,10 @@ impl Checker<'_> {
         };
 
         let bounds = self.tables.at(region, "base_bounds", on).expect("bounds");
-        let bound = |key: &str| fen(Exact::from_integer(average.into()) * rate(&bounds[key]));
+        let unit = bounds.get("unit_fen").map_or(1, whole);
+        let bound = |key: &str| {
+            fen(Exact::from_integer(average.into()) * rate(&bounds[key]) / Exact::from_integer(unit)) * unit
+        };
         let base = i128::from(base_wage).max(bound("lower")).min(bound("upper"));
         let mut expected: BTreeMap<&str, (Exact, Exact)> = BTreeMap::new();
         for row in rates {
@@ -230,7 +241,6 @@ impl Checker<'_> {
             retirement_age_months: i32::try_from(age).expect("small"),
             base_fen: Some(base),
             account_balance_fen: balance,
-            months_before_accounts: i32::try_from(before).expect("small"),
             ..Default::default()
         };
         let rule = self.tables.at(region, "pension_rounding", on).expect("rounding");
@@ -238,13 +248,15 @@ impl Checker<'_> {
         let (index, months) = if dice.roll(2) == 0 {
             let millionths = dice.roll(4_000_000);
             request.average_index = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
-            let (paid, deemed) = (1 + dice.roll(600), dice.roll(300));
+            let (paid, deemed) = (1 + dice.roll(300), dice.roll(181));
             request.paid_months = i32::try_from(paid).expect("small");
             request.deemed_months = i32::try_from(deemed).expect("small");
             (decimal(&request.average_index), paid + deemed)
         } else {
             self.history(dice, on, &mut request, places("period_index_decimals").expect("given"))
         };
+        let before = before.min(months);
+        request.months_before_accounts = i32::try_from(before).expect("small");
         let Found::Pension(found) = self.ask(Calculation::Pension(request.clone())) else {
             panic!("no answer to {request:?}")
         };
@@ -280,7 +292,7 @@ impl Checker<'_> {
     ) -> (Exact, usize) {
         let text = |month: i32| format!("{:04}-{:02}", month.div_euclid(12), month.rem_euclid(12) + 1);
         let last = i32::from(on.year()) * 12 + i32::from(on.month()) - 1;
-        let lengths: Vec<i32> = (0..=dice.roll(6)).map(|_| 1 + i32::try_from(dice.roll(90)).expect("small")).collect();
+        let lengths: Vec<i32> = (0..=dice.roll(6)).map(|_| 1 + i32::try_from(dice.roll(68)).expect("small")).collect();
         let mut from = last - lengths.iter().sum::<i32>();
         let (mut sum, mut months) = (Exact::from_integer(0), 0_i128);
         for (place, length) in lengths.iter().enumerate() {
@@ -342,6 +354,7 @@ impl Checker<'_> {
         let names = ["MALE", "FEMALE_CADRE", "FEMALE_WORKER"];
         let name = *dice.one_of(&names);
         let birth = i32::try_from(1_930 * 12 + dice.roll(80 * 12)).expect("small");
+        let birth = birth.min(i32::from(on.year()) * 12 + i32::from(on.month()) - 1);
         let text = |month: i32| format!("{:04}-{:02}", month.div_euclid(12), month.rem_euclid(12) + 1);
         let request = proto::CalculateRetirementRequest {
             region_code: "000000".to_owned(),
@@ -371,9 +384,10 @@ impl Checker<'_> {
                 in_step = (in_step + 1) % step;
             }
         }
-        let flexible = self.tables.at("000000", "flexible_retirement", on).expect("a rule");
-        let months = |key: &str| i32::try_from(whole(&flexible[key])).expect("small");
+        let (since, flexible) = self.tables.since("000000", "flexible_retirement", on).expect("a rule");
         let legal = original + delay;
+        let held = birth + legal >= i32::from(since.year()) * 12 + i32::from(since.month()) - 1;
+        let months = |key: &str| if held { i32::try_from(whole(&flexible[key])).expect("small") } else { 0 };
         let earliest = original.max(legal - months("early_months"));
         let latest = legal + months("late_months");
         let minimum = |age: i32| {
@@ -404,7 +418,7 @@ fn a_second_implementation_finds_the_same_to_the_fen() {
         "GONGJI_SEED={seed} GONGJI_CALCULATIONS={total} cargo test --release --test suite calculation::independent -- --nocapture"
     ));
     let (tables, book) = (Tables::read(), book());
-    let limits = CalculationLimits { batch_items: 1, periods: 600 };
+    let limits = CalculationLimits { batch_items: 1, periods: 600, answer_bytes: u32::MAX };
     let view = proto::ExplanationView::None;
     let asked = Asked { book: &book.calculation, limits, today: date(2026, 11, 22), view };
     let hands = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
