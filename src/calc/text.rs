@@ -110,6 +110,9 @@ fn one(out: &mut String, number: usize, step: &proto::Step, language: Language, 
             format!("{} {} [{}] {grade}", words.from, parameter.start_date, parameter.citation_id)
         };
         _ = writeln!(out, "   {}: {name} {} = {} {origin}", words.table, parameter.name, parameter.value);
+        if !parameter.note.is_empty() {
+            _ = writeln!(out, "      {}", parameter.note);
+        }
     }
 }
 

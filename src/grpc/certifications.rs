@@ -36,6 +36,10 @@ pub async fn record(
         }
         id.map(Some)
     };
+    let goes_on = !certification_id.is_empty();
+    fields.foreign("by_proxy", goes_on && by_proxy, "a certification that begins");
+    fields.foreign("dependant", goes_on && dependant, "a certification that begins");
+    fields.foreign("met", goes_on && !met.is_empty(), "a certification that begins");
     let channel = fields.optional_word("channel", channel);
     let met = preconditions(&mut fields, "met", &met);
     let first_paid = fields.optional_day("first_paid_date", &first_paid_date);

@@ -276,6 +276,7 @@ pub fn parameter(value: &StoredValue) -> proto::Parameter {
         start_date: value.start.to_string(),
         citation_id: value.citation.id.clone(),
         grade: value.grade.to_wire(),
+        note: String::new(),
     }
 }
 

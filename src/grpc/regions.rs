@@ -188,6 +188,7 @@ impl Service {
                 start_date: opening.since.to_string(),
                 citation_id: opening.citation.id.clone(),
                 grade: opening.citation.grade.to_wire(),
+                note: String::new(),
             });
             if explanation.citations.iter().all(|known| known.id != opening.citation.id) {
                 explanation.citations.push(citation(&opening.citation));

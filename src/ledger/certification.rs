@@ -150,6 +150,9 @@ impl Command for RecordCertification {
         fresh: Fresh,
     ) -> Result<Plan<CertificationView>, Failure> {
         let today = now.civil_day();
+        if self.first_paid.is_some_and(|day| day > today) {
+            return Err(Failure::invalid("first_paid_date", "lies after today"));
+        }
         let member = ledger.resolve(reading, &self.member).await?;
         let key = Key::Certification(member);
         reading.get(&[Key::Standing(member), key]).await?;

@@ -318,7 +318,12 @@ pub fn injury_and_pension(law: &Law<'_>, input: &Disabled, trace: &mut Trace) ->
         },
     );
     let lower = if stops && rule.difference_paid { input.allowance.minus_or_zero(pension) } else { Money::ZERO };
-    let detail = || Detail::of(Vec::new(), format!("max({} − {pension}, 0)", input.allowance));
+    let detail = || {
+        let inputs =
+            vec![("pension_started", input.started.to_string()), ("difference_paid", rule.difference_paid.to_string())];
+        let due = stops && rule.difference_paid;
+        Detail::of(inputs, if due { format!("max({} − {pension}, 0)", input.allowance) } else { "0".to_owned() })
+    };
     trace.step(Rule::InjuryDifference, "", &[Key::InjuryPension], || fen(lower), detail);
     let total = allowance + pension + lower;
     let sum = || Detail::of(Vec::new(), format!("{allowance} + {pension} + {lower}"));

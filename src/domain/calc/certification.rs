@@ -68,11 +68,8 @@ pub struct Due {
 /// Both conditions at once: not more than so many months after the last one, and, where the region says so, within the next
 /// calendar year.
 pub fn days(cycle: &CertificationCycle, since: Since, dependant: bool) -> Days {
-    let (from, months) = match since {
-        Since::FirstPaid(day) => (day, cycle.first_months),
-        Since::Certified(day) if dependant => (day, cycle.dependant_months),
-        Since::Certified(day) => (day, cycle.months),
-    };
+    let (Since::FirstPaid(from) | Since::Certified(from)) = since;
+    let months = months(cycle, since, dependant);
     let rolling = Month::of(from).plus(months).day(from.day());
     if !cycle.every_calendar_year {
         return Days { rolling, calendar: None, not_before: from, due: rolling };
@@ -80,8 +77,18 @@ pub fn days(cycle: &CertificationCycle, since: Since, dependant: bool) -> Days {
     let next = i32::from(from.year()) + 1;
     let (first, last) = (Month::new(next, 1).day(1), Month::new(next, 12).day(31));
     // A cycle shorter than a year may end before the next year begins: then the interval alone decides.
-    let not_before = first.min(rolling);
+    let not_before = if rolling < first { from } else { first };
     Days { rolling, calendar: Some(last), not_before, due: rolling.min(last) }
+}
+
+/// The longest interval; a dependant's may be shorter than that after a first payment.
+fn months(cycle: &CertificationCycle, since: Since, dependant: bool) -> u32 {
+    match since {
+        Since::FirstPaid(_) if dependant => cycle.first_months.min(cycle.dependant_months),
+        Since::FirstPaid(_) => cycle.first_months,
+        Since::Certified(_) if dependant => cycle.dependant_months,
+        Since::Certified(_) => cycle.months,
+    }
 }
 
 pub fn calculate(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Due, Refusal> {
@@ -96,11 +103,7 @@ pub fn calculate(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Due,
     let days = days(cycle, input.since, input.dependant);
     let keys: &'static [Key] = &[Key::CertificationCycle];
     let operation = || {
-        let months = match input.since {
-            Since::FirstPaid(_) => cycle.first_months,
-            Since::Certified(_) if input.dependant => cycle.dependant_months,
-            Since::Certified(_) => cycle.months,
-        };
+        let months = months(cycle, input.since, input.dependant);
         Detail::of(vec![(name, from.to_string())], format!("{from} + {months} months"))
     };
     trace.step(Rule::RollingDue, "", keys, || text(days.rolling.to_string()), operation);

@@ -63,7 +63,8 @@ pub fn flexible(law: &Law<'_>, input: &Flexible, trace: &mut Trace) -> Result<Fl
         _ => return Err(Refusal::field("tier", "one of tier and base_wage_fen must be given")),
     };
     if !(lower..=upper).contains(&base) {
-        return Err(Refusal::field("base_wage_fen", format!("must lie between {lower} and {upper}")));
+        let what = format!("must lie between {lower} and {upper}");
+        return Err(Refusal::field(if input.tier.is_some() { "tier" } else { "base_wage_fen" }, what));
     }
     trace.step(Rule::Base, "", &[Key::BaseBounds], || fen(base), || Detail::of(Vec::new(), base.to_string()));
     let rates = law.flexible_rates()?;

@@ -49,20 +49,25 @@ pub struct Contribution {
 
 pub fn calculate(law: &Law<'_>, input: &Employee, trace: &mut Trace) -> Result<Contribution, Refusal> {
     let average_wage = average_wage(law, input.average_wage, trace)?;
-    let plan = plan(law, input, average_wage, trace)?;
+    let (plan, by_class) = plan(law, input, average_wage, trace)?;
     let (from, last) = base_year(law, trace)?;
-    let index_decimals = law.pension_rounding()?.period_index_decimals;
+    let (index_decimals, index_mode) = {
+        let rounding = law.pension_rounding()?;
+        (rounding.period_index_decimals, rounding.rounding)
+    };
     let on_base = |wage: Money| {
         let base = Money::fen(plan.base(wage.as_fen()));
         let parts = plan.parts(base.as_fen());
         let net_wage = input.wage - Money::fen(parts.person_total());
-        let index = index_of(base, average_wage, index_decimals, plan.rounding);
+        let index = index_of(base, average_wage, index_decimals, index_mode);
         OnBase { base, parts, net_wage, index }
     };
     let found = on_base(input.base_wage);
-    explain(&plan, input.base_wage, input.wage, &found, trace);
+    let told = Told { plan: &plan, by_class, average_wage, wage: input.wage, index_mode };
+    explain(&told, "", input.base_wage, &found, trace);
     let compared = input.compared.map(on_base);
-    if let Some(other) = &compared {
+    if let (Some(other), Some(wage)) = (&compared, input.compared) {
+        explain(&told, "compared", wage, other, trace);
         compare(&found, other, trace);
     }
     Ok(Contribution { average_wage, plan, found, compared, from, last })
@@ -126,7 +131,8 @@ pub fn bounds(law: &Law<'_>, average_wage: Money, trace: &mut Trace) -> Result<(
     Ok((lower, upper))
 }
 
-fn plan(law: &Law<'_>, input: &Employee, average_wage: Money, trace: &mut Trace) -> Result<Plan, Refusal> {
+/// The plan, and whether the injury rate is that of a class.
+fn plan(law: &Law<'_>, input: &Employee, average_wage: Money, trace: &mut Trace) -> Result<(Plan, bool), Refusal> {
     let (lower, upper) = bounds(law, average_wage, trace)?;
     let rounding = *law.contribution_rounding()?;
     let mut plan =
@@ -138,14 +144,15 @@ fn plan(law: &Law<'_>, input: &Employee, average_wage: Money, trace: &mut Trace)
         plan.unit[place] = row.unit.scaled();
     }
     let flat = rows.iter().any(|row| row.insurance == Insurance::Injury);
-    if let Some(rate) = injury(law, input, flat, trace)? {
+    let injury = injury(law, input, flat, trace)?;
+    if let Some(rate) = injury {
         plan.unit[usize::from(Insurance::Injury.code() - 1)] = rate.scaled();
     }
     let place = usize::from(Insurance::HousingFund.code() - 1);
     plan.person[place] = housing(law, "housing_fund_person_rate", input.housing_person)?.scaled();
     plan.unit[place] = housing(law, "housing_fund_unit_rate", input.housing_unit)?.scaled();
     assert!(plan.is_bounded(), "bounds and rates were admitted");
-    Ok(plan)
+    Ok((plan, injury.is_some()))
 }
 
 /// The unit's injury rate: by class, floated; none where no class is named and the day's rates have a flat one.
@@ -163,7 +170,12 @@ fn injury(law: &Law<'_>, input: &Employee, flat: bool, trace: &mut Trace) -> Res
     };
     let place = usize::try_from(class).ok().and_then(|class| class.checked_sub(1));
     let Some(base) = place.and_then(|place| rates.classes.get(place)).copied() else {
-        return Err(Refusal::field("injury_class", format!("must be 1 to {}", rates.classes.len())));
+        let most = rates.classes.len();
+        return Err(if input.injury_class.is_some() {
+            Refusal::field("injury_class", format!("must be 1 to {most}"))
+        } else {
+            Refusal::field("parameters", format!("injury_default_class: must be 1 to {most}"))
+        });
     };
     let float = input.injury_float.unwrap_or(Factor::ONE);
     let floats = if class == 1 { &rates.first_class_floats } else { &rates.other_class_floats };
@@ -214,8 +226,18 @@ fn index_of(base: Money, average_wage: Money, decimals: u32, rounding: Rounding)
     Factor::from_millionths(i64::try_from(millionths).expect("bases are bounded"))
 }
 
-/// The steps of one base.
-fn explain(plan: &Plan, base_wage: Money, wage: Money, found: &OnBase, trace: &mut Trace) {
+/// What the steps of every base tell.
+struct Told<'a> {
+    plan: &'a Plan,
+    by_class: bool,
+    average_wage: Money,
+    wage: Money,
+    index_mode: Rounding,
+}
+
+/// The steps of one base; those of the compared one say so.
+fn explain(told: &Told<'_>, which: &'static str, base_wage: Money, found: &OnBase, trace: &mut Trace) {
+    let Told { plan, by_class, average_wage, wage, index_mode } = *told;
     let base = found.base;
     let clamp = || {
         let inputs = vec![
@@ -225,7 +247,17 @@ fn explain(plan: &Plan, base_wage: Money, wage: Money, found: &OnBase, trace: &m
         ];
         Detail::of(inputs, format!("min(max({base_wage}, {}), {})", plan.lower, plan.upper))
     };
-    trace.step(Rule::Base, "", &[Key::BaseBounds], || fen(base), clamp);
+    trace.step(Rule::Base, which, &[Key::BaseBounds], || fen(base), clamp);
+    trace.step(
+        Rule::ContributionIndex,
+        which,
+        &[Key::PensionRounding],
+        || text(found.index.to_string()),
+        || {
+            let exact = Ratio::of(base) / Ratio::of(average_wage);
+            Detail::of(Vec::new(), format!("{base} ÷ {average_wage}")).rounded(index_mode, exact, found.index)
+        },
+    );
     for insurance in Insurance::ALL.iter().copied() {
         let place = usize::from(insurance.code() - 1);
         let sides = [
@@ -236,8 +268,8 @@ fn explain(plan: &Plan, base_wage: Money, wage: Money, found: &OnBase, trace: &m
             let (rate, amount) = (Factor::from_millionths(millionths), Money::fen(amount));
             trace.step(
                 rule,
-                insurance.name(),
-                keys_of(insurance),
+                &subject(insurance, which),
+                keys_of(insurance, by_class),
                 || fen(amount),
                 || {
                     let inputs = vec![("base_fen", base.to_string()), ("rate", rate.to_string())];
@@ -253,25 +285,31 @@ fn explain(plan: &Plan, base_wage: Money, wage: Money, found: &OnBase, trace: &m
     ];
     for (rule, parts, total) in sums {
         let sum = || parts.iter().filter(|part| **part > 0).map(ToString::to_string).collect::<Vec<_>>().join(" + ");
-        trace.step(rule, "", &[], || fen(Money::fen(total)), || Detail::of(Vec::new(), sum()));
+        trace.step(rule, which, &[], || fen(Money::fen(total)), || Detail::of(Vec::new(), sum()));
     }
     let (net, own) = (found.net_wage, found.parts.person_total());
     trace.step(
         Rule::NetWage,
-        "",
+        which,
         &[],
         || fen(net),
         || Detail::of(vec![("wage_fen", wage.to_string())], format!("{wage} − {own}")),
     );
 }
 
-const fn keys_of(insurance: Insurance) -> &'static [Key] {
+fn subject(insurance: Insurance, which: &str) -> std::borrow::Cow<'static, str> {
+    if which.is_empty() { insurance.name().into() } else { format!("{} {which}", insurance.name()).into() }
+}
+
+const fn keys_of(insurance: Insurance, by_class: bool) -> &'static [Key] {
     match insurance {
         Insurance::HousingFund => &[Key::HousingFund, Key::ContributionRounding],
-        Insurance::Injury => &[Key::InjuryRates, Key::ContributionRates, Key::ContributionRounding],
-        Insurance::Pension | Insurance::Medical | Insurance::Unemployment | Insurance::Maternity => {
-            &[Key::ContributionRates, Key::ContributionRounding]
-        }
+        Insurance::Injury if by_class => &[Key::InjuryRates, Key::ContributionRounding],
+        Insurance::Injury
+        | Insurance::Pension
+        | Insurance::Medical
+        | Insurance::Unemployment
+        | Insurance::Maternity => &[Key::ContributionRates, Key::ContributionRounding],
     }
 }
 
@@ -293,6 +331,6 @@ fn compare(found: &OnBase, other: &OnBase, trace: &mut Trace) {
         "index",
         &[Key::PensionRounding],
         || text(format!("{} / {}", found.index, other.index)),
-        || Detail::of(Vec::new(), "base ÷ average wage"),
+        || Detail::of(Vec::new(), format!("{} ÷ average wage / {} ÷ average wage", found.base, other.base)),
     );
 }

@@ -42,6 +42,10 @@ pub fn calculate(law: &Law<'_>, input: &Credited, trace: &mut Trace) -> Result<C
             let rule = law.retired_credit()?;
             credit.fixed = match (rule.fixed_fen, rule.of_average_pension) {
                 (Some(fixed), _) => {
+                    if average_pension.is_some() {
+                        let what = "must be left out: the credit is a fixed amount";
+                        return Err(Refusal::field("average_pension_fen", what));
+                    }
                     let detail = || Detail::of(Vec::new(), fixed.to_string());
                     trace.step(Rule::CreditRetired, "", &[Key::RetiredCredit], || fen(fixed), detail);
                     fixed

@@ -136,7 +136,11 @@ fn standing(
             format!("{} − {} + 1", run.last, run.from),
         )
     };
-    trace.step(Rule::CumulativeMonths, subject, &[], || text(cumulative.to_string()), Detail::default);
+    let terms = || {
+        let each: Vec<String> = spans.iter().map(|span| format!("({} − {} + 1)", span.last, span.from)).collect();
+        Detail::of(Vec::new(), each.join(" + "))
+    };
+    trace.step(Rule::CumulativeMonths, subject, &[], || text(cumulative.to_string()), terms);
     trace.step(Rule::ContinuousMonths, subject, &[], || text(continuous.to_string()), months);
     trace.step(
         Rule::GapMonths,

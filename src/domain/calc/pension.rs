@@ -5,7 +5,7 @@ use super::law::{Law, Refusal};
 use super::number::{Factor, Month, Ratio, age_text};
 use super::retirement::minimum_months;
 use super::tables::PensionRounding;
-use super::trace::{Detail, Rule, Trace, fen, text};
+use super::trace::{Detail, Level, Rule, Trace, fen, text};
 use super::words::{PayoutAge, TransitionalBase};
 use crate::domain::money::{Money, Rounding};
 
@@ -66,8 +66,8 @@ pub struct Pension {
 
 pub fn calculate(law: &Law<'_>, input: &Pensioner, trace: &mut Trace) -> Result<Pension, Refusal> {
     let rounding = law.pension_rounding()?.clone();
-    let (index, paid, deemed) = match &input.record {
-        Record::Summary { index, paid, deemed } => (Ratio::factor(*index), *paid, *deemed),
+    let (exact_index, paid, deemed, terms) = match &input.record {
+        Record::Summary { index, paid, deemed } => (Ratio::factor(*index), *paid, *deemed, Vec::new()),
         Record::Spans(spans) => average_index(spans, &rounding, trace)?,
     };
     let months = paid + deemed;
@@ -81,13 +81,26 @@ pub fn calculate(law: &Law<'_>, input: &Pensioner, trace: &mut Trace) -> Result<
     if input.months_before_accounts > months {
         return Err(Refusal::field("months_before_accounts", format!("is more than the {months} months that count")));
     }
-    let index = rounded(index, rounding.index_decimals, rounding.rounding);
+    let index = rounded(exact_index, rounding.index_decimals, rounding.rounding);
     trace.step(
         Rule::AverageIndex,
         "",
         &[Key::PensionRounding],
         || text(index.text()),
-        || Detail::of(vec![("months", months.to_string())], "Σ(index × months) ÷ months"),
+        || {
+            let (name, operation) = if terms.is_empty() {
+                ("average_index", exact_index.text())
+            } else {
+                ("months", format!("({}) ÷ {months}", terms.join(" + ")))
+            };
+            let given = if terms.is_empty() { exact_index.text() } else { months.to_string() };
+            let detail = Detail::of(vec![(name, given)], operation);
+            if rounding.index_decimals.is_some() {
+                detail.rounded(rounding.rounding, exact_index, index.text())
+            } else {
+                detail
+            }
+        },
     );
     let years = years_of(months, rounding.years_decimals, rounding.rounding, Rule::PensionYears, trace);
     let (base, base_keys): (Money, &'static [Key]) = match input.base {
@@ -155,9 +168,15 @@ fn years_of(months: u32, decimals: Option<u32>, mode: Rounding, rule: Rule, trac
     years
 }
 
-/// The months-weighted mean of the spans' indices. Spans stand in order without holes; a gap counts for nothing.
-fn average_index(spans: &[Span], rounding: &PensionRounding, trace: &mut Trace) -> Result<(Ratio, u32, u32), Refusal> {
+/// The months-weighted mean of the spans' indices, the months paid and deemed, and the terms of the sum where they are shown.
+/// Spans stand in order without holes; a gap counts for nothing.
+fn average_index(
+    spans: &[Span],
+    rounding: &PensionRounding,
+    trace: &mut Trace,
+) -> Result<(Ratio, u32, u32, Vec<String>), Refusal> {
     let (mut paid, mut deemed) = (0_u32, 0_u32);
+    let mut terms = Vec::new();
     let mut sum = Ratio::new(0, 1);
     for (place, span) in spans.iter().enumerate() {
         let Some(index) = span.index else { continue };
@@ -176,6 +195,9 @@ fn average_index(spans: &[Span], rounding: &PensionRounding, trace: &mut Trace) 
             return Err(Refusal::field("history", "has an index above 1000"));
         }
         sum = sum + index_of_span * Ratio::whole(months);
+        if trace.level == Level::Full {
+            terms.push(format!("{} × {months}", index_of_span.text()));
+        }
         trace.step(
             Rule::PeriodIndex,
             &place.to_string(),
@@ -197,7 +219,7 @@ fn average_index(spans: &[Span], rounding: &PensionRounding, trace: &mut Trace) 
     }
     let months = paid + deemed;
     let mean = if months == 0 { sum } else { sum / Ratio::whole(months) };
-    Ok((mean, paid, deemed))
+    Ok((mean, paid, deemed, terms))
 }
 
 /// 计发月数 at an age: by the table at whole ages, by the policy's choice between them.
@@ -209,9 +231,9 @@ pub fn payout_months(law: &Law<'_>, age_months: u32, mode: Rounding, trace: &mut
         let (first, last) = (rows.first().map_or(0, |row| row.age), rows.last().map_or(0, |row| row.age));
         Refusal::field("retirement_age_months", format!("the table has ages {first} to {last}"))
     };
-    let (found, operation) = match (rule.mode, months) {
-        (_, 0) | (PayoutAge::Floor, _) => (at(years).ok_or_else(outside)?, format!("{years}")),
-        (PayoutAge::Ceiling, _) => (at(years + 1).ok_or_else(outside)?, format!("{}", years + 1)),
+    let (found, exact, operation) = match (rule.mode, months) {
+        (_, 0) | (PayoutAge::Floor, _) => (at(years).ok_or_else(outside)?, None, format!("{years}")),
+        (PayoutAge::Ceiling, _) => (at(years + 1).ok_or_else(outside)?, None, format!("{}", years + 1)),
         (PayoutAge::Exact, _) => {
             return Err(Refusal::field("retirement_age_months", "the policy has whole ages only (payout_rule EXACT)"));
         }
@@ -220,7 +242,7 @@ pub fn payout_months(law: &Law<'_>, age_months: u32, mode: Rounding, trace: &mut
             let weight = |months: u32| Ratio::new(i128::from(months), 12);
             let exact = lower * weight(12 - months) + upper * weight(months);
             let operation = format!("{} × {}/12 + {} × {months}/12", lower.text(), 12 - months, upper.text());
-            (exact.round(rule.decimals, mode), operation)
+            (exact.round(rule.decimals, mode), Some(exact), operation)
         }
     };
     if found.numerator() == 0 {
@@ -231,7 +253,14 @@ pub fn payout_months(law: &Law<'_>, age_months: u32, mode: Rounding, trace: &mut
         "",
         &[Key::PayoutMonths, Key::PayoutRule],
         || text(found.text()),
-        || Detail::of(vec![("age", age_text(age_months)), ("mode", rule.mode.name().to_owned())], operation),
+        || {
+            let inputs = vec![("age", age_text(age_months)), ("mode", rule.mode.name().to_owned())];
+            let detail = Detail::of(inputs, operation);
+            match exact {
+                Some(exact) => detail.rounded(mode, exact, found.text()),
+                None => detail,
+            }
+        },
     );
     Ok(found)
 }

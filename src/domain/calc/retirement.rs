@@ -77,14 +77,32 @@ pub fn calculate(law: &Law<'_>, input: &Worker, trace: &mut Trace) -> Result<Ret
     }
     let by_category = match input.category {
         None => None,
-        Some(category) => Some(at(category_age(law, category, input.class, trace)?, 0)?),
+        Some(category) => {
+            let found = at(category_age(law, category, input.class)?, 0)?;
+            let outcome = || text(format!("{} {}", age_text(found.age_months), found.month));
+            let detail = || Detail::of(minimum_of(&found), sum_of(&found));
+            trace.step(Rule::EarlyCategory, category.name(), &[Key::EarlyAges, Key::MinimumYears], outcome, detail);
+            Some(found)
+        }
     };
-    explain(&[(Rule::OriginalAge, &original), (Rule::LegalAge, &legal)], &[Key::RetirementAges], trace);
-    explain(
-        &[(Rule::EarliestAge, &earliest), (Rule::LatestAge, &latest)],
-        &[Key::FlexibleRetirement, Key::RetirementAges, Key::MinimumYears],
-        trace,
-    );
+    let keys: &'static [Key] = &[Key::RetirementAges, Key::MinimumYears];
+    explain(Rule::OriginalAge, &original, keys, || sum_of(&original), trace);
+    explain(Rule::LegalAge, &legal, keys, || sum_of(&legal), trace);
+    let keys: &'static [Key] = &[Key::FlexibleRetirement, Key::RetirementAges, Key::MinimumYears];
+    let early = || {
+        let (from, to) = (age_text(first), age_text(legal_age));
+        let least = format!("max({to} − {} months, {}) = {from}", flexible.early_months, age_text(row.original_months));
+        if input.paid.is_some() {
+            format!("{least}; first month from {from} to {to} with the minimum months; {}", sum_of(&earliest))
+        } else {
+            format!("{least}; {}", sum_of(&earliest))
+        }
+    };
+    explain(Rule::EarliestAge, &earliest, keys, early, trace);
+    let late = || format!("{} + {} months; {}", age_text(legal_age), flexible.late_months, sum_of(&latest));
+    explain(Rule::LatestAge, &latest, keys, late, trace);
+    notice("earliest", &earliest, &earliest, flexible.early_notice_months, trace);
+    notice("latest", &latest, &legal, flexible.late_notice_months, trace);
     if legal.date.is_some() {
         let date = legal.date.map(|date| date.to_string()).unwrap_or_default();
         trace.step(Rule::RetirementDay, "", &[Key::RetirementDay], || text(date), Detail::default);
@@ -173,32 +191,32 @@ fn notice_day(point: &Point, months: u32) -> Date {
     point.month.minus(months).day(day)
 }
 
-fn category_age(
-    law: &Law<'_>,
-    category: EarlyCategory,
-    class: RetirementClass,
-    trace: &mut Trace,
-) -> Result<u32, Refusal> {
+fn category_age(law: &Law<'_>, category: EarlyCategory, class: RetirementClass) -> Result<u32, Refusal> {
     let row = law.early_ages()?.iter().find(|row| row.category == category);
     let row = row.ok_or(Refusal::NotKnown(Key::EarlyAges))?;
-    let age = if class == RetirementClass::Male { row.male_months } else { row.female_months };
-    trace.step(Rule::EarlyCategory, category.name(), &[Key::EarlyAges], || text(age_text(age)), Detail::default);
-    Ok(age)
+    Ok(if class == RetirementClass::Male { row.male_months } else { row.female_months })
 }
 
-fn explain(points: &[(Rule, &Point)], keys: &'static [Key], trace: &mut Trace) {
-    for (rule, point) in points {
-        trace.step(
-            *rule,
-            "",
-            keys,
-            || text(format!("{} {}", age_text(point.age_months), point.month)),
-            || {
-                let mut inputs = vec![("minimum_months", point.minimum.to_string())];
-                inputs.extend(point.missing.map(|missing| ("missing_months", missing.to_string())));
-                let birth = point.month.minus(point.age_months);
-                Detail::of(inputs, format!("{birth} + {}", age_text(point.age_months)))
-            },
-        );
-    }
+/// By when the wish must be told.
+fn notice(which: &str, told: &Point, before: &Point, months: u32, trace: &mut Trace) {
+    let Some(day) = told.notice_by else { return };
+    let from = before.date.map_or_else(|| before.month.first_day().to_string(), |date| date.to_string());
+    let operation = || Detail::of(Vec::new(), format!("{from} − {months} months"));
+    trace.step(Rule::Notice, which, &[Key::FlexibleRetirement], || text(day.to_string()), operation);
+}
+
+/// From birth to the month of a point.
+fn sum_of(point: &Point) -> String {
+    format!("{} + {}", point.month.minus(point.age_months), age_text(point.age_months))
+}
+
+fn minimum_of(point: &Point) -> Vec<(&'static str, String)> {
+    let mut inputs = vec![("minimum_months", point.minimum.to_string())];
+    inputs.extend(point.missing.map(|missing| ("missing_months", missing.to_string())));
+    inputs
+}
+
+fn explain(rule: Rule, point: &Point, keys: &'static [Key], operation: impl FnOnce() -> String, trace: &mut Trace) {
+    let outcome = || text(format!("{} {}", age_text(point.age_months), point.month));
+    trace.step(rule, "", keys, outcome, || Detail::of(minimum_of(point), operation()));
 }

@@ -79,6 +79,9 @@ fn flexible(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Change, R
         found.effective = Some(effective(rule, law.on));
     }
     channel(input.channel, &[Key::FlexibleChange], &mut found, trace);
+    if !found.reasons.is_empty() {
+        return Ok(found);
+    }
     let month = found.effective.map(|month| month.to_string()).unwrap_or_default();
     trace.step(
         Rule::EffectiveMonth,
@@ -132,6 +135,18 @@ fn resident(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Change, R
     channel(input.channel, &[Key::ResidentChange], &mut found, trace);
     let now = Month::of(law.on);
     let next_year = rule.rule == ResidentChangeRule::NextYearIfPaid && input.paid.is_positive();
+    if !next_year && input.paid.is_positive() {
+        let higher = input.new_tier > input.paid;
+        let compared = || Detail::of(Vec::new(), format!("{} > {}", input.new_tier, input.paid));
+        trace.step(Rule::TierHigher, "", &[Key::ResidentChange], || text(higher.to_string()), compared);
+        if !higher {
+            found.reasons.push(Reason::TierNotHigher);
+        }
+    }
+    // What follows is only told where the change is made.
+    if !found.reasons.is_empty() {
+        return Ok(found);
+    }
     let month = if next_year { Month::new(now.year() + 1, 1) } else { now };
     found.effective = Some(month);
     let named = || Detail::of(vec![("paid_fen", input.paid.to_string())], rule.rule.name());
@@ -139,16 +154,13 @@ fn resident(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Change, R
     if next_year {
         return Ok(found);
     }
-    if input.paid.is_positive() && input.new_tier <= input.paid {
-        found.reasons.push(Reason::TierNotHigher);
-    }
     found.due = input.new_tier.minus_or_zero(input.paid);
-    let difference = || Detail::of(Vec::new(), format!("{} − {}", input.new_tier, input.paid));
+    let difference = || Detail::of(Vec::new(), format!("max({} − {}, 0)", input.new_tier, input.paid));
     trace.step(Rule::DifferenceDue, "", &[Key::ResidentChange], || fen(found.due), difference);
     let after = subsidy(law, input.new_tier, trace)?;
     let before = if input.paid.is_positive() { subsidy(law, input.paid, trace)? } else { Money::ZERO };
     found.subsidy = after.minus_or_zero(before);
-    let detail = || Detail::of(Vec::new(), format!("{after} − {before}"));
+    let detail = || Detail::of(Vec::new(), format!("max({after} − {before}, 0)"));
     trace.step(Rule::SubsidyDifference, "", &[Key::ResidentSubsidies], || fen(found.subsidy), detail);
     Ok(found)
 }

@@ -40,6 +40,7 @@ rules! {
     LowerBound "contribution.lower_bound" "缴费基数下限" "lower bound of the base";
     UpperBound "contribution.upper_bound" "缴费基数上限" "upper bound of the base";
     Base "contribution.base" "缴费基数" "contribution base";
+    ContributionIndex "contribution.index" "缴费指数" "contribution index";
     BaseYear "contribution.base_year" "缴费基数适用期间" "months for which the base holds";
     InjuryRate "contribution.injury_rate" "工伤保险费率" "work-injury rate";
     PersonPart "contribution.person" "个人缴费" "the person's part";
@@ -70,6 +71,7 @@ rules! {
     LegalAge "retirement.legal" "法定退休年龄" "legal age";
     EarliestAge "retirement.earliest" "弹性提前退休" "earliest flexible retirement";
     LatestAge "retirement.latest" "弹性延迟退休" "latest flexible retirement";
+    Notice "retirement.notice" "书面告知截止日" "last day of notice in writing";
     EarlyCategory "retirement.early_category" "特殊工种或因病提前退休" "early by special work or illness";
     RetirementDay "retirement.day" "退休日" "day of retirement";
     GapMonths "gap.months" "中断月数" "months of the gap";
@@ -94,6 +96,7 @@ rules! {
     LifelongBuyout "lifelong.buyout" "一次性补缴" "paid at once";
     Window "tier.window" "调档办理时间" "window of the change";
     ChangesLeft "tier.changes" "年度内调档次数" "changes in the year";
+    TierHigher "tier.higher" "新档次高于已缴金额" "the new tier is above what was paid";
     Channel "tier.channel" "办理渠道" "channel";
     EffectiveMonth "tier.effective" "生效月份" "month of effect";
     DifferenceDue "tier.difference" "应补差额" "difference due";

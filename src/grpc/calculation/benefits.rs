@@ -24,6 +24,8 @@ impl Calculation for proto::AssessContributionGapRequest {
     fn read(self, fields: &mut Fields, limits: CalculationLimits) -> Option<gap::Asked> {
         let missed = fields.count("resident_missed_years", self.resident_missed_years, 0, 100);
         let resident = fields.optional_month("resident_paid_month", &self.resident_paid_month);
+        let missed_alone = self.resident_missed_years != 0 && self.resident_paid_month.is_empty();
+        fields.foreign("resident_missed_years", missed_alone, "a request with resident_paid_month");
         if self.paid.is_empty() && self.resident_paid_month.is_empty() {
             fields.bad("paid", "is required");
         }
@@ -111,6 +113,29 @@ fn standing(found: &Standing) -> proto::GapAssessment {
     }
 }
 
+/// Fields of another insurance are refused: they would be passed over in silence.
+fn foreign(request: &proto::CheckBenefitsRequest, insurance: Insurance, fields: &mut Fields) {
+    use Insurance::{Injury, Maternity, Medical, Pension, Unemployment};
+    let rows: [(&str, bool, &[Insurance]); 12] = [
+        ("local_paid_months", request.local_paid_months != 0, &[Medical]),
+        ("continuous_months", request.continuous_months != 0, &[Maternity]),
+        ("class", request.class != 0, &[Pension, Medical]),
+        ("birth_date", !request.birth_date.is_empty(), &[Pension, Medical]),
+        ("injury_recognised", request.injury_recognised, &[Injury]),
+        ("cause", request.cause != 0, &[Unemployment]),
+        ("registered", request.registered, &[Unemployment]),
+        ("on_unemployment_benefit", request.on_unemployment_benefit, &[Medical]),
+        ("paying", request.paying, &[Medical]),
+        ("unit_average_wage_fen", request.unit_average_wage_fen != 0, &[Maternity]),
+        ("children", request.children != 0, &[Maternity]),
+        ("dystocia", request.dystocia, &[Maternity]),
+    ];
+    for (field, given, of) in rows {
+        let names: Vec<&str> = of.iter().map(|insurance| insurance.name()).collect();
+        fields.foreign(field, given && !of.contains(&insurance), &names.join(" and "));
+    }
+}
+
 impl Calculation for proto::CheckBenefitsRequest {
     type Input = Facts;
     type Outcome = Benefits;
@@ -127,6 +152,14 @@ impl Calculation for proto::CheckBenefitsRequest {
         let cause = fields.optional_word("cause", self.cause);
         let wage = fields.money("unit_average_wage_fen", self.unit_average_wage_fen);
         let children = fields.count("children", self.children, 0, 20);
+        if let (Some(paid), Some(local)) = (paid, local_paid)
+            && local > paid
+        {
+            fields.bad("local_paid_months", "must not be more than paid_months");
+        }
+        if let Some(insurance) = insurance {
+            foreign(&self, insurance, fields);
+        }
         Some(Facts {
             insurance: insurance?,
             paid: paid?,

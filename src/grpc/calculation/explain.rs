@@ -81,6 +81,7 @@ fn parameter(entry: &Entry, full: bool) -> proto::Parameter {
         start_date: origin.map(|origin| origin.start_text.clone()).unwrap_or_default(),
         citation_id: origin.map(|origin| origin.citation.id.clone()).unwrap_or_default(),
         grade: origin.map_or(0, |origin| origin.grade.to_wire()),
+        note: origin.filter(|_| full).map(|origin| origin.note.clone()).unwrap_or_default(),
     }
 }
 
@@ -89,14 +90,13 @@ fn citations(trace: &Trace, law: &Law<'_>) -> Vec<proto::Citation> {
     for entry in trace.used().filter_map(|key| law.entry(key)) {
         let Some(origin) = &entry.origin else { continue };
         if found.iter().all(|known| known.id != origin.citation.id) {
-            found.push(citation(&origin.citation, &origin.note));
+            found.push(citation(&origin.citation));
         }
     }
     found
 }
 
-fn citation(citation: &Citation, note: &str) -> proto::Citation {
-    let note = if citation.note.is_empty() { note } else { &citation.note };
+fn citation(citation: &Citation) -> proto::Citation {
     proto::Citation {
         id: citation.id.clone(),
         document: citation.document.clone(),
@@ -104,7 +104,7 @@ fn citation(citation: &Citation, note: &str) -> proto::Citation {
         effective_date: citation.effective.map(|day| day.to_string()).unwrap_or_default(),
         url: citation.url.clone(),
         grade: citation.grade.to_wire(),
-        note: note.to_owned(),
+        note: citation.note.clone(),
         place: String::new(),
     }
 }

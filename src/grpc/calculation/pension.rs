@@ -86,7 +86,12 @@ impl Calculation for proto::CalculatePensionRequest {
                 return Err(Refusal::field("history", "begins before the birth"));
             }
         }
-        pension::calculate(law, &Pensioner { age_months, ..input.clone() }, trace)
+        pension::calculate(law, &Pensioner { age_months, ..input.clone() }, trace).map_err(|refusal| {
+            match (age, refusal) {
+                (Age::Born(_), Refusal::Field("retirement_age_months", what)) => Refusal::field("birth_month", what),
+                (_, refusal) => refusal,
+            }
+        })
     }
 
     fn respond(found: Pension, tail: Tail) -> Self::Response {

@@ -118,6 +118,12 @@ fn a_channel_that_is_not_open_refuses_with_every_reason() {
     let invalid = "InvalidArgument INVALID_FIELDS";
     check(6, move_on("", &father, "", State::Passed), &format!("{invalid} channel"));
     check(7, move_on("", &father, "crt_1", State::Unspecified), &format!("{invalid} certification_id state"));
+    let moved = move_on("", &father, unknown, State::Passed);
+    let more = proto::RecordCertificationRequest { by_proxy: true, dependant: true, met: vec![1], ..moved };
+    check(9, more, &format!("{invalid} by_proxy dependant met"));
+    let tomorrow = certify("", &father, Way::Alipay, ALIPAY, State::Passed);
+    let paid = |day: &str| proto::RecordCertificationRequest { first_paid_date: day.to_owned(), ..tomorrow.clone() };
+    check(10, paid("2025-03-04"), &format!("{invalid} first_paid_date"));
     check(
         8,
         certify("", "mem_00000000000000000000000000000001", Way::Alipay, ALIPAY, State::Passed),
