@@ -203,7 +203,12 @@ impl Ledger {
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
         let settlement::Decision { amounts, contributions, excluded, trace } = decision;
         let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
-        Ok((Draw { own, mutual_aid, cash, contributions, excluded }, trace, loaded.policies, patient))
+        Ok((
+            Draw { own, mutual_aid, cash, contributions, excluded },
+            trace,
+            loaded.policies.into_iter().cloned().collect(),
+            patient,
+        ))
     }
 
     pub async fn settlement(&self, key: &SettlementKey) -> Result<SettlementView, Failure> {

@@ -29,16 +29,16 @@ impl<'a> Reading<'a> {
         if keys.is_empty() {
             return Ok(());
         }
-        let mut missing: Vec<Key> = Vec::with_capacity(keys.len());
-        for key in keys {
-            if self.find(key).is_none() && !missing.contains(key) {
-                missing.push(*key);
+        let new = |place: usize| self.find(&keys[place]).is_none() && !keys[..place].contains(&keys[place]);
+        let found = if (0..keys.len()).all(new) {
+            self.store.load(keys).await?
+        } else {
+            let missing: Vec<Key> = (0..keys.len()).filter(|place| new(*place)).map(|place| keys[place]).collect();
+            if missing.is_empty() {
+                return Ok(());
             }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let found = self.store.load(&missing).await?;
+            self.store.load(&missing).await?
+        };
         self.began_at = Some(self.began_at.map_or(found.began_at, |began| began.min(found.began_at)));
         self.read_at = self.read_at.max(found.read_at);
         self.facts.extend(found.facts);

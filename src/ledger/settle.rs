@@ -71,18 +71,18 @@ pub struct SettleOutcome {
 
 /// A quote: a decision, and the position it was read at.
 #[derive(Clone, Debug)]
-pub struct Quote {
+pub struct Quote<'l> {
     pub decision: Decision,
     pub patient: MemberId,
     pub names: Vec<(MemberId, String)>,
-    pub policies: Vec<Arc<Policy>>,
+    pub policies: Vec<&'l Arc<Policy>>,
     pub read_at: u64,
     pub token: Quoted,
 }
 
 impl Ledger {
     /// `QuoteSettlement`: decides and changes nothing.
-    pub async fn quote(&self, ask: &Ask) -> Result<Quote, Failure> {
+    pub async fn quote(&self, ask: &Ask) -> Result<Quote<'_>, Failure> {
         let now = self.now();
         let today = now.civil_day();
         self.check_day("visit.visit_date", ask.visit.date, today)?;
@@ -204,7 +204,7 @@ fn plan(
     ledger: &Ledger,
     command: &Settle,
     reading: &Reading<'_>,
-    loaded: &Loaded<'_>,
+    loaded: &Loaded<'_, '_>,
     on_paper: &[MemberId],
     decision: Decision,
     now: Moment,
@@ -271,7 +271,7 @@ fn plan(
     }
     let mut puts = Vec::with_capacity(8);
     puts.extend(standings.into_puts());
-    ledger.policy_puts(&loaded.policies, &mut puts);
+    ledger.policy_puts(loaded.policies.iter().copied(), &mut puts);
     let names = loaded.names();
     let outcome =
         SettleOutcome { settlement: settlement.clone(), trace, names, current_state: SettlementState::Confirmed };

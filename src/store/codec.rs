@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use jiff::civil::Date;
 
 use crate::domain::identity::IdNumber;
@@ -179,6 +180,18 @@ impl<T: Stored> Stored for Vec<T> {
             return Err(DecodeError::Short);
         }
         (0..length).map(|_| T::take(input)).collect()
+    }
+}
+
+/// As a list that is never longer than `N`.
+impl<T: Stored, const N: usize> Stored for ArrayVec<T, N> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).put(out);
+        self.iter().for_each(|item| item.put(out));
+    }
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let length = usize::try_from(u64::take(input)?).ok().filter(|length| *length <= N);
+        (0..length.ok_or(DecodeError::Value)?).map(|_| T::take(input)).collect()
     }
 }
 

@@ -233,7 +233,7 @@ fn trace() -> Trace {
         rule,
         subject,
         policy,
-        inputs: inputs.to_vec(),
+        inputs: inputs.iter().copied().collect(),
         rounded,
         outcome,
     };
