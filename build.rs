@@ -23,7 +23,8 @@ fn compile_protos(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     let set = protox::compile(&files, [root.join("proto")])?;
     // For reflection; prost's own code generation writes none.
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(with_ready_explanations(set))?;
+    json(&set)?;
+    tonic_prost_build::configure().codec_path("crate::grpc::codec::Codec").compile_fds(with_ready_explanations(set))?;
     Ok(())
 }
 
@@ -39,6 +40,39 @@ fn with_ready_explanations(mut set: FileDescriptorSet) -> FileDescriptorSet {
         }
     }
     set
+}
+
+/// Of other files, what answers of calculations carry.
+const SHARED: [&str; 12] = [
+    "Citation",
+    "Decision",
+    "Explanation",
+    "ExplanationView",
+    "Grade",
+    "NamedValue",
+    "Parameter",
+    "PolicyRevision",
+    "Reason",
+    "ReasonNote",
+    "Rounding",
+    "Step",
+];
+
+/// Calculations are read and written as JSON too (`gongji calc`), in the form gRPC tools use.
+fn json(set: &prost_types::FileDescriptorSet) -> Result<(), Box<dyn Error>> {
+    let mut names: Vec<String> = SHARED.iter().map(|name| (*name).to_owned()).collect();
+    let of_members = ["Sex", "CertificationChannel", "CertificationPrecondition", "CertificationDueState"];
+    names.extend(of_members.map(str::to_owned));
+    for file in set.file.iter().filter(|file| file.name().ends_with("/calculation.proto")) {
+        names.extend(file.message_type.iter().map(|message| message.name().to_owned()));
+        names.extend(file.enum_type.iter().map(|words| words.name().to_owned()));
+    }
+    let paths: Vec<String> = names.iter().map(|name| format!(".gongji.v1.{name}")).collect();
+    pbjson_build::Builder::new()
+        .register_descriptors(&set.encode_to_vec())?
+        .preserve_proto_field_names()
+        .build(&paths)?;
+    Ok(())
 }
 
 fn embed_policies(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {

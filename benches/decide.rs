@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Caps, Tie};
+use gongji::domain::binding::{AidUse, Caps, Tie};
 use gongji::domain::draw::{Owner, Patient};
 use gongji::domain::ids::{BindingId, MemberId, RegionCode};
 use gongji::domain::member::{Insurance, Member};
@@ -94,6 +94,7 @@ fn main() {
             account: Some(&accounts[place + 1]),
             policy,
             policy_index: 0,
+            aid: AidUse::default(),
         });
         let case = Case {
             today,

@@ -147,6 +147,40 @@ impl Tie {
     }
 }
 
+/// What one beneficiary drew from one owner's account, where the owner's region limits it: by pair, so that a new binding
+/// between the same two begins with what the old one used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AidUse {
+    /// The day the two amounts belong to (their day, and its year).
+    pub on: Option<Date>,
+    pub day: Money,
+    pub year: Money,
+}
+
+impl AidUse {
+    /// What was drawn on a day, and in its year up to now.
+    pub fn of(&self, on: Date) -> (Money, Money) {
+        match self.on {
+            Some(day) if day == on => (self.day, self.year),
+            Some(day) if day.year() == on.year() => (Money::ZERO, self.year),
+            Some(_) | None => (Money::ZERO, Money::ZERO),
+        }
+    }
+
+    pub fn drawn(&mut self, on: Date, amount: Money) {
+        let (day, year) = self.of(on);
+        *self = Self { on: Some(on), day: day + amount, year: year + amount };
+    }
+
+    /// Money that comes back in the period it was counted in frees the limit again.
+    pub fn returned(&mut self, on: Date, drawn_on: Date, amount: Money) {
+        let (day, year) = self.of(on);
+        let of_day = if drawn_on == on { amount } else { Money::ZERO };
+        let of_year = if drawn_on.year() == on.year() { amount } else { Money::ZERO };
+        *self = Self { on: Some(on), day: day.minus_or_zero(of_day), year: year.minus_or_zero(of_year) };
+    }
+}
+
 /// The active ties of one beneficiary. One record: its version guards against a binding made or ended meanwhile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Family {
@@ -180,6 +214,8 @@ pub struct Filing<'a> {
     pub owners_now: usize,
     pub members_now: usize,
     pub already_bound: bool,
+    /// The owner or the beneficiary stands in a family other than the owner's.
+    pub in_another_family: bool,
     /// The server's own bound on ties of one person.
     pub ties_max: usize,
 }
@@ -232,9 +268,19 @@ pub fn decide_filing(
     check(Rule::MembersPerOwner, of_owner, when(members, of_owner, Reason::MembersPerOwnerExceeded));
     let owners = over(beneficiary.rules.owners_per_member, filing.owners_now);
     check(Rule::OwnersPerMember, of_beneficiary, when(owners, of_beneficiary, Reason::OwnersPerMemberExceeded));
+    // The owner and the new member count, too.
+    let family = owner.rules.family_size.is_some_and(|size| filing.members_now + 2 > size as usize);
+    check(Rule::FamilySize, of_owner, when(family, of_owner, Reason::FamilySizeExceeded));
+    let one_family = [(owner, of_owner), (beneficiary, of_beneficiary)];
+    let one_family = one_family.into_iter().find(|(policy, _)| policy.rules.one_family_per_person);
+    let side = one_family.map_or(of_owner, |(_, side)| side);
+    let elsewhere = one_family.is_some() && filing.in_another_family;
+    check(Rule::OneFamilyPerPerson, side, when(elsewhere, side, Reason::AlreadyInAnotherFamily));
     let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
     check(Rule::BindingsPerMember, of_owner, when(full, of_owner, Reason::BindingsPerMemberExceeded));
 
+    // Relation and mode both say that nothing is open.
+    reasons.dedup();
     let grants = rule.map(|rule| rule.grants.clone()).unwrap_or_default();
     FilingDecision { reasons, missing, grants, trace }
 }

@@ -19,4 +19,6 @@ pub mod split;
 pub mod draw;
 pub mod settlement;
 pub mod transfer;
+pub mod certification;
 pub mod record;
+pub mod calc;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use super::calc::law::CalcBook;
 use super::ids::RegionCode;
 use super::money::{Money, Rate, Rounding, Share};
 use super::region::RegionBook;
 use super::vocabulary::{
-    Bucket, Category, Channel, Component, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Mode,
-    OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    Bucket, Category, Channel, Component, DeductiblePer, Grade, Grant, InstitutionKind, InsuranceState, ListClass,
+    Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
 };
 
 macro_rules! params {
@@ -77,6 +78,13 @@ params! {
     Channels "channels" "办理渠道与材料";
     PaperAuthorisation "paper_authorisation" "纸面授权";
     ReleaseOnEndOrMove "release_on_end_or_move" "参保终止或转移时解除绑定";
+    FamilySize "family_size" "共济家庭总人数（含共济人）";
+    OneFamilyPerPerson "one_family_per_person" "每人只能加入一个共济家庭";
+    AidPerSettlement "aid_per_settlement" "每名被共济人每次使用上限";
+    AidPerDay "aid_per_day" "每名被共济人每日使用上限";
+    AidPerYear "aid_per_year" "每名被共济人每年使用上限";
+    FullSelfPayClasses "full_self_pay_classes" "全自费目录类别";
+    PriceCaps "price_caps" "项目限价";
 }
 
 /// The typed values of one policy; each field is the [`Param`] of the same name.
@@ -104,7 +112,7 @@ pub struct Rules {
     pub relative_components: Vec<Component>,
     /// The first that matches a line decides; none means that the fund pays nothing for it.
     pub fund_shares: Vec<FundShare>,
-    /// Per calendar year; the first that matches decides; none means no deductible.
+    /// The first that matches decides; none means no deductible.
     pub deductibles: Vec<Deductible>,
     pub fund_year_cap: Option<Money>,
     /// For class B lines that do not bring their own.
@@ -116,6 +124,24 @@ pub struct Rules {
     pub channels: Vec<ChannelRule>,
     pub paper_authorisation: bool,
     pub release_on_end_or_move: bool,
+    /// The owner and everybody bound to the owner, counted together.
+    pub family_size: Option<u32>,
+    pub one_family_per_person: bool,
+    /// What one beneficiary may draw from one owner's account.
+    pub aid_per_settlement: Option<Money>,
+    pub aid_per_day: Option<Money>,
+    pub aid_per_year: Option<Money>,
+    /// Lines of these classes stay wholly with the person.
+    pub full_self_pay_classes: Vec<ListClass>,
+    /// The first that matches a line decides; none means that only the line's own over-limit part counts.
+    pub price_caps: Vec<PriceCap>,
+}
+
+impl Rules {
+    /// Whether what a beneficiary drew before today, or today, bears on what is left.
+    pub fn counts_aid(&self) -> bool {
+        self.aid_per_day.is_some() || self.aid_per_year.is_some()
+    }
 }
 
 /// What the owner must keep: an amount, or a share of a published figure.
@@ -159,11 +185,23 @@ pub struct FundShare {
     pub rate: Rate,
 }
 
-/// One row of the yearly deductibles (起付标准). Empty lists mean "any".
+/// One row of the deductibles (起付标准). Empty lists mean "any".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deductible {
     pub name: String,
     pub schemes: Vec<Scheme>,
+    pub tiers: Vec<String>,
+    pub institution_kinds: Vec<InstitutionKind>,
+    pub amount: Money,
+    pub per: DeductiblePer,
+}
+
+/// One row of the price caps (限价): the most of one bill line that enters the scope. Empty lists mean "any".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceCap {
+    pub name: String,
+    pub item_codes: Vec<String>,
+    pub categories: Vec<Category>,
     pub institution_kinds: Vec<InstitutionKind>,
     pub amount: Money,
 }
@@ -188,6 +226,8 @@ pub struct Citation {
     pub url: String,
     pub grade: Grade,
     pub note: String,
+    /// Where it is written down: `440300-shenzhen/policy.toml:12`.
+    pub place: String,
 }
 
 /// One value as a reader sees it: text, life, origin.
@@ -204,6 +244,8 @@ pub struct PolicyValue {
     /// The citation's grade, or a lower one where only part of the source could be confirmed.
     pub grade: Grade,
     pub note: String,
+    /// Where the entry stands: `440300-shenzhen/policy.toml:80`.
+    pub place: String,
 }
 
 /// A policy between two changes of any of its values.
@@ -222,9 +264,10 @@ pub struct Revision {
 pub struct Policy {
     pub region: RegionCode,
     pub revision: Revision,
-    pub rules: Rules,
+    /// Shared by all pools that follow one folder.
+    pub rules: Arc<Rules>,
     /// One per [`Param`], in that order.
-    pub values: Vec<PolicyValue>,
+    pub values: Arc<[PolicyValue]>,
 }
 
 impl Policy {
@@ -243,12 +286,19 @@ pub struct PolicyBook {
     pub regions: RegionBook,
     /// Revisions of each region in order of their start; contiguous, the last one open.
     revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
-    /// SHA-256 over all revisions, openings and regions.
+    /// The tables of the calculations.
+    pub calculation: CalcBook,
+    /// SHA-256 over all revisions, openings, regions and calculation tables.
     pub digest: [u8; 32],
 }
 
 impl PolicyBook {
-    pub fn new(regions: RegionBook, revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>, digest: [u8; 32]) -> Self {
+    pub fn new(
+        regions: RegionBook,
+        revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
+        calculation: CalcBook,
+        digest: [u8; 32],
+    ) -> Self {
         for list in revisions.values() {
             assert!(!list.is_empty(), "a region without a policy has no entry");
             let contiguous = list.windows(2).all(|pair| pair[0].revision.end == Some(pair[1].revision.start));
@@ -257,7 +307,7 @@ impl PolicyBook {
                 "revisions are contiguous and the last is open"
             );
         }
-        Self { regions, revisions, digest }
+        Self { regions, revisions, calculation, digest }
     }
 
     /// The policy of a pooling region on a day; none before the first recorded law or for a code that is no pool.
@@ -275,4 +325,23 @@ impl PolicyBook {
     pub fn revisions(&self, region: RegionCode) -> &[Arc<Policy>] {
         self.revisions.get(&region).map_or(&[], Vec::as_slice)
     }
+}
+
+/// One value that is another than in the revision before.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueChange<'a> {
+    /// None in the first revision.
+    pub before: Option<&'a PolicyValue>,
+    pub after: &'a PolicyValue,
+}
+
+/// What a revision changed: values whose text or origin differs from the revision before.
+pub fn changes<'a>(before: Option<&'a Policy>, after: &'a Policy) -> impl Iterator<Item = ValueChange<'a>> {
+    after.values.iter().enumerate().filter_map(move |(place, value)| {
+        let earlier = before.and_then(|policy| policy.values.get(place));
+        let same = earlier.is_some_and(|earlier| {
+            (&earlier.text, &earlier.citation.id, earlier.region) == (&value.text, &value.citation.id, value.region)
+        });
+        (!same).then_some(ValueChange { before: earlier, after: value })
+    })
 }

@@ -69,6 +69,10 @@ reasons! {
     MembersPerOwnerExceeded "MEMBERS_PER_OWNER_EXCEEDED" "共济人绑定的家庭成员已达上限。";
     /// The beneficiary has as many owners as the policy allows.
     OwnersPerMemberExceeded "OWNERS_PER_MEMBER_EXCEEDED" "被共济人已绑定的共济人数已达上限。";
+    /// The owner's family, the owner included, is as large as the policy allows.
+    FamilySizeExceeded "FAMILY_SIZE_EXCEEDED" "共济家庭总人数（含共济人）已达上限。";
+    /// One of the two stands in another family already, and the policy allows one.
+    AlreadyInAnotherFamily "ALREADY_IN_ANOTHER_FAMILY" "一方已加入其他共济家庭，按政策每人只能加入一个，请先退出。";
     /// This server's own bound on ties of one person.
     BindingsPerMemberExceeded "BINDINGS_PER_MEMBER_EXCEEDED" "该参保人的绑定关系数量已达系统上限。";
     /// The policy lets fewer owners pay for one settlement.
@@ -79,6 +83,12 @@ reasons! {
     NothingUsable "NOTHING_USABLE" "共济人账户没有可供家庭成员使用的余额。";
     /// A cap agreed for the binding is used up.
     CapReached "CAP_REACHED" "该共济绑定设定的使用限额已用完。";
+    /// The policy's amount for one beneficiary and one day is used up.
+    DayLimitReached "DAY_LIMIT_REACHED" "该被共济人今日可使用的共济金额已达政策上限。";
+    /// The policy's amount for one beneficiary and one year is used up.
+    YearLimitReached "YEAR_LIMIT_REACHED" "该被共济人本年度可使用的共济金额已达政策上限。";
+    /// The server refuses to decide on values of this grade.
+    GradeRefused "GRADE_REFUSED" "裁决所依据的政策数值未达到本服务器要求的可信程度，不予办理。";
     /// The purpose is not among those the policy of the day lets accounts pay.
     PurposeNotAllowed "PURPOSE_NOT_ALLOWED" "该用途不在当日政策允许的个人账户支付范围内。";
     /// The law names the purpose as forbidden.
@@ -105,6 +115,38 @@ reasons! {
     InsuranceUnchanged "INSURANCE_UNCHANGED" "参保信息没有变化。";
     /// The ledger has not reached the position a read asked for.
     PositionNotReached "POSITION_NOT_REACHED" "账本尚未到达所要求的位置。";
+    /// Fewer contribution months than the rule asks for.
+    YearsNotEnough "YEARS_NOT_ENOUGH" "缴费年限不足。";
+    /// The legal age lies ahead.
+    AgeNotReached "AGE_NOT_REACHED" "尚未达到法定退休年龄。";
+    /// Contributions are not being paid.
+    PaymentInterrupted "PAYMENT_INTERRUPTED" "缴费已中断，中断期间不享受该项待遇。";
+    /// Paid again, but benefits are not back yet.
+    WaitingPeriod "WAITING_PERIOD" "恢复缴费后尚在待遇等待期内。";
+    /// Fewer continuous months than the rule asks for.
+    ContinuousMonthsNotEnough "CONTINUOUS_MONTHS_NOT_ENOUGH" "连续缴费月数不足。";
+    /// The injury is not recognised as a work injury.
+    InjuryNotRecognised "INJURY_NOT_RECOGNISED" "尚未认定为工伤或职业病。";
+    /// Work ended by the person's own will.
+    LeftVoluntarily "LEFT_VOLUNTARILY" "本人主动离职，不符合领取失业保险金的条件。";
+    /// Not registered as unemployed.
+    NotRegistered "NOT_REGISTERED" "尚未办理失业登记。";
+    /// The day lies outside the window of the change.
+    TierWindowClosed "TIER_WINDOW_CLOSED" "当前不在调整缴费档次的办理期内。";
+    /// As many changes as the year allows were made.
+    TierChangesUsedUp "TIER_CHANGES_USED_UP" "本缴费年度内调整次数已用完。";
+    /// The new tier is not above what was paid.
+    TierNotHigher "TIER_NOT_HIGHER" "新档次不高于当年已缴金额。";
+    /// The region changes no tiers there.
+    TierChannelNotOffered "TIER_CHANNEL_NOT_OFFERED" "当地不提供该调档渠道。";
+    /// The region certifies nobody there.
+    CertificationChannelNotOffered "CERTIFICATION_CHANNEL_NOT_OFFERED" "当地不提供该认证渠道。";
+    /// The channel asks for something the person has not.
+    PreconditionMissing "PRECONDITION_MISSING" "不具备该认证渠道的前提条件。";
+    /// The channel takes the person only.
+    ProxyNotAllowed "PROXY_NOT_ALLOWED" "该认证渠道须由本人办理，不可代办。";
+    /// The certification has ended, or may not move that way.
+    CertificationNotOpen "CERTIFICATION_NOT_OPEN" "该认证已办结，或不能变更为该状态。";
 }
 
 #[cfg(test)]

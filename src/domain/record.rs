@@ -3,6 +3,7 @@
 
 use super::account::Account;
 use super::binding::Binding;
+use super::certification::Certification;
 use super::draw::Contribution;
 use super::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
 use super::member::Member;
@@ -54,6 +55,10 @@ pub enum Event {
         channel: Channel,
     },
     Settled(Box<Settled>),
+    /// As it stands after the change.
+    CertificationRecorded {
+        certification: Certification,
+    },
     Refunded {
         settlement: SettlementId,
         parts: Parts,

@@ -35,6 +35,7 @@ macro_rules! vocabulary {
         }
     };
 }
+pub(crate) use vocabulary;
 
 vocabulary! {
     /// 亲属关系: the beneficiary is the owner's …; the eight near relatives of Civil Code art. 1045.
@@ -185,6 +186,13 @@ vocabulary! {
         FilingOrder = 2 "FILING_ORDER" "按备案先后";
         UserOrder = 3 "USER_ORDER" "按使用人设定顺序";
         NewestFirst = 4 "NEWEST_FIRST" "最近绑定优先";
+    }
+}
+vocabulary! {
+    /// How often a deductible is asked for.
+    DeductiblePer {
+        Year = 1 "YEAR" "每年度";
+        Visit = 2 "VISIT" "每次";
     }
 }
 vocabulary! {

@@ -209,6 +209,7 @@ fn entry_kind(view: &EntryView, member: MemberId) -> (proto::EntryKind, String) 
         Event::MemberCreated { .. }
         | Event::InsuranceUpdated { .. }
         | Event::BindingCreated { .. }
-        | Event::BindingReleased { .. } => (K::Unspecified, String::new()),
+        | Event::BindingReleased { .. }
+        | Event::CertificationRecorded { .. } => (K::Unspecified, String::new()),
     }
 }

@@ -94,6 +94,10 @@ fn params_of_reason(reason: Reason) -> &'static [Param] {
         Reason::OwnersPerMemberExceeded => &[Param::OwnersPerMember],
         Reason::OwnersPerSettlementExceeded => &[Param::OwnersPerSettlement],
         Reason::OwnBalanceNotZero => &[Param::OwnAccountOrder],
+        Reason::FamilySizeExceeded => &[Param::FamilySize],
+        Reason::AlreadyInAnotherFamily => &[Param::OneFamilyPerPerson],
+        Reason::DayLimitReached => &[Param::AidPerDay],
+        Reason::YearLimitReached => &[Param::AidPerYear],
         Reason::NothingUsable => &[Param::Floor, Param::RelativeBuckets],
         Reason::PurposeNotAllowed => &[Param::RelativePurposes],
         Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
@@ -104,12 +108,29 @@ fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::OwnerNotEmployee
         | Reason::OwnerWithoutAccount
         | Reason::BeneficiaryNotInsured
+        | Reason::YearsNotEnough
+        | Reason::AgeNotReached
+        | Reason::PaymentInterrupted
+        | Reason::WaitingPeriod
+        | Reason::ContinuousMonthsNotEnough
+        | Reason::InjuryNotRecognised
+        | Reason::LeftVoluntarily
+        | Reason::NotRegistered
+        | Reason::TierWindowClosed
+        | Reason::TierChangesUsedUp
+        | Reason::TierNotHigher
+        | Reason::TierChannelNotOffered
+        | Reason::CertificationChannelNotOffered
+        | Reason::PreconditionMissing
+        | Reason::ProxyNotAllowed
+        | Reason::CertificationNotOpen
         | Reason::BindingAlreadyActive
         | Reason::BindingNotActive
         | Reason::BindingNotStarted
         | Reason::BindingEnded
         | Reason::BindingsPerMemberExceeded
         | Reason::CapReached
+        | Reason::GradeRefused
         | Reason::NothingLeftToPay
         | Reason::BalanceInsufficient
         | Reason::BalanceTooLarge
@@ -251,6 +272,8 @@ fn operation(step: &Step) -> String {
         match step.rule {
             Rule::InScope => minus(Input::Total, &[Input::FullSelfPay, Input::OverLimit, Input::FirstSelfPay]),
             Rule::Deductible => min(&[Input::InScope, Input::DeductibleLeft]),
+            Rule::PriceCap => minus(Input::Amount, &[Input::PriceCap]),
+            Rule::AidLimit => return String::new(),
             Rule::FundYearCap => min(&[Input::Fund, Input::CapLeft]),
             Rule::PersonPart => minus(Input::Total, &[Input::Fund, Input::HospitalPart]),
             Rule::Adjudicated => minus(Input::Total, &[Input::HospitalPart, Input::PersonPart]),
@@ -289,7 +312,9 @@ fn operation(step: &Step) -> String {
             | Rule::Transfer
             | Rule::RefundAccounts
             | Rule::CrossProvince
-            | Rule::BindingsPerMember => return String::new(),
+            | Rule::BindingsPerMember
+            | Rule::FamilySize
+            | Rule::OneFamilyPerPerson => return String::new(),
         }
     };
     format!("{left} = {result}")
@@ -329,6 +354,7 @@ fn citation(citation: &StoredCitation) -> proto::Citation {
         url: citation.url.clone(),
         grade: citation.grade.to_wire(),
         note: citation.note.clone(),
+        place: String::new(),
     }
 }
 

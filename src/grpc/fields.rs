@@ -38,6 +38,11 @@ impl Fields {
         self.violations.push(Violation { field: field.into(), description: description.into() });
     }
 
+    /// Everything that is wrong, for an answer of its own.
+    pub fn into_violations(self) -> Vec<Violation> {
+        self.violations
+    }
+
     /// How much is wrong so far.
     pub fn len(&self) -> usize {
         self.violations.len()

@@ -91,6 +91,13 @@ impl MemberService for Service {
             replayed: done.replayed,
         }))
     }
+
+    async fn record_certification(
+        &self,
+        request: Request<proto::RecordCertificationRequest>,
+    ) -> Reply<proto::RecordCertificationResponse> {
+        super::certifications::record(self, request.into_inner()).await.map(Response::new)
+    }
 }
 
 impl Service {
@@ -107,7 +114,11 @@ impl Service {
         let full = self.allow_view(full)?;
         self.ledger.fresh_enough(position).await?;
         let found = self.ledger.member(&reference).await?;
-        Ok(people::member(&found.member, found.person.as_ref(), found.position, created_millis(found.member.id), full))
+        let certification = self.ledger.certification(found.member.id, found.member.insurance.region).await?;
+        let created = created_millis(found.member.id);
+        let mut member = people::member(&found.member, found.person.as_ref(), found.position, created, full);
+        member.certification = certification.as_ref().map(super::certifications::certification);
+        Ok(member)
     }
 }
 

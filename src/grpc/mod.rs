@@ -3,6 +3,9 @@
 
 pub mod accounts;
 pub mod bindings;
+pub mod codec;
+pub mod calculation;
+pub mod certifications;
 pub mod enums;
 pub mod explanation;
 pub mod fields;
@@ -24,6 +27,7 @@ use crate::ledger::{Caller, Ledger};
 #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::nursery, reason = "generated code")]
 pub mod proto {
     tonic::include_proto!("gongji.v1");
+    include!(concat!(env!("OUT_DIR"), "/gongji.v1.serde.rs"));
 
     /// The descriptors of every service, for reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -37,6 +41,7 @@ pub struct WireLimits {
     pub page_size_max: u32,
     pub paper_authorisations: u32,
     pub evidence: u32,
+    pub calculation: calculation::CalculationLimits,
 }
 
 /// What every service works with.

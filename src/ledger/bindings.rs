@@ -69,13 +69,28 @@ impl Ledger {
         let owner = self.resolve(reading, &ask.owner).await?;
         let beneficiary = self.resolve(reading, &ask.beneficiary).await?;
         reading.get(&[Key::Standing(owner), Key::Wards(owner), Key::Standing(beneficiary)]).await?;
+        let policies =
+            [self.policy_of(reading.member(owner)?, start)?, self.policy_of(reading.member(beneficiary)?, start)?];
+        let one_family = policies.iter().any(|policy| policy.rules.one_family_per_person);
+        if one_family {
+            reading.get(&[Key::Wards(beneficiary)]).await?;
+        }
         let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
-        let policies = [self.policy_of(from, start)?, self.policy_of(to, start)?];
         let family = &reading.known(beneficiary)?.family;
         let wards = reading.wards(&Key::Wards(owner))?;
         let runs = |last_day: Option<Date>| last_day.is_none_or(|last| last >= today);
         let live: Vec<_> = family.ties.iter().filter(|tie| runs(tie.last_day)).collect();
         let account = reading.account(owner)?;
+        // The owner's family is the owner with those bound to the owner; that the two aid each other makes no second one.
+        let mut in_another_family = false;
+        if one_family {
+            let mut helpers = reading.known(owner)?.family.ties.iter().filter(|tie| runs(tie.last_day));
+            let of_beneficiary = reading.wards(&Key::Wards(beneficiary))?;
+            let mut helped = of_beneficiary.iter().flat_map(|wards| &wards.bindings).filter(|ward| runs(ward.last_day));
+            in_another_family = live.iter().any(|tie| tie.owner != owner)
+                || helpers.any(|tie| tie.owner != beneficiary)
+                || helped.any(|ward| ward.beneficiary != owner);
+        }
         let filing = Filing {
             owner: from,
             owner_account: account,
@@ -85,6 +100,7 @@ impl Ledger {
             evidence: &ask.evidence,
             owners_now: live.len(),
             members_now: wards.map_or(0, |wards| wards.bindings.iter().filter(|ward| runs(ward.last_day)).count()),
+            in_another_family,
             already_bound: live.iter().any(|tie| tie.owner == owner),
             ties_max: self.limits.bindings_per_member as usize,
         };

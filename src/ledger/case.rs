@@ -11,8 +11,8 @@ use super::reading::Reading;
 use super::settle::Paper;
 use crate::domain::account::Account;
 use crate::domain::bill::{Bill, Visit};
-use crate::domain::binding::{Caps, Family, Tie};
-use crate::domain::draw::{Owner, Patient};
+use crate::domain::binding::{AidUse, Caps, Family, Tie};
+use crate::domain::draw::{Contribution, Owner, Patient};
 use crate::domain::ids::{BindingId, MemberId};
 use crate::domain::member::{Member, MemberRef};
 use crate::domain::money::Money;
@@ -41,6 +41,7 @@ struct LoadedOwner<'r> {
     account: Option<Account>,
     masked_name: &'r str,
     policy_index: u8,
+    aid: AidUse,
 }
 
 impl Loaded<'_, '_> {
@@ -52,6 +53,7 @@ impl Loaded<'_, '_> {
             account: owner.account.as_ref(),
             policy: self.policies[usize::from(owner.policy_index)],
             policy_index: owner.policy_index,
+            aid: owner.aid,
         });
         Case {
             today,
@@ -63,6 +65,20 @@ impl Loaded<'_, '_> {
             owners: owners.collect(),
             regions: &ledger.book.regions,
         }
+    }
+
+    /// What each pair has used after these contributions, where a region limits it.
+    pub(super) fn aid_after(&self, contributions: &[Contribution], today: Date) -> Vec<(Key, AidUse)> {
+        let counted =
+            self.owners.iter().filter(|owner| self.policies[usize::from(owner.policy_index)].rules.counts_aid());
+        let after = counted.filter_map(|owner| {
+            let of_owner = contributions.iter().filter(|paid| !paid.is_own() && paid.payer == owner.member.id);
+            let drawn: Money = of_owner.map(|paid| paid.amount).sum();
+            let mut aid = owner.aid;
+            aid.drawn(today, drawn);
+            drawn.is_positive().then_some((Key::AidUse(owner.member.id, self.patient.id), aid))
+        });
+        after.collect()
     }
 
     /// The masked names of everybody who might have to be named.
@@ -102,6 +118,7 @@ impl Ledger {
         reading: &mut Reading<'_>,
         patient: &MemberRef,
         papers: &[Paper],
+        visit_day: Date,
     ) -> Result<(MemberId, Vec<MemberId>), Failure> {
         let patient = self.resolve(reading, patient).await?;
         reading.get(&[Key::Standing(patient)]).await?;
@@ -127,6 +144,15 @@ impl Ledger {
         let owners = family.ties.iter().map(|tie| tie.owner).chain(on_paper.iter().copied());
         let keys: Vec<Key> = owners.map(Key::Standing).collect();
         reading.get(&keys).await?;
+        let mut counted = Vec::new();
+        for key in keys {
+            if let Key::Standing(owner) = key
+                && self.policy_at(reading.member(owner)?, visit_day)?.rules.counts_aid()
+            {
+                counted.push(Key::AidUse(owner, patient));
+            }
+        }
+        reading.get(&counted).await?;
         Ok((patient, on_paper))
     }
 
@@ -171,6 +197,8 @@ impl Ledger {
                 }
             };
             let account = standing.account.as_ref().map(|account| account.as_of(today));
+            let counts = policies[index].rules.counts_aid();
+            let aid = if counts { reading.aid_use(&Key::AidUse(tie.owner, patient))?.copied() } else { None };
             owners.push(LoadedOwner {
                 tie,
                 paper,
@@ -178,6 +206,7 @@ impl Ledger {
                 account,
                 masked_name: &standing.masked_name,
                 policy_index: u8::try_from(index).unwrap_or(u8::MAX),
+                aid: aid.unwrap_or_default(),
             });
         }
         Ok(Loaded { patient: member, account, used, family, policies, owners })

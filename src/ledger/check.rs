@@ -153,7 +153,8 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
         | Event::Credited { .. }
         | Event::Transferred { .. }
         | Event::BindingCreated { .. }
-        | Event::BindingReleased { .. } => {}
+        | Event::BindingReleased { .. }
+        | Event::CertificationRecorded { .. } => {}
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod bindings;
 pub mod case;
+pub mod certification;
 pub mod check;
 pub mod entries;
 pub mod failure;

@@ -21,6 +21,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::settlement::{self, Settlement, SettlementState};
+use crate::store::encoded::Encoded;
 use crate::store::entity::Basis;
 use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 
@@ -46,7 +47,7 @@ pub struct AccountView {
 #[derive(Clone, Debug)]
 pub struct SettlementView {
     pub settlement: Settlement,
-    pub basis: Option<Basis>,
+    pub basis: Option<Encoded<Basis>>,
     pub position: u64,
 }
 
@@ -197,7 +198,7 @@ impl Ledger {
         let today = self.now().civil_day();
         self.check_day("visit_date", ask.visit.date, today)?;
         let mut reading = Reading::new(self.store());
-        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[]).await?;
+        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[], ask.visit.date).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));

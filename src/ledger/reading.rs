@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::domain::account::Account;
-use crate::domain::binding::{Binding, Wards};
+use crate::domain::binding::{AidUse, Binding, Wards};
+use crate::domain::certification::Certification;
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Member, Person};
 use crate::domain::settlement::Settlement;
 use crate::ledger::failure::{Failure, Thing};
+use crate::store::encoded::Encoded;
 use crate::store::entity::{Basis, Decided, Request, Standing, StoredPolicy};
 use crate::store::{Entity, Fact, Key, Store};
 
@@ -99,10 +101,12 @@ typed! {
     standing Standing Standing;
     wards Wards Wards;
     binding Binding Binding;
+    aid_use AidUse AidUse;
     settlement Settlement Settlement;
-    basis Basis Basis;
+    basis Basis Encoded<Basis>;
     policy Policy StoredPolicy;
     decided Decided Decided;
+    certification Certification Certification;
 }
 
 impl Reading<'_> {

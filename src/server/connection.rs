@@ -115,3 +115,81 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    /// Counts how often a task was asked to run again.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn check(test: impl FnOnce(&mut Connection, &mut Context<'_>, &Woken, &mut std::net::TcpStream)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let _inside = runtime.enter();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (stream, _) = listener.accept().expect("accepted");
+        let slots = Arc::new(Semaphore::new(0));
+        let mut connection = Connection::new(stream, slots.clone()).expect("taken over");
+        runtime.block_on(connection.stream.writable()).expect("writable");
+        let woken = Arc::new(Woken::default());
+        test(&mut connection, &mut Context::from_waker(&Waker::from(woken.clone())), &woken, &mut client);
+        drop(connection);
+        assert_eq!(slots.available_permits(), 1, "the slot is given back");
+    }
+
+    fn done<T>(polled: Poll<io::Result<T>>) -> T {
+        match polled {
+            Poll::Ready(result) => result.expect("a good connection"),
+            Poll::Pending => panic!("nothing to wait for"),
+        }
+    }
+
+    #[test]
+    fn answers_that_are_ready_together_leave_together() {
+        check(|connection, cx, woken, client| {
+            for answer in [b"one, ", b"two, "] {
+                assert_eq!(done(Pin::new(&mut *connection).poll_write(cx, answer)), answer.len());
+                done(Pin::new(&mut *connection).poll_flush(cx));
+            }
+            assert_eq!((connection.waiting.len(), woken.0.load(Ordering::Relaxed)), (10, 2), "put off, not forgotten");
+            let parts = [io::IoSlice::new(b"th"), io::IoSlice::new(b"ree")];
+            assert_eq!(done(Pin::new(&mut *connection).poll_write_vectored(cx, &parts)), 5);
+            done(Pin::new(&mut *connection).poll_flush(cx));
+            done(Pin::new(&mut *connection).poll_flush(cx));
+            assert!(connection.waiting.is_empty(), "a flush after no write writes");
+            let mut read = [0; 15];
+            client.read_exact(&mut read).expect("read");
+            assert_eq!(&read, b"one, two, three");
+        });
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_leaves_before_the_end() {
+        check(|connection, cx, _, client| {
+            let frame = vec![7; GATHERED];
+            done(Pin::new(&mut *connection).poll_write(cx, &frame));
+            done(Pin::new(&mut *connection).poll_flush(cx));
+            assert!(connection.waiting.is_empty(), "a full buffer is written by its first flush");
+            done(Pin::new(&mut *connection).poll_write(cx, &frame));
+            done(Pin::new(&mut *connection).poll_write(cx, b"more"));
+            assert_eq!(connection.waiting, b"more", "a full buffer is written before it takes more");
+            done(Pin::new(&mut *connection).poll_shutdown(cx));
+            let mut read = Vec::new();
+            client.read_to_end(&mut read).expect("read");
+            assert_eq!(read.len(), 2 * GATHERED + 4);
+        });
+    }
+}

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::encoded::Encoded;
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
-use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::binding::{AidUse, Binding, Family, Wards};
+use crate::domain::certification::Certification;
 use crate::domain::draw::Excluded;
 use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Member, Person};
@@ -32,6 +34,10 @@ pub enum Key {
     Policy([u8; 32]),
     /// Why a change other than a settlement was decided as it was, by its request.
     Decided([u8; 16]),
+    /// A person's latest certification.
+    Certification(MemberId),
+    /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
+    AidUse(MemberId, MemberId),
 }
 
 /// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
@@ -44,9 +50,11 @@ pub enum Entity {
     Wards(Arc<Wards>),
     Binding(Arc<Binding>),
     Settlement(Arc<Settlement>),
-    Basis(Arc<Basis>),
+    Basis(Arc<Encoded<Basis>>),
     Policy(Arc<StoredPolicy>),
     Decided(Arc<Decided>),
+    Certification(Arc<Certification>),
+    AidUse(AidUse),
 }
 
 /// Everything that decisions read of one person, in one fact, so that a case is one look per person: a settlement's patient
@@ -105,12 +113,12 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
     pub salt: [u8; 16],
-    pub bill: Bill,
+    pub bill: Arc<Bill>,
     pub payers: Vec<PayerFact>,
     pub excluded: Vec<Excluded>,
     pub papers: Vec<PaperFact>,
     pub used: YearUse,
-    pub trace: Trace,
+    pub trace: Arc<Trace>,
 }
 
 /// What the rules saw of one payer's account.

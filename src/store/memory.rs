@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::codec::DecodeError;
-use super::record::{decode_entity, encode_entity};
+use super::record::{decode_entity, encode_entity_into};
 use super::{
     Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, check_expectations,
@@ -50,15 +50,23 @@ enum Slot {
 type Slots = Vec<(Key, Slot)>;
 
 impl Slot {
-    fn of(key: &Key, entity: Entity) -> Self {
+    /// Bytes are put together in `room` and then kept in as many as there are.
+    fn of(key: &Key, entity: Entity, room: &mut Vec<u8>) -> Self {
         match key {
             Key::Request(_)
             | Key::Settlement(_)
             | Key::Basis(_)
             | Key::Decided(_)
             | Key::Binding(_)
-            | Key::Person(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
-            Key::Reference(_) | Key::Standing(_) | Key::Wards(_) | Key::Policy(_) => Self::Live(entity),
+            | Key::Person(_)
+            | Key::Certification(_) => {
+                room.clear();
+                encode_entity_into(&entity, room);
+                Self::Packed(room.as_slice().into())
+            }
+            Key::Reference(_) | Key::Standing(_) | Key::Wards(_) | Key::AidUse(..) | Key::Policy(_) => {
+                Self::Live(entity)
+            }
         }
     }
 
@@ -215,7 +223,14 @@ impl MemoryStore {
         if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
     }
 
-    fn apply(&self, ledger: &mut Ledger, change: Change, slots: Slots, now: Moment) -> Result<Committed, CommitError> {
+    fn apply(
+        &self,
+        ledger: &mut Ledger,
+        change: Change,
+        slots: Slots,
+        now: Moment,
+        replaced: &mut Vec<(u64, Slot)>,
+    ) -> Result<Committed, CommitError> {
         if self.open().is_err() {
             return Err(CommitError::NotApplied(StoreError::Closed));
         }
@@ -225,7 +240,7 @@ impl MemoryStore {
         check_expectations(&change, |key| self.version(key))?;
         let head = ledger.head.next(&change.content_hash, now);
         for (key, slot) in slots {
-            self.shard(&key).insert(key, (head.position, slot));
+            replaced.extend(self.shard(&key).insert(key, (head.position, slot)));
         }
         for (list, subject) in change.lists {
             let mut lists = lock(&self.lists[self.shard_of(&list)]);
@@ -266,14 +281,22 @@ impl Store for MemoryStore {
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         // Packed before the ledger is taken: others wait for it.
+        let mut room = Vec::with_capacity(2048);
         let packed = changes.into_iter().map(|mut change| {
+            change.record.shrink_to_fit();
             let puts = std::mem::take(&mut change.puts).into_iter();
-            (change, puts.map(|(key, entity)| (key, Slot::of(&key, entity))).collect::<Slots>())
+            (change, puts.map(|(key, entity)| (key, Slot::of(&key, entity, &mut room))).collect::<Slots>())
         });
         let packed: Vec<(Change, Slots)> = packed.collect();
+        let mut replaced = Vec::with_capacity(8 * packed.len());
         let mut ledger = lock(&self.ledger);
-        let verdicts = packed.into_iter().map(|(change, slots)| self.apply(&mut ledger, change, slots, now));
-        Box::pin(std::future::ready(verdicts.collect()))
+        let verdicts =
+            packed.into_iter().map(|(change, slots)| self.apply(&mut ledger, change, slots, now, &mut replaced));
+        let verdicts = verdicts.collect();
+        // What was replaced is dropped when the ledger is free again.
+        drop(ledger);
+        drop(replaced);
+        Box::pin(std::future::ready(verdicts))
     }
 
     fn wait_durable(&self, _position: u64) -> StoreFuture<'_, Result<(), StoreError>> {

@@ -20,6 +20,7 @@
 pub mod chain;
 pub mod codec;
 pub mod embedded;
+pub mod encoded;
 pub mod entity;
 pub mod memory;
 pub mod record;
@@ -71,6 +72,22 @@ pub enum ListKind {
     ExternalReference = 4,
     OwnerBindings = 5,
     BeneficiaryBindings = 6,
+}
+
+impl ListKind {
+    pub const ALL: [Self; 6] = [
+        Self::AccountEntries,
+        Self::InstitutionSettlements,
+        Self::PatientSettlements,
+        Self::ExternalReference,
+        Self::OwnerBindings,
+        Self::BeneficiaryBindings,
+    ];
+
+    /// The kind with this stored code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
 }
 
 /// A row of a list: where it stands, and the id it leads to.

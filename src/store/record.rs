@@ -7,8 +7,10 @@ use super::entity::{
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use crate::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
+use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::posting::{Party, Posting};
 use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
@@ -37,6 +39,7 @@ stored! {
     Ward { binding, beneficiary, last_day }
     Standing { member, masked_name, account, family, years }
     YearUse { deductible, fund }
+    AidUse { on, day, year }
     Visit { institution_kind, care_region, purpose, date, external }
     ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }
     Bill { total, content }
@@ -67,6 +70,9 @@ stored! {
     PaperFact { owner, user_card, phone, signature_ref }
     StoredPolicy { region, start, end, known_from, values }
     StoredValue { param, text, start, end, region, grade, note, citation }
+    Certification {
+        id, member, channel, by_proxy, dependant, state, began, ended, last_passed, resumed_from,
+    }
     StoredCitation { id, document, article, effective, url, grade, note }
 }
 
@@ -85,6 +91,7 @@ stored_enum! {
         6 = BindingReleased { binding, owner, beneficiary, by, channel },
         7 = Settled(settled),
         8 = Refunded { settlement, parts, returned, place },
+        30 = CertificationRecorded { certification },
     }
     Entity {
         1 = Request(request),
@@ -97,6 +104,8 @@ stored_enum! {
         11 = Basis(basis),
         12 = Policy(policy),
         13 = Decided(decided),
+        30 = Certification(certification),
+        14 = AidUse(used),
     }
 }
 
@@ -156,8 +165,40 @@ impl Key {
             Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
             Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
             Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
+            Self::Certification(id) => tagged(30, id.as_u128(), &mut out),
+            Self::AidUse(owner, beneficiary) => {
+                tagged(14, owner.as_u128(), &mut out);
+                out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());
+            }
         }
         out
+    }
+}
+
+impl Key {
+    /// Reads what [`Key::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let id = || <[u8; 16]>::try_from(rest).ok().map(u128::from_be_bytes);
+        Some(match tag {
+            1 => Self::Request(rest.try_into().ok()?),
+            2 => Self::Reference(rest.try_into().ok()?),
+            3 => Self::Person(MemberId::from_u128(id()?)),
+            4 => Self::Standing(MemberId::from_u128(id()?)),
+            7 => Self::Wards(MemberId::from_u128(id()?)),
+            8 => Self::Binding(BindingId::from_u128(id()?)),
+            10 => Self::Settlement(SettlementId::from_u128(id()?)),
+            11 => Self::Basis(SettlementId::from_u128(id()?)),
+            12 => Self::Policy(rest.try_into().ok()?),
+            13 => Self::Decided(rest.try_into().ok()?),
+            14 => {
+                let (owner, beneficiary) = rest.split_at_checked(16)?;
+                let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
+                Self::AidUse(id(owner)?, id(beneficiary)?)
+            }
+            30 => Self::Certification(MemberId::from_u128(id()?)),
+            _ => return None,
+        })
     }
 }
 
@@ -188,6 +229,41 @@ pub fn encode_entity(entity: &Entity) -> Vec<u8> {
     codec::encode(FORMAT, entity)
 }
 
+/// The same into a buffer at hand.
+pub fn encode_entity_into(entity: &Entity, out: &mut Vec<u8>) {
+    out.push(FORMAT);
+    entity.put(out);
+}
+
 pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
     codec::decode(FORMAT, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_back() {
+        let (member, other) = (MemberId::from_u128(7), MemberId::from_u128(u128::MAX - 3));
+        for key in [
+            Key::Request([1; 16]),
+            Key::Reference([2; 16]),
+            Key::Person(member),
+            Key::Standing(member),
+            Key::Wards(other),
+            Key::Binding(BindingId::from_u128(9)),
+            Key::Settlement(SettlementId::from_u128(10)),
+            Key::Basis(SettlementId::from_u128(11)),
+            Key::Policy([12; 32]),
+            Key::Decided([13; 16]),
+            Key::AidUse(member, other),
+            Key::Certification(member),
+        ] {
+            let bytes = key.to_bytes();
+            assert_eq!(Key::from_bytes(&bytes), Some(key));
+            assert_eq!(Key::from_bytes(&bytes[..bytes.len() - 1]), None, "{key:?} cut short");
+        }
+        assert_eq!(Key::from_bytes(&[]), None);
+    }
 }

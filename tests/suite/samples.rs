@@ -9,10 +9,14 @@ use std::sync::Arc;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use gongji::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use gongji::domain::calc::words::{CertificationChannel, CertificationState};
+use gongji::domain::certification::Certification;
 use gongji::domain::draw::{Contribution, Excluded};
 use gongji::domain::identity::IdNumber;
-use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
+use gongji::domain::ids::{
+    BindingId, CertificationId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId,
+};
 use gongji::domain::member::{Insurance, Member, Person};
 use gongji::domain::money::{Money, Rate, Rounding};
 use gongji::domain::policy::Param;
@@ -27,6 +31,7 @@ use gongji::domain::vocabulary::{
     Bucket, Category, Channel, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Purpose, Relation, Scheme, Sex,
 };
 use gongji::store::Entity;
+use gongji::store::encoded::Encoded;
 use gongji::store::entity::{
     Basis, Decided, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
 };
@@ -98,6 +103,21 @@ fn binding() -> Binding {
         caps: caps(),
         priority: 300,
         released: Some(Release { at: Moment::from_micros(1_764_000_000_000_001), requested: true }),
+    }
+}
+
+fn certification() -> Certification {
+    Certification {
+        id: CertificationId::from_u128(0x0193_5b00_0003_7000_8000_0000_0000_00d1),
+        member: member_id(2),
+        channel: CertificationChannel::Wechat,
+        by_proxy: true,
+        dependant: false,
+        state: CertificationState::Passed,
+        began: day("2026-03-11"),
+        ended: Some(day("2026-03-12")),
+        last_passed: Some(day("2026-03-13")),
+        resumed_from: Some(day("2026-03-14")),
     }
 }
 
@@ -253,7 +273,7 @@ fn trace() -> Trace {
 fn basis(content: BillContent) -> Basis {
     Basis {
         salt: [0xf1; 16],
-        bill: Bill { total: Money::fen(100_000), content },
+        bill: Arc::new(Bill { total: Money::fen(100_000), content }),
         payers: vec![
             PayerFact { member: member_id(2), current: Money::fen(1), prior: Money::fen(2), cap_left: None },
             PayerFact {
@@ -271,7 +291,7 @@ fn basis(content: BillContent) -> Basis {
             signature_ref: "sig-9".into(),
         }],
         used: YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) },
-        trace: trace(),
+        trace: Arc::new(trace()),
     }
 }
 
@@ -372,6 +392,7 @@ fn events() -> Vec<Event> {
         channel: Channel::AgencyWindow,
     };
     vec![
+        Event::CertificationRecorded { certification: certification() },
         Event::MemberCreated { member: member() },
         Event::InsuranceUpdated { member: member(), released: vec![binding_id()] },
         credited(CreditKind::Monthly, Bucket::CurrentYear),
@@ -398,6 +419,7 @@ fn events() -> Vec<Event> {
 /// A new event stops here: give it a name, and a sample above.
 fn event_name(event: &Event) -> &'static str {
     match event {
+        Event::CertificationRecorded { .. } => "certification-recorded",
         Event::MemberCreated { .. } => "member-created",
         Event::InsuranceUpdated { .. } => "insurance-updated",
         Event::Credited { kind: CreditKind::Monthly, .. } => "credited-monthly",
@@ -410,7 +432,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::Refunded { .. } => "refunded",
     }
 }
-const EVENT_NAMES: usize = 10;
+const EVENT_NAMES: usize = 11;
 
 fn entities() -> Vec<Entity> {
     let request = Request {
@@ -444,10 +466,12 @@ fn entities() -> Vec<Entity> {
         })),
         Entity::Binding(Arc::new(binding())),
         Entity::Settlement(Arc::new(settlement())),
-        Entity::Basis(Arc::new(basis(lines()))),
-        Entity::Basis(Arc::new(basis(adjudicated()))),
+        Entity::Basis(Arc::new(Encoded::new(basis(lines())))),
+        Entity::Basis(Arc::new(Encoded::new(basis(adjudicated())))),
         Entity::Policy(Arc::new(policy())),
-        Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
+        Entity::Certification(Arc::new(certification())),
+        Entity::Decided(Arc::new(Decided { trace: trace(), policies: vec![[0xd1; 32]] })),
+        Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
     ]
 }
 
@@ -467,9 +491,11 @@ fn entity_name(entity: &Entity) -> &'static str {
         },
         Entity::Policy(_) => "policy",
         Entity::Decided(_) => "decided",
+        Entity::Certification(_) => "certification",
+        Entity::AidUse(_) => "aid-use",
     }
 }
-const ENTITY_NAMES: usize = 11;
+const ENTITY_NAMES: usize = 13;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

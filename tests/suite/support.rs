@@ -262,6 +262,7 @@ calls! {
         get_region GetRegionRequest GetRegionResponse;
         list_regions ListRegionsRequest ListRegionsResponse;
         get_policy GetPolicyRequest GetPolicyResponse;
+        list_policy_revisions ListPolicyRevisionsRequest ListPolicyRevisionsResponse;
         check_sharing CheckSharingRequest CheckSharingResponse;
     }
     member_service_client::MemberServiceClient {
@@ -269,6 +270,7 @@ calls! {
         get_member GetMemberRequest GetMemberResponse;
         look_up_member LookUpMemberRequest LookUpMemberResponse;
         update_insurance UpdateInsuranceRequest UpdateInsuranceResponse;
+        record_certification RecordCertificationRequest RecordCertificationResponse;
     }
     account_service_client::AccountServiceClient {
         get_account GetAccountRequest GetAccountResponse;
@@ -295,6 +297,11 @@ calls! {
         get_head GetHeadRequest GetHeadResponse;
         list_records ListRecordsRequest ListRecordsResponse;
         check_ledger CheckLedgerRequest CheckLedgerResponse;
+    }
+    calculation_service_client::CalculationServiceClient {
+        calculate_contribution CalculateContributionRequest CalculateContributionResponse;
+        calculate_pension CalculatePensionRequest CalculatePensionResponse;
+        assess_contribution_gap AssessContributionGapRequest AssessContributionGapResponse;
     }
     server_service_client::ServerServiceClient {
         get_server_info GetServerInfoRequest GetServerInfoResponse;

@@ -1,17 +1,21 @@
-//! The facts in memory: those not yet on the disk, which must stay, and a bounded cache of those that are.
+//! The facts in memory: those not yet in the index on the disk, which must stay, and a bounded cache of those that are.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::mem;
 use std::sync::{Mutex, MutexGuard};
 
+use foldhash::fast::RandomState;
+
+use super::disk::read_again;
 use super::lock;
 use crate::store::{Entity, Key};
 
 /// Few enough that a shard's table stays warm, many enough that two threads seldom meet.
 const SHARDS: usize = 64;
 
-type Table = HashMap<Key, (u64, Entity)>;
+/// Keys are made by the server at random or are keyed hashes, so nobody can aim at one place of a table.
+type Table = HashMap<Key, (u64, Entity), RandomState>;
 
 pub(super) struct View {
     shards: Vec<Mutex<Shard>>,
@@ -22,7 +26,7 @@ pub(super) struct View {
 
 #[derive(Default)]
 struct Shard {
-    /// Applied, and not known to be on the disk.
+    /// Applied, and not known to be in the index on the disk.
     pinned: Table,
     /// On the disk too. A fact that is found in the old generation moves to the young one; a full young one becomes old.
     young: Table,
@@ -42,7 +46,7 @@ impl View {
     /// `facts` bounds the cache by number.
     pub fn new(facts: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), per_generation: facts / SHARDS / 2 }
+        Self { shards, hasher: RandomState::default(), per_generation: facts / SHARDS / 2 }
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
@@ -70,7 +74,7 @@ impl View {
         shard.pinned.insert(key, (version, entity));
     }
 
-    /// The disk has this version of the key. If it is still the newest, it need not stay.
+    /// The index has this version of the key. If it is still the newest, it need not stay.
     pub fn settle(&self, key: &Key, version: u64) {
         let mut shard = self.shard(key);
         if shard.pinned.get(key).is_none_or(|(newest, _)| *newest != version) {
@@ -106,13 +110,5 @@ impl View {
         let dropped = full.then(|| mem::replace(&mut shard.old, mem::take(&mut shard.young)));
         shard.young.insert(key, (version, entity));
         dropped
-    }
-}
-
-/// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
-fn read_again(key: &Key) -> bool {
-    match key {
-        Key::Reference(_) | Key::Standing(_) | Key::Wards(_) | Key::Binding(_) | Key::Policy(_) => true,
-        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Person(_) => false,
     }
 }
