@@ -10,7 +10,7 @@ use crate::domain::member::{Member, Person};
 use crate::domain::settlement::Settlement;
 use crate::ledger::failure::{Failure, Thing};
 use crate::store::encoded::Encoded;
-use crate::store::entity::{Basis, Decided, Request, Standing, StoredPolicy};
+use crate::store::entity::{Basis, Decided, PolicySet, Request, Standing, StoredPolicy};
 use crate::store::{Entity, Fact, Key, Store};
 
 /// Facts gathered in one or more looks.
@@ -102,6 +102,7 @@ typed! {
     wards Wards Wards;
     binding Binding Binding;
     aid_use AidUse AidUse;
+    policy_set PolicySet PolicySet;
     settlement Settlement Settlement;
     basis Basis Encoded<Basis>;
     policy Policy StoredPolicy;

@@ -64,9 +64,12 @@ impl Slot {
                 encode_entity_into(&entity, room);
                 Self::Packed(room.as_slice().into())
             }
-            Key::Reference(_) | Key::Standing(_) | Key::Wards(_) | Key::AidUse(..) | Key::Policy(_) => {
-                Self::Live(entity)
-            }
+            Key::Reference(_)
+            | Key::Standing(_)
+            | Key::Wards(_)
+            | Key::AidUse(..)
+            | Key::Policy(_)
+            | Key::PolicySet(_) => Self::Live(entity),
         }
     }
 

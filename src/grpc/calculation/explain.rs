@@ -30,6 +30,8 @@ pub fn render(trace: &Trace, law: &Law<'_>, view: proto::ExplanationView) -> Opt
         steps,
         citations: if full { citations(trace, law) } else { Vec::new() },
         policy_revisions: revisions,
+        lowest_grade: trace.weakest(law).map_or(0, Wire::to_wire),
+        policy_set_digest: String::new(),
     })
 }
 
