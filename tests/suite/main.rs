@@ -13,6 +13,7 @@ mod embedded;
 mod limits;
 mod policies;
 mod policy_damage;
+mod policy_tool;
 mod kills;
 mod malformed;
 mod power_cut;
