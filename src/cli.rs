@@ -1,4 +1,4 @@
-//! The command line: `gongji serve`, `gongji config`, `gongji policy`, `gongji bench`. Wiring only.
+//! The command line: `gongji serve`, `config`, `calc`, `policy`, `bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{bench, demo, policy_tool, server, telemetry};
+use crate::{bench, calc, demo, policy_tool, server, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -57,6 +57,8 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Calculate contributions, pensions, retirement and the like: one JSON object, or a file of millions of rows.
+    Calc(calc::Options),
     /// Check, try, read and compare the policy files: the law that the server decides by.
     Policy(policy_tool::Options),
     /// Measure this machine: a bare echo, quotes and settlements on every store, in one run.
@@ -86,6 +88,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
+        Command::Calc(options) => calc::run(&options),
         Command::Policy(options) => policy_tool::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),

@@ -56,6 +56,7 @@ pub enum Op {
 
 /// What was answered, without the two fields that tell a repeat.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a handful of answers")]
 pub enum Answer {
     Member(proto::CreateMemberResponse),
     Credit(proto::CreditAccountResponse),

@@ -556,6 +556,7 @@ fn stored_bytes_stay_as_they_were() {
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "a handful of samples")]
 enum Sample {
     Record(Record),
     Entity(Entity),

@@ -259,7 +259,7 @@ fn explain(plan: &Plan, base_wage: Money, wage: Money, found: &OnBase, trace: &m
 const fn keys_of(insurance: Insurance) -> &'static [Key] {
     match insurance {
         Insurance::HousingFund => &[Key::HousingFund, Key::ContributionRounding],
-        Insurance::Injury => &[Key::ContributionRates, Key::ContributionRounding],
+        Insurance::Injury => &[Key::InjuryRates, Key::ContributionRates, Key::ContributionRounding],
         Insurance::Pension | Insurance::Medical | Insurance::Unemployment | Insurance::Maternity => {
             &[Key::ContributionRates, Key::ContributionRounding]
         }

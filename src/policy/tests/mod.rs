@@ -1,5 +1,6 @@
 //! Tests of the loader: what it refuses, and what the files in `policies/` mean on which day.
 
+mod calc;
 mod dates;
 mod faults;
 mod refusals;
