@@ -198,6 +198,7 @@ impl Key {
             12 => Self::Policy(rest.try_into().ok()?),
             13 => Self::Decided(rest.try_into().ok()?),
             15 => Self::PolicySet(rest.try_into().ok()?),
+            30 => Self::Certification(MemberId::from_u128(id()?)),
             14 => {
                 let (owner, beneficiary) = rest.split_at_checked(16)?;
                 let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
@@ -274,6 +275,7 @@ mod tests {
             Key::Policy([12; 32]),
             Key::Decided([13; 16]),
             Key::PolicySet([15; 32]),
+            Key::Certification(member),
             Key::AidUse(member, other),
             Key::Certification(member),
         ] {
