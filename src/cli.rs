@@ -114,11 +114,18 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     let book = policy::load(&files).map_err(|error| error.to_string())?;
     let store = open_store(config, &ids)?;
     let ledger = Ledger::new(store, Arc::new(book), clock, ids, config.ledger_limits());
-    let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits() };
-    let api = Api::new(Arc::new(ledger), config.wire_limits(), config.reveal_personal_data, info);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
+        let policy_differences = ledger
+            .policy_differences()
+            .await
+            .map_err(|failure| format!("the policy set of the data cannot be read: {failure:?}"))?;
+        for difference in &policy_differences {
+            tracing::warn!(%difference, "the data were last written under other policies");
+        }
+        let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits(), policy_differences };
+        let api = Api::new(Arc::new(ledger), config.wire_limits(), config.reveal_personal_data, info);
         if demo {
             demo::load(&api.ledger)
                 .await

@@ -212,14 +212,94 @@ pub struct Step {
     pub outcome: Outcome,
 }
 
+impl Step {
+    /// The values it rests on, the deciding one first: for a refusal, those its reason is about.
+    pub fn params(&self) -> &'static [Param] {
+        match self.outcome {
+            Outcome::No(reason) if self.rule == Rule::Excluded => params_of_reason(reason),
+            Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => self.rule.params(),
+        }
+    }
+}
+
+fn params_of_reason(reason: Reason) -> &'static [Param] {
+    match reason {
+        Reason::SharingNotOpen | Reason::ModeNotDirect | Reason::ModeNotTransfer => &[Param::Modes],
+        Reason::RelationNotAllowed => &[Param::Relations],
+        Reason::BeneficiaryOutOfScope => &[Param::BeneficiaryScope],
+        Reason::OwnerTierNotAllowed => &[Param::OwnerTiers],
+        Reason::OwnerStateNotAllowed => &[Param::OwnerStates],
+        Reason::BeneficiaryStateNotAllowed => &[Param::BeneficiaryStates],
+        Reason::BeneficiarySchemeNotAllowed => &[Param::BeneficiarySchemes],
+        Reason::FamilyServiceDoesNotSpend | Reason::ChannelNotAvailable | Reason::EvidenceMissing => &[Param::Channels],
+        Reason::MembersPerOwnerExceeded => &[Param::MembersPerOwner],
+        Reason::OwnersPerMemberExceeded => &[Param::OwnersPerMember],
+        Reason::OwnersPerSettlementExceeded => &[Param::OwnersPerSettlement],
+        Reason::OwnBalanceNotZero => &[Param::OwnAccountOrder],
+        Reason::FamilySizeExceeded => &[Param::FamilySize],
+        Reason::AlreadyInAnotherFamily => &[Param::OneFamilyPerPerson],
+        Reason::DayLimitReached => &[Param::AidPerDay],
+        Reason::YearLimitReached => &[Param::AidPerYear],
+        Reason::NothingUsable => &[Param::Floor, Param::RelativeBuckets],
+        Reason::PurposeNotAllowed => &[Param::RelativePurposes],
+        Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
+        Reason::ComponentNotPayable => &[Param::RelativeComponents],
+        Reason::PaperAuthorisationNotAllowed => &[Param::PaperAuthorisation],
+        Reason::RegionNotOpen
+        | Reason::SamePerson
+        | Reason::OwnerNotEmployee
+        | Reason::OwnerWithoutAccount
+        | Reason::BeneficiaryNotInsured
+        | Reason::YearsNotEnough
+        | Reason::AgeNotReached
+        | Reason::PaymentInterrupted
+        | Reason::WaitingPeriod
+        | Reason::ContinuousMonthsNotEnough
+        | Reason::InjuryNotRecognised
+        | Reason::LeftVoluntarily
+        | Reason::NotRegistered
+        | Reason::TierWindowClosed
+        | Reason::TierChangesUsedUp
+        | Reason::TierNotHigher
+        | Reason::TierChannelNotOffered
+        | Reason::CertificationChannelNotOffered
+        | Reason::PreconditionMissing
+        | Reason::ProxyNotAllowed
+        | Reason::CertificationNotOpen
+        | Reason::BindingAlreadyActive
+        | Reason::BindingNotActive
+        | Reason::BindingNotStarted
+        | Reason::BindingEnded
+        | Reason::BindingsPerMemberExceeded
+        | Reason::CapReached
+        | Reason::GradeRefused
+        | Reason::NothingLeftToPay
+        | Reason::BalanceInsufficient
+        | Reason::BalanceTooLarge
+        | Reason::RefundExceedsPaid
+        | Reason::AlreadyRefunded
+        | Reason::QuoteStale
+        | Reason::QuoteExpired
+        | Reason::InsuranceUnchanged
+        | Reason::PositionNotReached => &[],
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     pub steps: Vec<Step>,
+    /// The digest of the policy set it was decided under.
+    pub policy_set: [u8; 32],
 }
 
 impl Trace {
     pub fn new() -> Self {
-        Self { steps: Vec::with_capacity(20) }
+        Self { steps: Vec::with_capacity(20), policy_set: [0; 32] }
+    }
+
+    /// A trace of a decision under this set of policies.
+    pub fn under(policy_set: [u8; 32]) -> Self {
+        Self { policy_set, ..Self::new() }
     }
 
     /// A step that ends in an amount.

@@ -151,7 +151,7 @@ pub fn check(
     relation: Relation,
     on: Date,
 ) -> SharingDecision {
-    let mut trace = Trace::new();
+    let mut trace = Trace::under(regions.policy_set);
     let mut reasons = Vec::new();
     let mut check = |rule: Rule, no: Option<Refusal>| {
         let side = no.map_or(Side::Owner, |no| no.side);

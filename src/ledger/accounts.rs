@@ -152,7 +152,7 @@ impl Command for TransferFunds {
         let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
         let (of_owner, of_beneficiary) = (ledger.policy_of(from, today)?, ledger.policy_of(to, today)?);
         let account = reading.account(owner)?.map(|account| account.as_of(today));
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         let reasons = transfer::refusals(
             from,
             account.as_ref(),

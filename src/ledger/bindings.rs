@@ -105,6 +105,7 @@ impl Ledger {
             ties_max: self.limits.bindings_per_member as usize,
         };
         let decision = binding::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
+        self.check_grades(&decision.trace, &policies)?;
         Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary, start })
     }
 }

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod fingerprint;
 pub mod members;
 pub mod page;
+pub mod policies;
 pub mod queries;
 pub mod quote;
 pub mod reading;
@@ -20,6 +21,7 @@ pub mod source;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::RwLock;
@@ -32,6 +34,7 @@ use crate::store::entity::{Request, StoredPolicy};
 use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
 pub use failure::{Failure, Violation};
 use fingerprint::{Fingerprint, Keys};
+use policies::RefusedGrades;
 use reading::Reading;
 use source::{Clock, Ids};
 
@@ -46,6 +49,8 @@ pub struct Limits {
     pub bindings_per_member: u32,
     /// How long a quote's token holds, in seconds.
     pub quote_seconds: u32,
+    /// Grades of policy values that are not decided on.
+    pub refused_grades: RefusedGrades,
 }
 
 /// Who asks. Anonymous until there is authentication: one shared scope.
@@ -127,6 +132,8 @@ pub struct Ledger {
     gate: RwLock<()>,
     /// Policy revisions already written by this process, and those ready for rendering.
     stored: Mutex<HashSet<[u8; 32]>>,
+    /// Whether this process has committed what its policy set is made of.
+    set_stored: AtomicBool,
     revisions: Mutex<HashMap<[u8; 32], Arc<StoredPolicy>>>,
 }
 
@@ -148,6 +155,7 @@ impl Ledger {
             keys,
             gate: RwLock::new(()),
             stored: Mutex::new(HashSet::new()),
+            set_stored: AtomicBool::new(false),
             revisions: Mutex::new(HashMap::new()),
         }
     }
@@ -243,9 +251,13 @@ impl Ledger {
             return Ok(Some(Done { outcome, position, at: stored.at, replayed: true }));
         }
         let plan = command.decide(self, reading, now, fresh).await?;
-        let bytes = record::encode_record(&plan.record);
+        let bytes = record::encode_record(&plan.record, &self.book.digest);
         let mut puts = plan.puts;
         puts.push((key, Entity::Request(content.clone())));
+        let names_set = !self.set_stored.load(Ordering::Relaxed);
+        if names_set {
+            puts.push(self.policy_set_put());
+        }
         let change = Change {
             began_at: reading.began_at(),
             expects: reading.expectations(),
@@ -262,6 +274,9 @@ impl Ledger {
         let verdict = self.store.commit(vec![change], now).await.pop();
         match verdict.ok_or(Failure::Bug("a commit gave no verdict"))? {
             Ok(committed) => {
+                if names_set {
+                    self.set_stored.store(true, Ordering::Relaxed);
+                }
                 if !policies.is_empty() {
                     self.stored.lock().unwrap_or_else(PoisonError::into_inner).extend(policies);
                 }

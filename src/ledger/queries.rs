@@ -170,7 +170,7 @@ impl Ledger {
     pub fn account_view(&self, member: Member, account: &Account, today: Date) -> Result<AccountView, Failure> {
         let policy = self.policy_of(&member, today)?;
         let account = account.as_of(today);
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(self.book.digest);
         let usable = draw::usable_by_relatives(&account, &policy, Subject::Own, 0, &mut trace);
         for step in &mut trace.steps {
             step.rule = Rule::UsableByRelatives;
@@ -201,6 +201,7 @@ impl Ledger {
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
+        self.check_grades(&decision.trace, &loaded.policies)?;
         let settlement::Decision { amounts, contributions, excluded, trace } = decision;
         let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
         Ok((Draw { own, mutual_aid, cash, contributions, excluded }, trace, loaded.policies, patient))

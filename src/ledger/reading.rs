@@ -9,7 +9,7 @@ use crate::domain::ids::MemberId;
 use crate::domain::member::{Member, Person};
 use crate::domain::settlement::Settlement;
 use crate::ledger::failure::{Failure, Thing};
-use crate::store::entity::{Basis, Decided, Request, Standing, StoredPolicy};
+use crate::store::entity::{Basis, Decided, PolicySet, Request, Standing, StoredPolicy};
 use crate::store::{Entity, Fact, Key, Store};
 
 /// Facts gathered in one or more looks.
@@ -101,6 +101,7 @@ typed! {
     wards Wards Wards;
     binding Binding Binding;
     aid_use AidUse AidUse;
+    policy_set PolicySet PolicySet;
     settlement Settlement Settlement;
     basis Basis Basis;
     policy Policy StoredPolicy;

@@ -51,7 +51,7 @@ impl Command for RefundSettlement {
 
     async fn decide(
         &self,
-        _: &Ledger,
+        ledger: &Ledger,
         reading: &mut Reading<'_>,
         now: Moment,
         fresh: Fresh,
@@ -66,7 +66,7 @@ impl Command for RefundSettlement {
         keys.extend(relatives.map(|contribution| Key::AidUse(contribution.payer, stored.patient)));
         reading.get(&keys).await?;
 
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         let (parts, returned) = settlement::decide_refund(&stored, self.ask, &mut trace).map_err(Failure::refused)?;
         let today = now.civil_day();
         let mut postings = Vec::new();

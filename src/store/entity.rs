@@ -37,6 +37,8 @@ pub enum Key {
     Certification(MemberId),
     /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
     AidUse(MemberId, MemberId),
+    /// What a policy set was made of, by its digest.
+    PolicySet([u8; 32]),
 }
 
 /// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
@@ -54,6 +56,7 @@ pub enum Entity {
     Decided(Arc<Decided>),
     Certification(Arc<Certification>),
     AidUse(AidUse),
+    PolicySet(Arc<PolicySet>),
 }
 
 /// Everything that decisions read of one person, in one fact, so that a case is one look per person: a settlement's patient
@@ -87,6 +90,12 @@ impl Standing {
             self.years.insert(place, (year, used));
         }
     }
+}
+
+/// A policy set as first used, so that a later start can say what is other than then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicySet {
+    pub parts: Vec<crate::domain::policy::SetPart>,
 }
 
 /// The trace of a binding, transfer or refund, with the policies its steps point to.

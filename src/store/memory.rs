@@ -58,9 +58,12 @@ impl Slot {
             | Key::Binding(_)
             | Key::Person(_)
             | Key::Certification(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
-            Key::Reference(_) | Key::Standing(_) | Key::Wards(_) | Key::AidUse(..) | Key::Policy(_) => {
-                Self::Live(entity)
-            }
+            Key::Reference(_)
+            | Key::Standing(_)
+            | Key::Wards(_)
+            | Key::AidUse(..)
+            | Key::Policy(_)
+            | Key::PolicySet(_) => Self::Live(entity),
         }
     }
 

@@ -3,7 +3,8 @@
 
 use super::codec::{self, DecodeError, Stored, stored, stored_enum};
 use super::entity::{
-    Basis, Decided, Entity, Key, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
+    Basis, Decided, Entity, Key, PaperFact, PayerFact, PolicySet, Request, Standing, StoredCitation, StoredPolicy,
+    StoredValue,
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
@@ -12,6 +13,7 @@ use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
 use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Insurance, Member, Person};
+use crate::domain::policy::SetPart;
 use crate::domain::posting::{Party, Posting};
 use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
 use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
@@ -60,7 +62,9 @@ stored! {
     Record { event, postings }
     Settled { id, institution, patient, region, amounts, contributions, policies, basis_digest }
     Transfer { id, owner, beneficiary, relation, relation_detail, amount }
-    Trace { steps }
+    Trace { steps, policy_set }
+    SetPart { name, start, digest }
+    PolicySet { parts }
     Step { rule, subject, policy, inputs, rounded, outcome }
     Rounded { of, rate, mode }
     Request { scope, id, method, fingerprint, fields }
@@ -106,6 +110,7 @@ stored_enum! {
         13 = Decided(decided),
         30 = Certification(certification),
         14 = AidUse(used),
+        15 = PolicySet(set),
     }
 }
 
@@ -170,6 +175,7 @@ impl Key {
                 tagged(14, owner.as_u128(), &mut out);
                 out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());
             }
+            Self::PolicySet(digest) => [&[15], &digest[..]].concat_into(&mut out),
         }
         out
     }
@@ -191,6 +197,7 @@ impl Key {
             11 => Self::Basis(SettlementId::from_u128(id()?)),
             12 => Self::Policy(rest.try_into().ok()?),
             13 => Self::Decided(rest.try_into().ok()?),
+            15 => Self::PolicySet(rest.try_into().ok()?),
             14 => {
                 let (owner, beneficiary) = rest.split_at_checked(16)?;
                 let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
@@ -216,12 +223,21 @@ impl ConcatInto for [&[u8]; 2] {
     }
 }
 
-pub fn encode_record(record: &Record) -> Vec<u8> {
-    codec::encode(FORMAT, record)
+/// A record, and behind it the digest of the policy set that was in force when it was made.
+pub fn encode_record(record: &Record, policy_set: &[u8; 32]) -> Vec<u8> {
+    let mut out = codec::encode(FORMAT, record);
+    out.extend_from_slice(policy_set);
+    out
 }
 
 pub fn decode_record(bytes: &[u8]) -> Result<Record, DecodeError> {
-    codec::decode(FORMAT, bytes)
+    let (record, _) = bytes.split_last_chunk::<32>().ok_or(DecodeError::Short)?;
+    codec::decode(FORMAT, record)
+}
+
+/// The policy set that a record was made under.
+pub fn policy_set_of(bytes: &[u8]) -> Result<[u8; 32], DecodeError> {
+    bytes.split_last_chunk::<32>().map(|(_, digest)| *digest).ok_or(DecodeError::Short)
 }
 
 pub fn encode_entity(entity: &Entity) -> Vec<u8> {
@@ -256,6 +272,7 @@ mod tests {
             Key::Basis(SettlementId::from_u128(11)),
             Key::Policy([12; 32]),
             Key::Decided([13; 16]),
+            Key::PolicySet([15; 32]),
             Key::AidUse(member, other),
         ] {
             let bytes = key.to_bytes();

@@ -19,7 +19,7 @@ use gongji::domain::ids::{
 };
 use gongji::domain::member::{Insurance, Member, Person};
 use gongji::domain::money::{Money, Rate, Rounding};
-use gongji::domain::policy::Param;
+use gongji::domain::policy::{Param, SetPart};
 use gongji::domain::posting::{Party, Posting};
 use gongji::domain::reason::Reason;
 use gongji::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
@@ -32,7 +32,7 @@ use gongji::domain::vocabulary::{
 };
 use gongji::store::Entity;
 use gongji::store::entity::{
-    Basis, Decided, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
+    Basis, Decided, PaperFact, PayerFact, PolicySet, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
 };
 use gongji::store::record::{decode_entity, decode_record, encode_entity, encode_record};
 use jiff::civil::Date;
@@ -259,6 +259,7 @@ fn trace() -> Trace {
     let rounded = |mode| Some(Rounded { of: Money::fen(94_001), rate, mode });
     let inputs = [(Input::InScope, Money::fen(94_001)), (Input::Row, Money::fen(3))];
     Trace {
+        policy_set: SET,
         steps: vec![
             step(Rule::FundShare, Subject::Bill, 0, &inputs, rounded(Rounding::HalfUp), Outcome::Amount(Money::fen(7))),
             step(Rule::FirstSelfPay, Subject::Line(300), 1, &[], rounded(Rounding::Ceiling), Outcome::Yes),
@@ -471,6 +472,13 @@ fn entities() -> Vec<Entity> {
         Entity::Certification(Arc::new(certification())),
         Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
         Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
+        Entity::PolicySet(Arc::new(PolicySet {
+            parts: vec![SetPart {
+                name: "440300-shenzhen".into(),
+                start: day("2023-10-01"),
+                digest: [1, 2, 3, 4, 5, 6, 7, 8],
+            }],
+        })),
     ]
 }
 
@@ -492,9 +500,12 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Decided(_) => "decided",
         Entity::Certification(_) => "certification",
         Entity::AidUse(_) => "aid-use",
+        Entity::PolicySet(_) => "policy-set",
     }
 }
-const ENTITY_NAMES: usize = 13;
+const ENTITY_NAMES: usize = 14;
+/// The policy set of the samples.
+const SET: [u8; 32] = [0x5e; 32];
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -529,7 +540,7 @@ fn stored_bytes_stay_as_they_were() {
         entities().into_iter().map(|entity| (format!("entity/{}", entity_name(&entity)), entity)).collect();
     assert_eq!((records.len(), entities.len()), (EVENT_NAMES, ENTITY_NAMES), "each name has its sample");
 
-    let fresh = records.iter().map(|(name, record)| (name.clone(), hex(&encode_record(record))));
+    let fresh = records.iter().map(|(name, record)| (name.clone(), hex(&encode_record(record, &SET))));
     let fresh: BTreeMap<_, _> =
         fresh.chain(entities.iter().map(|(name, entity)| (name.clone(), hex(&encode_entity(entity))))).collect();
     let kept = kept(&fresh);
@@ -561,7 +572,7 @@ fn damaged_bytes_never_panic() {
     let records = events().into_iter().map(|event| Sample::Record(Record { event, postings: postings() }));
     for sample in records.chain(entities().into_iter().map(Sample::Entity)) {
         let good = match &sample {
-            Sample::Record(record) => encode_record(record),
+            Sample::Record(record) => encode_record(record, &SET),
             Sample::Entity(entity) => encode_entity(entity),
         };
         assert!(!is_refused(&sample, &good));

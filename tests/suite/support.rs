@@ -161,7 +161,11 @@ impl TestServer {
             }
         };
         let ledger = Ledger::new(store, setup.book.clone(), setup.clock.clone(), ids, setup.config.ledger_limits());
-        let info = server_info::Info { started_at: ledger.now(), limits: setup.config.told_limits() };
+        let info = server_info::Info {
+            started_at: ledger.now(),
+            limits: setup.config.told_limits(),
+            policy_differences: Vec::new(),
+        };
         let reveal = setup.config.reveal_personal_data;
         let api = Api::new(Arc::new(ledger), setup.config.wire_limits(), reveal, info);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -17,6 +17,7 @@ pub fn render(trace: Trace, law: &Law<'_>, view: proto::ExplanationView) -> Opti
     };
     let mut steps = Vec::with_capacity(trace.steps.len());
     let citations = if full { citations(&trace, law) } else { Vec::new() };
+    let lowest_grade = trace.weakest(law).map_or(0, Wire::to_wire);
     steps.extend(trace.steps.into_iter().map(|made| step(made, law, full)));
     let revision = &law.revision;
     let revisions = vec![proto::PolicyRevision {
@@ -26,7 +27,14 @@ pub fn render(trace: Trace, law: &Law<'_>, view: proto::ExplanationView) -> Opti
         end_date: revision.end.filter(|_| full).map(|day| day.to_string()).unwrap_or_default(),
         known_from: if full { revision.known_from.to_string() } else { String::new() },
     }];
-    Some(proto::Explanation { view: view as i32, steps, citations, policy_revisions: revisions })
+    Some(proto::Explanation {
+        view: view as i32,
+        steps,
+        citations,
+        policy_revisions: revisions,
+        lowest_grade,
+        policy_set_digest: String::new(),
+    })
 }
 
 fn step(step: Step, law: &Law<'_>, full: bool) -> proto::Step {

@@ -206,6 +206,7 @@ pub(super) fn read_again(key: &Key) -> bool {
         | Key::Basis(_)
         | Key::Decided(_)
         | Key::Person(_)
+        | Key::PolicySet(_)
         | Key::Certification(_) => false,
     }
 }
