@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 
 use super::ids::RegionCode;
 use super::money::{Money, Rate, Rounding, Share};
 use super::region::RegionBook;
 use super::vocabulary::{
-    Bucket, Category, Channel, Component, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Mode,
-    OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    Bucket, CardChannel, Category, Channel, Component, Effective, Grade, Grant, InstitutionKind, InsuranceState,
+    ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
 };
 
 macro_rules! params {
@@ -77,6 +77,19 @@ params! {
     Channels "channels" "办理渠道与材料";
     PaperAuthorisation "paper_authorisation" "纸面授权";
     ReleaseOnEndOrMove "release_on_end_or_move" "参保终止或转移时解除绑定";
+    MinorAge "minor_age" "未成年人办理年龄线";
+    Releases "releases" "解绑渠道与材料";
+    CardActivation "card_activation" "社保卡激活渠道与材料";
+    PaperRegulariseDays "paper_regularise_days" "纸面授权后补办绑定的期限";
+    CrossProvinceModes "cross_province_modes" "跨省共济方式";
+    WalletSources "wallet_sources" "钱包转账资金来源";
+    WalletPurposes "wallet_purposes" "钱包资金用途";
+    WalletTransfersPerDay "wallet_transfers_per_day" "钱包每日转账次数";
+    WalletTransferMax "wallet_transfer_max" "钱包每笔转账限额";
+    WalletClosedHours "wallet_closed_hours" "钱包停止转账时段";
+    WalletReturnTime "wallet_return_time" "未领取资金退回时间";
+    QuotaEvidence "quota_evidence" "设定共济额度所需的双方同意";
+    QuotaMax "quota_max" "每个绑定关系的共济额度上限";
 }
 
 /// The typed values of one policy; each field is the [`Param`] of the same name.
@@ -116,6 +129,40 @@ pub struct Rules {
     pub channels: Vec<ChannelRule>,
     pub paper_authorisation: bool,
     pub release_on_end_or_move: bool,
+    /// Persons younger than this on the day of application hand in a channel's `minor_evidence` too.
+    pub minor_age: Option<u32>,
+    pub releases: Vec<ReleaseRule>,
+    pub card_activation: Vec<CardRule>,
+    /// How many days after the first slip a pair has to be bound; none means that slips need not be regularised.
+    pub paper_regularise_days: Option<u32>,
+    /// How money moves to another province once both regions are open.
+    pub cross_province_modes: Vec<Mode>,
+    /// Where the money of a wallet transfer may come from, in the order in which it is taken; empty means no transfers.
+    pub wallet_sources: Vec<Bucket>,
+    pub wallet_purposes: Vec<Purpose>,
+    /// Per sending wallet and civil day.
+    pub wallet_transfers_per_day: Option<u32>,
+    /// The most of one transfer.
+    pub wallet_transfer_max: Option<Money>,
+    pub wallet_closed_hours: Option<Hours>,
+    /// On the day after the transfer: from then on it can no longer be taken.
+    pub wallet_return_time: Time,
+    pub quota_evidence: Vec<String>,
+    /// The most of one binding.
+    pub quota_max: Option<Money>,
+}
+
+/// A part of the day, from its first second up to, not including, `to`; it may reach over midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hours {
+    pub from: Time,
+    pub to: Time,
+}
+
+impl Hours {
+    pub fn contains(&self, time: Time) -> bool {
+        if self.from <= self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
+    }
 }
 
 /// What the owner must keep: an amount, or a share of a published figure.
@@ -172,9 +219,31 @@ pub struct Deductible {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelRule {
     pub channel: Channel,
-    /// Evidence type codes, all required.
+    /// Evidence type codes in the order of the steps, all required when the binding is filed.
     pub evidence: Vec<String>,
+    /// Required as well where the person bound is a minor.
+    pub minor_evidence: Vec<String>,
+    /// What may follow: until the last of these steps the binding waits for verification (待核验).
+    pub verification: Vec<String>,
+    /// Whether the owner's card is swiped, so that it must be active.
+    pub card_active: bool,
+    pub effective: Effective,
     pub grants: Vec<Grant>,
+}
+
+/// A channel through which a binding is released (解绑).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseRule {
+    pub channel: Channel,
+    pub evidence: Vec<String>,
+    pub effective: Effective,
+}
+
+/// A way to activate a card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardRule {
+    pub channel: CardChannel,
+    pub evidence: Vec<String>,
 }
 
 /// Where a value comes from: a document with its grade.
@@ -234,6 +303,10 @@ impl Policy {
 
     pub fn channel(&self, channel: Channel) -> Option<&ChannelRule> {
         self.rules.channels.iter().find(|rule| rule.channel == channel)
+    }
+
+    pub fn release(&self, channel: Channel) -> Option<&ReleaseRule> {
+        self.rules.releases.iter().find(|rule| rule.channel == channel)
     }
 }
 

@@ -48,7 +48,7 @@ wire! {
     vocab::Scheme => proto::Scheme { Employee, Resident }
     vocab::InsuranceState => proto::InsuranceState { Normal, Suspended, Ended }
     vocab::Channel => proto::Channel {
-        ECardFamilyService, PersonalWebPage, AgencyWindow, StreetOffice, HospitalOffice, CityApp, NationalApp,
+        ECardFamilyService, PersonalWebPage, AgencyWindow, StreetOffice, HospitalOffice, CityApp, NationalApp, FamilyCode,
     }
     vocab::Grant => proto::Grant { ViewStatement, Certify, ApplyTransfer, Spend }
     vocab::Grade => proto::Grade { Official, Guide, Unverified, Demo }

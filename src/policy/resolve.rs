@@ -202,5 +202,18 @@ fn blank() -> Rules {
         channels: Vec::new(),
         paper_authorisation: false,
         release_on_end_or_move: false,
+        minor_age: None,
+        releases: Vec::new(),
+        card_activation: Vec::new(),
+        paper_regularise_days: None,
+        cross_province_modes: Vec::new(),
+        wallet_sources: Vec::new(),
+        wallet_purposes: Vec::new(),
+        wallet_transfers_per_day: None,
+        wallet_transfer_max: None,
+        wallet_closed_hours: None,
+        wallet_return_time: jiff::civil::Time::MIN,
+        quota_evidence: Vec::new(),
+        quota_max: None,
     }
 }
