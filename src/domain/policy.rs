@@ -2,7 +2,7 @@
 //!
 //! Files are read by `crate::policy`; nothing here knows a rate, a date or a list of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::{Date, Time};
@@ -316,6 +316,8 @@ pub struct PolicyBook {
     pub regions: RegionBook,
     /// Revisions of each region in order of their start; contiguous, the last one open.
     revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
+    /// Regions whose own money may be set aside as a quota, on any day.
+    quota_regions: BTreeSet<RegionCode>,
     /// SHA-256 over all revisions, openings and regions.
     pub digest: [u8; 32],
 }
@@ -330,7 +332,9 @@ impl PolicyBook {
                 "revisions are contiguous and the last is open"
             );
         }
-        Self { regions, revisions, digest }
+        let knows = |list: &[Arc<Policy>]| list.iter().any(|policy| policy.rules.modes.contains(&Mode::Quota));
+        let quota_regions = revisions.iter().filter(|(_, list)| knows(list)).map(|(region, _)| *region).collect();
+        Self { regions, revisions, quota_regions, digest }
     }
 
     /// The policy of a pooling region on a day; none before the first recorded law or for a code that is no pool.
@@ -338,6 +342,11 @@ impl PolicyBook {
         let list = self.revisions.get(&region)?;
         let after = list.partition_point(|policy| policy.revision.start <= on);
         after.checked_sub(1).map(|index| &list[index])
+    }
+
+    /// Whether a quota may ever have been set within this region.
+    pub fn knows_quota(&self, region: RegionCode) -> bool {
+        self.quota_regions.contains(&region)
     }
 
     pub fn revisions(&self, region: RegionCode) -> &[Arc<Policy>] {

@@ -105,6 +105,32 @@ rules! {
     UsableByRelatives "account.usable_by_relatives" "可供家庭成员使用的余额" [RelativeBuckets, Floor];
     /// The server's own bound.
     BindingsPerMember "binding.bindings_per_member" "每人绑定数量的系统上限" [];
+
+    /// A card that is swiped is active.
+    CardActive "binding.card_active" "社保卡已激活" [Channels];
+    /// What a minor hands in as well.
+    MinorEvidence "binding.minor_evidence" "未成年人照片" [MinorAge, Channels];
+    /// Steps that may follow.
+    Verification "binding.verification" "后续核验步骤" [Channels];
+    /// When a binding or its release takes effect.
+    EffectiveDay "binding.effective_day" "生效时间" [Channels];
+    ReleaseOffered "binding.release" "解绑渠道" [Releases];
+    CardActivation "card.activation" "社保卡激活" [CardActivation];
+    /// Which wallets there are, and that both are open.
+    WalletsOpen "wallet.open" "双方医保钱包已开通" [WalletSources];
+    WalletHours "wallet.hours" "钱包转账时段" [WalletClosedHours];
+    WalletPerDay "wallet.per_day" "每日转账次数" [WalletTransfersPerDay];
+    WalletPerTransfer "wallet.per_transfer" "每笔转账限额" [WalletTransferMax];
+    WalletTransfer "wallet.transfer" "医保钱包转账" [WalletSources, Floor];
+    WalletClaim "wallet.claim" "领取转账" [WalletReturnTime];
+    QuotaBetween "quota.mode" "共济额度开通情况" [CrossProvinceModes, Modes];
+    QuotaEvidence "quota.evidence" "双方同意" [QuotaEvidence];
+    QuotaLimit "quota.limit" "共济额度上限" [QuotaMax];
+    QuotaSet "quota.set" "设定共济额度" [RelativeBuckets, Floor];
+    /// A quota pays at settlement.
+    QuotaDraw "draw.quota" "共济额度支付" [OwnerOrder, CrossProvinceModes];
+    /// Which part of a bill the wallet may pay.
+    WalletPayable "draw.wallet_payable" "医保钱包可支付部分" [WalletPurposes, OwnComponents];
 }
 
 /// What a step is about.
@@ -173,6 +199,10 @@ inputs! {
     Accounts "accounts_fen";
     Cash "cash_fen";
     Row "policy_row";
+    Number "number";
+    Limit "limit";
+    Quota "quota_fen";
+    QuotaBefore "quota_before_fen";
 }
 
 /// A rounding inside a step: `of × rate`, so the exact value can be shown again.

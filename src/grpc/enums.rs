@@ -50,6 +50,7 @@ wire! {
     vocab::Channel => proto::Channel {
         ECardFamilyService, PersonalWebPage, AgencyWindow, StreetOffice, HospitalOffice, CityApp, NationalApp, FamilyCode,
     }
+    vocab::CardChannel => proto::CardChannel { Agency, Hotline12333, IssuingBank }
     vocab::Grant => proto::Grant { ViewStatement, Certify, ApplyTransfer, Spend }
     vocab::Grade => proto::Grade { Official, Guide, Unverified, Demo }
     vocab::Sex => proto::Sex { Male, Female }

@@ -46,7 +46,12 @@ fn in_summary(step: &Step) -> bool {
     let about_a_line = matches!(step.subject, Subject::Line(_));
     let working = matches!(
         step.rule,
-        Rule::OwnPayable | Rule::RelativesPayable | Rule::OwnerUsable | Rule::OwnAccountOrder | Rule::OwnerOrder
+        Rule::OwnPayable
+            | Rule::WalletPayable
+            | Rule::RelativesPayable
+            | Rule::OwnerUsable
+            | Rule::OwnAccountOrder
+            | Rule::OwnerOrder
     );
     !about_a_line && (!working || matches!(step.outcome, Outcome::No(_)))
 }
@@ -86,6 +91,21 @@ fn params_of_reason(reason: Reason) -> &'static [Param] {
         Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
         Reason::ComponentNotPayable => &[Param::RelativeComponents],
         Reason::PaperAuthorisationNotAllowed => &[Param::PaperAuthorisation],
+        Reason::PaperNotRegularised => &[Param::PaperRegulariseDays],
+        Reason::FamilyCodeIsNotSharing | Reason::CardNotActive | Reason::StepSkipped | Reason::BindingNotVerified => {
+            &[Param::Channels]
+        }
+        Reason::OwnerWalletNotOpen | Reason::BeneficiaryWalletNotOpen | Reason::WalletNotOffered => {
+            &[Param::WalletSources]
+        }
+        Reason::WalletClosedHours => &[Param::WalletClosedHours],
+        Reason::TransfersPerDayReached => &[Param::WalletTransfersPerDay],
+        Reason::TransferTooLarge => &[Param::WalletTransferMax],
+        Reason::TransferReturned => &[Param::WalletReturnTime],
+        Reason::ModeNotQuota => &[Param::CrossProvinceModes, Param::Modes],
+        Reason::QuotaTooLarge => &[Param::QuotaMax],
+        Reason::OrderNotForUser => &[Param::OwnerOrder],
+        Reason::NotTheIssuingBank => &[Param::CardActivation],
         Reason::RegionNotOpen
         | Reason::SamePerson
         | Reason::OwnerNotEmployee
@@ -105,6 +125,14 @@ fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::QuoteStale
         | Reason::QuoteExpired
         | Reason::InsuranceUnchanged
+        | Reason::BindingAlreadyVerified
+        | Reason::CardAlreadyActive
+        | Reason::CardNotOnRecord
+        | Reason::WalletAlreadyOpen
+        | Reason::TransferAlreadyClaimed
+        | Reason::QuotaUsedUp
+        | Reason::BindingHasLastDay
+        | Reason::QuotaUnchanged
         | Reason::PositionNotReached => &[],
     }
 }
@@ -231,8 +259,10 @@ fn operation(step: &Step) -> String {
             Rule::OwnerUsable | Rule::UsableByRelatives => {
                 format!("min({}, max(0, {}))", input(Input::Drawable), minus(Input::Balance, &[Input::Floor]))
             }
-            Rule::OwnerDraw if step.inputs.len() > 2 => min(&[Input::StillToPay, Input::Usable, Input::CapLeft]),
-            Rule::OwnerDraw => min(&[Input::StillToPay, Input::Usable]),
+            Rule::OwnerDraw | Rule::QuotaDraw if step.inputs.len() > 2 => {
+                min(&[Input::StillToPay, Input::Usable, Input::CapLeft])
+            }
+            Rule::OwnerDraw | Rule::QuotaDraw => min(&[Input::StillToPay, Input::Usable]),
             Rule::Cash => minus(Input::PersonPart, &[Input::OwnAccount, Input::MutualAid]),
             Rule::RefundOther => {
                 format!("{} + {} + {}", input(Input::Fund), input(Input::HospitalPart), input(Input::Cash))
@@ -262,7 +292,24 @@ fn operation(step: &Step) -> String {
             | Rule::Transfer
             | Rule::RefundAccounts
             | Rule::CrossProvince
-            | Rule::BindingsPerMember => return String::new(),
+            | Rule::BindingsPerMember
+            | Rule::CardActive
+            | Rule::MinorEvidence
+            | Rule::Verification
+            | Rule::EffectiveDay
+            | Rule::ReleaseOffered
+            | Rule::CardActivation
+            | Rule::WalletsOpen
+            | Rule::WalletHours
+            | Rule::WalletPerDay
+            | Rule::WalletPerTransfer
+            | Rule::WalletTransfer
+            | Rule::WalletClaim
+            | Rule::QuotaBetween
+            | Rule::QuotaEvidence
+            | Rule::QuotaLimit
+            | Rule::QuotaSet
+            | Rule::WalletPayable => return String::new(),
         }
     };
     format!("{left} = {result}")

@@ -1,4 +1,4 @@
-//! Bindings: file, check without effect, release.
+//! Bindings: file, and check without effect.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
 use super::reading::Reading;
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::binding::{self, Binding, BindingState, Caps, Evidence, Filing, FilingDecision, Release, Ward};
+use crate::domain::binding::{self, Binding, Caps, Evidence, Filing, FilingDecision, Life, Ward};
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::member::MemberRef;
 use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
-use crate::domain::record::{Event, Record, ReleasedBy};
+use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{Channel, Relation};
@@ -43,7 +43,6 @@ pub struct FilingAnswer {
     pub read_at: u64,
     owner: MemberId,
     beneficiary: MemberId,
-    start: Date,
 }
 
 impl Ledger {
@@ -73,8 +72,11 @@ impl Ledger {
                 Key::Member(owner),
                 Key::Account(owner),
                 Key::Wards(owner),
+                Key::Card(owner),
+                Key::Person(owner),
                 Key::Member(beneficiary),
                 Key::Family(beneficiary),
+                Key::Person(beneficiary),
             ])
             .await?;
         let not_found = Failure::NotFound(Thing::Member);
@@ -87,10 +89,14 @@ impl Ledger {
         let live = family.map(|family| family.ties.iter().filter(|tie| runs(tie.last_day)));
         let live: Vec<_> = live.map(Iterator::collect).unwrap_or_default();
         let account = reading.account(&Key::Account(owner))?;
+        let bound = reading.person(&Key::Person(beneficiary))?;
+        let has_card = reading.person(&Key::Person(owner))?.is_some_and(|person| !person.card_number.is_empty());
         let filing = Filing {
             owner: from,
             owner_account: account,
+            owner_card_active: has_card && reading.card(&Key::Card(owner))?.is_none_or(|card| card.active),
             beneficiary: to,
+            beneficiary_age: bound.map(|person| person.id_number.age_on(today)),
             relation: ask.relation,
             channel: ask.channel,
             evidence: &ask.evidence,
@@ -98,9 +104,10 @@ impl Ledger {
             members_now: wards.map_or(0, |wards| wards.bindings.iter().filter(|ward| runs(ward.last_day)).count()),
             already_bound: live.iter().any(|tie| tie.owner == owner),
             ties_max: self.limits.bindings_per_member as usize,
+            today,
         };
         let decision = binding::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
-        Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary, start })
+        Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary })
     }
 }
 
@@ -154,7 +161,7 @@ impl Command for CreateBinding {
         let ask = &self.ask;
         let today = now.civil_day();
         let answer = ledger.decide_filing(ask, reading, today).await?;
-        let FilingDecision { reasons, missing, grants, trace } = answer.decision;
+        let FilingDecision { reasons, missing, pending, grants, start, trace } = answer.decision;
         if reasons == [Reason::EvidenceMissing] {
             return Err(Failure::EvidenceMissing(missing));
         }
@@ -173,11 +180,11 @@ impl Command for CreateBinding {
             channel: ask.channel,
             evidence: ask.evidence.clone(),
             grants,
-            start: answer.start,
+            start,
             last_day: ask.last_day,
             caps: ask.caps,
             priority: ask.priority,
-            released: None,
+            life: if pending.is_empty() { Life::Standing } else { Life::Pending { missing: pending } },
         };
         let mut family = reading.family(&Key::Family(beneficiary))?.cloned().unwrap_or_default();
         // Ties that ran out are dropped by the next change that touches the family.
@@ -224,105 +231,8 @@ impl Command for CreateBinding {
         reading.get(&[key, decided]).await?;
         let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a created binding is missing"))?;
         let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
-        let original = Binding { released: None, ..current.clone() };
-        Ok(BindingOutcome { binding: original, current, trace, policies })
-    }
-}
-
-/// `ReleaseBinding`: by its id or by the pair.
-#[derive(Clone, Debug)]
-pub struct ReleaseBinding {
-    pub caller: Caller,
-    pub request_id: RequestId,
-    pub target: ReleaseTarget,
-    pub by: ReleasedBy,
-    pub channel: Channel,
-}
-
-#[derive(Clone, Debug)]
-pub enum ReleaseTarget {
-    Binding(BindingId),
-    Pair { owner: MemberRef, beneficiary: MemberRef },
-}
-
-impl Command for ReleaseBinding {
-    type Outcome = BindingOutcome;
-    const METHOD: u8 = 31;
-
-    fn request(&self) -> (String, &RequestId) {
-        (self.caller.scope.clone(), &self.request_id)
-    }
-
-    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
-        match &self.target {
-            ReleaseTarget::Binding(id) => fields.field("binding_id", id).field("pair", &false),
-            ReleaseTarget::Pair { owner, beneficiary } => {
-                fields.field("binding_id", &false).field("pair", &(owner.parts(), beneficiary.parts()))
-            }
-        };
-        fields.field("requested_by", &self.by).field("channel", &self.channel);
-    }
-
-    async fn decide(
-        &self,
-        ledger: &Ledger,
-        reading: &mut Reading<'_>,
-        now: Moment,
-        _: Fresh,
-    ) -> Result<Plan<BindingOutcome>, Failure> {
-        let id = match &self.target {
-            ReleaseTarget::Binding(id) => *id,
-            ReleaseTarget::Pair { owner, beneficiary } => {
-                let owner = ledger.resolve(reading, owner).await?;
-                let beneficiary = ledger.resolve(reading, beneficiary).await?;
-                reading.get(&[Key::Family(beneficiary)]).await?;
-                let family = reading.family(&Key::Family(beneficiary))?;
-                let tie = family.and_then(|family| family.ties.iter().rev().find(|tie| tie.owner == owner));
-                tie.ok_or(Failure::NotFound(Thing::Binding))?.binding
-            }
-        };
-        let key = Key::Binding(id);
-        reading.get(&[key]).await?;
-        let mut binding = reading.binding(&key)?.cloned().ok_or(Failure::NotFound(Thing::Binding))?;
-        if binding.state(now.civil_day()) != BindingState::Active {
-            return Err(Failure::refused(Reason::BindingNotActive));
-        }
-        let (family_key, wards_key) = (Key::Family(binding.beneficiary), Key::Wards(binding.owner));
-        let owner_key = Key::Member(binding.owner);
-        reading.get(&[family_key, wards_key, owner_key]).await?;
-        let owner = reading.member(&owner_key)?.ok_or(Failure::Bug("a binding leads to no member"))?;
-        if ledger.policy_of(owner, now.civil_day())?.channel(self.channel).is_none() {
-            return Err(Failure::refused(Reason::ChannelNotAvailable));
-        }
-        let mut family = reading.family(&family_key)?.cloned().unwrap_or_default();
-        let mut wards = reading.wards(&wards_key)?.cloned().unwrap_or_default();
-        family.ties.retain(|tie| tie.binding != id);
-        wards.bindings.retain(|ward| ward.binding != id);
-        binding.released = Some(Release { at: now, requested: true });
-        let puts = vec![
-            (key, Entity::Binding(Box::new(binding.clone()))),
-            (family_key, Entity::Family(family)),
-            (wards_key, Entity::Wards(wards)),
-        ];
-        let (owner, beneficiary, by, channel) = (binding.owner, binding.beneficiary, self.by, self.channel);
-        let event = Event::BindingReleased { binding: id, owner, beneficiary, by, channel };
-        let outcome = BindingOutcome { current: binding.clone(), binding, trace: Trace::new(), policies: Vec::new() };
-        Ok(Plan { record: Record { event, postings: Vec::new() }, puts, lists: Vec::new(), outcome })
-    }
-
-    async fn replay(
-        &self,
-        _: &Ledger,
-        reading: &mut Reading<'_>,
-        record: Record,
-        _: [u8; 16],
-    ) -> Result<BindingOutcome, Failure> {
-        let Event::BindingReleased { binding, .. } = record.event else {
-            return Err(Failure::Bug("a release request made another record"));
-        };
-        let key = Key::Binding(binding);
-        reading.get(&[key]).await?;
-        let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a released binding is missing"))?;
-        Ok(BindingOutcome { binding: current.clone(), current, trace: Trace::new(), policies: Vec::new() })
+        // As the record has it; the references of its evidence stand in the fact alone.
+        let evidence = current.evidence[..binding.evidence.len().min(current.evidence.len())].to_vec();
+        Ok(BindingOutcome { binding: Binding { evidence, ..binding }, current, trace, policies })
     }
 }

@@ -5,16 +5,17 @@ use jiff::civil::Date;
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
 use super::reading::Reading;
-use super::{Caller, Command, Fresh, Ledger, Plan};
+use super::{Caller, Command, Fresh, Ledger, Plan, list_of, quotas};
 use crate::domain::account::Account;
-use crate::domain::binding::Release;
+use crate::domain::binding::{Life, Release};
+use crate::domain::card::Card;
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::member::{Insurance, Member, MemberRef, Person};
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{InsuranceState, Scheme};
-use crate::store::{Entity, Key};
+use crate::store::{Entity, Key, ListKind};
 
 /// The first day of an insurance whose start was left out: the server's day when it is decided, whichever that is. Before any
 /// law, so no caller can mean it; the content of a request keeps it, so that a repeat on a later day is the same content.
@@ -32,6 +33,10 @@ pub struct CreateMember {
     pub request_id: RequestId,
     pub person: Person,
     pub insurance: Insurance,
+    /// Whether the card, where there is one, can be used already.
+    pub card_active: bool,
+    /// Code of the bank that issued the card; empty where it is not known.
+    pub issuing_bank: String,
 }
 
 /// A member as it was created or changed, with who it is.
@@ -39,6 +44,7 @@ pub struct CreateMember {
 pub struct MemberOutcome {
     pub member: Member,
     pub person: Option<Person>,
+    pub card: Option<Card>,
     pub released: Vec<BindingId>,
 }
 
@@ -81,7 +87,9 @@ impl Command for CreateMember {
             .field("card_number", &person.card_number)
             .field("personal_number", &person.personal_number)
             .field("computer_number", &person.computer_number)
-            .field("insurance", &self.insurance);
+            .field("insurance", &self.insurance)
+            .field("card_state", &self.card_active)
+            .field("issuing_bank_code", &self.issuing_bank);
     }
 
     async fn decide(
@@ -116,8 +124,14 @@ impl Command for CreateMember {
         }
         puts.push((Key::Member(id), Entity::Member(member.clone())));
         puts.push((Key::Person(id), Entity::Person(Box::new(person.clone()))));
+        let card = Card { member: id, active: self.card_active, issuing_bank: self.issuing_bank.clone() };
+        // A card that is active and of which nothing more is known needs no record.
+        let card = (!card.active || !card.issuing_bank.is_empty()).then_some(card);
+        if let Some(card) = &card {
+            puts.push((Key::Card(id), Entity::Card(Box::new(card.clone()))));
+        }
         let record = Record { event: Event::MemberCreated { member: member.clone() }, postings: Vec::new() };
-        let outcome = MemberOutcome { member, person: Some(person), released: Vec::new() };
+        let outcome = MemberOutcome { member, person: Some(person), card, released: Vec::new() };
         Ok(Plan { record, puts, lists: Vec::new(), outcome })
     }
 
@@ -140,10 +154,10 @@ async fn outcome(
     member: Member,
     released: Vec<BindingId>,
 ) -> Result<MemberOutcome, Failure> {
-    let key = Key::Person(member.id);
-    reading.get(&[key]).await?;
-    let person = reading.person(&key)?.cloned();
-    Ok(MemberOutcome { member, person, released })
+    let (key, card) = (Key::Person(member.id), Key::Card(member.id));
+    reading.get(&[key, card]).await?;
+    let (person, card) = (reading.person(&key)?.cloned(), reading.card(&card)?.cloned());
+    Ok(MemberOutcome { member, person, card, released })
 }
 
 /// `UpdateInsurance`.
@@ -180,7 +194,9 @@ impl Command for UpdateInsurance {
         ledger.check_insurance(&insurance, today)?;
         let id = ledger.resolve(reading, &self.member).await?;
         let key = Key::Member(id);
-        reading.get(&[key, Key::Account(id), Key::Family(id), Key::Wards(id), Key::Person(id)]).await?;
+        let others = [Key::Account(id), Key::Family(id), Key::Wards(id), Key::Person(id), Key::Card(id)];
+        reading.get(&[key]).await?;
+        reading.get(&others).await?;
         let before = reading.member(&key)?.ok_or(Failure::NotFound(Thing::Member))?.clone();
         if self.etag.as_ref().is_some_and(|etag| *etag != reading.version(&key).to_string()) {
             return Err(Failure::EtagMismatch);
@@ -196,16 +212,22 @@ impl Command for UpdateInsurance {
         let policy = ledger.policy_of(&before, today)?;
         let ended = member.insurance.state == InsuranceState::Ended && before.insurance.state != InsuranceState::Ended;
         let moved = member.insurance.region != before.insurance.region;
+        let mut postings = Vec::new();
         let released = if policy.rules.release_on_end_or_move && (ended || moved) {
             release_all(reading, id, now, &mut puts).await?
         } else {
             Vec::new()
         };
+        // What was set aside for a binding that ends goes back.
+        let owners = quotas::end_all(reading, &released, today, &mut puts, &mut postings).await?;
+        let lists = owners.iter().map(|owner| (list_of(ListKind::AccountEntries, owner.as_u128()), 0)).collect();
+        let released: Vec<BindingId> = released.into_iter().map(|(binding, _)| binding).collect();
         puts.push((key, Entity::Member(member.clone())));
         let person = reading.person(&Key::Person(id))?.cloned();
+        let card = reading.card(&Key::Card(id))?.cloned();
         let event = Event::InsuranceUpdated { member: member.clone(), released: released.clone() };
-        let record = Record { event, postings: Vec::new() };
-        Ok(Plan { record, puts, lists: Vec::new(), outcome: MemberOutcome { member, person, released } })
+        let record = Record { event, postings };
+        Ok(Plan { record, puts, lists, outcome: MemberOutcome { member, person, card, released } })
     }
 
     async fn replay(
@@ -228,7 +250,7 @@ async fn release_all(
     id: MemberId,
     now: Moment,
     puts: &mut Vec<(Key, Entity)>,
-) -> Result<Vec<BindingId>, Failure> {
+) -> Result<Vec<(BindingId, MemberId)>, Failure> {
     let family = reading.family(&Key::Family(id))?.cloned().unwrap_or_default();
     let wards = reading.wards(&Key::Wards(id))?.cloned().unwrap_or_default();
     let as_beneficiary = family.ties.iter().map(|tie| (tie.binding, Key::Wards(tie.owner)));
@@ -242,7 +264,8 @@ async fn release_all(
     for (binding, other) in all {
         let key = Key::Binding(binding);
         let mut ended = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a tie leads to no binding"))?;
-        ended.released = Some(Release { at: now, requested: false });
+        let owner = ended.owner;
+        ended.life = Life::Released(Release { at: now, requested: false });
         puts.push((key, Entity::Binding(Box::new(ended))));
         if others.iter().all(|(known, _)| *known != other) {
             let entity = if let Key::Wards(_) = other {
@@ -259,7 +282,7 @@ async fn release_all(
                 family.ties.retain(|tie| tie.binding != binding);
             }
         }
-        released.push(binding);
+        released.push((binding, owner));
     }
     if !released.is_empty() {
         puts.push((Key::Family(id), Entity::Family(Default::default())));

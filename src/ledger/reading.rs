@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use crate::domain::account::Account;
 use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::card::Card;
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Member, Person};
+use crate::domain::paper::Slips;
+use crate::domain::quota::Quota;
 use crate::domain::settlement::Settlement;
 use crate::domain::split::YearUse;
+use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 use crate::ledger::failure::Failure;
-use crate::store::entity::{Basis, Decided, Request, StoredPolicy};
+use crate::store::entity::{Basis, Decided, JobDay, Request, StoredPolicy};
 use crate::store::{Entity, Fact, Key, Store};
 
 /// Facts gathered in one or more looks.
@@ -107,4 +111,11 @@ typed! {
     basis Basis Basis;
     policy Policy StoredPolicy;
     decided Decided Decided;
+    card Card Card;
+    wallet Wallet Wallet;
+    wallet_day WalletDay WalletDay;
+    transfer Transfer SentTransfer;
+    quota Quota Quota;
+    slips Slips Slips;
+    job_day JobDay JobDay;
 }

@@ -3,7 +3,7 @@
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
 use super::reading::Reading;
-use super::settle::{institution_scope, payer_accounts};
+use super::settle::{institution_scope, payer_accounts, payer_quotas};
 use super::{Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::record::{Event, Record};
@@ -61,6 +61,7 @@ impl Command for RefundSettlement {
         let family_key = Key::Family(stored.patient);
         let mut keys = vec![year_use, family_key];
         keys.extend(stored.contributions.iter().map(|contribution| Key::Account(contribution.payer)));
+        keys.extend(stored.contributions.iter().filter_map(|contribution| contribution.binding.map(Key::Quota)));
         reading.get(&keys).await?;
 
         let mut trace = Trace::new();
@@ -69,7 +70,8 @@ impl Command for RefundSettlement {
         let mut postings = Vec::new();
         let touched: Vec<_> =
             returned.iter().map(|(place, _)| stored.contributions[usize::from(*place)].clone()).collect();
-        let mut accounts = payer_accounts(reading, &touched, today, &mut postings)?;
+        let mut quotas = payer_quotas(reading, &touched, today, &mut postings);
+        let mut accounts = payer_accounts(reading, touched.iter(), today, &mut postings)?;
         let family_before = reading.family(&family_key)?.cloned();
         let mut family = family_before.clone();
         let place =
@@ -84,6 +86,7 @@ impl Command for RefundSettlement {
             today,
             settled_on,
             &mut accounts,
+            &mut quotas,
             family.as_mut(),
             &mut postings,
         )
@@ -106,6 +109,7 @@ impl Command for RefundSettlement {
         let lists = accounts.iter().map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), 0));
         let lists = lists.collect();
         puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));
+        puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Box::new(quota)))));
         let decided = Decided { trace: trace.clone(), policies: refunded.policies.clone() };
         puts.push((Key::Decided(fresh.request), Entity::Decided(Box::new(decided))));
         puts.push((key, Entity::Settlement(Box::new(refunded.clone()))));

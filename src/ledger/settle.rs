@@ -15,8 +15,10 @@ use crate::domain::bill::{Bill, BillContent, Visit};
 use crate::domain::draw::Contribution;
 use crate::domain::ids::{InstitutionCode, MemberId, RequestId, SettlementId};
 use crate::domain::member::MemberRef;
+use crate::domain::paper::Slips;
 use crate::domain::policy::Policy;
 use crate::domain::posting::Posting;
+use crate::domain::quota::Quota;
 use crate::domain::record::{Event, Record, Settled};
 use crate::domain::rule::Trace;
 use crate::domain::settlement::{self, Decision, Settlement, SettlementState};
@@ -207,9 +209,21 @@ fn plan(
     let id = SettlementId::from_u128(fresh.id);
     let region = loaded.patient.insurance.region;
     let mut postings = Vec::with_capacity(8);
-    let mut accounts = payer_accounts(reading, &decision.contributions, today, &mut postings)?;
+    let mut quotas = payer_quotas(reading, &decision.contributions, today, &mut postings);
+    let by_account = |paid: &&Contribution| quotas.iter().all(|quota| Some(quota.binding) != paid.binding);
+    let mut accounts = payer_accounts(reading, decision.contributions.iter().filter(by_account), today, &mut postings)?;
     let mut family = loaded.family.clone();
-    settlement::apply(&decision, &ask.institution, region, today, &mut accounts, &mut family, &mut postings);
+    settlement::apply(
+        &decision,
+        &ask.institution,
+        region,
+        today,
+        &mut accounts,
+        &mut quotas,
+        &mut family,
+        &mut postings,
+    );
+    let slips = count_slips(reading, loaded.patient.id, &decision.contributions, today)?;
 
     let split = &decision.amounts.split;
     let used = YearUse { deductible: loaded.used.deductible + split.deductible, fund: loaded.used.fund + split.fund };
@@ -258,6 +272,8 @@ fn plan(
         puts.push((Key::Family(loaded.patient.id), Entity::Family(family)));
     }
     puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));
+    puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Box::new(quota)))));
+    puts.extend(slips.map(|slips| (Key::Slips(loaded.patient.id), Entity::Slips(Box::new(slips)))));
     ledger.policy_puts(&loaded.policies, &mut puts);
     let outcome = SettleOutcome { settlement: settlement.clone(), trace, current_state: SettlementState::Confirmed };
     puts.push((Key::Settlement(id), Entity::Settlement(Box::new(settlement))));
@@ -276,14 +292,61 @@ fn paper_facts(papers: &[Paper], owners: &[MemberId]) -> Vec<PaperFact> {
     papers.iter().zip(owners).map(fact).collect()
 }
 
-/// The accounts that pay or get back, turned to today, each once.
-pub(super) fn payer_accounts(
+/// The quotas that pay or may get back, turned to today: while one is in force its binding draws on nothing else.
+pub(super) fn payer_quotas(
     reading: &Reading<'_>,
     contributions: &[Contribution],
     today: Date,
     postings: &mut Vec<Posting>,
+) -> Vec<Quota> {
+    let mut quotas: Vec<Quota> = Vec::new();
+    for binding in contributions.iter().filter_map(|contribution| contribution.binding) {
+        // A quota that was not loaded was not looked at by the decision either.
+        let found = reading.quota(&Key::Quota(binding)).ok().flatten().filter(|quota| quota.is_live());
+        if let Some(found) = found
+            && quotas.iter().all(|quota| quota.binding != binding)
+        {
+            let mut quota = found.clone();
+            quota.turn_year(today, postings);
+            quotas.push(quota);
+        }
+    }
+    quotas
+}
+
+/// The patient's slips with those that paid this time; none where nobody paid on paper.
+fn count_slips(
+    reading: &Reading<'_>,
+    patient: MemberId,
+    contributions: &[Contribution],
+    today: Date,
+) -> Result<Option<Slips>, Failure> {
+    let mut slips: Option<Slips> = None;
+    let mut counted: Vec<MemberId> = Vec::new();
+    for paid in contributions {
+        let (Some(relation), None) = (paid.relation, paid.binding) else { continue };
+        if counted.contains(&paid.payer) {
+            continue;
+        }
+        counted.push(paid.payer);
+        if slips.is_none() {
+            slips = Some(reading.slips(&Key::Slips(patient))?.cloned().unwrap_or_default());
+        }
+        if let Some(slips) = &mut slips {
+            slips.count(paid.payer, relation, today);
+        }
+    }
+    Ok(slips)
+}
+
+/// The accounts that pay or get back, turned to today, each once.
+pub(super) fn payer_accounts<'a>(
+    reading: &Reading<'_>,
+    contributions: impl Iterator<Item = &'a Contribution>,
+    today: Date,
+    postings: &mut Vec<Posting>,
 ) -> Result<Vec<Account>, Failure> {
-    let mut accounts: Vec<Account> = Vec::with_capacity(contributions.len());
+    let mut accounts: Vec<Account> = Vec::with_capacity(4);
     for contribution in contributions {
         if accounts.iter().all(|account| account.member != contribution.payer) {
             let found = reading.account(&Key::Account(contribution.payer))?;

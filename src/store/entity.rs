@@ -1,15 +1,22 @@
 //! The keyed facts a store keeps beside the ledger: what each key names and what lies under it.
 
+use jiff::civil::Date;
+
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
 use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::card::Card;
 use crate::domain::draw::Excluded;
-use crate::domain::ids::{BindingId, MemberId, SettlementId};
+use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
 use crate::domain::member::{Member, Person};
 use crate::domain::money::Money;
+use crate::domain::paper::Slips;
+use crate::domain::quota::Quota;
+use crate::domain::record::Job;
 use crate::domain::rule::Trace;
 use crate::domain::settlement::Settlement;
 use crate::domain::split::YearUse;
+use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 
 /// The name of one fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +40,18 @@ pub enum Key {
     Policy([u8; 32]),
     /// Why a change other than a settlement was decided as it was, by its request.
     Decided([u8; 16]),
+    /// State of a member's card; absent: active as recorded.
+    Card(MemberId),
+    Wallet(MemberId),
+    /// What a wallet sent on a day.
+    WalletDay(MemberId, Date),
+    Transfer(TransferId),
+    /// What is set aside for a binding.
+    Quota(BindingId),
+    /// The paper slips a patient was helped by.
+    Slips(MemberId),
+    /// Up to which day a job is done.
+    JobDay(Job),
 }
 
 /// What lies under a key. The large and seldom read ones are boxed, so that members and accounts lie close together.
@@ -51,6 +70,21 @@ pub enum Entity {
     Basis(Box<Basis>),
     Policy(Box<StoredPolicy>),
     Decided(Box<Decided>),
+    Card(Box<Card>),
+    Wallet(Wallet),
+    WalletDay(WalletDay),
+    Transfer(Box<SentTransfer>),
+    Quota(Box<Quota>),
+    Slips(Box<Slips>),
+    JobDay(JobDay),
+}
+
+/// How far a daily job has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobDay {
+    pub job: Job,
+    /// Every day up to this one is done.
+    pub done: Date,
 }
 
 /// The trace of a binding, transfer or refund, with the policies its steps point to.

@@ -51,9 +51,12 @@ type Slots = Vec<(Key, Slot)>;
 impl Slot {
     fn of(key: &Key, entity: Arc<Entity>) -> Self {
         match key {
-            Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Binding(_) => {
-                Self::Packed(encode_entity(&entity).into_boxed_slice())
-            }
+            Key::Request(_)
+            | Key::Settlement(_)
+            | Key::Basis(_)
+            | Key::Decided(_)
+            | Key::Binding(_)
+            | Key::Transfer(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
             Key::Reference(_)
             | Key::Person(_)
             | Key::Member(_)
@@ -61,7 +64,13 @@ impl Slot {
             | Key::Family(_)
             | Key::Wards(_)
             | Key::YearUse(..)
-            | Key::Policy(_) => Self::Live(entity),
+            | Key::Policy(_)
+            | Key::Card(_)
+            | Key::Wallet(_)
+            | Key::WalletDay(..)
+            | Key::Quota(_)
+            | Key::Slips(_)
+            | Key::JobDay(_) => Self::Live(entity),
         }
     }
 

@@ -72,6 +72,8 @@ pub enum ListKind {
     ExternalReference = 4,
     OwnerBindings = 5,
     BeneficiaryBindings = 6,
+    /// Wallet transfers sent on a civil day.
+    TransfersOfDay = 20,
 }
 
 /// A row of a list: where it stands, and the id it leads to.

@@ -3,18 +3,23 @@
 
 use super::codec::{self, DecodeError, Stored, stored, stored_enum};
 use super::entity::{
-    Basis, Decided, Entity, Key, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue,
+    Basis, Decided, Entity, JobDay, Key, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue,
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use crate::domain::binding::{Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use crate::domain::binding::{Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
+use crate::domain::card::Card;
 use crate::domain::draw::{Contribution, Excluded};
 use crate::domain::member::{Insurance, Member, Person};
+use crate::domain::paper::{Slip, Slips};
 use crate::domain::posting::{Party, Posting};
+use crate::domain::quota::Quota;
 use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
 use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
 use crate::domain::settlement::{Amounts, Parts, Refund, Settlement};
 use crate::domain::split::{Split, YearUse};
+use crate::domain::time::day_number;
+use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 
 /// The format of ledger records and facts.
 pub const FORMAT: u8 = 1;
@@ -29,7 +34,7 @@ stored! {
     Release { at, requested }
     Binding {
         id, owner, beneficiary, owner_region, beneficiary_region, relation, relation_detail, channel, evidence, grants, start,
-        last_day, caps, priority, released,
+        last_day, caps, priority, life,
     }
     Tie { binding, owner, relation, spends, start, last_day, caps, used_on, used_day, used_year, priority, filed }
     Family { ties }
@@ -67,6 +72,14 @@ stored! {
     StoredPolicy { region, start, end, known_from, values }
     StoredValue { param, text, start, end, region, grade, note, citation }
     StoredCitation { id, document, article, effective, url, grade, note }
+    Card { member, active, issuing_bank }
+    Wallet { member, opened_at }
+    WalletDay { sent, amount }
+    SentTransfer { transfer, commitment, from, year, sent_on, claim_before, state }
+    Quota { binding, owner, beneficiary, year, current, prior, since }
+    Slip { owner, relation, first, last, uses }
+    Slips { slips }
+    JobDay { job, done }
 }
 
 stored_enum! {
@@ -75,6 +88,10 @@ stored_enum! {
     Outcome { 1 = Amount(amount), 2 = Yes, 3 = No(reason) }
     CreditKind { 1 = Monthly, 2 = Correction }
     ReleasedBy { 1 = Owner, 2 = Beneficiary }
+    // The codes continue those of the optional release and of the flag that stood here first.
+    Life { 0 = Standing, 1 = Released(release), 2 = Pending { missing }, 3 = ReleasedFrom { release, from } }
+    Spends { 0 = No, 1 = Yes, 2 = Unverified }
+    TransferState { 1 = Pending, 2 = Claimed, 3 = Returned }
     Event {
         1 = MemberCreated { member },
         2 = InsuranceUpdated { member, released },
@@ -84,6 +101,15 @@ stored_enum! {
         6 = BindingReleased { binding, owner, beneficiary, by, channel },
         7 = Settled(settled),
         8 = Refunded { settlement, parts, returned, place },
+        20 = BindingVerified { binding, owner, beneficiary, evidence, missing, policies },
+        21 = BindingsReordered { beneficiary, order },
+        22 = QuotaSet { quota, owner_after, policies },
+        23 = WalletOpened { after },
+        24 = TransferSent { transfer, claim_before, owner_after, policies },
+        25 = TransferClaimed { transfer, beneficiary_after, policies },
+        26 = TransferReturned { transfer, owner_after },
+        27 = CardActivated { member, channel, evidence, policies },
+        28 = JobDone { job, day, items },
     }
     Entity {
         1 = Request(request),
@@ -99,6 +125,13 @@ stored_enum! {
         11 = Basis(basis),
         12 = Policy(policy),
         13 = Decided(decided),
+        20 = Card(card),
+        21 = Wallet(wallet),
+        22 = WalletDay(day),
+        23 = Transfer(transfer),
+        24 = Quota(quota),
+        25 = Slips(slips),
+        26 = JobDay(day),
     }
 }
 
@@ -127,6 +160,15 @@ impl Stored for Party {
                 code.put(out);
             }
             Self::Cash => out.push(6),
+            Self::Quota(binding, bucket) => {
+                out.push(7);
+                binding.put(out);
+                bucket.put(out);
+            }
+            Self::Transfer(id) => {
+                out.push(8);
+                id.put(out);
+            }
         }
     }
 
@@ -138,6 +180,8 @@ impl Stored for Party {
             4 => Self::Institution(Stored::take(input)?),
             5 => Self::HospitalPart(Stored::take(input)?),
             6 => Self::Cash,
+            7 => Self::Quota(Stored::take(input)?, Stored::take(input)?),
+            8 => Self::Transfer(Stored::take(input)?),
             _ => return Err(DecodeError::Value),
         })
     }
@@ -164,6 +208,16 @@ impl Key {
             Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
             Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
             Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
+            Self::Card(id) => tagged(20, id.as_u128(), &mut out),
+            Self::Wallet(id) => tagged(21, id.as_u128(), &mut out),
+            Self::WalletDay(id, day) => {
+                tagged(22, id.as_u128(), &mut out);
+                out.extend_from_slice(&day_number(day).to_be_bytes());
+            }
+            Self::Transfer(id) => tagged(23, id.as_u128(), &mut out),
+            Self::Quota(id) => tagged(24, id.as_u128(), &mut out),
+            Self::Slips(id) => tagged(25, id.as_u128(), &mut out),
+            Self::JobDay(job) => out.extend_from_slice(&[26, job.code()]),
         }
         out
     }

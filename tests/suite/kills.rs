@@ -142,6 +142,8 @@ pub fn person(number: usize, has_account: bool) -> Op {
         card_number: Some(format!("CARD-{number}")),
         personal_number: None,
         computer_number: None,
+        card_state: 0,
+        issuing_bank_code: String::new(),
         insurance: Some(proto::Insurance {
             scheme: scheme as i32,
             tier: if has_account { "1" } else { "" }.to_owned(),
@@ -418,6 +420,7 @@ async fn plan(auditor: &mut Auditor, server: &Server, round: usize, dice: &mut D
         let pair = proto::BindingPair { owner: reference(0), beneficiary: reference(newcomer - 1) };
         let (by, channel) = (proto::BindingParty::Owner, proto::Channel::AgencyWindow);
         let release = Op::Release(proto::ReleaseBindingRequest {
+            evidence: crate::support::release_evidence(),
             request_id: format!("release-{round}"),
             requested_by: by as i32,
             channel: channel as i32,

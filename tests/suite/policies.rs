@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Caps, Tie};
+use gongji::domain::binding::{Caps, Spends, Tie};
 use gongji::domain::draw::{Owner, Patient};
 use gongji::domain::ids::{BindingId, MemberId, RegionCode};
 use gongji::domain::member::{Insurance, Member};
@@ -150,7 +150,7 @@ fn run(case: Worked) -> (String, String) {
             binding: BindingId::from_u128(number),
             owner: member.id,
             relation: owner.word("relation", Relation::parse),
-            spends: true,
+            spends: Spends::Yes,
             start: on,
             last_day: None,
             caps: Caps::default(),
@@ -167,8 +167,10 @@ fn run(case: Worked) -> (String, String) {
     let owners = relatives.iter().map(|(tie, member, account, policy): &(Tie, Member, Account, Arc<Policy>)| Owner {
         tie,
         paper: None,
+        slip: None,
         member,
         account: Some(account),
+        quota: None,
         policy,
         policy_index: 0,
     });
@@ -222,7 +224,7 @@ fn party(given: &mut Given, number: u128, on: Date, has_account: bool, is_patien
     let id = MemberId::from_u128(number);
     let insurance = Insurance { scheme, tier, state, region, has_account, start: date(2000, 1, 1) };
     let (current, prior) = (given.fen("current_fen"), given.fen("prior_fen"));
-    let account = Account { current, prior, ..Account::opened(id, on) };
+    let account = Account { current, prior, wallet: given.optional_fen("wallet_fen"), ..Account::opened(id, on) };
     (Member { id, sex: Sex::Female, insurance }, account)
 }
 

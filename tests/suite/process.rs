@@ -341,6 +341,8 @@ fn resident(number: usize) -> proto::CreateMemberRequest {
         card_number: None,
         personal_number: None,
         computer_number: None,
+        card_state: 0,
+        issuing_bank_code: String::new(),
         insurance: Some(proto::Insurance {
             scheme: proto::Scheme::Resident as i32,
             tier: String::new(),

@@ -417,6 +417,7 @@ impl Story {
         let by_owner = words.text("by", "OWNER") == "OWNER";
         let party = if by_owner { proto::BindingParty::Owner } else { proto::BindingParty::Beneficiary };
         let request = proto::ReleaseBindingRequest {
+            evidence: release_evidence(),
             request_id: self.request(),
             target: Some(target),
             requested_by: party as i32,

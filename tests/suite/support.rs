@@ -269,17 +269,23 @@ calls! {
         get_member GetMemberRequest GetMemberResponse;
         look_up_member LookUpMemberRequest LookUpMemberResponse;
         update_insurance UpdateInsuranceRequest UpdateInsuranceResponse;
+        activate_card ActivateCardRequest ActivateCardResponse;
     }
     account_service_client::AccountServiceClient {
         get_account GetAccountRequest GetAccountResponse;
         credit_account CreditAccountRequest CreditAccountResponse;
         transfer_funds TransferFundsRequest TransferFundsResponse;
+        claim_transfer ClaimTransferRequest ClaimTransferResponse;
+        open_wallet OpenWalletRequest OpenWalletResponse;
         list_entries ListEntriesRequest ListEntriesResponse;
     }
     binding_service_client::BindingServiceClient {
         check_binding CheckBindingRequest CheckBindingResponse;
         create_binding CreateBindingRequest CreateBindingResponse;
         release_binding ReleaseBindingRequest ReleaseBindingResponse;
+        verify_binding VerifyBindingRequest VerifyBindingResponse;
+        set_quota SetQuotaRequest SetQuotaResponse;
+        reorder_bindings ReorderBindingsRequest ReorderBindingsResponse;
         get_binding GetBindingRequest GetBindingResponse;
         list_bindings ListBindingsRequest ListBindingsResponse;
         list_payers ListPayersRequest ListPayersResponse;
@@ -451,6 +457,11 @@ pub fn filing(request_id: &str, owner: &str, beneficiary: &str) -> proto::Create
         evidence: kinds.map(evidence).to_vec(),
         ..Default::default()
     }
+}
+
+/// All that any region asks for when a binding is released.
+pub fn release_evidence() -> Vec<proto::Evidence> {
+    ["APPLICANT_ID", "OWNER_CARD", "USER_CARD_NUMBER", "REAL_NAME_LOGIN", "E_CARD_PASSWORD"].map(evidence).to_vec()
 }
 
 pub fn evidence(kind: &str) -> proto::Evidence {

@@ -120,7 +120,14 @@ fn read_again(key: &Key) -> bool {
         | Key::Binding(_)
         | Key::YearUse(..)
         | Key::Person(_)
-        | Key::Policy(_) => true,
+        | Key::Policy(_)
+        | Key::Card(_)
+        | Key::Wallet(_)
+        | Key::WalletDay(..)
+        | Key::Transfer(_)
+        | Key::Quota(_)
+        | Key::Slips(_)
+        | Key::JobDay(_) => true,
         Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) => false,
     }
 }
