@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::{Date, date};
 
 use crate::domain::account::Account;
-use crate::domain::binding::{Binding, Caps, Evidence, Family, Life, Ward, Wards};
-use crate::domain::identity::{IdNumber, check_character};
+use crate::domain::binding::{Binding, Caps, Evidence, Life, Ward, Wards};
+use crate::domain::identity::{IdNumber, check_character, mask_name};
 use crate::domain::ids::{BindingId, MemberId, RegionCode};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::money::Money;
@@ -17,6 +17,7 @@ use crate::domain::record::{CreditKind, Event, Record};
 use crate::domain::vocabulary::{Bucket, Channel, Grant, InsuranceState, Relation, Scheme};
 use crate::ledger::fingerprint::Keys;
 use crate::ledger::{Ledger, list_of};
+use crate::store::entity::Standing;
 use crate::store::{Change, Entity, Key, ListKey, ListKind, Store, chain, record};
 
 /// A patient and three owners.
@@ -124,20 +125,22 @@ pub async fn load(ledger: &Ledger, people: u64) -> Result<u64, String> {
 impl Loader<'_> {
     fn family(&mut self, family: u64) -> Option<()> {
         let first = family * FAMILY;
+        let mut patient = None;
         for person in first..first + FAMILY {
-            self.member(person)?;
+            let mut standing = self.member(person)?;
             let fen = match person - first {
                 0 if family.is_multiple_of(2) => 0,
                 0 => OWN_FEN,
                 _ => OWNER_FEN + i64::try_from(Random::new(person).below(600_000)).ok()?,
             };
             if fen > 0 {
-                self.credit(person, Money::fen(fen));
+                self.credit(person, Money::fen(fen), &mut standing);
             }
+            patient.get_or_insert(standing);
         }
-        let mut ties = Family::default();
+        let mut patient = patient?;
         for (owner, relation) in (first + 1..).zip([Relation::Spouse, Relation::Parent, Relation::Child]) {
-            self.binding(owner, first, relation, &mut ties);
+            self.binding(owner, first, relation, &mut patient);
         }
         Some(())
     }
@@ -147,7 +150,7 @@ impl Loader<'_> {
         self.changes.push(Change {
             began_at: 0,
             expects: Vec::new(),
-            puts: puts.into_iter().map(|(key, entity)| (key, Arc::new(entity))).collect(),
+            puts,
             content_hash: chain::content_hash(&bytes),
             record: bytes,
             lists,
@@ -155,7 +158,7 @@ impl Loader<'_> {
         self.filed += 1;
     }
 
-    fn member(&mut self, person: u64) -> Option<()> {
+    fn member(&mut self, person: u64) -> Option<Standing> {
         let id = member_id(person);
         let insurance = Insurance {
             scheme: Scheme::Employee,
@@ -179,14 +182,15 @@ impl Loader<'_> {
             .iter()
             .map(|reference| (Key::Reference(self.keys.reference(reference)), Entity::Reference(id)))
             .collect();
-        puts.push((Key::Account(id), Entity::Account(Account::opened(id, self.today))));
-        puts.push((Key::Member(id), Entity::Member(member.clone())));
-        puts.push((Key::Person(id), Entity::Person(Box::new(who))));
+        let mut standing = Standing::new(member.clone(), mask_name(&who.name));
+        standing.account = Some(Account::opened(id, self.today));
+        puts.push((Key::Standing(id), Entity::Standing(Arc::new(standing.clone()))));
+        puts.push((Key::Person(id), Entity::Person(Arc::new(who))));
         self.change(&Record { event: Event::MemberCreated { member }, postings: Vec::new() }, puts, Vec::new());
-        Some(())
+        Some(standing)
     }
 
-    fn credit(&mut self, person: u64, amount: Money) {
+    fn credit(&mut self, person: u64, amount: Money, standing: &mut Standing) {
         let id = member_id(person);
         let mut after = Account::opened(id, self.today);
         let mut postings = Vec::new();
@@ -200,11 +204,12 @@ impl Loader<'_> {
             kind: CreditKind::Monthly,
             note: "bench".to_owned(),
         };
-        let puts = vec![(Key::Account(id), Entity::Account(after))];
+        standing.account = Some(after);
+        let puts = vec![(Key::Standing(id), Entity::Standing(Arc::new(standing.clone())))];
         self.change(&Record { event, postings }, puts, vec![(list_of(ListKind::AccountEntries, id.as_u128()), 0)]);
     }
 
-    fn binding(&mut self, owner: u64, beneficiary: u64, relation: Relation, ties: &mut Family) {
+    fn binding(&mut self, owner: u64, beneficiary: u64, relation: Relation, patient: &mut Standing) {
         let (owner_id, beneficiary_id) = (member_id(owner), member_id(beneficiary));
         let raw = member_id(owner + (1 << 40)).as_u128();
         let evidence = ["OWNER_ID", "BENEFICIARY_ID", "COMMITMENT"];
@@ -228,14 +233,14 @@ impl Loader<'_> {
             last_day: None,
             caps: Caps { per_settlement: Some(CAP), per_day: None, per_year: None },
             priority: 0,
-            life: Life::Standing,
+            life: Life::InForce,
         };
-        ties.ties.push(binding.tie(self.filed + 1));
+        patient.family.ties.push(binding.tie(self.filed + 1));
         let ward = Ward { binding: binding.id, beneficiary: beneficiary_id, last_day: None };
         let puts = vec![
-            (Key::Binding(binding.id), Entity::Binding(Box::new(binding.clone()))),
-            (Key::Family(beneficiary_id), Entity::Family(ties.clone())),
-            (Key::Wards(owner_id), Entity::Wards(Wards { bindings: vec![ward] })),
+            (Key::Binding(binding.id), Entity::Binding(Arc::new(binding.clone()))),
+            (Key::Standing(beneficiary_id), Entity::Standing(Arc::new(patient.clone()))),
+            (Key::Wards(owner_id), Entity::Wards(Arc::new(Wards { bindings: vec![ward] }))),
         ];
         let mut recorded = binding;
         recorded.evidence.iter_mut().for_each(|evidence| evidence.reference.clear());

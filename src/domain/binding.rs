@@ -69,7 +69,7 @@ pub struct Binding {
 /// Where a binding stands apart from its dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Life {
-    Standing,
+    InForce,
     Released(Release),
     /// Waits for these steps, in their order.
     Pending {
@@ -96,9 +96,9 @@ impl Binding {
         match &self.life {
             Life::Released(_) => BindingState::Released,
             Life::ReleasedFrom { from, .. } if *from <= on => BindingState::Released,
-            Life::Standing | Life::Pending { .. } | Life::ReleasedFrom { .. } if ended => BindingState::Ended,
+            Life::InForce | Life::Pending { .. } | Life::ReleasedFrom { .. } if ended => BindingState::Ended,
             Life::Pending { .. } => BindingState::Pending,
-            Life::Standing | Life::ReleasedFrom { .. } => BindingState::Active,
+            Life::InForce | Life::ReleasedFrom { .. } => BindingState::Active,
         }
     }
 
@@ -107,7 +107,7 @@ impl Binding {
         match &self.life {
             Life::Released(release) => Some((*release, release.at.civil_day())),
             Life::ReleasedFrom { release, from } => Some((*release, *from)),
-            Life::Standing | Life::Pending { .. } => None,
+            Life::InForce | Life::Pending { .. } => None,
         }
     }
 
@@ -115,7 +115,7 @@ impl Binding {
     pub fn missing(&self) -> &[String] {
         match &self.life {
             Life::Pending { missing } => missing,
-            Life::Standing | Life::Released(_) | Life::ReleasedFrom { .. } => &[],
+            Life::InForce | Life::Released(_) | Life::ReleasedFrom { .. } => &[],
         }
     }
 
@@ -123,7 +123,7 @@ impl Binding {
         match &self.life {
             _ if !self.grants.contains(&Grant::Spend) => Spends::No,
             Life::Pending { .. } => Spends::Unverified,
-            Life::Standing | Life::Released(_) | Life::ReleasedFrom { .. } => Spends::Yes,
+            Life::InForce | Life::Released(_) | Life::ReleasedFrom { .. } => Spends::Yes,
         }
     }
 

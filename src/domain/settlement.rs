@@ -181,6 +181,7 @@ impl Settlement {
 }
 
 /// Writes a decision into accounts, counters and postings. `accounts` are the payers', already turned to today.
+#[allow(clippy::too_many_arguments, reason = "each is a fact of its own")]
 pub fn apply(
     decision: &Decision,
     institution: &InstitutionCode,

@@ -20,13 +20,23 @@ impl Names {
 
 impl Service {
     /// The masked names of some members.
-    pub async fn names(&self, mut ids: Vec<MemberId>) -> Result<Names, Failure> {
-        ids.sort_unstable();
-        ids.dedup();
-        if ids.is_empty() {
-            return Ok(Names(Vec::new()));
+    pub async fn names(&self, ids: Vec<MemberId>) -> Result<Names, Failure> {
+        self.names_beside(Vec::new(), ids).await
+    }
+
+    /// The same where some are at hand.
+    pub async fn names_beside(
+        &self,
+        mut known: Vec<(MemberId, String)>,
+        mut ids: Vec<MemberId>,
+    ) -> Result<Names, Failure> {
+        ids.retain(|id| known.iter().all(|(known, _)| known != id));
+        if !ids.is_empty() {
+            ids.sort_unstable();
+            ids.dedup();
+            known.extend(self.ledger.masked_names(&ids).await?);
         }
-        Ok(Names(self.ledger.masked_names(&ids).await?))
+        Ok(Names(known))
     }
 
     /// Refuses a full view where it is not allowed.

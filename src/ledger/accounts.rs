@@ -2,7 +2,7 @@
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::account::Account;
 use crate::domain::ids::RequestId;
@@ -13,7 +13,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{CreditKind, Event, Record};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Bucket;
-use crate::store::{Entity, Key, ListKind};
+use crate::store::{Key, ListKind};
 
 /// `CreditAccount`: a monthly credit, or a correction, which may be negative.
 #[derive(Clone, Debug)]
@@ -52,10 +52,9 @@ impl Command for CreditAccount {
         _: Fresh,
     ) -> Result<Plan<Account>, Failure> {
         let id = ledger.resolve(reading, &self.member).await?;
-        let key = Key::Account(id);
-        reading.get(&[key, Key::Member(id)]).await?;
-        let member = reading.member(&Key::Member(id))?.ok_or(Failure::NotFound(Thing::Member))?;
-        let mut account = reading.account(&key)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
+        reading.get(&[Key::Standing(id)]).await?;
+        let member = reading.member(id)?;
+        let mut account = reading.account(id)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         let mut postings = Vec::new();
         account.turn_year(now.civil_day(), &mut postings);
         let source = Party::Credits(member.insurance.region);
@@ -74,9 +73,11 @@ impl Command for CreditAccount {
             kind: self.kind,
             note: self.note.clone(),
         };
+        let mut standings = Standings::new(reading);
+        standings.of(id)?.account = Some(account.clone());
         Ok(Plan {
             record: Record { event, postings },
-            puts: vec![(key, Entity::Account(account.clone()))],
+            puts: standings.into_puts().collect(),
             lists: vec![(list_of(ListKind::AccountEntries, id.as_u128()), 0)],
             outcome: account,
         })

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::failure::{Failure, Thing};
+use super::failure::Failure;
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::binding::{self, Binding, Caps, Evidence, Filing, FilingDecision, Life, Ward};
 use crate::domain::ids::{BindingId, MemberId, RequestId};
@@ -67,30 +67,26 @@ impl Ledger {
         }
         let owner = self.resolve(reading, &ask.owner).await?;
         let beneficiary = self.resolve(reading, &ask.beneficiary).await?;
+        let (of_owner, of_beneficiary) = (Key::Person(owner), Key::Person(beneficiary));
         reading
             .get(&[
-                Key::Member(owner),
-                Key::Account(owner),
+                Key::Standing(owner),
                 Key::Wards(owner),
                 Key::Card(owner),
-                Key::Person(owner),
-                Key::Member(beneficiary),
-                Key::Family(beneficiary),
-                Key::Person(beneficiary),
+                of_owner,
+                Key::Standing(beneficiary),
+                of_beneficiary,
             ])
             .await?;
-        let not_found = Failure::NotFound(Thing::Member);
-        let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
-        let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
+        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
         let policies = [self.policy_of(from, start)?, self.policy_of(to, start)?];
-        let family = reading.family(&Key::Family(beneficiary))?;
+        let family = &reading.known(beneficiary)?.family;
         let wards = reading.wards(&Key::Wards(owner))?;
         let runs = |last_day: Option<Date>| last_day.is_none_or(|last| last >= today);
-        let live = family.map(|family| family.ties.iter().filter(|tie| runs(tie.last_day)));
-        let live: Vec<_> = live.map(Iterator::collect).unwrap_or_default();
-        let account = reading.account(&Key::Account(owner))?;
-        let bound = reading.person(&Key::Person(beneficiary))?;
-        let has_card = reading.person(&Key::Person(owner))?.is_some_and(|person| !person.card_number.is_empty());
+        let live: Vec<_> = family.ties.iter().filter(|tie| runs(tie.last_day)).collect();
+        let account = reading.account(owner)?;
+        let bound = reading.person(&of_beneficiary)?;
+        let has_card = reading.person(&of_owner)?.is_some_and(|person| !person.card_number.is_empty());
         let filing = Filing {
             owner: from,
             owner_account: account,
@@ -184,9 +180,10 @@ impl Command for CreateBinding {
             last_day: ask.last_day,
             caps: ask.caps,
             priority: ask.priority,
-            life: if pending.is_empty() { Life::Standing } else { Life::Pending { missing: pending } },
+            life: if pending.is_empty() { Life::InForce } else { Life::Pending { missing: pending } },
         };
-        let mut family = reading.family(&Key::Family(beneficiary))?.cloned().unwrap_or_default();
+        let mut standings = Standings::new(reading);
+        let family = &mut standings.of(beneficiary)?.family;
         // Ties that ran out are dropped by the next change that touches the family.
         family.ties.retain(|tie| tie.last_day.is_none_or(|last| last >= today));
         family.ties.push(binding.tie(reading.read_at() + 1));
@@ -194,15 +191,13 @@ impl Command for CreateBinding {
         wards.bindings.retain(|ward| ward.last_day.is_none_or(|last| last >= today));
         wards.bindings.push(Ward { binding: binding.id, beneficiary, last_day: ask.last_day });
         let policies = answer.policies.iter().map(|policy| policy.revision.digest).collect::<Vec<_>>();
+        let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
-            (Key::Binding(binding.id), Entity::Binding(Box::new(binding.clone()))),
-            (Key::Family(beneficiary), Entity::Family(family)),
-            (Key::Wards(owner), Entity::Wards(wards)),
-            (
-                Key::Decided(fresh.request),
-                Entity::Decided(Box::new(Decided { trace: trace.clone(), policies: policies.clone() })),
-            ),
+            (Key::Binding(binding.id), Entity::Binding(Arc::new(binding.clone()))),
+            (Key::Wards(owner), Entity::Wards(Arc::new(wards))),
+            (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
         ];
+        puts.extend(standings.into_puts());
         ledger.policy_puts(&answer.policies, &mut puts);
         let mut recorded = binding.clone();
         for evidence in &mut recorded.evidence {

@@ -1,6 +1,8 @@
 //! `ActivateCard`.
 
-use super::failure::{Failure, Thing};
+use std::sync::Arc;
+
+use super::failure::Failure;
 use super::fingerprint::Fingerprint;
 use super::reading::Reading;
 use super::{Caller, Command, Fresh, Ledger, Plan};
@@ -64,9 +66,9 @@ impl Command for ActivateCard {
         fresh: Fresh,
     ) -> Result<Plan<CardOutcome>, Failure> {
         let id = ledger.resolve(reading, &self.member).await?;
-        let (member_key, person_key, key) = (Key::Member(id), Key::Person(id), Key::Card(id));
-        reading.get(&[member_key, person_key, key]).await?;
-        let member = reading.member(&member_key)?.cloned().ok_or(Failure::NotFound(Thing::Member))?;
+        let (person_key, key) = (Key::Person(id), Key::Card(id));
+        reading.get(&[Key::Standing(id), person_key, key]).await?;
+        let member = reading.member(id)?.clone();
         let person = reading.person(&person_key)?.cloned();
         let policy = ledger.policy_of(&member, now.civil_day())?;
         let has_number = person.as_ref().is_some_and(|person| !person.card_number.is_empty());
@@ -87,8 +89,8 @@ impl Command for ActivateCard {
         let policies = vec![policy.revision.digest];
         let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
-            (key, Entity::Card(Box::new(card.clone()))),
-            (Key::Decided(fresh.request), Entity::Decided(Box::new(decided))),
+            (key, Entity::Card(Arc::new(card.clone()))),
+            (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
         ];
         ledger.policy_puts(&[policy], &mut puts);
         let event = Event::CardActivated {
@@ -97,7 +99,7 @@ impl Command for ActivateCard {
             evidence: self.evidence.iter().map(|evidence| evidence.kind.clone()).collect(),
             policies: policies.clone(),
         };
-        let member_position = reading.version(&member_key);
+        let member_position = reading.version(&person_key);
         let outcome = CardOutcome { member, person, card: Some(card), member_position, trace, policies };
         Ok(Plan { record: Record { event, postings: Vec::new() }, puts, lists: Vec::new(), outcome })
     }
@@ -113,12 +115,12 @@ impl Command for ActivateCard {
             return Err(Failure::Bug("an activation made another record"));
         };
         let (person_key, key) = (Key::Person(member.id), Key::Card(member.id));
-        let (member_key, decided) = (Key::Member(member.id), Key::Decided(request));
-        reading.get(&[person_key, key, member_key, decided]).await?;
+        let decided = Key::Decided(request);
+        reading.get(&[person_key, key, decided]).await?;
         let person = reading.person(&person_key)?.cloned();
         let card = reading.card(&key)?.cloned();
         let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
-        let member_position = reading.version(&member_key);
+        let member_position = reading.version(&person_key);
         Ok(CardOutcome { member, person, card, member_position, trace, policies })
     }
 }

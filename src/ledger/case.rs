@@ -41,10 +41,9 @@ struct LoadedOwner<'r> {
     member: &'r Member,
     account: Option<Account>,
     quota: Option<Quota>,
+    masked_name: &'r str,
     policy_index: u8,
 }
-
-static NO_FAMILY: Family = Family { ties: Vec::new() };
 
 impl Loaded<'_> {
     pub fn case<'a>(&'a self, ledger: &'a Ledger, visit: &'a Visit, bill: &'a Bill, today: Date) -> Case<'a> {
@@ -70,6 +69,11 @@ impl Loaded<'_> {
         }
     }
 
+    /// The masked names of everybody who might have to be named.
+    pub(super) fn names(&self) -> Vec<(MemberId, String)> {
+        self.owners.iter().map(|owner| (owner.member.id, owner.masked_name.to_owned())).collect()
+    }
+
     pub(super) fn payer_facts(&self, today: Date) -> Vec<PayerFact> {
         let own = self.account.as_ref().map(|account| (account, None));
         let owners = self.owners.iter().filter_map(|owner| Some((owner.account.as_ref()?, owner.tie.cap_left(today))));
@@ -92,8 +96,8 @@ impl Ledger {
             reading.get(&[key]).await?;
             return reading.reference(&key)?.copied().ok_or(not_found);
         };
-        reading.get(&[Key::Member(*id)]).await?;
-        reading.member(&Key::Member(*id))?.map(|_| *id).ok_or(not_found)
+        reading.get(&[Key::Standing(*id)]).await?;
+        reading.standing(&Key::Standing(*id))?.map(|_| *id).ok_or(not_found)
     }
 
     /// Loads what a case needs: patient, then family, then the accounts of everybody in it.
@@ -102,11 +106,9 @@ impl Ledger {
         reading: &mut Reading<'_>,
         patient: &MemberRef,
         papers: &[Paper],
-        visit_day: Date,
     ) -> Result<(MemberId, Vec<MemberId>), Failure> {
         let patient = self.resolve(reading, patient).await?;
-        let year_use = Key::YearUse(patient, visit_day.year());
-        reading.get(&[Key::Member(patient), Key::Account(patient), Key::Family(patient), year_use]).await?;
+        reading.get(&[Key::Standing(patient)]).await?;
         let mut on_paper = Vec::with_capacity(papers.len());
         for paper in papers {
             on_paper.push(self.resolve(reading, &paper.owner).await?);
@@ -125,9 +127,9 @@ impl Ledger {
                 return Err(Failure::Invalid(violations));
             }
         }
-        let family = reading.family(&Key::Family(patient))?.unwrap_or(&NO_FAMILY);
+        let family = &reading.known(patient)?.family;
         let owners = family.ties.iter().map(|tie| tie.owner).chain(on_paper.iter().copied());
-        let keys: Vec<Key> = owners.flat_map(|owner| [Key::Member(owner), Key::Account(owner)]).collect();
+        let keys: Vec<Key> = owners.map(Key::Standing).collect();
         reading.get(&keys).await?;
         let quotas = self.quota_keys(reading, patient)?;
         reading.get(&quotas).await?;
@@ -137,14 +139,11 @@ impl Ledger {
     /// The quotas that may have been set for a patient: of owners in another province, and of those whose own region knows
     /// quotas. For most families there are none, and nothing more is loaded.
     fn quota_keys(&self, reading: &Reading<'_>, patient: MemberId) -> Result<Vec<Key>, Failure> {
-        let Some(family) = reading.family(&Key::Family(patient))?.filter(|family| !family.ties.is_empty()) else {
-            return Ok(Vec::new());
-        };
-        let Some(patient) = reading.member(&Key::Member(patient))? else { return Ok(Vec::new()) };
+        let patient = reading.known(patient)?;
+        let to = patient.member.insurance.region;
         let mut keys = Vec::new();
-        for tie in &family.ties {
-            let Some(owner) = reading.member(&Key::Member(tie.owner))? else { continue };
-            let (from, to) = (owner.insurance.region, patient.insurance.region);
+        for tie in &patient.family.ties {
+            let from = reading.member(tie.owner)?.insurance.region;
             if from.province() != to.province() || self.book.knows_quota(from) {
                 keys.push(Key::Quota(tie.binding));
             }
@@ -162,10 +161,10 @@ impl Ledger {
         visit_day: Date,
         today: Date,
     ) -> Result<Loaded<'r>, Failure> {
-        let member = reading.member(&Key::Member(patient))?.ok_or(Failure::NotFound(Thing::Member))?;
-        let family = reading.family(&Key::Family(patient))?.unwrap_or(&NO_FAMILY);
-        let account = reading.account(&Key::Account(patient))?.map(|account| account.as_of(today));
-        let used = reading.year_use(&Key::YearUse(patient, visit_day.year()))?.copied().unwrap_or_default();
+        let standing = reading.known(patient)?;
+        let (member, family) = (&standing.member, &standing.family);
+        let account = standing.account.as_ref().map(|account| account.as_of(today));
+        let used = standing.year_use(visit_day.year());
         let mut policies = vec![self.policy_of(member, visit_day)?];
         let mut owners = Vec::with_capacity(family.ties.len() + papers.len());
         // Nobody pays twice: a binding that can pay goes before paper, paper before one that cannot, and the first paper
@@ -181,15 +180,16 @@ impl Ledger {
             (paper_tie(*owner, paper.relation, place, today), Some(place))
         });
         for (tie, paper) in ties.chain(on_paper) {
-            let key = Key::Member(tie.owner);
-            let member = reading.member(&key)?.ok_or(Failure::Bug("a tie leads to no member"))?;
+            let standing = reading.standing(&Key::Standing(tie.owner))?;
+            let standing = standing.ok_or(Failure::Bug("a tie leads to no member"))?;
+            let member = &standing.member;
             let policy = self.policy_of(member, visit_day)?;
             let known = policies.iter().position(|known| known.revision.digest == policy.revision.digest);
             let index = known.unwrap_or_else(|| {
                 policies.push(policy);
                 policies.len() - 1
             });
-            let account = reading.account(&Key::Account(tie.owner))?.map(|account| account.as_of(today));
+            let account = standing.account.as_ref().map(|account| account.as_of(today));
             let quota = if paper.is_none() { live_quota(reading, tie.binding, today) } else { None };
             let slip = match paper {
                 Some(_) => reading.slips(&Key::Slips(patient))?.and_then(|slips| slips.of(tie.owner)),
@@ -202,6 +202,7 @@ impl Ledger {
                 member,
                 account,
                 quota,
+                masked_name: &standing.masked_name,
                 policy_index: u8::try_from(index).unwrap_or(u8::MAX),
             });
         }

@@ -60,7 +60,7 @@ impl Holder {
     /// The fact that says what it holds.
     fn key(self) -> Key {
         match self {
-            Self::Bucket(member, _) => Key::Account(member),
+            Self::Bucket(member, _) => Key::Standing(member),
             Self::Quota(binding, _) => Key::Quota(binding),
             Self::Transfer(id) => Key::Transfer(id),
         }
@@ -101,7 +101,7 @@ impl Ledger {
         let mut keys: Vec<Key> = balances.keys().map(|holder| holder.key()).collect();
         keys.sort_unstable();
         keys.dedup();
-        report.accounts = keys.iter().filter(|key| matches!(key, Key::Account(_))).count() as u64;
+        report.accounts = keys.iter().filter(|key| matches!(key, Key::Standing(_))).count() as u64;
         for chunk in keys.chunks(Report::CHUNK) {
             let mut reading = Reading::new(self.store());
             reading.get(chunk).await?;
@@ -120,15 +120,15 @@ impl Ledger {
 fn compare_one(reading: &Reading<'_>, key: &Key, balances: &Balances, report: &mut Report) -> Result<(), Failure> {
     let folded = |holder: Holder| balances.get(&holder).copied().unwrap_or_default();
     let head = report.head.position;
+    #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else keeps a balance")]
     let differs = match key {
-        Key::Account(member) => reading.account(key)?.map(|account| {
+        Key::Standing(member) => reading.account(*member)?.map(|account| {
             Bucket::ALL.iter().any(|bucket| folded(Holder::Bucket(*member, *bucket)) != account.balance(*bucket))
         }),
         Key::Quota(binding) => reading.quota(key)?.map(|quota| {
             Bucket::ALL.iter().any(|bucket| folded(Holder::Quota(*binding, *bucket)) != quota.balance(*bucket))
         }),
         Key::Transfer(id) => reading.transfer(key)?.map(|sent| folded(Holder::Transfer(*id)) != sent.pending()),
-        #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else keeps a balance")]
         _ => Some(false),
     };
     match differs {

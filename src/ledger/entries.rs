@@ -29,9 +29,8 @@ impl Ledger {
     /// goes on is the record's position and how many of its entries were shown, in the low byte.
     pub async fn list_entries(&self, member: MemberId, page: &Page) -> Result<(Vec<EntryView>, Option<u64>), Failure> {
         let mut reading = Reading::new(self.store());
-        let account = Key::Account(member);
-        reading.get(&[account]).await?;
-        reading.account(&account)?.ok_or(Failure::NotFound(Thing::Account))?;
+        reading.get(&[Key::Standing(member)]).await?;
+        reading.account(member)?.ok_or(Failure::NotFound(Thing::Account))?;
         let key = list_of(ListKind::AccountEntries, member.as_u128());
         let (begun, shown) = (page.after >> 8, usize::try_from(page.after & 0xff).unwrap_or_default());
         let rows = self.store().list(key, begun.saturating_sub(1), page.until, page.limit + 2).await?;

@@ -4,11 +4,13 @@
 //! simply run again: what is done is found done. How far the days are done stands in a fact of its own, so that a server
 //! that was away picks up where it left.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::transfers::sent_on;
 use super::{Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::ids::{RequestId, TransferId};
@@ -145,14 +147,16 @@ impl Command for ReturnTransfer {
             TransferState::Returned => return Err(Failure::refused(Reason::TransferReturned)),
         }
         let owner = sent.transfer.owner;
-        let account_key = Key::Account(owner);
-        reading.get(&[account_key]).await?;
-        let mut account = reading.account(&account_key)?.cloned().ok_or(Failure::Bug("a sender has no account"))?;
+        reading.get(&[Key::Standing(owner)]).await?;
+        let mut account = reading.account(owner)?.cloned().ok_or(Failure::Bug("a sender has no account"))?;
         let mut postings = Vec::new();
         account.turn_year(now.civil_day(), &mut postings);
         sent.give_back(&mut account, &mut postings).map_err(Failure::refused)?;
         let event = Event::TransferReturned { transfer: sent.transfer.clone(), owner_after: account.clone() };
-        let puts = vec![(key, Entity::Transfer(Box::new(sent))), (account_key, Entity::Account(account))];
+        let mut standings = Standings::new(reading);
+        standings.of(owner)?.account = Some(account);
+        let mut puts = vec![(key, Entity::Transfer(Arc::new(sent)))];
+        puts.extend(standings.into_puts());
         let lists = vec![(list_of(ListKind::AccountEntries, owner.as_u128()), 0)];
         Ok(Plan { record: Record { event, postings }, puts, lists, outcome: () })
     }

@@ -1,20 +1,24 @@
 //! Members: who is insured where, and what ends when that changes.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of, quotas};
 use crate::domain::account::Account;
-use crate::domain::binding::{Life, Release};
+use crate::domain::binding::{Life, Release, Wards};
 use crate::domain::card::Card;
+use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::member::{Insurance, Member, MemberRef, Person};
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{InsuranceState, Scheme};
+use crate::store::entity::Standing;
 use crate::store::{Entity, Key, ListKind};
 
 /// The first day of an insurance whose start was left out: the server's day when it is decided, whichever that is. Before any
@@ -119,17 +123,14 @@ impl Command for CreateMember {
         let member = Member { id, sex: self.person.id_number.sex(), insurance };
         let person = Person { member: id, ..self.person.clone() };
         let mut puts: Vec<(Key, Entity)> = keys.into_iter().map(|key| (key, Entity::Reference(id))).collect();
-        if member.insurance.has_account {
-            puts.push((Key::Account(id), Entity::Account(Account::opened(id, today))));
-        }
-        puts.push((Key::Member(id), Entity::Member(member.clone())));
-        puts.push((Key::Person(id), Entity::Person(Box::new(person.clone()))));
+        let mut standing = Standing::new(member.clone(), mask_name(&person.name));
+        standing.account = member.insurance.has_account.then(|| Account::opened(id, today));
+        puts.push((Key::Standing(id), Entity::Standing(Arc::new(standing))));
+        puts.push((Key::Person(id), Entity::Person(Arc::new(person.clone()))));
         let card = Card { member: id, active: self.card_active, issuing_bank: self.issuing_bank.clone() };
         // A card that is active and of which nothing more is known needs no record.
         let card = (!card.active || !card.issuing_bank.is_empty()).then_some(card);
-        if let Some(card) = &card {
-            puts.push((Key::Card(id), Entity::Card(Box::new(card.clone()))));
-        }
+        puts.extend(card.clone().map(|card| (Key::Card(id), Entity::Card(Arc::new(card)))));
         let record = Record { event: Event::MemberCreated { member: member.clone() }, postings: Vec::new() };
         let outcome = MemberOutcome { member, person: Some(person), card, released: Vec::new() };
         Ok(Plan { record, puts, lists: Vec::new(), outcome })
@@ -193,11 +194,9 @@ impl Command for UpdateInsurance {
         let insurance = from_today(&self.insurance, today);
         ledger.check_insurance(&insurance, today)?;
         let id = ledger.resolve(reading, &self.member).await?;
-        let key = Key::Member(id);
-        let others = [Key::Account(id), Key::Family(id), Key::Wards(id), Key::Person(id), Key::Card(id)];
-        reading.get(&[key]).await?;
-        reading.get(&others).await?;
-        let before = reading.member(&key)?.ok_or(Failure::NotFound(Thing::Member))?.clone();
+        let key = Key::Person(id);
+        reading.get(&[Key::Standing(id), Key::Wards(id), key, Key::Card(id)]).await?;
+        let before = reading.member(id)?.clone();
         if self.etag.as_ref().is_some_and(|etag| *etag != reading.version(&key).to_string()) {
             return Err(Failure::EtagMismatch);
         }
@@ -206,27 +205,30 @@ impl Command for UpdateInsurance {
         }
         let member = Member { insurance, ..before.clone() };
         let mut puts = Vec::new();
-        if member.insurance.has_account && reading.account(&Key::Account(id))?.is_none() {
-            puts.push((Key::Account(id), Entity::Account(Account::opened(id, today))));
-        }
         let policy = ledger.policy_of(&before, today)?;
         let ended = member.insurance.state == InsuranceState::Ended && before.insurance.state != InsuranceState::Ended;
         let moved = member.insurance.region != before.insurance.region;
-        let mut postings = Vec::new();
-        let released = if policy.rules.release_on_end_or_move && (ended || moved) {
-            release_all(reading, id, now, &mut puts).await?
-        } else {
-            Vec::new()
-        };
+        let releases = policy.rules.release_on_end_or_move && (ended || moved);
+        let others = if releases { load_bindings(reading, id).await? } else { Vec::new() };
+        let mut standings = Standings::new(reading);
+        let released = release_all(reading, &others, now, &mut standings, &mut puts)?;
         // What was set aside for a binding that ends goes back.
-        let owners = quotas::end_all(reading, &released, today, &mut puts, &mut postings).await?;
-        let lists = owners.iter().map(|owner| (list_of(ListKind::AccountEntries, owner.as_u128()), 0)).collect();
-        let released: Vec<BindingId> = released.into_iter().map(|(binding, _)| binding).collect();
-        puts.push((key, Entity::Member(member.clone())));
-        let person = reading.person(&Key::Person(id))?.cloned();
-        let card = reading.card(&Key::Card(id))?.cloned();
+        let ends: Vec<(BindingId, MemberId)> = others.iter().map(|bound| (bound.binding, bound.owner)).collect();
+        let mut postings = Vec::new();
+        let changed = quotas::end_all(reading, &ends, today, &mut standings, &mut puts, &mut postings)?;
+        let lists = changed.iter().map(|owner| (list_of(ListKind::AccountEntries, owner.as_u128()), 0)).collect();
+        let standing = standings.of(id)?;
+        if member.insurance.has_account && standing.account.is_none() {
+            standing.account = Some(Account::opened(id, today));
+        }
+        standing.member = member.clone();
+        puts.extend(standings.into_puts());
+        let person = reading.person(&key)?.cloned();
+        // Written anew, so that its version is that of the member's last change.
+        puts.extend(person.clone().map(|person| (key, Entity::Person(Arc::new(person)))));
         let event = Event::InsuranceUpdated { member: member.clone(), released: released.clone() };
         let record = Record { event, postings };
+        let card = reading.card(&Key::Card(id))?.cloned();
         Ok(Plan { record, puts, lists, outcome: MemberOutcome { member, person, card, released } })
     }
 
@@ -244,50 +246,52 @@ impl Command for UpdateInsurance {
     }
 }
 
-/// Ends every binding a member has, as owner and as beneficiary.
-async fn release_all(
-    reading: &mut Reading<'_>,
-    id: MemberId,
-    now: Moment,
-    puts: &mut Vec<(Key, Entity)>,
-) -> Result<Vec<(BindingId, MemberId)>, Failure> {
-    let family = reading.family(&Key::Family(id))?.cloned().unwrap_or_default();
-    let wards = reading.wards(&Key::Wards(id))?.cloned().unwrap_or_default();
-    let as_beneficiary = family.ties.iter().map(|tie| (tie.binding, Key::Wards(tie.owner)));
-    let as_owner = wards.bindings.iter().map(|ward| (ward.binding, Key::Family(ward.beneficiary)));
-    let all: Vec<(BindingId, Key)> = as_beneficiary.chain(as_owner).collect();
-    let keys: Vec<Key> = all.iter().flat_map(|(binding, other)| [Key::Binding(*binding), *other]).collect();
-    reading.get(&keys).await?;
+/// A binding of a member, and who is at its other end: the beneficiary whose family it stands in, and the owner.
+struct Bound {
+    binding: BindingId,
+    owner: MemberId,
+    beneficiary: MemberId,
+}
 
-    let mut others: Vec<(Key, Entity)> = Vec::new();
-    let mut released = Vec::with_capacity(all.len());
-    for (binding, other) in all {
-        let key = Key::Binding(binding);
+/// Loads every binding a member has, as owner and as beneficiary, with the facts they stand in.
+async fn load_bindings(reading: &mut Reading<'_>, id: MemberId) -> Result<Vec<Bound>, Failure> {
+    let family = &reading.known(id)?.family;
+    let wards = reading.wards(&Key::Wards(id))?.map_or(&[][..], |wards| &wards.bindings);
+    let as_beneficiary =
+        family.ties.iter().map(|tie| Bound { binding: tie.binding, owner: tie.owner, beneficiary: id });
+    let as_owner = wards.iter().map(|ward| Bound { binding: ward.binding, owner: id, beneficiary: ward.beneficiary });
+    let all: Vec<Bound> = as_beneficiary.chain(as_owner).collect();
+    let keys = all.iter().flat_map(|bound| {
+        let people = [Key::Standing(bound.owner), Key::Standing(bound.beneficiary)];
+        [Key::Binding(bound.binding), Key::Quota(bound.binding), Key::Wards(bound.owner), people[0], people[1]]
+    });
+    reading.get(&keys.collect::<Vec<Key>>()).await?;
+    Ok(all)
+}
+
+/// Ends these bindings.
+fn release_all(
+    reading: &Reading<'_>,
+    bindings: &[Bound],
+    now: Moment,
+    standings: &mut Standings<'_>,
+    puts: &mut Vec<(Key, Entity)>,
+) -> Result<Vec<BindingId>, Failure> {
+    let mut wards: Vec<(MemberId, Wards)> = Vec::new();
+    for bound in bindings {
+        let key = Key::Binding(bound.binding);
         let mut ended = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a tie leads to no binding"))?;
-        let owner = ended.owner;
         ended.life = Life::Released(Release { at: now, requested: false });
-        puts.push((key, Entity::Binding(Box::new(ended))));
-        if others.iter().all(|(known, _)| *known != other) {
-            let entity = if let Key::Wards(_) = other {
-                Entity::Wards(reading.wards(&other)?.cloned().unwrap_or_default())
-            } else {
-                Entity::Family(reading.family(&other)?.cloned().unwrap_or_default())
-            };
-            others.push((other, entity));
+        puts.push((key, Entity::Binding(Arc::new(ended))));
+        standings.of(bound.beneficiary)?.family.ties.retain(|tie| tie.binding != bound.binding);
+        if wards.iter().all(|(owner, _)| *owner != bound.owner) {
+            let known = reading.wards(&Key::Wards(bound.owner))?.cloned().unwrap_or_default();
+            wards.push((bound.owner, known));
         }
-        for (_, entity) in others.iter_mut().filter(|(known, _)| *known == other) {
-            if let Entity::Wards(wards) = entity {
-                wards.bindings.retain(|ward| ward.binding != binding);
-            } else if let Entity::Family(family) = entity {
-                family.ties.retain(|tie| tie.binding != binding);
-            }
+        for (_, known) in wards.iter_mut().filter(|(owner, _)| *owner == bound.owner) {
+            known.bindings.retain(|ward| ward.binding != bound.binding);
         }
-        released.push((binding, owner));
     }
-    if !released.is_empty() {
-        puts.push((Key::Family(id), Entity::Family(Default::default())));
-        puts.push((Key::Wards(id), Entity::Wards(Default::default())));
-    }
-    puts.append(&mut others);
-    Ok(released)
+    puts.extend(wards.into_iter().map(|(owner, known)| (Key::Wards(owner), Entity::Wards(Arc::new(known)))));
+    Ok(bindings.iter().map(|bound| bound.binding).collect())
 }

@@ -12,6 +12,7 @@ pub mod fingerprint;
 pub mod jobs;
 pub mod members;
 pub mod page;
+pub mod payers;
 pub mod queries;
 pub mod quotas;
 pub mod quote;
@@ -176,13 +177,13 @@ impl Ledger {
         let request = self.keys.request(&scope, request_id);
         let mut fields = Fingerprint::new(&self.keys, C::METHOD);
         command.fingerprint(&mut fields);
-        let content = Request {
+        let content = Arc::new(Request {
             scope,
             id: request_id.as_str().to_owned(),
             method: C::METHOD,
             fingerprint: fields.whole(),
             fields: fields.digests(),
-        };
+        });
         let fresh = Fresh { id: self.ids.next(self.clock.now()), salt: self.ids.salt(), request };
         for attempt in 0..=self.limits.retries {
             let (_shared, _alone) = match attempt {
@@ -211,7 +212,7 @@ impl Ledger {
     async fn attempt<C: Command>(
         &self,
         command: &C,
-        content: &Request,
+        content: &Arc<Request>,
         fields: &Fingerprint<'_>,
         fresh: Fresh,
         reading: &mut Reading<'_>,
@@ -227,7 +228,7 @@ impl Ledger {
     async fn attempt_inner<C: Command>(
         &self,
         command: &C,
-        content: &Request,
+        content: &Arc<Request>,
         fields: &Fingerprint<'_>,
         fresh: Fresh,
         reading: &mut Reading<'_>,
@@ -250,9 +251,8 @@ impl Ledger {
         }
         let plan = command.decide(self, reading, now, fresh).await?;
         let bytes = record::encode_record(&plan.record);
-        let mut puts: Vec<(Key, Arc<Entity>)> =
-            plan.puts.into_iter().map(|(key, entity)| (key, Arc::new(entity))).collect();
-        puts.push((key, Arc::new(Entity::Request(Box::new(content.clone())))));
+        let mut puts = plan.puts;
+        puts.push((key, Entity::Request(content.clone())));
         let change = Change {
             began_at: reading.began_at(),
             expects: reading.expectations(),
@@ -295,7 +295,7 @@ impl Ledger {
             let key = Key::Policy(digest);
             if !stored.contains(&digest) && !puts.iter().any(|(put, _)| *put == key) {
                 let revision = self.remember(policy);
-                puts.push((key, Entity::Policy(Box::new((*revision).clone()))));
+                puts.push((key, Entity::Policy(revision)));
             }
         }
     }

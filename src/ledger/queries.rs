@@ -14,7 +14,6 @@ use crate::domain::account::Account;
 use crate::domain::binding::{Binding, BindingState};
 use crate::domain::card::Card;
 use crate::domain::draw::{self, Draw};
-use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId};
 use crate::domain::member::{Member, MemberRef, Person};
 use crate::domain::money::Money;
@@ -144,23 +143,23 @@ impl Ledger {
         let resolved = self.resolve(&mut reading, reference).await;
         self.store().wait_durable(reading.read_at()).await?;
         let id = resolved?;
-        let (key, person, card) = (Key::Member(id), Key::Person(id), Key::Card(id));
-        reading.get(&[key, person, card]).await?;
+        let (key, card) = (Key::Person(id), Key::Card(id));
+        reading.get(&[Key::Standing(id), key, card]).await?;
         self.store().wait_durable(reading.read_at()).await?;
-        let member = reading.member(&key)?.cloned().ok_or(Failure::NotFound(Thing::Member))?;
-        let (person, card) = (reading.person(&person)?.cloned(), reading.card(&card)?.cloned());
+        let member = reading.member(id)?.clone();
+        let (person, card) = (reading.person(&key)?.cloned(), reading.card(&card)?.cloned());
         Ok(MemberView { member, person, card, position: reading.version(&key) })
     }
 
     /// Masked names for an answer; people without a person record are left out.
     pub async fn masked_names(&self, ids: &[MemberId]) -> Result<Vec<(MemberId, String)>, Failure> {
-        let keys: Vec<Key> = ids.iter().map(|id| Key::Person(*id)).collect();
+        let keys: Vec<Key> = ids.iter().map(|id| Key::Standing(*id)).collect();
         let mut reading = Reading::new(self.store());
         reading.get(&keys).await?;
         let mut found = Vec::with_capacity(ids.len());
         for (id, key) in ids.iter().zip(&keys) {
-            if let Some(person) = reading.person(key)? {
-                found.push((*id, mask_name(&person.name)));
+            if let Some(standing) = reading.standing(key)? {
+                found.push((*id, standing.masked_name.clone()));
             }
         }
         Ok(found)
@@ -169,8 +168,8 @@ impl Ledger {
     pub async fn account(&self, reference: &MemberRef) -> Result<AccountView, Failure> {
         let mut reading = Reading::new(self.store());
         let id = self.resolve(&mut reading, reference).await?;
-        let (member, account, wallet, wards) = (Key::Member(id), Key::Account(id), Key::Wallet(id), Key::Wards(id));
-        reading.get(&[member, account, wallet, wards]).await?;
+        let (wallet, wards) = (Key::Wallet(id), Key::Wards(id));
+        reading.get(&[Key::Standing(id), wallet, wards]).await?;
         let bindings = reading.wards(&wards)?.map(|wards| wards.bindings.iter().map(|ward| Key::Quota(ward.binding)));
         let quotas: Vec<Key> = bindings.map(Iterator::collect).unwrap_or_default();
         reading.get(&quotas).await?;
@@ -180,9 +179,8 @@ impl Ledger {
             frozen += reading.quota(key)?.map(Quota::left).unwrap_or_default();
         }
         let wallet_open = reading.wallet(&wallet)?.is_some();
-        let member = reading.member(&member)?.cloned().ok_or(Failure::NotFound(Thing::Member))?;
-        let account = reading.account(&account)?.ok_or(Failure::NotFound(Thing::Account))?;
-        let view = self.account_view(member, account, self.now().civil_day())?;
+        let account = reading.account(id)?.ok_or(Failure::NotFound(Thing::Account))?;
+        let view = self.account_view(reading.member(id)?.clone(), account, self.now().civil_day())?;
         Ok(AccountView { frozen, wallet_open, ..view })
     }
 
@@ -218,7 +216,7 @@ impl Ledger {
         let today = self.now().civil_day();
         self.check_day("visit_date", ask.visit.date, today)?;
         let mut reading = Reading::new(self.store());
-        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[], ask.visit.date).await?;
+        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));

@@ -1,10 +1,12 @@
 //! `SetQuota`, and what becomes of quotas when their binding ends.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::account::Account;
 use crate::domain::binding::{Binding, BindingState, Evidence};
@@ -66,14 +68,11 @@ impl Command for SetQuota {
         let mut binding = reading.binding(&key)?.cloned().ok_or(Failure::NotFound(Thing::Binding))?;
         self.check_binding(&binding, today)?;
         let (owner, beneficiary) = (binding.owner, binding.beneficiary);
-        let account_key = Key::Account(owner);
-        reading.get(&[Key::Member(owner), account_key, Key::Member(beneficiary)]).await?;
-        let not_found = Failure::Bug("a binding leads to no member");
-        let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
-        let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
+        reading.get(&[Key::Standing(owner), Key::Standing(beneficiary)]).await?;
+        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
         let policies = [ledger.policy_of(from, today)?, ledger.policy_of(to, today)?];
         let mut postings = Vec::new();
-        let mut account = reading.account(&account_key)?.cloned();
+        let mut account = reading.account(owner)?.cloned();
         if let Some(account) = &mut account {
             account.turn_year(today, &mut postings);
         }
@@ -95,11 +94,13 @@ impl Command for SetQuota {
         let digests: Vec<[u8; 32]> = policies.iter().map(|policy| policy.revision.digest).collect();
         let decided = Decided { trace: trace.clone(), policies: digests.clone() };
         let mut puts = vec![
-            (key, Entity::Binding(Box::new(binding.clone()))),
-            (quota_key, Entity::Quota(Box::new(quota.clone()))),
-            (account_key, Entity::Account(account.clone())),
-            (Key::Decided(fresh.request), Entity::Decided(Box::new(decided))),
+            (key, Entity::Binding(Arc::new(binding.clone()))),
+            (quota_key, Entity::Quota(Arc::new(quota.clone()))),
+            (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
         ];
+        let mut standings = Standings::new(reading);
+        standings.of(owner)?.account = Some(account.clone());
+        puts.extend(standings.into_puts());
         ledger.policy_puts(&policies, &mut puts);
         let event = Event::QuotaSet { quota: quota.clone(), owner_after: account.clone(), policies: digests.clone() };
         let lists = vec![(list_of(ListKind::AccountEntries, owner.as_u128()), 0)];
@@ -147,7 +148,7 @@ impl SetQuota {
         binding: &Binding,
         owner: &crate::domain::member::Member,
         beneficiary: &crate::domain::member::Member,
-        policies: &[std::sync::Arc<crate::domain::policy::Policy>; 2],
+        policies: &[Arc<crate::domain::policy::Policy>; 2],
         ledger: &Ledger,
         today: Date,
         trace: &mut Trace,
@@ -178,33 +179,27 @@ impl SetQuota {
 }
 
 /// Ends the quotas of bindings that end: what is left goes back to each owner. Returns the owners whose accounts changed.
-pub(super) async fn end_all(
-    reading: &mut Reading<'_>,
+/// The quotas and the owners' standings have been loaded.
+pub(super) fn end_all(
+    reading: &Reading<'_>,
     bindings: &[(BindingId, MemberId)],
     today: Date,
+    standings: &mut Standings<'_>,
     puts: &mut Vec<(Key, Entity)>,
     postings: &mut Vec<Posting>,
 ) -> Result<Vec<MemberId>, Failure> {
-    let keys: Vec<Key> = bindings.iter().map(|(binding, _)| Key::Quota(*binding)).collect();
-    reading.get(&keys).await?;
-    let mut accounts: Vec<Account> = Vec::new();
+    let mut owners = Vec::new();
     for (binding, owner) in bindings {
         let key = Key::Quota(*binding);
         let Some(mut quota) = reading.quota(&key)?.filter(|quota| quota.is_live()).cloned() else { continue };
-        if accounts.iter().all(|account| account.member != *owner) {
-            let account_key = Key::Account(*owner);
-            reading.get(&[account_key]).await?;
-            let mut account = reading.account(&account_key)?.cloned().ok_or(Failure::Bug("a quota has no account"))?;
-            account.turn_year(today, postings);
-            accounts.push(account);
-        }
+        let account = standings.of(*owner)?.account.as_mut().ok_or(Failure::Bug("a quota has no account"))?;
+        account.turn_year(today, postings);
         quota.turn_year(today, postings);
-        for account in accounts.iter_mut().filter(|account| account.member == *owner) {
-            quota.end(account, postings).map_err(Failure::refused)?;
+        quota.end(account, postings).map_err(Failure::refused)?;
+        puts.push((key, Entity::Quota(Arc::new(quota))));
+        if !owners.contains(owner) {
+            owners.push(*owner);
         }
-        puts.push((key, Entity::Quota(Box::new(quota))));
     }
-    let owners = accounts.iter().map(|account| account.member).collect();
-    puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));
     Ok(owners)
 }

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use crate::domain::account::Account;
-use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::binding::{Binding, Wards};
 use crate::domain::card::Card;
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Member, Person};
 use crate::domain::paper::Slips;
 use crate::domain::quota::Quota;
 use crate::domain::settlement::Settlement;
-use crate::domain::split::YearUse;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
-use crate::ledger::failure::Failure;
-use crate::store::entity::{Basis, Decided, JobDay, Request, StoredPolicy};
+use crate::ledger::failure::{Failure, Thing};
+use crate::store::entity::{Basis, Decided, JobDay, Request, Standing, StoredPolicy};
 use crate::store::{Entity, Fact, Key, Store};
 
 /// Facts gathered in one or more looks.
@@ -26,7 +25,7 @@ pub struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     pub fn new(store: &'a dyn Store) -> Self {
-        Self { store, began_at: None, read_at: 0, facts: Vec::with_capacity(24) }
+        Self { store, began_at: None, read_at: 0, facts: Vec::with_capacity(8) }
     }
 
     /// Looks at the named facts; those already seen are not read again.
@@ -73,7 +72,7 @@ impl<'a> Reading<'a> {
         self.find(key).map_or(0, |fact| fact.version)
     }
 
-    fn entity(&self, key: &Key) -> Result<Option<&Arc<Entity>>, Failure> {
+    fn entity(&self, key: &Key) -> Result<Option<&Entity>, Failure> {
         let fact = self.find(key).ok_or(Failure::Bug("a fact was used that was not loaded"))?;
         Ok(fact.entity.as_ref())
     }
@@ -85,7 +84,7 @@ macro_rules! typed {
             $(
                 /// The fact under a key that was loaded, if there is one.
                 pub fn $name(&self, key: &Key) -> Result<Option<&$of>, Failure> {
-                    match self.entity(key)?.map(Arc::as_ref) {
+                    match self.entity(key)? {
                         None => Ok(None),
                         Some(Entity::$variant(found)) => Ok(Some(found)),
                         #[allow(clippy::wildcard_enum_match_arm, reason = "every other kind is the same damage")]
@@ -101,12 +100,9 @@ typed! {
     request Request Request;
     reference Reference MemberId;
     person Person Person;
-    member Member Member;
-    account Account Account;
-    family Family Family;
+    standing Standing Standing;
     wards Wards Wards;
     binding Binding Binding;
-    year_use YearUse YearUse;
     settlement Settlement Settlement;
     basis Basis Basis;
     policy Policy StoredPolicy;
@@ -118,4 +114,50 @@ typed! {
     quota Quota Quota;
     slips Slips Slips;
     job_day JobDay JobDay;
+}
+
+impl Reading<'_> {
+    /// The standing of a person who must be there.
+    pub fn known(&self, id: MemberId) -> Result<&Standing, Failure> {
+        self.standing(&Key::Standing(id))?.ok_or(Failure::NotFound(Thing::Member))
+    }
+
+    pub fn member(&self, id: MemberId) -> Result<&Member, Failure> {
+        Ok(&self.known(id)?.member)
+    }
+
+    /// None where there is no account, or nobody.
+    pub fn account(&self, id: MemberId) -> Result<Option<&Account>, Failure> {
+        Ok(self.standing(&Key::Standing(id))?.and_then(|standing| standing.account.as_ref()))
+    }
+}
+
+/// The standings that a change will write: each copied from the reading once, when it is first changed.
+pub struct Standings<'r> {
+    reading: &'r Reading<'r>,
+    changed: Vec<Standing>,
+}
+
+impl<'r> Standings<'r> {
+    pub fn new(reading: &'r Reading<'r>) -> Self {
+        Self { reading, changed: Vec::with_capacity(4) }
+    }
+
+    /// The standing of a member, to be changed.
+    pub fn of(&mut self, id: MemberId) -> Result<&mut Standing, Failure> {
+        let place = match self.changed.iter().position(|standing| standing.member.id == id) {
+            Some(place) => place,
+            None => {
+                self.changed.push(self.reading.known(id)?.clone());
+                self.changed.len() - 1
+            }
+        };
+        Ok(&mut self.changed[place])
+    }
+
+    /// What is to be written.
+    pub fn into_puts(self) -> impl Iterator<Item = (Key, Entity)> {
+        let put = |standing: Standing| (Key::Standing(standing.member.id), Entity::Standing(Arc::new(standing)));
+        self.changed.into_iter().map(put)
+    }
 }

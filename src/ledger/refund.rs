@@ -1,9 +1,12 @@
 //! `RefundSettlement`: a settlement mirrored in whole or part, under the stored decision.
 
+use std::sync::Arc;
+
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
-use super::settle::{institution_scope, payer_accounts, payer_quotas};
+use super::payers::{payer_accounts, payer_quotas};
+use super::reading::{Reading, Standings};
+use super::settle::institution_scope;
 use super::{Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::record::{Event, Record};
@@ -57,10 +60,8 @@ impl Command for RefundSettlement {
         reading.get(&[key]).await?;
         let stored = reading.settlement(&key)?.filter(|settlement| settlement.institution == self.institution);
         let stored = stored.ok_or(Failure::NotFound(Thing::Settlement))?.clone();
-        let year_use = Key::YearUse(stored.patient, stored.visit.date.year());
-        let family_key = Key::Family(stored.patient);
-        let mut keys = vec![year_use, family_key];
-        keys.extend(stored.contributions.iter().map(|contribution| Key::Account(contribution.payer)));
+        let mut keys = vec![Key::Standing(stored.patient)];
+        keys.extend(stored.contributions.iter().map(|contribution| Key::Standing(contribution.payer)));
         keys.extend(stored.contributions.iter().filter_map(|contribution| contribution.binding.map(Key::Quota)));
         reading.get(&keys).await?;
 
@@ -72,8 +73,9 @@ impl Command for RefundSettlement {
             returned.iter().map(|(place, _)| stored.contributions[usize::from(*place)].clone()).collect();
         let mut quotas = payer_quotas(reading, &touched, today, &mut postings);
         let mut accounts = payer_accounts(reading, touched.iter(), today, &mut postings)?;
-        let family_before = reading.family(&family_key)?.cloned();
-        let mut family = family_before.clone();
+        let year = stored.visit.date.year();
+        let patient = reading.known(stored.patient)?;
+        let mut family = patient.family.clone();
         let place =
             u16::try_from(stored.refunds.len()).map_err(|_| Failure::Bug("a settlement has too many refunds"))?;
         let refund =
@@ -87,13 +89,13 @@ impl Command for RefundSettlement {
             settled_on,
             &mut accounts,
             &mut quotas,
-            family.as_mut(),
+            Some(&mut family),
             &mut postings,
         )
         .map_err(Failure::refused)?;
 
-        let mut puts = Vec::with_capacity(8);
-        let used = reading.year_use(&year_use)?.copied().unwrap_or_default();
+        let mut standings = Standings::new(reading);
+        let used = patient.year_use(year);
         let mut used_after = used;
         used_after.fund = used.fund.minus_or_zero(parts.fund);
         // A part of a bill has no deductible of its own: it is given back when the whole bill is.
@@ -101,18 +103,22 @@ impl Command for RefundSettlement {
             used_after.deductible = used.deductible.minus_or_zero(stored.amounts.split.deductible);
         }
         if used_after != used {
-            puts.push((year_use, Entity::YearUse(used_after)));
+            standings.of(stored.patient)?.set_year_use(year, used_after);
         }
-        if let Some(family) = family.filter(|family| Some(family) != family_before.as_ref()) {
-            puts.push((family_key, Entity::Family(family)));
+        if family != patient.family {
+            standings.of(stored.patient)?.family = family;
         }
         let lists = accounts.iter().map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), 0));
         let lists = lists.collect();
-        puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));
-        puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Box::new(quota)))));
+        for account in accounts {
+            let member = account.member;
+            standings.of(member)?.account = Some(account);
+        }
+        let mut puts: Vec<(Key, Entity)> = standings.into_puts().collect();
+        puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
         let decided = Decided { trace: trace.clone(), policies: refunded.policies.clone() };
-        puts.push((Key::Decided(fresh.request), Entity::Decided(Box::new(decided))));
-        puts.push((key, Entity::Settlement(Box::new(refunded.clone()))));
+        puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
+        puts.push((key, Entity::Settlement(Arc::new(refunded.clone()))));
         let record =
             Record { event: Event::Refunded { settlement: self.settlement, parts, returned, place }, postings };
         let current_state = refunded.state();

@@ -1,10 +1,12 @@
 //! `ReleaseBinding`: by its id or by the pair, through the channels of the policy of the day.
 
+use std::sync::Arc;
+
 use super::bindings::BindingOutcome;
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
 use super::quotas;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::binding::{self, BindingState, Evidence, Life, Release};
 use crate::domain::ids::{BindingId, RequestId};
@@ -64,9 +66,9 @@ impl Command for ReleaseBinding {
             ReleaseTarget::Pair { owner, beneficiary } => {
                 let owner = ledger.resolve(reading, owner).await?;
                 let beneficiary = ledger.resolve(reading, beneficiary).await?;
-                reading.get(&[Key::Family(beneficiary)]).await?;
-                let family = reading.family(&Key::Family(beneficiary))?;
-                let tie = family.and_then(|family| family.ties.iter().rev().find(|tie| tie.owner == owner));
+                reading.get(&[Key::Standing(beneficiary)]).await?;
+                let family = &reading.known(beneficiary)?.family;
+                let tie = family.ties.iter().rev().find(|tie| tie.owner == owner);
                 tie.ok_or(Failure::NotFound(Thing::Binding))?.binding
             }
         };
@@ -77,17 +79,18 @@ impl Command for ReleaseBinding {
         if !standing || binding.released().is_some() {
             return Err(Failure::refused(Reason::BindingNotActive));
         }
-        let (family_key, wards_key) = (Key::Family(binding.beneficiary), Key::Wards(binding.owner));
-        let owner_key = Key::Member(binding.owner);
-        reading.get(&[family_key, wards_key, owner_key]).await?;
-        let owner = reading.member(&owner_key)?.ok_or(Failure::Bug("a binding leads to no member"))?;
+        let wards_key = Key::Wards(binding.owner);
+        let quota = Key::Quota(id);
+        reading.get(&[Key::Standing(binding.beneficiary), wards_key, Key::Standing(binding.owner), quota]).await?;
+        let owner = reading.member(binding.owner)?;
         let policy = ledger.policy_of(owner, today)?;
         let from = match binding::decide_release(self.channel, &self.evidence, &policy, today) {
             Ok(from) => from,
             Err((Reason::EvidenceMissing, missing)) => return Err(Failure::EvidenceMissing(missing)),
             Err((reason, _)) => return Err(Failure::refused(reason)),
         };
-        let mut family = reading.family(&family_key)?.cloned().unwrap_or_default();
+        let mut standings = Standings::new(reading);
+        let family = &mut standings.of(binding.beneficiary)?.family;
         let mut wards = reading.wards(&wards_key)?.cloned().unwrap_or_default();
         let release = Release { at: now, requested: true };
         if from > today {
@@ -102,15 +105,14 @@ impl Command for ReleaseBinding {
             wards.bindings.retain(|ward| ward.binding != id);
             binding.life = Life::Released(release);
         }
-        let mut puts = vec![
-            (key, Entity::Binding(Box::new(binding.clone()))),
-            (family_key, Entity::Family(family)),
-            (wards_key, Entity::Wards(wards)),
-        ];
+        let mut puts =
+            vec![(key, Entity::Binding(Arc::new(binding.clone()))), (wards_key, Entity::Wards(Arc::new(wards)))];
         // Nobody draws on a quota any more, so the rest goes back at once.
         let mut postings = Vec::new();
-        let account = quotas::end_all(reading, &[(id, binding.owner)], today, &mut puts, &mut postings).await?;
-        let lists = account.iter().map(|member| (list_of(ListKind::AccountEntries, member.as_u128()), 0)).collect();
+        let ends = [(id, binding.owner)];
+        let changed = quotas::end_all(reading, &ends, today, &mut standings, &mut puts, &mut postings)?;
+        puts.extend(standings.into_puts());
+        let lists = changed.iter().map(|member| (list_of(ListKind::AccountEntries, member.as_u128()), 0)).collect();
         let (owner, beneficiary, by, channel) = (binding.owner, binding.beneficiary, self.by, self.channel);
         let event = Event::BindingReleased { binding: id, owner, beneficiary, by, channel };
         let outcome = BindingOutcome { current: binding.clone(), binding, trace: Trace::new(), policies: Vec::new() };

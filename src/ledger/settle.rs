@@ -2,23 +2,18 @@
 
 use std::sync::Arc;
 
-use jiff::civil::Date;
-
 use super::case::Loaded;
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
+use super::payers::{count_slips, payer_accounts, payer_quotas};
 use super::quote::Quoted;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::account::Account;
 use crate::domain::bill::{Bill, BillContent, Visit};
 use crate::domain::draw::Contribution;
 use crate::domain::ids::{InstitutionCode, MemberId, RequestId, SettlementId};
 use crate::domain::member::MemberRef;
-use crate::domain::paper::Slips;
 use crate::domain::policy::Policy;
-use crate::domain::posting::Posting;
-use crate::domain::quota::Quota;
 use crate::domain::record::{Event, Record, Settled};
 use crate::domain::rule::Trace;
 use crate::domain::settlement::{self, Decision, Settlement, SettlementState};
@@ -65,6 +60,8 @@ pub struct Settle {
 pub struct SettleOutcome {
     pub settlement: Settlement,
     pub trace: Trace,
+    /// Masked names of its payers, as far as they were at hand.
+    pub names: Vec<(MemberId, String)>,
     /// Its state now; differs from the settlement's own when it was refunded since.
     pub current_state: SettlementState,
 }
@@ -74,6 +71,7 @@ pub struct SettleOutcome {
 pub struct Quote {
     pub decision: Decision,
     pub patient: MemberId,
+    pub names: Vec<(MemberId, String)>,
     pub policies: Vec<Arc<Policy>>,
     pub read_at: u64,
     pub token: Quoted,
@@ -87,7 +85,7 @@ impl Ledger {
         self.check_day("visit.visit_date", ask.visit.date, today)?;
         self.check_care_region(&ask.visit)?;
         let mut reading = Reading::new(self.store());
-        let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers, ask.visit.date).await;
+        let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers).await;
         let (patient, on_paper) = match loaded {
             Ok(found) => found,
             Err(failure) => {
@@ -100,9 +98,9 @@ impl Ledger {
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
         let token =
             Quoted::of(&decision, self.ask_digest(ask), now.plus_seconds(self.limits.quote_seconds), &self.keys);
-        let policies = loaded.policies;
+        let (names, policies) = (loaded.names(), loaded.policies);
         self.store().wait_durable(read_at).await?;
-        Ok(Quote { decision, patient, policies, read_at, token })
+        Ok(Quote { decision, patient, names, policies, read_at, token })
     }
 
     /// The digest of the content a quote's token belongs to.
@@ -160,7 +158,7 @@ impl Command for Settle {
         let today = now.civil_day();
         ledger.check_day("visit.visit_date", ask.visit.date, today)?;
         ledger.check_care_region(&ask.visit)?;
-        let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
+        let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers).await?;
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
         if !self.token.is_empty() {
@@ -184,7 +182,12 @@ impl Command for Settle {
         reading.get(&[key, basis]).await?;
         let settlement = reading.settlement(&key)?.ok_or(Failure::Bug("a settled record has no settlement"))?;
         let trace = reading.basis(&basis)?.map(|basis| basis.trace.clone()).unwrap_or_default();
-        Ok(SettleOutcome { settlement: settlement.as_settled(), trace, current_state: settlement.state() })
+        Ok(SettleOutcome {
+            settlement: settlement.as_settled(),
+            trace,
+            names: Vec::new(),
+            current_state: settlement.state(),
+        })
     }
 }
 
@@ -211,7 +214,8 @@ fn plan(
     let mut postings = Vec::with_capacity(8);
     let mut quotas = payer_quotas(reading, &decision.contributions, today, &mut postings);
     let by_account = |paid: &&Contribution| quotas.iter().all(|quota| Some(quota.binding) != paid.binding);
-    let mut accounts = payer_accounts(reading, decision.contributions.iter().filter(by_account), today, &mut postings)?;
+    let from_accounts = decision.contributions.iter().filter(by_account);
+    let mut accounts = payer_accounts(reading, from_accounts, today, &mut postings)?;
     let mut family = loaded.family.clone();
     settlement::apply(
         &decision,
@@ -264,20 +268,27 @@ fn plan(
         created_at: now,
     };
     let lists = lists(ledger, &settlement);
-    let mut puts = Vec::with_capacity(10);
+    let mut standings = Standings::new(reading);
     if used != loaded.used {
-        puts.push((Key::YearUse(loaded.patient.id, ask.visit.date.year()), Entity::YearUse(used)));
+        standings.of(loaded.patient.id)?.set_year_use(ask.visit.date.year(), used);
     }
     if family != *loaded.family {
-        puts.push((Key::Family(loaded.patient.id), Entity::Family(family)));
+        standings.of(loaded.patient.id)?.family = family;
     }
-    puts.extend(accounts.into_iter().map(|account| (Key::Account(account.member), Entity::Account(account))));
-    puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Box::new(quota)))));
-    puts.extend(slips.map(|slips| (Key::Slips(loaded.patient.id), Entity::Slips(Box::new(slips)))));
+    for account in accounts {
+        let member = account.member;
+        standings.of(member)?.account = Some(account);
+    }
+    let mut puts = Vec::with_capacity(8);
+    puts.extend(standings.into_puts());
+    puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
+    puts.extend(slips.map(|slips| (Key::Slips(loaded.patient.id), Entity::Slips(Arc::new(slips)))));
     ledger.policy_puts(&loaded.policies, &mut puts);
-    let outcome = SettleOutcome { settlement: settlement.clone(), trace, current_state: SettlementState::Confirmed };
-    puts.push((Key::Settlement(id), Entity::Settlement(Box::new(settlement))));
-    puts.push((Key::Basis(id), Entity::Basis(Box::new(basis))));
+    let names = loaded.names();
+    let outcome =
+        SettleOutcome { settlement: settlement.clone(), trace, names, current_state: SettlementState::Confirmed };
+    puts.push((Key::Settlement(id), Entity::Settlement(Arc::new(settlement))));
+    puts.push((Key::Basis(id), Entity::Basis(Arc::new(basis))));
     let record = Record { event: Event::Settled(Box::new(settled)), postings };
     Ok(Plan { record, puts, lists, outcome })
 }
@@ -290,72 +301,6 @@ fn paper_facts(papers: &[Paper], owners: &[MemberId]) -> Vec<PaperFact> {
         signature_ref: paper.signature_ref.clone(),
     };
     papers.iter().zip(owners).map(fact).collect()
-}
-
-/// The quotas that pay or may get back, turned to today: while one is in force its binding draws on nothing else.
-pub(super) fn payer_quotas(
-    reading: &Reading<'_>,
-    contributions: &[Contribution],
-    today: Date,
-    postings: &mut Vec<Posting>,
-) -> Vec<Quota> {
-    let mut quotas: Vec<Quota> = Vec::new();
-    for binding in contributions.iter().filter_map(|contribution| contribution.binding) {
-        // A quota that was not loaded was not looked at by the decision either.
-        let found = reading.quota(&Key::Quota(binding)).ok().flatten().filter(|quota| quota.is_live());
-        if let Some(found) = found
-            && quotas.iter().all(|quota| quota.binding != binding)
-        {
-            let mut quota = found.clone();
-            quota.turn_year(today, postings);
-            quotas.push(quota);
-        }
-    }
-    quotas
-}
-
-/// The patient's slips with those that paid this time; none where nobody paid on paper.
-fn count_slips(
-    reading: &Reading<'_>,
-    patient: MemberId,
-    contributions: &[Contribution],
-    today: Date,
-) -> Result<Option<Slips>, Failure> {
-    let mut slips: Option<Slips> = None;
-    let mut counted: Vec<MemberId> = Vec::new();
-    for paid in contributions {
-        let (Some(relation), None) = (paid.relation, paid.binding) else { continue };
-        if counted.contains(&paid.payer) {
-            continue;
-        }
-        counted.push(paid.payer);
-        if slips.is_none() {
-            slips = Some(reading.slips(&Key::Slips(patient))?.cloned().unwrap_or_default());
-        }
-        if let Some(slips) = &mut slips {
-            slips.count(paid.payer, relation, today);
-        }
-    }
-    Ok(slips)
-}
-
-/// The accounts that pay or get back, turned to today, each once.
-pub(super) fn payer_accounts<'a>(
-    reading: &Reading<'_>,
-    contributions: impl Iterator<Item = &'a Contribution>,
-    today: Date,
-    postings: &mut Vec<Posting>,
-) -> Result<Vec<Account>, Failure> {
-    let mut accounts: Vec<Account> = Vec::with_capacity(4);
-    for contribution in contributions {
-        if accounts.iter().all(|account| account.member != contribution.payer) {
-            let found = reading.account(&Key::Account(contribution.payer))?;
-            let mut account = found.cloned().ok_or(Failure::Bug("a payer has no account"))?;
-            account.turn_year(today, postings);
-            accounts.push(account);
-        }
-    }
-    Ok(accounts)
 }
 
 /// The lists a settlement stands in. An account's entries serve as its owner's settlements too: the row of a relative who

@@ -1,8 +1,10 @@
 //! `TransferFunds`: money moves to a relative beforehand, at once within a region, by wallet across provinces.
 
+use std::sync::Arc;
+
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::account::Account;
 use crate::domain::ids::{MemberId, RequestId, TransferId};
@@ -55,7 +57,7 @@ pub struct TransferOutcome {
 struct Sides<'a> {
     owner: &'a Member,
     beneficiary: &'a Member,
-    policies: [std::sync::Arc<Policy>; 2],
+    policies: [Arc<Policy>; 2],
 }
 
 impl Command for TransferFunds {
@@ -88,13 +90,8 @@ impl Command for TransferFunds {
         let today = now.civil_day();
         let owner = ledger.resolve(reading, &self.owner).await?;
         let beneficiary = ledger.resolve(reading, &self.beneficiary).await?;
-        let people = [owner, beneficiary];
-        let keys = people.iter().flat_map(|member| [Key::Member(*member), Key::Account(*member)]);
-        let keys: Vec<Key> = keys.collect();
-        reading.get(&keys).await?;
-        let not_found = Failure::NotFound(Thing::Member);
-        let from = reading.member(&Key::Member(owner))?.ok_or_else(|| not_found.clone())?;
-        let to = reading.member(&Key::Member(beneficiary))?.ok_or(not_found)?;
+        reading.get(&[Key::Standing(owner), Key::Standing(beneficiary)]).await?;
+        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
         let policies = [ledger.policy_of(from, today)?, ledger.policy_of(to, today)?];
         let open = sharing::modes_between(&policies[0], &policies[1], &ledger.book.regions, today);
         let by_wallet = match (self.mode, open) {
@@ -109,9 +106,8 @@ impl Command for TransferFunds {
         if by_wallet {
             let (wallets, day) = ([Key::Wallet(owner), Key::Wallet(beneficiary)], Key::WalletDay(owner, today));
             reading.get(&[wallets[0], wallets[1], day]).await?;
-            let from = reading.member(&Key::Member(owner))?.ok_or(Failure::NotFound(Thing::Member))?;
-            let to = reading.member(&Key::Member(beneficiary))?.ok_or(Failure::NotFound(Thing::Member))?;
-            self.send(ledger, reading, &Sides { owner: from, beneficiary: to, policies }, now, fresh)
+            let (owner, beneficiary) = (reading.member(owner)?, reading.member(beneficiary)?);
+            self.send(ledger, reading, &Sides { owner, beneficiary, policies }, now, fresh)
         } else {
             self.move_at_once(ledger, reading, &Sides { owner: from, beneficiary: to, policies }, now, fresh)
         }
@@ -176,8 +172,7 @@ impl TransferFunds {
     ) -> Result<Plan<TransferOutcome>, Failure> {
         let today = now.civil_day();
         let (owner, beneficiary) = (sides.owner.id, sides.beneficiary.id);
-        let (owner_key, beneficiary_key) = (Key::Account(owner), Key::Account(beneficiary));
-        let account = reading.account(&owner_key)?.map(|account| account.as_of(today));
+        let account = reading.account(owner)?.map(|account| account.as_of(today));
         let mut trace = Trace::new();
         let reasons = transfer::refusals(
             sides.owner,
@@ -195,10 +190,9 @@ impl TransferFunds {
             return Err(Failure::Refused(reasons));
         }
         let mut postings = Vec::new();
-        let mut source = reading.account(&owner_key)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
+        let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         // A relative without an account gets one: the money is theirs from now on.
-        let mut target =
-            reading.account(&beneficiary_key)?.cloned().unwrap_or_else(|| Account::opened(beneficiary, today));
+        let mut target = reading.account(beneficiary)?.cloned().unwrap_or_else(|| Account::opened(beneficiary, today));
         source.turn_year(today, &mut postings);
         target.turn_year(today, &mut postings);
         transfer::apply(&mut source, &mut target, self.amount, &mut postings).map_err(Failure::refused)?;
@@ -214,12 +208,14 @@ impl TransferFunds {
             state: TransferState::Claimed,
         };
         let policies: Vec<[u8; 32]> = sides.policies.iter().map(|policy| policy.revision.digest).collect();
+        let mut standings = Standings::new(reading);
+        standings.of(owner)?.account = Some(source.clone());
+        standings.of(beneficiary)?.account = Some(target.clone());
         let mut puts = vec![
-            (owner_key, Entity::Account(source.clone())),
-            (beneficiary_key, Entity::Account(target.clone())),
-            (Key::Transfer(transfer.id), Entity::Transfer(Box::new(moved))),
+            (Key::Transfer(transfer.id), Entity::Transfer(Arc::new(moved))),
             (Key::Decided(fresh.request), decided(&trace, &policies)),
         ];
+        puts.extend(standings.into_puts());
         ledger.policy_puts(&sides.policies, &mut puts);
         let event = Event::Transferred {
             transfer: transfer.clone(),
@@ -253,8 +249,8 @@ impl TransferFunds {
     ) -> Result<Plan<TransferOutcome>, Failure> {
         let today = now.civil_day();
         let (owner, beneficiary) = (sides.owner.id, sides.beneficiary.id);
-        let (account_key, day_key) = (Key::Account(owner), Key::WalletDay(owner, today));
-        let account = reading.account(&account_key)?.map(|account| account.as_of(today));
+        let day_key = Key::WalletDay(owner, today);
+        let account = reading.account(owner)?.map(|account| account.as_of(today));
         let sent = reading.wallet_day(&day_key)?.copied().unwrap_or_default();
         let ask = Sending {
             owner: sides.owner,
@@ -273,7 +269,7 @@ impl TransferFunds {
         let from = wallet::decide_sending(&ask, of_owner, of_beneficiary, &ledger.book.regions, &mut trace)
             .map_err(Failure::Refused)?;
         let mut postings = Vec::new();
-        let mut source = reading.account(&account_key)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
+        let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         source.turn_year(today, &mut postings);
         let transfer = self.transfer(fresh, owner, beneficiary);
         let claim_before = wallet::claim_before(of_owner, today);
@@ -289,12 +285,14 @@ impl TransferFunds {
         moved.send(&mut source, &mut postings);
         let sent = WalletDay { sent: sent.sent.saturating_add(1), amount: sent.amount + self.amount };
         let policies: Vec<[u8; 32]> = sides.policies.iter().map(|policy| policy.revision.digest).collect();
+        let mut standings = Standings::new(reading);
+        standings.of(owner)?.account = Some(source.clone());
         let mut puts = vec![
-            (account_key, Entity::Account(source.clone())),
             (day_key, Entity::WalletDay(sent)),
-            (Key::Transfer(transfer.id), Entity::Transfer(Box::new(moved))),
+            (Key::Transfer(transfer.id), Entity::Transfer(Arc::new(moved))),
             (Key::Decided(fresh.request), decided(&trace, &policies)),
         ];
+        puts.extend(standings.into_puts());
         ledger.policy_puts(&sides.policies, &mut puts);
         let event = Event::TransferSent {
             transfer: transfer.clone(),
@@ -319,7 +317,7 @@ impl TransferFunds {
 }
 
 fn decided(trace: &Trace, policies: &[[u8; 32]]) -> Entity {
-    Entity::Decided(Box::new(Decided { trace: trace.clone(), policies: policies.to_vec() }))
+    Entity::Decided(Arc::new(Decided { trace: trace.clone(), policies: policies.to_vec() }))
 }
 
 /// The list of the wallet transfers of a day.

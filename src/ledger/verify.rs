@@ -1,9 +1,11 @@
 //! `VerifyBinding`: the steps a binding waits for. `ReorderBindings`: the user's order of owners.
 
+use std::sync::Arc;
+
 use super::bindings::BindingOutcome;
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan};
 use crate::domain::binding::{self, Binding, BindingState, Evidence, Life};
 use crate::domain::ids::{BindingId, RequestId};
@@ -53,25 +55,24 @@ impl Command for VerifyBinding {
             BindingState::Active => return Err(Failure::refused(Reason::BindingAlreadyVerified)),
             BindingState::Released | BindingState::Ended => return Err(Failure::refused(Reason::BindingNotActive)),
         }
-        let (family_key, owner_key) = (Key::Family(binding.beneficiary), Key::Member(binding.owner));
-        reading.get(&[family_key, owner_key]).await?;
-        let owner = reading.member(&owner_key)?.ok_or(Failure::Bug("a binding leads to no member"))?;
-        let policy = ledger.policy_of(owner, today)?;
+        reading.get(&[Key::Standing(binding.beneficiary), Key::Standing(binding.owner)]).await?;
+        let policy = ledger.policy_of(reading.member(binding.owner)?, today)?;
         let mut trace = Trace::new();
         let missing =
             binding::decide_verification(binding.missing(), &self.evidence, &mut trace).map_err(Failure::refused)?;
         binding.evidence.extend(self.evidence.iter().cloned());
-        binding.life = if missing.is_empty() { Life::Standing } else { Life::Pending { missing: missing.clone() } };
-        let mut family = reading.family(&family_key)?.cloned().unwrap_or_default();
+        binding.life = if missing.is_empty() { Life::InForce } else { Life::Pending { missing: missing.clone() } };
+        let mut standings = Standings::new(reading);
         let verified = binding.tie(0).spends;
+        let family = &mut standings.of(binding.beneficiary)?.family;
         family.ties.iter_mut().filter(|tie| tie.binding == binding.id).for_each(|tie| tie.spends = verified);
         let policies = vec![policy.revision.digest];
         let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
-            (key, Entity::Binding(Box::new(binding.clone()))),
-            (family_key, Entity::Family(family)),
-            (Key::Decided(fresh.request), Entity::Decided(Box::new(decided))),
+            (key, Entity::Binding(Arc::new(binding.clone()))),
+            (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
         ];
+        puts.extend(standings.into_puts());
         ledger.policy_puts(&[policy], &mut puts);
         let event = Event::BindingVerified {
             binding: binding.id,
@@ -99,7 +100,7 @@ impl Command for VerifyBinding {
         reading.get(&[key, decided]).await?;
         let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a verified binding is missing"))?;
         let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
-        let life = if missing.is_empty() { Life::Standing } else { Life::Pending { missing } };
+        let life = if missing.is_empty() { Life::InForce } else { Life::Pending { missing } };
         Ok(BindingOutcome { binding: Binding { life, ..current.clone() }, current, trace, policies })
     }
 }
@@ -135,13 +136,11 @@ impl Command for ReorderBindings {
     ) -> Result<Plan<Vec<Binding>>, Failure> {
         let today = now.civil_day();
         let id = ledger.resolve(reading, &self.beneficiary).await?;
-        let (member_key, family_key) = (Key::Member(id), Key::Family(id));
-        reading.get(&[member_key, family_key]).await?;
-        let member = reading.member(&member_key)?.ok_or(Failure::NotFound(Thing::Member))?;
-        if ledger.policy_of(member, today)?.rules.owner_order != OwnerOrder::UserOrder {
+        reading.get(&[Key::Standing(id)]).await?;
+        if ledger.policy_of(reading.member(id)?, today)?.rules.owner_order != OwnerOrder::UserOrder {
             return Err(Failure::refused(Reason::OrderNotForUser));
         }
-        let mut family = reading.family(&family_key)?.cloned().unwrap_or_default();
+        let mut family = reading.known(id)?.family.clone();
         family.ties.retain(|tie| tie.last_day.is_none_or(|last| last >= today));
         let all_named = family.ties.iter().all(|tie| self.order.contains(&tie.binding));
         if !all_named || family.ties.len() != self.order.len() {
@@ -157,10 +156,12 @@ impl Command for ReorderBindings {
             binding.priority = u32::try_from(place + 1).unwrap_or(u32::MAX);
             let tie = family.ties.iter_mut().filter(|tie| tie.binding == binding.id);
             tie.for_each(|tie| tie.priority = binding.priority);
-            puts.push((*key, Entity::Binding(Box::new(binding.clone()))));
+            puts.push((*key, Entity::Binding(Arc::new(binding.clone()))));
             ordered.push(binding);
         }
-        puts.push((family_key, Entity::Family(family)));
+        let mut standings = Standings::new(reading);
+        standings.of(id)?.family = family;
+        puts.extend(standings.into_puts());
         let event = Event::BindingsReordered { beneficiary: id, order: self.order.clone() };
         Ok(Plan { record: Record { event, postings: Vec::new() }, puts, lists: Vec::new(), outcome: ordered })
     }

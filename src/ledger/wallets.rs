@@ -1,8 +1,10 @@
 //! `OpenWallet` and `ClaimTransfer`.
 
+use std::sync::Arc;
+
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::reading::Reading;
+use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::account::Account;
 use crate::domain::ids::{RequestId, TransferId};
@@ -44,10 +46,9 @@ impl Command for OpenWallet {
     ) -> Result<Plan<Account>, Failure> {
         let today = now.civil_day();
         let id = ledger.resolve(reading, &self.member).await?;
-        let (member_key, account_key, key) = (Key::Member(id), Key::Account(id), Key::Wallet(id));
-        reading.get(&[member_key, account_key, key]).await?;
-        let member = reading.member(&member_key)?.ok_or(Failure::NotFound(Thing::Member))?;
-        if ledger.policy_of(member, today)?.rules.wallet_sources.is_empty() {
+        let key = Key::Wallet(id);
+        reading.get(&[Key::Standing(id), key]).await?;
+        if ledger.policy_of(reading.member(id)?, today)?.rules.wallet_sources.is_empty() {
             return Err(Failure::refused(Reason::WalletNotOffered));
         }
         if reading.wallet(&key)?.is_some() {
@@ -55,14 +56,14 @@ impl Command for OpenWallet {
         }
         // Who has no personal account has one for the wallet alone.
         let mut postings = Vec::new();
-        let mut account = reading.account(&account_key)?.cloned().unwrap_or_else(|| Account::opened(id, today));
+        let mut account = reading.account(id)?.cloned().unwrap_or_else(|| Account::opened(id, today));
         account.turn_year(today, &mut postings);
         let lists =
             if postings.is_empty() { Vec::new() } else { vec![(list_of(ListKind::AccountEntries, id.as_u128()), 0)] };
-        let puts = vec![
-            (key, Entity::Wallet(Wallet { member: id, opened_at: now })),
-            (account_key, Entity::Account(account.clone())),
-        ];
+        let mut standings = Standings::new(reading);
+        standings.of(id)?.account = Some(account.clone());
+        let mut puts = vec![(key, Entity::Wallet(Wallet { member: id, opened_at: now }))];
+        puts.extend(standings.into_puts());
         let event = Event::WalletOpened { after: account.clone() };
         Ok(Plan { record: Record { event, postings }, puts, lists, outcome: account })
     }
@@ -114,31 +115,32 @@ impl Command for ClaimTransfer {
     ) -> Result<Plan<ClaimOutcome>, Failure> {
         let today = now.civil_day();
         let id = ledger.resolve(reading, &self.beneficiary).await?;
-        let (key, account_key) = (Key::Transfer(self.transfer), Key::Account(id));
-        reading.get(&[key, account_key, Key::Member(id)]).await?;
+        let key = Key::Transfer(self.transfer);
+        reading.get(&[key, Key::Standing(id)]).await?;
         // Whose it is not need not know that it exists.
         let found = reading.transfer(&key)?.filter(|sent| sent.transfer.beneficiary == id);
         let mut sent = found.cloned().ok_or(Failure::NotFound(Thing::Transfer))?;
         if let Some(reason) = sent.claim_refused(now) {
             return Err(Failure::refused(reason));
         }
-        let member = reading.member(&Key::Member(id))?.ok_or(Failure::NotFound(Thing::Member))?;
-        let policy = ledger.policy_of(member, today)?;
+        let policy = ledger.policy_of(reading.member(id)?, today)?;
         let mut trace = Trace::new();
         let amount = sent.transfer.amount;
         trace.amount(Rule::WalletClaim, Subject::Own, 0, &[(Input::Amount, amount)], amount);
         let mut postings = Vec::new();
-        let mut account = reading.account(&account_key)?.cloned().unwrap_or_else(|| Account::opened(id, today));
+        let mut account = reading.account(id)?.cloned().unwrap_or_else(|| Account::opened(id, today));
         account.turn_year(today, &mut postings);
         sent.claim(&mut account, &mut postings).map_err(Failure::refused)?;
         let policies = vec![policy.revision.digest];
         let transfer = sent.transfer.clone();
         let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
-            (key, Entity::Transfer(Box::new(sent))),
-            (account_key, Entity::Account(account.clone())),
-            (Key::Decided(fresh.request), Entity::Decided(Box::new(decided))),
+            (key, Entity::Transfer(Arc::new(sent))),
+            (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
         ];
+        let mut standings = Standings::new(reading);
+        standings.of(id)?.account = Some(account.clone());
+        puts.extend(standings.into_puts());
         ledger.policy_puts(&[policy], &mut puts);
         let event = Event::TransferClaimed {
             transfer: transfer.clone(),

@@ -1,5 +1,7 @@
 //! The keyed facts a store keeps beside the ledger: what each key names and what lies under it.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 
 use crate::domain::account::Account;
@@ -25,14 +27,11 @@ pub enum Key {
     Request([u8; 16]),
     /// A number a person is found by, by keyed hash.
     Reference([u8; 16]),
+    /// Who a person is. Rewritten with every change of the insurance, so its version is the member's.
     Person(MemberId),
-    Member(MemberId),
-    Account(MemberId),
-    Family(MemberId),
+    Standing(MemberId),
     Wards(MemberId),
     Binding(BindingId),
-    /// A member's use of the fund in a calendar year.
-    YearUse(MemberId, i16),
     Settlement(SettlementId),
     /// Bill, facts and trace of a settlement.
     Basis(SettlementId),
@@ -54,28 +53,25 @@ pub enum Key {
     JobDay(Job),
 }
 
-/// What lies under a key. The large and seldom read ones are boxed, so that members and accounts lie close together.
+/// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entity {
-    Request(Box<Request>),
+    Request(Arc<Request>),
     Reference(MemberId),
-    Person(Box<Person>),
-    Member(Member),
-    Account(Account),
-    Family(Family),
-    Wards(Wards),
-    Binding(Box<Binding>),
-    YearUse(YearUse),
-    Settlement(Box<Settlement>),
-    Basis(Box<Basis>),
-    Policy(Box<StoredPolicy>),
-    Decided(Box<Decided>),
-    Card(Box<Card>),
+    Person(Arc<Person>),
+    Standing(Arc<Standing>),
+    Wards(Arc<Wards>),
+    Binding(Arc<Binding>),
+    Settlement(Arc<Settlement>),
+    Basis(Arc<Basis>),
+    Policy(Arc<StoredPolicy>),
+    Decided(Arc<Decided>),
+    Card(Arc<Card>),
     Wallet(Wallet),
     WalletDay(WalletDay),
-    Transfer(Box<SentTransfer>),
-    Quota(Box<Quota>),
-    Slips(Box<Slips>),
+    Transfer(Arc<SentTransfer>),
+    Quota(Arc<Quota>),
+    Slips(Arc<Slips>),
     JobDay(JobDay),
 }
 
@@ -85,6 +81,39 @@ pub struct JobDay {
     pub job: Job,
     /// Every day up to this one is done.
     pub done: Date,
+}
+
+/// Everything that decisions read of one person, in one fact, so that a case is one look per person: a settlement's patient
+/// and three who pay are four keys and not fourteen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub member: Member,
+    /// For answers that name a payer; the name itself lies in [`Person`].
+    pub masked_name: String,
+    /// None where there is no personal account.
+    pub account: Option<Account>,
+    /// Who may pay for this person.
+    pub family: Family,
+    /// The use of the fund by calendar year of the visits, newest last; years without any are left out.
+    pub years: Vec<(i16, YearUse)>,
+}
+
+impl Standing {
+    pub fn new(member: Member, masked_name: String) -> Self {
+        Self { member, masked_name, account: None, family: Family::default(), years: Vec::new() }
+    }
+
+    pub fn year_use(&self, year: i16) -> YearUse {
+        self.years.iter().rev().find(|(known, _)| *known == year).map(|(_, used)| *used).unwrap_or_default()
+    }
+
+    pub fn set_year_use(&mut self, year: i16, used: YearUse) {
+        self.years.retain(|(known, _)| *known != year);
+        if used != YearUse::default() {
+            let place = self.years.partition_point(|(known, _)| *known < year);
+            self.years.insert(place, (year, used));
+        }
+    }
 }
 
 /// The trace of a binding, transfer or refund, with the policies its steps point to.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::record::{decode_entity, encode_entity};
 use super::{
@@ -42,28 +42,25 @@ struct Ledger {
 
 /// A fact in memory: as it is where decisions read it, as bytes where it is written once and looked at seldom.
 enum Slot {
-    Live(Arc<Entity>),
+    Live(Entity),
     Packed(Box<[u8]>),
 }
 
 type Slots = Vec<(Key, Slot)>;
 
 impl Slot {
-    fn of(key: &Key, entity: Arc<Entity>) -> Self {
+    fn of(key: &Key, entity: Entity) -> Self {
         match key {
             Key::Request(_)
             | Key::Settlement(_)
             | Key::Basis(_)
             | Key::Decided(_)
             | Key::Binding(_)
+            | Key::Person(_)
             | Key::Transfer(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
             Key::Reference(_)
-            | Key::Person(_)
-            | Key::Member(_)
-            | Key::Account(_)
-            | Key::Family(_)
+            | Key::Standing(_)
             | Key::Wards(_)
-            | Key::YearUse(..)
             | Key::Policy(_)
             | Key::Card(_)
             | Key::Wallet(_)
@@ -74,10 +71,10 @@ impl Slot {
         }
     }
 
-    fn entity(&self) -> Result<Arc<Entity>, StoreError> {
+    fn entity(&self) -> Result<Entity, StoreError> {
         match self {
             Self::Live(entity) => Ok(entity.clone()),
-            Self::Packed(bytes) => Ok(Arc::new(decode_entity(bytes)?)),
+            Self::Packed(bytes) => Ok(decode_entity(bytes)?),
         }
     }
 }

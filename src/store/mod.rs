@@ -26,7 +26,6 @@ pub mod record;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 pub use chain::Head;
 pub use entity::{Entity, Key};
@@ -42,7 +41,7 @@ pub struct Fact {
     pub key: Key,
     /// 0 when absent.
     pub version: u64,
-    pub entity: Option<Arc<Entity>>,
+    pub entity: Option<Entity>,
 }
 
 /// One look at the named facts, in the order asked. It may be torn between two commits: then an expectation fails.
@@ -91,7 +90,7 @@ pub struct Change {
     pub began_at: u64,
     /// All the facts its decision saw, read-only and absent ones too.
     pub expects: Vec<(Key, u64)>,
-    pub puts: Vec<(Key, Arc<Entity>)>,
+    pub puts: Vec<(Key, Entity)>,
     /// Canonical bytes of the ledger record and their hash.
     pub record: Vec<u8>,
     pub content_hash: [u8; 32],

@@ -3,7 +3,8 @@
 
 use super::codec::{self, DecodeError, Stored, stored, stored_enum};
 use super::entity::{
-    Basis, Decided, Entity, JobDay, Key, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue,
+    Basis, Decided, Entity, JobDay, Key, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy,
+    StoredValue,
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
@@ -40,6 +41,7 @@ stored! {
     Family { ties }
     Wards { bindings }
     Ward { binding, beneficiary, last_day }
+    Standing { member, masked_name, account, family, years }
     YearUse { deductible, fund }
     Visit { institution_kind, care_region, purpose, date, external }
     ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }
@@ -89,7 +91,7 @@ stored_enum! {
     CreditKind { 1 = Monthly, 2 = Correction }
     ReleasedBy { 1 = Owner, 2 = Beneficiary }
     // The codes continue those of the optional release and of the flag that stood here first.
-    Life { 0 = Standing, 1 = Released(release), 2 = Pending { missing }, 3 = ReleasedFrom { release, from } }
+    Life { 0 = InForce, 1 = Released(release), 2 = Pending { missing }, 3 = ReleasedFrom { release, from } }
     Spends { 0 = No, 1 = Yes, 2 = Unverified }
     TransferState { 1 = Pending, 2 = Claimed, 3 = Returned }
     Event {
@@ -115,12 +117,9 @@ stored_enum! {
         1 = Request(request),
         2 = Reference(member),
         3 = Person(person),
-        4 = Member(member),
-        5 = Account(account),
-        6 = Family(family),
+        4 = Standing(standing),
         7 = Wards(wards),
         8 = Binding(binding),
-        9 = YearUse(used),
         10 = Settlement(settlement),
         11 = Basis(basis),
         12 = Policy(policy),
@@ -195,15 +194,9 @@ impl Key {
             Self::Request(hash) => [&[1], &hash[..]].concat_into(&mut out),
             Self::Reference(hash) => [&[2], &hash[..]].concat_into(&mut out),
             Self::Person(id) => tagged(3, id.as_u128(), &mut out),
-            Self::Member(id) => tagged(4, id.as_u128(), &mut out),
-            Self::Account(id) => tagged(5, id.as_u128(), &mut out),
-            Self::Family(id) => tagged(6, id.as_u128(), &mut out),
+            Self::Standing(id) => tagged(4, id.as_u128(), &mut out),
             Self::Wards(id) => tagged(7, id.as_u128(), &mut out),
             Self::Binding(id) => tagged(8, id.as_u128(), &mut out),
-            Self::YearUse(id, year) => {
-                tagged(9, id.as_u128(), &mut out);
-                out.extend_from_slice(&year.to_be_bytes());
-            }
             Self::Settlement(id) => tagged(10, id.as_u128(), &mut out),
             Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
             Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
@@ -32,7 +33,7 @@ use gongji::domain::vocabulary::{
 use gongji::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 use gongji::store::Entity;
 use gongji::store::entity::{
-    Basis, Decided, JobDay, PaperFact, PayerFact, Request, StoredCitation, StoredPolicy, StoredValue,
+    Basis, Decided, JobDay, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
 };
 use gongji::store::record::{decode_entity, decode_record, encode_entity, encode_record};
 use jiff::civil::Date;
@@ -508,8 +509,8 @@ fn entities() -> Vec<Entity> {
         personal_number: "".into(),
         computer_number: "B2".into(),
     };
-    let mut unverified = family();
-    unverified.ties[0].spends = Spends::Unverified;
+    let mut waiting = family();
+    waiting.ties[0].spends = Spends::Unverified;
     let pending = Life::Pending { missing: vec!["FACE_CHECK".into(), "OFFICE_APPROVAL".into()] };
     let release = Release { at: Moment::from_micros(1_764_000_000_000_001), requested: false };
     let released_from = Life::ReleasedFrom { release, from: day("2026-11-23") };
@@ -529,32 +530,36 @@ fn entities() -> Vec<Entity> {
         last: day("2020-12-01"),
         uses: 3,
     };
+    let standing = Standing {
+        account: Some(account(1)),
+        family: family(),
+        years: vec![(2026, YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) })],
+        ..Standing::new(member(), "欧**".into())
+    };
+    let unverified = Standing { family: waiting, ..standing.clone() };
     vec![
-        Entity::Request(Box::new(request)),
+        Entity::Request(Arc::new(request)),
         Entity::Reference(member_id(1)),
-        Entity::Person(Box::new(person)),
-        Entity::Member(member()),
-        Entity::Account(account(1)),
-        Entity::Family(family()),
-        Entity::Wards(Wards {
+        Entity::Person(Arc::new(person)),
+        Entity::Standing(Arc::new(standing)),
+        Entity::Wards(Arc::new(Wards {
             bindings: vec![Ward { binding: binding_id(), beneficiary: member_id(2), last_day: None }],
-        }),
-        Entity::Binding(Box::new(binding())),
-        Entity::YearUse(YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) }),
-        Entity::Settlement(Box::new(settlement())),
-        Entity::Basis(Box::new(basis(lines()))),
-        Entity::Basis(Box::new(basis(adjudicated()))),
-        Entity::Policy(Box::new(policy())),
-        Entity::Decided(Box::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
-        Entity::Family(unverified),
-        Entity::Binding(Box::new(Binding { life: pending, ..binding() })),
-        Entity::Binding(Box::new(Binding { life: released_from, ..binding() })),
-        Entity::Card(Box::new(Card { member: member_id(1), active: false, issuing_bank: "ICBC".into() })),
+        })),
+        Entity::Binding(Arc::new(binding())),
+        Entity::Settlement(Arc::new(settlement())),
+        Entity::Basis(Arc::new(basis(lines()))),
+        Entity::Basis(Arc::new(basis(adjudicated()))),
+        Entity::Policy(Arc::new(policy())),
+        Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
+        Entity::Standing(Arc::new(unverified)),
+        Entity::Binding(Arc::new(Binding { life: pending, ..binding() })),
+        Entity::Binding(Arc::new(Binding { life: released_from, ..binding() })),
+        Entity::Card(Arc::new(Card { member: member_id(1), active: false, issuing_bank: "ICBC".into() })),
         Entity::Wallet(Wallet { member: member_id(1), opened_at: Moment::from_micros(1_764_000_000_000_005) }),
         Entity::WalletDay(WalletDay { sent: 2, amount: Money::fen(300_000) }),
-        Entity::Transfer(Box::new(moved)),
-        Entity::Quota(Box::new(quota())),
-        Entity::Slips(Box::new(Slips { slips: vec![slip] })),
+        Entity::Transfer(Arc::new(moved)),
+        Entity::Quota(Arc::new(quota())),
+        Entity::Slips(Arc::new(Slips { slips: vec![slip] })),
         Entity::JobDay(JobDay { job: Job::ReturnUnclaimed, done: day("2026-01-09") }),
     ]
 }
@@ -565,17 +570,14 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Request(_) => "request",
         Entity::Reference(_) => "reference",
         Entity::Person(_) => "person",
-        Entity::Member(_) => "member",
-        Entity::Account(_) => "account",
-        Entity::Family(family) if family.ties[0].spends == Spends::Unverified => "family-unverified",
-        Entity::Family(_) => "family",
+        Entity::Standing(standing) if standing.family.ties[0].spends == Spends::Unverified => "standing-unverified",
+        Entity::Standing(_) => "standing",
         Entity::Wards(_) => "wards",
         Entity::Binding(binding) => match binding.life {
-            Life::Released(_) | Life::Standing => "binding",
+            Life::Released(_) | Life::InForce => "binding",
             Life::Pending { .. } => "binding-pending",
             Life::ReleasedFrom { .. } => "binding-released-from",
         },
-        Entity::YearUse(_) => "year-use",
         Entity::Settlement(_) => "settlement",
         Entity::Basis(basis) => match basis.bill.content {
             BillContent::Lines(_) => "basis-of-lines",
@@ -592,7 +594,7 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::JobDay(_) => "job-day",
     }
 }
-const ENTITY_NAMES: usize = 24;
+const ENTITY_NAMES: usize = 21;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -9,12 +9,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use gongji::domain::account::Account;
-use gongji::domain::ids::{MemberId, SettlementId};
+use gongji::domain::ids::{MemberId, RegionCode, SettlementId};
+use gongji::domain::member::{Insurance, Member};
 use gongji::domain::money::Money;
 use gongji::domain::time::Moment;
+use gongji::domain::vocabulary::{InsuranceState, Scheme, Sex};
 use gongji::store::chain::content_hash;
 use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Fault, Faults};
-use gongji::store::entity::Request;
+use gongji::store::entity::{Request, Standing};
 use gongji::store::memory::MemoryStore;
 use gongji::store::{
     Change, CommitError, Committed, Entity, Facts, Head, Key, ListKey, ListKind, ListRow, Store, StoreError,
@@ -94,29 +96,39 @@ impl Harness {
 }
 
 pub fn account_key(number: u128) -> Key {
-    Key::Account(MemberId::from_u128(number))
+    Key::Standing(MemberId::from_u128(number))
 }
 
 pub fn request_key(number: u8) -> Key {
     Key::Request([number; 16])
 }
 
-pub fn account(number: u128, fen: i64) -> Arc<Entity> {
-    let member = MemberId::from_u128(number);
-    let account = Account { member, year: 2026, current: Money::fen(fen), prior: Money::ZERO, wallet: Money::ZERO };
-    Arc::new(Entity::Account(account))
+pub fn account(number: u128, fen: i64) -> Entity {
+    let id = MemberId::from_u128(number);
+    let insurance = Insurance {
+        scheme: Scheme::Employee,
+        tier: String::new(),
+        state: InsuranceState::Normal,
+        region: RegionCode::NATIONAL,
+        has_account: true,
+        start: jiff::civil::date(2020, 1, 1),
+    };
+    let mut standing = Standing::new(Member { id, sex: Sex::Female, insurance }, "测*".into());
+    let account = Account { member: id, year: 2026, current: Money::fen(fen), prior: Money::ZERO, wallet: Money::ZERO };
+    standing.account = Some(account);
+    Entity::Standing(Arc::new(standing))
 }
 
-fn request(id: &str) -> Arc<Entity> {
+fn request(id: &str) -> Entity {
     let request =
         Request { scope: "test".into(), id: id.into(), method: 1, fingerprint: [1; 16], fields: vec![1, 2, u32::MAX] };
-    Arc::new(Entity::Request(Box::new(request)))
+    Entity::Request(Arc::new(request))
 }
 
 pub fn fen_of(facts: &Facts, place: usize) -> Option<i64> {
-    facts.facts[place].entity.as_deref().map(|entity| match entity {
-        Entity::Account(account) => account.current.as_fen(),
-        other => panic!("not an account: {other:?}"),
+    facts.facts[place].entity.as_ref().map(|entity| match entity {
+        Entity::Standing(standing) => standing.account.as_ref().expect("an account").current.as_fen(),
+        other => panic!("not a standing: {other:?}"),
     })
 }
 
@@ -859,7 +871,7 @@ fn law_11_big_values_come_back(harness: &mut Harness) {
     harness.store().one(big);
     for _ in 0..2 {
         let facts = harness.store().look(&[request_key(1)]);
-        assert_eq!(facts.facts[0].entity.as_deref(), Some(&*request(&long)));
+        assert_eq!(facts.facts[0].entity, Some(request(&long)));
         assert_eq!(harness.store().all()[0].bytes, long.as_bytes());
         harness.reopen();
     }

@@ -40,9 +40,10 @@ impl SettlementService for Service {
         let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
         let (ask, view, position) = fields.done(all3(ask, view, position))?;
         self.ledger.fresh_enough(position).await?;
-        let quote = self.ledger.quote(&ask).await?;
+        let mut quote = self.ledger.quote(&ask).await?;
+        let known = std::mem::take(&mut quote.names);
         let decision = &quote.decision;
-        let names = self.names(people(&decision.contributions, &decision.excluded)).await?;
+        let names = self.names_beside(known, people(&decision.contributions, &decision.excluded)).await?;
         let digests: Vec<[u8; 32]> = quote.policies.iter().map(|policy| policy.revision.digest).collect();
         let policies = self.ledger.revisions_of(&quote.policies);
         let basis = Basis { policies: &policies, digests: &digests, bill: Some(&ask.bill) };
@@ -74,9 +75,11 @@ impl SettlementService for Service {
         let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
         let (ask, view, request_id) = fields.done(all3(ask, view, request_id))?;
         let command = Settle { request_id, ask, token: quote_token };
-        let done = self.ledger.run(&command).await?;
+        let mut done = self.ledger.run(&command).await?;
+        let known = std::mem::take(&mut done.outcome.names);
         let outcome = &done.outcome;
-        let names = self.names(people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
+        let names =
+            self.names_beside(known, people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
         let digests = &outcome.settlement.policies;
         let policies = self.ledger.revisions(digests).await?;
         let basis = Basis { policies: &policies, digests, bill: Some(&command.ask.bill) };

@@ -159,7 +159,6 @@ impl Shared {
                 Look::Found(version, entity) => (version, Some(entity)),
                 Look::Missed(moment) => match disk.get().fact(*key)? {
                     Some((version, entity)) => {
-                        let entity = Arc::new(entity);
                         self.view.remember(*key, moment, version, &entity);
                         (version, Some(entity))
                     }

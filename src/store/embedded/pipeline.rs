@@ -102,7 +102,7 @@ impl Pipeline {
         &mut self,
         prepared: Prepared,
         now: Moment,
-        show: impl FnOnce(Vec<(Key, Arc<Entity>)>, u64),
+        show: impl FnOnce(Vec<(Key, Entity)>, u64),
     ) -> Result<Committed, CommitError> {
         if self.closing {
             return Err(CommitError::NotApplied(StoreError::Closed));

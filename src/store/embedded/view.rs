@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use super::lock;
 use crate::store::{Entity, Key};
@@ -11,7 +11,7 @@ use crate::store::{Entity, Key};
 /// Few enough that a shard's table stays warm, many enough that two threads seldom meet.
 const SHARDS: usize = 64;
 
-type Table = HashMap<Key, (u64, Arc<Entity>)>;
+type Table = HashMap<Key, (u64, Entity)>;
 
 pub(super) struct View {
     shards: Vec<Mutex<Shard>>,
@@ -33,7 +33,7 @@ struct Shard {
 
 /// What the memory knows of a key.
 pub(super) enum Look {
-    Found(u64, Arc<Entity>),
+    Found(u64, Entity),
     /// To be read from the disk; the number is for [`View::remember`].
     Missed(u64),
 }
@@ -64,7 +64,7 @@ impl View {
     }
 
     /// A fact of a change that was just applied: it stays until [`View::settle`].
-    pub fn pin(&self, key: Key, version: u64, entity: Arc<Entity>) {
+    pub fn pin(&self, key: Key, version: u64, entity: Entity) {
         let mut shard = self.shard(&key);
         shard.pins += 1;
         shard.pinned.insert(key, (version, entity));
@@ -88,7 +88,7 @@ impl View {
     }
 
     /// A fact that was read from the disk after a miss. Not kept if anything was pinned meanwhile that might be newer.
-    pub fn remember(&self, key: Key, missed_at: u64, version: u64, entity: &Arc<Entity>) {
+    pub fn remember(&self, key: Key, missed_at: u64, version: u64, entity: &Entity) {
         let mut shard = self.shard(&key);
         if shard.pins == missed_at {
             let dropped = self.cache(&mut shard, key, version, entity.clone());
@@ -98,7 +98,7 @@ impl View {
     }
 
     /// Returns what fell out, for the caller to drop without the lock.
-    fn cache(&self, shard: &mut Shard, key: Key, version: u64, entity: Arc<Entity>) -> Option<Table> {
+    fn cache(&self, shard: &mut Shard, key: Key, version: u64, entity: Entity) -> Option<Table> {
         if self.per_generation == 0 {
             return None;
         }
@@ -113,13 +113,9 @@ impl View {
 fn read_again(key: &Key) -> bool {
     match key {
         Key::Reference(_)
-        | Key::Member(_)
-        | Key::Account(_)
-        | Key::Family(_)
+        | Key::Standing(_)
         | Key::Wards(_)
         | Key::Binding(_)
-        | Key::YearUse(..)
-        | Key::Person(_)
         | Key::Policy(_)
         | Key::Card(_)
         | Key::Wallet(_)
@@ -128,6 +124,6 @@ fn read_again(key: &Key) -> bool {
         | Key::Quota(_)
         | Key::Slips(_)
         | Key::JobDay(_) => true,
-        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) => false,
+        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Person(_) => false,
     }
 }
