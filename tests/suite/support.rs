@@ -133,6 +133,7 @@ pub struct TestServer {
 }
 
 struct Running {
+    ledger: Arc<Ledger>,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<(), ServerError>>,
@@ -163,7 +164,8 @@ impl TestServer {
         let ledger = Ledger::new(store, setup.book.clone(), setup.clock.clone(), ids, setup.config.ledger_limits());
         let info = server_info::Info { started_at: ledger.now(), limits: setup.config.told_limits() };
         let reveal = setup.config.reveal_personal_data;
-        let api = Api { ledger: Arc::new(ledger), limits: setup.config.wire_limits(), reveal, info };
+        let ledger = Arc::new(ledger);
+        let api = Api { ledger: ledger.clone(), limits: setup.config.wire_limits(), reveal, info };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -176,7 +178,7 @@ impl TestServer {
         let thread = std::thread::spawn(serve);
         let client = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let channel = client.block_on(async { connect_to(address) });
-        self.running = Some(Running { address, stop, thread, client, channel });
+        self.running = Some(Running { ledger, address, stop, thread, client, channel });
     }
 
     /// Lets running calls finish and ends the server.
@@ -201,6 +203,11 @@ impl TestServer {
 
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the server runs between calls")
+    }
+
+    /// What the server itself works with, for what has no method of its own.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.running().ledger.clone()
     }
 
     pub fn clock(&self) -> &ManualClock {
