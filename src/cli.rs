@@ -152,6 +152,7 @@ pub(crate) fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Sto
                 cached_facts: config.cached_facts as usize,
                 recent_keys: config.recent_keys as usize,
                 queue_bytes: config.queue_bytes as usize,
+                index_bytes: config.index_bytes as usize,
                 ..EmbeddedOptions::new(&config.data_dir, ids.secret())
             };
             let store = EmbeddedStore::open(&options).map_err(|error| error.to_string())?;

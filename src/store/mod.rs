@@ -75,6 +75,23 @@ pub enum ListKind {
     TransfersOfDay = 20,
 }
 
+impl ListKind {
+    pub const ALL: [Self; 7] = [
+        Self::AccountEntries,
+        Self::InstitutionSettlements,
+        Self::PatientSettlements,
+        Self::ExternalReference,
+        Self::OwnerBindings,
+        Self::BeneficiaryBindings,
+        Self::TransfersOfDay,
+    ];
+
+    /// The kind with this stored code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
+}
+
 /// A row of a list: where it stands, and the id it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListRow {

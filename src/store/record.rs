@@ -11,15 +11,16 @@ use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Vi
 use crate::domain::binding::{Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
 use crate::domain::card::Card;
 use crate::domain::draw::{Contribution, Excluded};
+use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::paper::{Slip, Slips};
 use crate::domain::posting::{Party, Posting};
 use crate::domain::quota::Quota;
-use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
+use crate::domain::record::{CreditKind, Event, Job, Record, ReleasedBy, Settled, Transfer};
 use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
 use crate::domain::settlement::{Amounts, Parts, Refund, Settlement};
 use crate::domain::split::{Split, YearUse};
-use crate::domain::time::day_number;
+use crate::domain::time::{day_from_number, day_number};
 use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 
 /// The format of ledger records and facts.
@@ -216,6 +217,41 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Reads what [`Key::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let id = || <[u8; 16]>::try_from(rest).ok().map(u128::from_be_bytes);
+        Some(match tag {
+            1 => Self::Request(rest.try_into().ok()?),
+            2 => Self::Reference(rest.try_into().ok()?),
+            3 => Self::Person(MemberId::from_u128(id()?)),
+            4 => Self::Standing(MemberId::from_u128(id()?)),
+            7 => Self::Wards(MemberId::from_u128(id()?)),
+            8 => Self::Binding(BindingId::from_u128(id()?)),
+            10 => Self::Settlement(SettlementId::from_u128(id()?)),
+            11 => Self::Basis(SettlementId::from_u128(id()?)),
+            12 => Self::Policy(rest.try_into().ok()?),
+            13 => Self::Decided(rest.try_into().ok()?),
+            20 => Self::Card(MemberId::from_u128(id()?)),
+            21 => Self::Wallet(MemberId::from_u128(id()?)),
+            22 => {
+                let (id, day) = rest.split_first_chunk::<16>()?;
+                let day = day_from_number(i32::from_be_bytes(day.try_into().ok()?))?;
+                Self::WalletDay(MemberId::from_u128(u128::from_be_bytes(*id)), day)
+            }
+            23 => Self::Transfer(TransferId::from_u128(id()?)),
+            24 => Self::Quota(BindingId::from_u128(id()?)),
+            25 => Self::Slips(MemberId::from_u128(id()?)),
+            26 => match rest {
+                [job] => Self::JobDay(Job::from_code(*job)?),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+}
+
 fn tagged(tag: u8, id: u128, out: &mut Vec<u8>) {
     out.push(tag);
     out.extend_from_slice(&id.to_be_bytes());
@@ -243,6 +279,46 @@ pub fn encode_entity(entity: &Entity) -> Vec<u8> {
     codec::encode(FORMAT, entity)
 }
 
+/// The same into a buffer at hand.
+pub fn encode_entity_into(entity: &Entity, out: &mut Vec<u8>) {
+    out.push(FORMAT);
+    entity.put(out);
+}
+
 pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
     codec::decode(FORMAT, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_reads_back() {
+        let (member, binding) = (MemberId::from_u128(7), BindingId::from_u128(8));
+        let day = day_from_number(20_261_122).expect("a day");
+        let keys = [
+            Key::Request([1; 16]),
+            Key::Reference([2; 16]),
+            Key::Person(member),
+            Key::Standing(member),
+            Key::Wards(member),
+            Key::Binding(binding),
+            Key::Settlement(SettlementId::from_u128(9)),
+            Key::Basis(SettlementId::from_u128(9)),
+            Key::Policy([3; 32]),
+            Key::Decided([4; 16]),
+            Key::Card(member),
+            Key::Wallet(member),
+            Key::WalletDay(member, day),
+            Key::Transfer(TransferId::from_u128(10)),
+            Key::Quota(binding),
+            Key::Slips(member),
+            Key::JobDay(Job::ReturnUnclaimed),
+        ];
+        for key in keys {
+            assert_eq!(Key::from_bytes(&key.to_bytes()), Some(key));
+        }
+        assert_eq!(Key::from_bytes(&[26, 9]), None);
+    }
 }

@@ -261,6 +261,7 @@ fn small_memories_forget_nothing_that_counts() {
     let set = Set::new();
     let mut options = set.options();
     (options.cached_facts, options.recent_keys, options.cache_bytes) = (256, 64, 1 << 20);
+    options.index_bytes = 20_000;
     let store = set.open_with(&options);
     let start = std::sync::Barrier::new(4);
     thread::scope(|scope| {

@@ -526,7 +526,7 @@ fn nothing_answered_is_lost_and_nothing_is_done_twice() {
     let mut dice = Dice::new(seed);
     let mut auditor = Auditor::default();
     let (mut unknown, mut redone) = (0, 0);
-    let mut server = Server::on(dir.path(), &[]);
+    let mut server = Server::on(dir.path(), &["--index-bytes", "100000"]);
     run(settle_town(&mut auditor, &server));
     for round in 0..usize::try_from(kills).expect("not so many") {
         let day = run(async { today(server.channel().await).await });
@@ -548,7 +548,7 @@ fn nothing_answered_is_lost_and_nothing_is_done_twice() {
             .collect();
         unknown += open.len();
 
-        server = Server::on(dir.path(), &[]);
+        server = Server::on(dir.path(), &["--index-bytes", "100000"]);
         let head = run(async {
             let mut client = LedgerServiceClient::new(server.channel().await);
             client.get_head(proto::GetHeadRequest::default()).await.expect("a head").into_inner().head

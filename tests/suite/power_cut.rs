@@ -547,7 +547,8 @@ fn traced(dir: &Path, trace: &Path) -> Server {
     );
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-y", "-xx", "-s", "16777216", "-e", CALLS, "-o"]).arg(trace);
-    command.args([PROGRAM, "serve", "--data-dir"]).arg(dir);
+    // Small, so that the power goes while the index is being written, too.
+    command.args([PROGRAM, "serve", "--index-bytes", "40000", "--data-dir"]).arg(dir);
     Server::start(command)
 }
 

@@ -646,7 +646,7 @@ fn stored_bytes_stay_as_they_were() {
 }
 
 enum Sample {
-    Record(Record),
+    Record(Box<Record>),
     Entity(Entity),
 }
 
@@ -657,7 +657,8 @@ fn damaged_bytes_never_panic() {
         Sample::Record(_) => decode_record(bytes).is_err(),
         Sample::Entity(_) => decode_entity(bytes).is_err(),
     };
-    let records = events().into_iter().map(|event| Sample::Record(Record { postings: postings_of(&event), event }));
+    let records =
+        events().into_iter().map(|event| Sample::Record(Box::new(Record { postings: postings_of(&event), event })));
     for sample in records.chain(entities().into_iter().map(Sample::Entity)) {
         let good = match &sample {
             Sample::Record(record) => encode_record(record),

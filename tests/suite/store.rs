@@ -72,6 +72,8 @@ impl Harness {
         faults.set(Fault::None);
         let mut options = EmbeddedOptions::new(dir.path().join("ledger"), secret);
         options.faults = Some(faults.clone());
+        // A few changes at a time, so that facts and list rows are met in memory, in the index and in between.
+        options.index_bytes = 2_000;
         self.store = Some(EmbeddedStore::open(&options).expect("opens"));
     }
 

@@ -1,23 +1,27 @@
-//! The rows on the disk. Keys: a fact's own bytes; a record's position; a list's kind, owner and position.
+//! The rows on the disk.
 //!
-//! fjall writes a batch as one framed, checksummed group in one journal for all keyspaces, and replays only whole groups:
-//! one that lacks its end is cut off on opening (`journal/batch_reader.rs`, `on_close`; `journal/reader.rs` cuts at the
-//! first bytes that are no entry). So a change is there whole or not at all, and since one thread writes and syncs one
-//! batch before it begins the next, only the last one, never acknowledged, can be torn. See also `repair.rs`.
+//! `records` holds a row per change (`row.rs`) by position, and is the log: it alone goes through fjall's journal. `facts`
+//! and `lists` are its index, written in bulk as sorted tables that are synced before they count; `facts` ends with how far
+//! the index reaches. A fact that is written once and looked at seldom is not copied into the index: its row there is empty
+//! but for the version, and leads to the change's row.
+//!
+//! fjall writes a batch as one framed, checksummed group in one journal, and replays only whole groups: one that lacks its
+//! end is cut off on opening (`journal/batch_reader.rs`, `on_close`; `journal/reader.rs` cuts at the first bytes that are no
+//! entry). So a change is there whole or not at all, and since one thread writes and syncs one batch before it begins the
+//! next, only the last one, never acknowledged, can be torn. See also `repair.rs`.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 
 use super::pipeline::Queued;
-use crate::domain::time::Moment;
+use super::row::{self, Body};
 use crate::store::codec::DecodeError;
 use crate::store::{Entity, Head, Key, ListKey, ListRow, StoreError, StoredRecord, record};
 
-/// `at`, content hash and link come before a record's bytes.
-const RECORD_HEAD: usize = 8 + 32 + 32;
+/// Behind all facts: how far the index reaches.
+const INDEXED: &[u8] = &[0xff];
 
 /// The open database. Fields are dropped in this order: the process's lock goes last.
 pub(super) struct Disk {
@@ -48,11 +52,10 @@ impl Disk {
             let options = || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
             db.keyspace(name, options)
         };
-        // A journal is kept until each keyspace has flushed what it holds of it, so the sizes follow what a change writes.
         Ok(Self {
-            facts: keyspace("facts", 64 << 20)?,
-            records: keyspace("records", 16 << 20)?,
-            lists: keyspace("lists", 16 << 20)?,
+            facts: keyspace("facts", 1 << 20)?,
+            records: keyspace("records", 64 << 20)?,
+            lists: keyspace("lists", 1 << 20)?,
             meta: keyspace("meta", 1 << 20)?,
             db,
             _lock: lock,
@@ -65,43 +68,66 @@ impl Disk {
             Durability::Written => PersistMode::Buffer,
             Durability::Synced => PersistMode::SyncData,
         };
-        // All rows of a batch are of one age to fjall, so a fact that changed twice in it is written once, the newest.
-        let count = batch.iter().map(|queued| queued.facts.len()).sum();
-        let (mut newer, mut facts) = (HashSet::with_capacity(count), Vec::with_capacity(count));
-        let mut lists = Vec::with_capacity(batch.iter().map(|queued| queued.lists.len()).sum());
-        for queued in batch.iter().rev() {
-            let position = queued.head.position;
-            for (key, bytes) in queued.facts.iter().rev() {
-                if newer.insert(*key) {
-                    facts.push((key.to_bytes(), position, bytes));
-                }
-            }
-            lists.extend(queued.lists.iter().map(|(list, subject)| (list_key(*list, position), *subject)));
-        }
-        // In order, so that each finds its place in the tree near the one before, which is warm.
-        facts.sort_unstable();
-        lists.sort_unstable();
-        let rows = batch.len() + facts.len() + lists.len();
-        let mut rows = OwnedWriteBatch::with_capacity(self.db.clone(), rows).durability(Some(mode));
-        let mut value = Vec::with_capacity(1024);
+        let mut rows = OwnedWriteBatch::with_capacity(self.db.clone(), batch.len()).durability(Some(mode));
+        let mut value = Vec::with_capacity(4_096);
         for queued in batch {
-            value.clear();
-            value.extend_from_slice(&queued.head.at.as_micros().to_be_bytes());
-            value.extend_from_slice(&queued.content_hash);
-            value.extend_from_slice(&queued.head.link);
-            value.extend_from_slice(&queued.record);
+            row::write(&queued.head, &queued.content_hash, &queued.body, &mut value);
             rows.insert(&self.records, queued.head.position.to_be_bytes(), Slice::from(&value[..]));
         }
-        for (key, position, bytes) in facts {
-            value.clear();
-            value.extend_from_slice(&position.to_be_bytes());
-            value.extend_from_slice(bytes);
-            rows.insert(&self.facts, key, Slice::from(&value[..]));
-        }
-        for (key, subject) in lists {
-            rows.insert(&self.lists, key, subject.to_be_bytes());
-        }
         rows.commit()
+    }
+
+    /// Writes the index of changes that are durable and follow those indexed before. When it returns, it is durable too.
+    pub fn index(&self, batch: &[Arc<Queued>]) -> fjall::Result<()> {
+        let Some(last) = batch.last() else { return Ok(()) };
+        let mut lists = Vec::with_capacity(batch.iter().map(|queued| queued.body.lists.len()).sum());
+        let mut facts = Vec::with_capacity(batch.iter().map(|queued| queued.body.keys().count()).sum());
+        for (place, queued) in batch.iter().enumerate() {
+            let position = queued.head.position;
+            lists.extend(queued.body.lists.iter().map(|(list, subject)| (list_key(*list, position), *subject)));
+            facts
+                .extend(queued.body.facts().map(|(key, bytes)| (key.to_bytes(), std::cmp::Reverse(place), key, bytes)));
+        }
+        lists.sort_unstable();
+        if !lists.is_empty() {
+            let mut ingestion = self.lists.start_ingestion()?;
+            for (key, subject) in lists {
+                ingestion.write(key, subject.to_be_bytes())?;
+            }
+            ingestion.finish()?;
+        }
+        // Of a fact that changed more than once only the newest counts.
+        facts.sort_unstable_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+        facts.dedup_by(|later, first| later.0 == first.0);
+        let mut ingestion = self.facts.start_ingestion()?;
+        let mut value = Vec::with_capacity(1_024);
+        for (name, std::cmp::Reverse(place), key, bytes) in facts {
+            value.clear();
+            value.extend_from_slice(&batch[place].head.position.to_be_bytes());
+            if read_again(&key) {
+                value.extend_from_slice(bytes);
+            }
+            ingestion.write(name, Slice::from(&value[..]))?;
+        }
+        ingestion.write(INDEXED, last.head.position.to_be_bytes())?;
+        ingestion.finish()
+    }
+
+    /// How far the index reaches.
+    pub fn indexed(&self) -> Result<u64, StoreError> {
+        let Some(value) = self.facts.get(INDEXED).map_err(|error| unreadable(&error))? else { return Ok(0) };
+        Ok(u64::from_be_bytes(<[u8; 8]>::try_from(&value[..]).map_err(|_| DecodeError::Short)?))
+    }
+
+    /// The changes behind a position, in order.
+    pub fn changes_after(&self, position: u64, mut keep: impl FnMut(Head, [u8; 32], Body)) -> Result<(), StoreError> {
+        for found in self.records.range((position + 1).to_be_bytes()..) {
+            let (key, value) = found.into_inner().map_err(|error| unreadable(&error))?;
+            let position = u64::from_be_bytes(<[u8; 8]>::try_from(&key[..]).map_err(|_| DecodeError::Short)?);
+            let (record, body) = row::read(position, &value)?;
+            keep(Head { position, link: record.link, at: record.at }, record.content_hash, body);
+        }
+        Ok(())
     }
 
     /// Everything, names of files included.
@@ -112,7 +138,12 @@ impl Disk {
     pub fn fact(&self, key: Key) -> Result<Option<(u64, Entity)>, StoreError> {
         let Some(value) = self.facts.get(key.to_bytes()).map_err(|error| unreadable(&error))? else { return Ok(None) };
         let (version, bytes) = value.split_first_chunk().ok_or(DecodeError::Short)?;
-        Ok(Some((u64::from_be_bytes(*version), record::decode_entity(bytes)?)))
+        let version = u64::from_be_bytes(*version);
+        if !bytes.is_empty() {
+            return Ok(Some((version, record::decode_entity(bytes)?)));
+        }
+        let change = self.records.get(version.to_be_bytes()).map_err(|error| unreadable(&error))?;
+        Ok(Some((version, row::read_fact(&change.ok_or(DecodeError::Short)?, &key)?)))
     }
 
     /// Where the records end.
@@ -158,17 +189,27 @@ fn list_key(list: ListKey, position: u64) -> [u8; 25] {
     key
 }
 
-fn record_of(row: Guard) -> Result<StoredRecord, StoreError> {
-    let (key, value) = row.into_inner().map_err(|error| unreadable(&error))?;
+fn record_of(found: Guard) -> Result<StoredRecord, StoreError> {
+    let (key, value) = found.into_inner().map_err(|error| unreadable(&error))?;
     let position = <[u8; 8]>::try_from(&key[..]).map_err(|_| DecodeError::Short)?;
-    let (head, bytes) = value.split_first_chunk::<RECORD_HEAD>().ok_or(DecodeError::Short)?;
-    let (at, rest) = head.split_first_chunk::<8>().ok_or(DecodeError::Short)?;
-    let (content_hash, link) = rest.split_first_chunk::<32>().ok_or(DecodeError::Short)?;
-    Ok(StoredRecord {
-        position: u64::from_be_bytes(position),
-        at: Moment::from_micros(i64::from_be_bytes(*at)),
-        content_hash: *content_hash,
-        link: <[u8; 32]>::try_from(link).map_err(|_| DecodeError::Short)?,
-        bytes: bytes.to_vec(),
-    })
+    Ok(row::read_record(u64::from_be_bytes(position), &value)?)
+}
+
+/// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
+pub(super) fn read_again(key: &Key) -> bool {
+    match key {
+        Key::Reference(_)
+        | Key::Standing(_)
+        | Key::Wards(_)
+        | Key::Binding(_)
+        | Key::Policy(_)
+        | Key::Card(_)
+        | Key::Wallet(_)
+        | Key::WalletDay(..)
+        | Key::Transfer(_)
+        | Key::Quota(_)
+        | Key::Slips(_)
+        | Key::JobDay(_) => true,
+        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Person(_) => false,
+    }
 }

@@ -14,8 +14,8 @@ const BATCH_BYTES: usize = 8 << 20;
 /// How long due waiters are left to be woken by one of their own thread, when there is nothing else to do.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// Fails the store when the thread ends by a panic.
-struct Guard<'a>(&'a Shared);
+/// Fails the store when a thread of its ends by a panic.
+pub(super) struct Guard<'a>(pub &'a Shared);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
@@ -25,7 +25,7 @@ impl Drop for Guard<'_> {
     }
 }
 
-fn fail(shared: &Shared) {
+pub(super) fn fail(shared: &Shared) {
     shared.progress.fail();
     // Taken and let go, so that a commit between its check and its wait has begun to wait.
     drop(lock(&shared.pipeline));
@@ -33,6 +33,7 @@ fn fail(shared: &Shared) {
 }
 
 pub(super) fn run(shared: &Shared, disk: &Disk) {
+    let _ended = Ended(shared);
     let _guard = Guard(shared);
     let mut waiters_left = false;
     while let Some(batch) = next(shared, waiters_left) {
@@ -46,6 +47,16 @@ pub(super) fn run(shared: &Shared, disk: &Disk) {
     if let Err(error) = disk.sync() {
         tracing::error!(dir = %shared.dir.display(), %error, "the last sync failed");
         fail(shared);
+    }
+}
+
+/// Tells the indexer when the flusher has ended, however it did.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.pipeline).flusher_ended = true;
+        self.0.index_work.notify_all();
     }
 }
 
@@ -90,12 +101,13 @@ fn write(shared: &Shared, disk: &Disk, batch: &[Arc<Queued>]) -> fjall::Result<(
 /// The batch is durable. Says whether waiters are due that were not woken.
 fn tell(shared: &Shared, batch: &[Arc<Queued>]) -> bool {
     let left = batch.last().is_some_and(|last| shared.progress.advance(last.head.position));
-    for queued in batch {
-        queued.facts.iter().for_each(|(key, _)| shared.view.settle(key, queued.head.position));
-    }
     let mut pipeline = lock(&shared.pipeline);
     pipeline.flushed_batch(batch.len());
+    let index = pipeline.unindexed_bytes() >= shared.index_bytes;
     drop(pipeline);
     shared.room.notify_all();
+    if index {
+        shared.index_work.notify_one();
+    }
     left
 }

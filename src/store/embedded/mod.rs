@@ -2,14 +2,17 @@
 //!
 //! # How a change travels
 //! `commit` is synchronous under one mutex (`pipeline.rs`): expectations are compared with the keys changed lately
-//! (`recent.rs`), the position and the link are given, the facts become visible (`view.rs`) and the change waits in a
-//! queue. One thread (`flusher.rs`) takes all that waits, writes it as one batch, syncs, and only then publishes the
-//! durable position and wakes whoever waits for it (`waiting.rs`). Loads look at the view first and at the disk
-//! (`disk.rs`) second; what the flusher moves is on the disk before it leaves the view, so nothing is ever missed.
+//! (`recent.rs`), the position and the link are given, facts and list rows become visible (`view.rs`, `rows.rs`) and the
+//! change waits in a queue. One thread (`flusher.rs`) takes all that waits, writes one row per change (`row.rs`) as one
+//! batch, syncs, and only then publishes the durable position and wakes whoever waits for it (`waiting.rs`). Another
+//! (`indexer.rs`) now and then writes the facts and list rows of many changes into sorted tables, which are an index of the
+//! rows and no more: after a crash the rows behind the index are read again (`open.rs`). Loads look at the view first and
+//! at the disk (`disk.rs`) second; what the indexer moves is on the disk before it leaves the view, so nothing is missed.
 //!
 //! # What is kept
 //! A file `FORMAT` that is read before anything is touched, a file `LOCK` held by the process, and the fjall database in
-//! `data/` with four keyspaces: `facts`, `records`, `lists`, `meta` (the secret). The head is the last record.
+//! `data/` with four keyspaces: `records` (the log), `facts` and `lists` (its index), `meta` (the secret). The head is the
+//! last record.
 //!
 //! # When the disk fails
 //! Nothing is acknowledged after a failed write or sync: every waiter and every later call gets `Unavailable`. What was
@@ -18,10 +21,13 @@
 mod disk;
 mod faults;
 mod flusher;
+mod indexer;
 mod open;
 mod pipeline;
 mod recent;
 mod repair;
+mod row;
+mod rows;
 mod view;
 mod waiting;
 
@@ -32,12 +38,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockRead
 use std::thread::JoinHandle;
 
 use self::disk::Disk;
-use self::pipeline::{Pipeline, Prepared};
+use self::pipeline::{Pipeline, Prepared, Queued};
+use self::rows::Rows;
 use self::view::{Look, View};
 use self::waiting::{Durable, Progress};
 use super::{
     Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
-    StoredRecord,
+    StoredRecord, record,
 };
 use crate::domain::time::Moment;
 
@@ -47,7 +54,8 @@ pub use open::{EmbeddedOptions, OpenError};
 /// See the module.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
-    flusher: Mutex<Option<JoinHandle<()>>>,
+    /// Flusher and indexer.
+    threads: Mutex<Option<[JoinHandle<()>; 2]>>,
 }
 
 /// What the callers and the flusher share.
@@ -61,8 +69,12 @@ struct Shared {
     work: Condvar,
     /// Tells parked commits that the queue has room again.
     room: Condvar,
+    /// Tells the indexer that enough waits, or that nothing more will come.
+    index_work: Condvar,
     queue_bytes: usize,
+    index_bytes: usize,
     view: View,
+    rows: Rows,
     /// The last position whose facts are all in the view.
     applied: AtomicU64,
     progress: Progress,
@@ -88,20 +100,24 @@ impl EmbeddedStore {
             pipeline: Mutex::new(Pipeline::new(head, options.recent_keys)),
             work: Condvar::new(),
             room: Condvar::new(),
+            index_work: Condvar::new(),
             queue_bytes: options.queue_bytes,
+            index_bytes: options.index_bytes.max(1),
             view: View::new(options.cached_facts),
+            rows: Rows::new(),
             applied: AtomicU64::new(head.position),
             progress: Progress::new(head.position),
             faults: options.faults.clone().unwrap_or_default(),
         });
-        let thread = std::thread::Builder::new().name("gongji:flusher".into());
-        let flusher = thread
-            .spawn({
-                let shared = shared.clone();
-                move || flusher::run(&shared, &disk)
-            })
-            .map_err(|source| OpenError::Io { dir: options.dir.clone(), source })?;
-        Ok(Arc::new(Self { shared, flusher: Mutex::new(Some(flusher)) }))
+        shared.restore(&disk).map_err(|cause| OpenError::damaged(&options.dir, cause))?;
+        let start = |name: &str, work: fn(&Shared, &Disk)| {
+            let (shared, disk) = (shared.clone(), disk.clone());
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            let started = thread.spawn(move || work(&shared, &disk));
+            started.map_err(|source| OpenError::Io { dir: options.dir.clone(), source })
+        };
+        let threads = [start("gongji:flusher", flusher::run)?, start("gongji:indexer", indexer::run)?];
+        Ok(Arc::new(Self { shared, threads: Mutex::new(Some(threads)) }))
     }
 
     /// Where the data set is.
@@ -114,17 +130,19 @@ impl EmbeddedStore {
         self.shared.progress.durable()
     }
 
-    /// Flushes, ends the flusher, lets go of the directory. Blocks until done, which is the last flush.
+    /// Flushes, brings the index up to date, ends the threads, lets go of the directory. Blocks until done.
     fn shut(&self) -> Result<(), StoreError> {
-        // The handle's lock is held throughout, so that a second close returns when the first is done and not before.
-        let mut flusher = lock(&self.flusher);
-        let Some(thread) = flusher.take() else { return Ok(()) };
+        // The handles' lock is held throughout, so that a second close returns when the first is done and not before.
+        let mut threads = lock(&self.threads);
+        let Some(threads) = threads.take() else { return Ok(()) };
         lock(&self.shared.pipeline).closing = true;
         self.shared.faults.set(Fault::None);
         self.shared.work.notify_all();
         self.shared.room.notify_all();
-        // A panic of the flusher has been noted by its own guard.
-        let _ = thread.join();
+        // A panic of one of them has been noted by its own guard.
+        for thread in threads {
+            let _ = thread.join();
+        }
         let outcome = self.shared.progress.check();
         let disk = self.shared.disk.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(disk);
@@ -141,7 +159,28 @@ impl Drop for EmbeddedStore {
     }
 }
 
+/// What waits for the index may be so many times what it is asked for before commits wait for it too.
+const UNINDEXED_MAX: usize = 4;
+
 impl Shared {
+    /// Takes in what the index does not have yet.
+    fn restore(&self, disk: &Disk) -> Result<(), StoreError> {
+        let mut pipeline = lock(&self.pipeline);
+        let mut unreadable = None;
+        disk.changes_after(disk.indexed()?, |head, content_hash, body| {
+            let position = head.position;
+            for (key, bytes) in body.facts() {
+                match record::decode_entity(bytes) {
+                    Ok(entity) => self.view.pin(key, position, entity),
+                    Err(error) => unreadable = Some(error),
+                }
+            }
+            self.rows.push(position, &body.lists);
+            pipeline.restore(Queued { head, content_hash, body });
+        })?;
+        unreadable.map_or(Ok(()), |error| Err(error.into()))
+    }
+
     /// The disk, if the store is open and sound.
     fn disk(&self) -> Result<DiskGuard<'_>, StoreError> {
         self.progress.check()?;
@@ -177,12 +216,16 @@ impl Shared {
         // Encoding is the larger half of the work and needs no lock.
         let prepared: Vec<_> = changes.into_iter().map(Prepared::new).collect();
         let mut pipeline = lock(&self.pipeline);
-        while pipeline.queued_bytes() > self.queue_bytes && self.progress.check().is_ok() && !pipeline.closing {
+        let full = |pipeline: &Pipeline| {
+            pipeline.queued_bytes() > self.queue_bytes || pipeline.unindexed_bytes() / UNINDEXED_MAX > self.index_bytes
+        };
+        while full(&pipeline) && self.progress.check().is_ok() && !pipeline.closing {
             pipeline = self.room.wait(pipeline).unwrap_or_else(PoisonError::into_inner);
         }
         let verdicts = prepared.into_iter().map(|prepared| {
             self.progress.check().map_err(CommitError::NotApplied)?;
-            pipeline.apply(prepared, now, |puts, position| {
+            pipeline.apply(prepared, now, |puts, lists, position| {
+                self.rows.push(position, lists);
                 for (key, entity) in puts {
                     self.view.pin(key, position, entity);
                 }
@@ -207,10 +250,14 @@ impl Shared {
 
     fn list(&self, key: ListKey, after: u64, until: u64, limit: usize) -> Result<Vec<ListRow>, StoreError> {
         let disk = self.disk()?;
-        let (flushed, mut queued) = lock(&self.pipeline).queued_rows(key, after, until, limit);
-        let mut rows = disk.get().list(key, after, until.min(flushed), limit)?;
-        queued.truncate(limit - rows.len());
-        rows.append(&mut queued);
+        let indexed = lock(&self.pipeline).indexed();
+        // Rows leave the memory after the index has been told to reach beyond them, so there is no gap in between.
+        let mut recent = self.rows.of(&key, after.max(indexed), until, limit);
+        let first = recent.first().map_or(until, |row| row.position - 1);
+        let reach = lock(&self.pipeline).indexed().min(first);
+        let mut rows = disk.get().list(key, after, until.min(reach), limit)?;
+        recent.truncate(limit - rows.len());
+        rows.append(&mut recent);
         Ok(rows)
     }
 }

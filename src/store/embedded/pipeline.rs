@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::recent::Recent;
+use super::row::{self, Body};
 use crate::domain::time::Moment;
-use crate::store::{
-    Change, CommitError, Committed, Entity, Head, Key, ListKey, ListRow, StoreError, StoredRecord, record,
-};
+use crate::store::{Change, CommitError, Committed, Entity, Head, Key, ListKey, StoreError, StoredRecord};
 
 pub(super) struct Pipeline {
     head: Head,
@@ -15,55 +14,49 @@ pub(super) struct Pipeline {
     /// Applied and not yet flushed, in order; what the flusher writes stays here until it is durable.
     queue: VecDeque<Arc<Queued>>,
     queued_bytes: usize,
-    /// No more commits; the flusher ends when the queue is empty.
+    /// Durable and not yet in the index, in order.
+    unindexed: VecDeque<Arc<Queued>>,
+    unindexed_bytes: usize,
+    /// No more commits; the flusher ends when the queue is empty, the indexer after it.
     pub closing: bool,
     /// The flusher sleeps and wants to be told.
     pub flusher_idle: bool,
+    /// The flusher has ended: nothing more becomes durable.
+    pub flusher_ended: bool,
 }
 
-/// A change with its facts encoded, before its verdict.
+/// A change with its row encoded, before its verdict.
 pub(super) struct Prepared {
     change: Change,
-    facts: Vec<(Key, Vec<u8>)>,
+    body: Body,
 }
 
 /// An applied change on its way to the disk.
 pub(super) struct Queued {
     pub head: Head,
     pub content_hash: [u8; 32],
-    pub record: Vec<u8>,
-    pub facts: Vec<(Key, Vec<u8>)>,
-    pub lists: Vec<(ListKey, u128)>,
-    bytes: usize,
+    pub body: Body,
 }
 
 impl Prepared {
     pub fn new(mut change: Change) -> Self {
-        let facts = change.puts.iter().map(|(key, entity)| (*key, record::encode_entity(entity))).collect();
         // A list has one row per position: the last one given.
-        if change.lists.len() > 1 {
-            let mut kept: Vec<(ListKey, u128)> = Vec::with_capacity(change.lists.len());
-            for (list, subject) in change.lists {
-                match kept.iter_mut().find(|(other, _)| *other == list) {
-                    Some(row) => row.1 = subject,
-                    None => kept.push((list, subject)),
-                }
+        let mut lists: Vec<(ListKey, u128)> = Vec::with_capacity(change.lists.len());
+        for (list, subject) in std::mem::take(&mut change.lists) {
+            match lists.iter_mut().find(|(other, _)| *other == list) {
+                Some(row) => row.1 = subject,
+                None => lists.push((list, subject)),
             }
-            change.lists = kept;
         }
-        Self { change, facts }
+        let body = Body::of(&change, lists);
+        Self { change, body }
     }
 }
 
 impl Queued {
-    fn stored(&self) -> StoredRecord {
-        StoredRecord {
-            position: self.head.position,
-            at: self.head.at,
-            content_hash: self.content_hash,
-            link: self.head.link,
-            bytes: self.record.clone(),
-        }
+    /// About what it costs in memory beside its bytes: keys, lengths and the like.
+    fn bytes(&self) -> usize {
+        self.body.len() + 512
     }
 }
 
@@ -74,8 +67,11 @@ impl Pipeline {
             recent: Recent::new(head.position, recent_keys),
             queue: VecDeque::new(),
             queued_bytes: 0,
+            unindexed: VecDeque::new(),
+            unindexed_bytes: 0,
             closing: false,
             flusher_idle: false,
+            flusher_ended: false,
         }
     }
 
@@ -87,9 +83,18 @@ impl Pipeline {
         self.queued_bytes
     }
 
+    pub fn unindexed_bytes(&self) -> usize {
+        self.unindexed_bytes
+    }
+
     /// Everything up to here has been flushed.
     fn flushed(&self) -> u64 {
         self.queue.front().map_or(self.head.position, |first| first.head.position - 1)
+    }
+
+    /// The index on the disk reaches at least to here.
+    pub fn indexed(&self) -> u64 {
+        self.unindexed.front().map_or_else(|| self.flushed(), |first| first.head.position - 1)
     }
 
     /// Whether the flusher must be told; asked once per commit. Telling costs a system call, so a busy one is not told.
@@ -97,18 +102,18 @@ impl Pipeline {
         !self.queue.is_empty() && std::mem::take(&mut self.flusher_idle)
     }
 
-    /// Judges a change and, if it holds, makes it true: `show` must make its facts visible to loads.
+    /// Judges a change and, if it holds, makes it true: `show` must make its facts and list rows visible.
     pub fn apply(
         &mut self,
         prepared: Prepared,
         now: Moment,
-        show: impl FnOnce(Vec<(Key, Entity)>, u64),
+        show: impl FnOnce(Vec<(Key, Entity)>, &[(ListKey, u128)], u64),
     ) -> Result<Committed, CommitError> {
         if self.closing {
             return Err(CommitError::NotApplied(StoreError::Closed));
         }
-        let Prepared { change, facts } = prepared;
-        let Change { began_at, expects, puts, record, content_hash, lists } = change;
+        let Prepared { change, body } = prepared;
+        let Change { began_at, expects, puts, content_hash, record: _, lists: _ } = change;
         for (key, version) in &expects {
             if !self.recent.holds(key, *version, began_at) {
                 // A request that is merely too long ago to be judged is no duplicate.
@@ -120,14 +125,18 @@ impl Pipeline {
         for (key, _) in &puts {
             self.recent.note(*key, head.position);
         }
-        // Keys, lengths and the like: about what a row costs beside its bytes.
-        let bytes =
-            record.len() + 120 + facts.iter().map(|(_, bytes)| bytes.len() + 48).sum::<usize>() + lists.len() * 64;
-        self.queue.push_back(Arc::new(Queued { head, content_hash, record, facts, lists, bytes }));
-        self.queued_bytes += bytes;
+        show(puts, &body.lists, head.position);
+        let queued = Queued { head, content_hash, body };
+        self.queued_bytes += queued.bytes();
+        self.queue.push_back(Arc::new(queued));
         self.head = head;
-        show(puts, head.position);
         Ok(Committed { position: head.position, at: head.at })
+    }
+
+    /// Takes in a change that the disk has and the index does not; in order, before anything is applied.
+    pub fn restore(&mut self, queued: Queued) {
+        self.unindexed_bytes += queued.bytes();
+        self.unindexed.push_back(Arc::new(queued));
     }
 
     /// The next changes to write, oldest first: about `bytes` of them, and one at least if there is one.
@@ -135,16 +144,30 @@ impl Pipeline {
         let mut sum = 0_usize;
         let fits = |queued: &&Arc<Queued>| {
             let before = sum;
-            sum += queued.bytes;
+            sum += queued.bytes();
             before < bytes
         };
         self.queue.iter().take_while(fits).cloned().collect()
     }
 
-    /// The oldest changes of the queue are on the disk.
+    /// The oldest changes of the queue are on the disk, and wait for the index.
     pub fn flushed_batch(&mut self, changes: usize) {
         for queued in self.queue.drain(..changes) {
-            self.queued_bytes -= queued.bytes;
+            self.queued_bytes -= queued.bytes();
+            self.unindexed_bytes += queued.bytes();
+            self.unindexed.push_back(queued);
+        }
+    }
+
+    /// All that waits for the index, oldest first.
+    pub fn unindexed(&self) -> Vec<Arc<Queued>> {
+        self.unindexed.iter().cloned().collect()
+    }
+
+    /// The oldest of them are in the index.
+    pub fn indexed_batch(&mut self, changes: usize) {
+        for queued in self.unindexed.drain(..changes) {
+            self.unindexed_bytes -= queued.bytes();
         }
     }
 
@@ -152,17 +175,7 @@ impl Pipeline {
     pub fn queued_records(&self, from: u64, limit: usize) -> (u64, Vec<StoredRecord>) {
         let flushed = self.flushed();
         let skip = usize::try_from(from.saturating_sub(flushed + 1)).unwrap_or(usize::MAX);
-        (flushed, self.queue.iter().skip(skip).take(limit).map(|queued| queued.stored()).collect())
-    }
-
-    /// Up to where the disk has the rows of a list, and those after it.
-    pub fn queued_rows(&self, key: ListKey, after: u64, until: u64, limit: usize) -> (u64, Vec<ListRow>) {
-        let flushed = self.flushed();
-        let skip = usize::try_from(after.saturating_sub(flushed)).unwrap_or(usize::MAX);
-        let rows = self.queue.iter().skip(skip).take_while(|queued| queued.head.position <= until).flat_map(|queued| {
-            let rows = queued.lists.iter().filter(|(list, _)| *list == key);
-            rows.map(|(_, subject)| ListRow { position: queued.head.position, subject: *subject })
-        });
-        (flushed, rows.take(limit).collect())
+        let queued = self.queue.iter().skip(skip).take(limit);
+        (flushed, queued.map(|queued| row::stored(&queued.head, &queued.content_hash, &queued.body)).collect())
     }
 }

@@ -1,10 +1,11 @@
-//! The facts in memory: those not yet on the disk, which must stay, and a bounded cache of those that are.
+//! The facts in memory: those not yet in the index on the disk, which must stay, and a bounded cache of those that are.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::sync::{Mutex, MutexGuard};
 
+use super::disk::read_again;
 use super::lock;
 use crate::store::{Entity, Key};
 
@@ -22,7 +23,7 @@ pub(super) struct View {
 
 #[derive(Default)]
 struct Shard {
-    /// Applied, and not known to be on the disk.
+    /// Applied, and not known to be in the index on the disk.
     pinned: Table,
     /// On the disk too. A fact that is found in the old generation moves to the young one; a full young one becomes old.
     young: Table,
@@ -70,7 +71,7 @@ impl View {
         shard.pinned.insert(key, (version, entity));
     }
 
-    /// The disk has this version of the key. If it is still the newest, it need not stay.
+    /// The index has this version of the key. If it is still the newest, it need not stay.
     pub fn settle(&self, key: &Key, version: u64) {
         let mut shard = self.shard(key);
         if shard.pinned.get(key).is_none_or(|(newest, _)| *newest != version) {
@@ -106,24 +107,5 @@ impl View {
         let dropped = full.then(|| mem::replace(&mut shard.old, mem::take(&mut shard.young)));
         shard.young.insert(key, (version, entity));
         dropped
-    }
-}
-
-/// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
-fn read_again(key: &Key) -> bool {
-    match key {
-        Key::Reference(_)
-        | Key::Standing(_)
-        | Key::Wards(_)
-        | Key::Binding(_)
-        | Key::Policy(_)
-        | Key::Card(_)
-        | Key::Wallet(_)
-        | Key::WalletDay(..)
-        | Key::Transfer(_)
-        | Key::Quota(_)
-        | Key::Slips(_)
-        | Key::JobDay(_) => true,
-        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Person(_) => false,
     }
 }

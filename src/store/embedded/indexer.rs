@@ -1,0 +1,48 @@
+//! The thread that brings the index up to date: much at a time, so that a fact that changes often is written seldom, and
+//! rows are sorted in memory instead of in a tree.
+
+use std::sync::{Arc, PoisonError};
+
+use super::disk::Disk;
+use super::flusher::{Guard, fail};
+use super::pipeline::Queued;
+use super::{Shared, lock};
+
+pub(super) fn run(shared: &Shared, disk: &Disk) {
+    let _guard = Guard(shared);
+    while let Some(batch) = next(shared) {
+        if let Err(error) = disk.index(&batch) {
+            tracing::error!(dir = %shared.dir.display(), %error, "the index cannot be written any more");
+            fail(shared);
+            return;
+        }
+        settle(shared, &batch);
+    }
+}
+
+/// Waits for enough to do. `None` when nothing more will come and all is done, or nothing can be written any more.
+fn next(shared: &Shared) -> Option<Vec<Arc<Queued>>> {
+    let mut pipeline = lock(&shared.pipeline);
+    loop {
+        if shared.progress.check().is_err() {
+            return None;
+        }
+        if pipeline.unindexed_bytes() >= shared.index_bytes || pipeline.flusher_ended {
+            let batch = pipeline.unindexed();
+            return (!batch.is_empty()).then_some(batch);
+        }
+        pipeline = shared.index_work.wait(pipeline).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// The index has these: facts may leave the memory, list rows must.
+fn settle(shared: &Shared, batch: &[Arc<Queued>]) {
+    // First of all, so that a list is read from the disk as far as rows leave the memory.
+    lock(&shared.pipeline).indexed_batch(batch.len());
+    shared.room.notify_all();
+    for queued in batch {
+        let position = queued.head.position;
+        queued.body.keys().for_each(|key| shared.view.settle(key, position));
+        queued.body.lists.iter().for_each(|(list, _)| shared.rows.settle(list, position));
+    }
+}

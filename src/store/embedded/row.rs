@@ -1,0 +1,153 @@
+//! A change as one row: its ledger record, and behind it the facts and list rows that it made. The row is the log; the
+//! other tables are an index of it, written in bulk later, and made good from these rows after a crash.
+
+use std::ops::Range;
+
+use crate::domain::time::Moment;
+use crate::store::codec::{DecodeError, Stored};
+use crate::store::{Change, Entity, Head, Key, ListKey, ListKind, StoredRecord, record};
+
+/// `at`, content hash and link come first.
+const HEAD: usize = 8 + 32 + 32;
+
+/// Everything of a change but its place in the ledger.
+pub(super) struct Body {
+    bytes: Vec<u8>,
+    /// Where each fact's bytes lie.
+    facts: Vec<(Key, Range<usize>)>,
+    pub lists: Vec<(ListKey, u128)>,
+}
+
+impl Body {
+    /// The body of a change whose lists name each list once.
+    pub fn of(change: &Change, lists: Vec<(ListKey, u128)>) -> Self {
+        let mut bytes = Vec::with_capacity(change.record.len() + 2_560);
+        (change.record.len() as u64).put(&mut bytes);
+        bytes.extend_from_slice(&change.record);
+        // Of a fact that is put twice the last one counts.
+        let last = |place: usize, key: &Key| change.puts[place + 1..].iter().all(|(later, _)| later != key);
+        let puts = change.puts.iter().enumerate().filter(|(place, (key, _))| last(*place, key));
+        let puts: Vec<_> = puts.map(|(_, put)| put).collect();
+        (puts.len() as u64).put(&mut bytes);
+        let mut facts = Vec::with_capacity(puts.len());
+        let mut fact = Vec::with_capacity(1_024);
+        for (key, entity) in puts {
+            let name = key.to_bytes();
+            (name.len() as u64).put(&mut bytes);
+            bytes.extend_from_slice(&name);
+            fact.clear();
+            record::encode_entity_into(entity, &mut fact);
+            (fact.len() as u64).put(&mut bytes);
+            let start = bytes.len();
+            bytes.extend_from_slice(&fact);
+            facts.push((*key, start..bytes.len()));
+        }
+        (lists.len() as u64).put(&mut bytes);
+        for (list, subject) in &lists {
+            bytes.push(list.kind as u8);
+            bytes.extend_from_slice(&list.of);
+            bytes.extend_from_slice(&subject.to_be_bytes());
+        }
+        Self { bytes, facts, lists }
+    }
+
+    /// Reads a body again.
+    pub fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = bytes;
+        take(&mut input)?;
+        let count = length(&mut input)?;
+        let mut facts = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            let key = Key::from_bytes(take(&mut input)?).ok_or(DecodeError::Value)?;
+            let fact = take(&mut input)?;
+            let end = bytes.len() - input.len();
+            facts.push((key, end - fact.len()..end));
+        }
+        let count = length(&mut input)?;
+        let mut lists = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            let kind = ListKind::from_code(u8::take(&mut input)?).ok_or(DecodeError::Value)?;
+            let of = <[u8; 16]>::take(&mut input)?;
+            lists.push((ListKey { kind, of }, u128::from_be_bytes(Stored::take(&mut input)?)));
+        }
+        if input.is_empty() { Ok(Self { bytes: bytes.to_vec(), facts, lists }) } else { Err(DecodeError::Trailing) }
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn facts(&self) -> impl Iterator<Item = (Key, &[u8])> {
+        self.facts.iter().map(|(key, range)| (*key, &self.bytes[range.clone()]))
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.facts.iter().map(|(key, _)| key)
+    }
+
+    fn record(&self) -> &[u8] {
+        let mut input = &self.bytes[..];
+        take(&mut input).unwrap_or_default()
+    }
+}
+
+/// The row of a change.
+pub(super) fn write(head: &Head, content_hash: &[u8; 32], body: &Body, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&head.at.as_micros().to_be_bytes());
+    out.extend_from_slice(content_hash);
+    out.extend_from_slice(&head.link);
+    out.extend_from_slice(&body.bytes);
+}
+
+/// The record in memory.
+pub(super) fn stored(head: &Head, content_hash: &[u8; 32], body: &Body) -> StoredRecord {
+    let bytes = body.record().to_vec();
+    StoredRecord { position: head.position, at: head.at, content_hash: *content_hash, link: head.link, bytes }
+}
+
+/// The record of a row.
+pub(super) fn read_record(position: u64, row: &[u8]) -> Result<StoredRecord, DecodeError> {
+    let (head, mut body) = row.split_first_chunk::<HEAD>().ok_or(DecodeError::Short)?;
+    let (at, rest) = head.split_first_chunk::<8>().ok_or(DecodeError::Short)?;
+    let (content_hash, link) = rest.split_first_chunk::<32>().ok_or(DecodeError::Short)?;
+    Ok(StoredRecord {
+        position,
+        at: Moment::from_micros(i64::from_be_bytes(*at)),
+        content_hash: *content_hash,
+        link: <[u8; 32]>::try_from(link).map_err(|_| DecodeError::Short)?,
+        bytes: take(&mut body)?.to_vec(),
+    })
+}
+
+/// Record and body of a row.
+pub(super) fn read(position: u64, row: &[u8]) -> Result<(StoredRecord, Body), DecodeError> {
+    let record = read_record(position, row)?;
+    Ok((record, Body::read(&row[HEAD..])?))
+}
+
+/// One fact of a row.
+pub(super) fn read_fact(row: &[u8], wanted: &Key) -> Result<Entity, DecodeError> {
+    let mut input = row.get(HEAD..).ok_or(DecodeError::Short)?;
+    take(&mut input)?;
+    let name = wanted.to_bytes();
+    for _ in 0..length(&mut input)? {
+        let found = take(&mut input)? == name;
+        let fact = take(&mut input)?;
+        if found {
+            return record::decode_entity(fact);
+        }
+    }
+    Err(DecodeError::Value)
+}
+
+fn length(input: &mut &[u8]) -> Result<usize, DecodeError> {
+    usize::try_from(u64::take(input)?).map_err(|_| DecodeError::Value)
+}
+
+fn take<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
+    let length = length(input)?;
+    let (head, tail) = input.split_at_checked(length).ok_or(DecodeError::Short)?;
+    *input = tail;
+    Ok(head)
+}
