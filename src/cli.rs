@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Given, StoreChoice};
+use crate::domain::policy::PolicyBook;
 use crate::domain::time::Moment;
 use crate::grpc::{Api, server_info};
 use crate::ledger::Ledger;
@@ -17,7 +18,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{bench, demo, server, telemetry};
+use crate::{bench, demo, run, server, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -57,6 +58,11 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Run a daily job by hand, on the data directory of a server that is not running.
+    Run {
+        #[command(subcommand)]
+        job: run::Job,
+    },
     /// Measure this machine: a bare echo, quotes and settlements on every store, in one run.
     Bench(bench::Options),
     /// What `bench` measures: one server in a process of its own.
@@ -65,7 +71,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Settings {
+pub(crate) struct Settings {
     /// A TOML file of settings; `gongji config` prints one.
     #[arg(long, env = "GONGJI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -74,7 +80,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn read(self, demo: bool) -> Result<Config, String> {
+    pub(crate) fn read(self, demo: bool) -> Result<Config, String> {
         Config::read(self.given, self.config.as_deref(), demo).map_err(|error| error.to_string())
     }
 }
@@ -84,6 +90,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
+        Command::Run { job } => run::run(job),
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),
     };
@@ -100,12 +107,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     telemetry::start(&config.log, config.log_json)?;
     let clock = clock(config)?;
     let ids = Arc::new(RandomIds::from_system());
-    let files = if config.policies.as_os_str().is_empty() {
-        PolicyFiles::embedded()
-    } else {
-        PolicyFiles::from_dir(&config.policies).map_err(|error| error.to_string())?
-    };
-    let book = policy::load(&files).map_err(|error| error.to_string())?;
+    let book = read_policies(config)?;
     let store = open_store(config, &ids)?;
     let ledger = Ledger::new(store, Arc::new(book), clock, ids, config.ledger_limits());
     let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits() };
@@ -135,7 +137,17 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     })
 }
 
-fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
+/// The policies of the directory that the settings name, or those built in.
+pub(crate) fn read_policies(config: &Config) -> Result<PolicyBook, String> {
+    let files = if config.policies.as_os_str().is_empty() {
+        PolicyFiles::embedded()
+    } else {
+        PolicyFiles::from_dir(&config.policies).map_err(|error| error.to_string())?
+    };
+    policy::load(&files).map_err(|error| error.to_string())
+}
+
+pub(crate) fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
     if config.clock.is_empty() {
         return Ok(Arc::new(SystemClock));
     }

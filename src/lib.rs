@@ -12,4 +12,5 @@ pub mod server;
 pub mod demo;
 pub mod telemetry;
 pub mod bench;
+pub mod run;
 pub mod cli;

@@ -11,3 +11,4 @@ mod regions;
 mod repeats;
 mod server;
 mod settlements;
+mod wallets;
