@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use prost_types::field_descriptor_proto::Type;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
@@ -21,7 +23,55 @@ fn compile_protos(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     let set = protox::compile(&files, [root.join("proto")])?;
     // For reflection; prost's own code generation writes none.
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(set)?;
+    json(&set)?;
+    tonic_prost_build::configure().compile_fds(with_ready_explanations(set))?;
+    Ok(())
+}
+
+/// In the generated types the explanation of a settlement's answers is `bytes`: the encoded message, put together from
+/// pieces made beforehand (`src/grpc/summary.rs`). On the wire a message and bytes are the same; clients in other
+/// languages, and reflection, see the message.
+fn with_ready_explanations(mut set: FileDescriptorSet) -> FileDescriptorSet {
+    let files = set.file.iter_mut().filter(|file| file.name().ends_with("/settlement.proto"));
+    for field in files.flat_map(|file| &mut file.message_type).flat_map(|message| &mut message.field) {
+        if field.type_name() == ".gongji.v1.Explanation" {
+            field.set_type(Type::Bytes);
+            field.type_name = None;
+        }
+    }
+    set
+}
+
+/// Of other files, what answers of calculations carry.
+const SHARED: [&str; 12] = [
+    "Citation",
+    "Decision",
+    "Explanation",
+    "ExplanationView",
+    "Grade",
+    "NamedValue",
+    "Parameter",
+    "PolicyRevision",
+    "Reason",
+    "ReasonNote",
+    "Rounding",
+    "Step",
+];
+
+/// Calculations are read and written as JSON too (`gongji calc`), in the form gRPC tools use.
+fn json(set: &prost_types::FileDescriptorSet) -> Result<(), Box<dyn Error>> {
+    let mut names: Vec<String> = SHARED.iter().map(|name| (*name).to_owned()).collect();
+    let of_members = ["Sex", "CertificationChannel", "CertificationPrecondition", "CertificationDueState"];
+    names.extend(of_members.map(str::to_owned));
+    for file in set.file.iter().filter(|file| file.name().ends_with("/calculation.proto")) {
+        names.extend(file.message_type.iter().map(|message| message.name().to_owned()));
+        names.extend(file.enum_type.iter().map(|words| words.name().to_owned()));
+    }
+    let paths: Vec<String> = names.iter().map(|name| format!(".gongji.v1.{name}")).collect();
+    pbjson_build::Builder::new()
+        .register_descriptors(&set.encode_to_vec())?
+        .preserve_proto_field_names()
+        .build(&paths)?;
     Ok(())
 }
 

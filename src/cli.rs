@@ -111,7 +111,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     let store = open_store(config, &ids)?;
     let ledger = Ledger::new(store, Arc::new(book), clock, ids, config.ledger_limits());
     let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits() };
-    let api = Api { ledger: Arc::new(ledger), limits: config.wire_limits(), reveal: config.reveal_personal_data, info };
+    let api = Api::new(Arc::new(ledger), config.wire_limits(), config.reveal_personal_data, info);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {

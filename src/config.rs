@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::grpc::WireLimits;
+use crate::grpc::calculation::CalculationLimits;
 use crate::ledger::Limits;
 
 /// Where the ledger is kept.
@@ -110,6 +111,10 @@ options! {
     paper_authorisations / "paper-authorisations" / "GONGJI_PAPER_AUTHORISATIONS": u32 = 8;
     /// Most pieces of evidence of one binding.
     evidence / "evidence" / "GONGJI_EVIDENCE": u32 = 16;
+    /// Most items in one message of CalculateBatch.
+    calculation_batch_items / "calculation-batch-items" / "GONGJI_CALCULATION_BATCH_ITEMS": u32 = 4_096;
+    /// Most periods of one contribution history.
+    calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;
     /// How old a visit or a binding's first day may be, in days.
     max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
     /// How often a change is decided anew after losing a race.
@@ -227,6 +232,8 @@ impl Config {
             ("page_size_default", self.page_size_default),
             ("bindings_per_member", self.bindings_per_member),
             ("quote_seconds", self.quote_seconds),
+            ("calculation_batch_items", self.calculation_batch_items),
+            ("calculation_periods", self.calculation_periods),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -264,6 +271,10 @@ impl Config {
             page_size_max: self.page_size_max,
             paper_authorisations: self.paper_authorisations,
             evidence: self.evidence,
+            calculation: CalculationLimits {
+                batch_items: self.calculation_batch_items,
+                periods: self.calculation_periods,
+            },
         }
     }
 
@@ -293,6 +304,13 @@ impl Config {
                 "most paper authorisations of one settlement",
             ),
             row("evidence", self.evidence.into(), "entries", "most pieces of evidence of one binding"),
+            row(
+                "calculation_batch_items",
+                self.calculation_batch_items.into(),
+                "items",
+                "most items in one message of CalculateBatch",
+            ),
+            row("calculation_periods", self.calculation_periods.into(), "periods", "most periods of one history"),
             row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
             row("connections", self.connections.into(), "connections", "most connections at once"),
             row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),

@@ -55,9 +55,11 @@ pub(crate) fn run(job: Job) -> Result<(), String> {
             .await;
         bar.finish_and_clear();
         ledger.store().close().await.map_err(|error| error.to_string())?;
-        let done = done.map_err(|failure| match failure {
-            Failure::Invalid(bad) => bad.iter().map(|bad| format!("--{}: {}", bad.field, bad.description)).collect(),
-            other => format!("broken off, and safe to run again: {other:?}"),
+        let done = done.map_err(|failure| {
+            if let Failure::Invalid(bad) = &failure {
+                return bad.iter().map(|bad| format!("--{}: {}", bad.field, bad.description)).collect();
+            }
+            format!("broken off, and safe to run again: {failure:?}")
         })?;
         println!(
             "{day}: {} transfers, {} gone back now, {} fen; {} could not go back",

@@ -67,6 +67,11 @@ typed_id!(
     TransferId, "trf_"
 );
 
+typed_id!(
+    /// A certification of eligibility (资格认证).
+    CertificationId, "crt_"
+);
+
 /// The six-digit `admdvs` code of a pooling region (统筹区). Only the province may be derived from it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegionCode(u32);

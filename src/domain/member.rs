@@ -1,5 +1,7 @@
 //! Insured persons (参保人): what rules need of them, apart from who they are.
 
+use std::borrow::Cow;
+
 use jiff::civil::Date;
 
 use super::identity::IdNumber;
@@ -63,13 +65,13 @@ impl std::fmt::Debug for MemberRef {
 
 impl MemberRef {
     /// A stable tag and the text, for keyed look-up and fingerprints.
-    pub fn parts(&self) -> (u8, String) {
+    pub fn parts(&self) -> (u8, Cow<'_, str>) {
         match self {
-            Self::Id(id) => (1, id.to_string()),
-            Self::IdNumber(number) => (2, number.reveal().to_owned()),
-            Self::Card(number) => (3, number.clone()),
-            Self::Personal(number) => (4, number.clone()),
-            Self::Computer(number) => (5, number.clone()),
+            Self::Id(id) => (1, id.to_string().into()),
+            Self::IdNumber(number) => (2, number.reveal().into()),
+            Self::Card(number) => (3, number.into()),
+            Self::Personal(number) => (4, number.into()),
+            Self::Computer(number) => (5, number.into()),
         }
     }
 }

@@ -23,4 +23,6 @@ pub mod quota;
 pub mod transfer;
 pub mod wallet;
 pub mod card;
+pub mod certification;
 pub mod record;
+pub mod calc;

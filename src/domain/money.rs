@@ -198,7 +198,7 @@ impl Rounding {
     }
 
     /// Divides non-negative numbers; money is split, never a debt.
-    fn divide(self, numerator: i128, denominator: i128) -> i128 {
+    pub fn divide(self, numerator: i128, denominator: i128) -> i128 {
         assert!(numerator >= 0 && denominator > 0, "only non-negative amounts are shared");
         let (whole, rest) = (numerator / denominator, numerator % denominator);
         let up = match self {

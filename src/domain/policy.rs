@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::civil::{Date, Time};
 
+use super::calc::law::CalcBook;
 use super::ids::RegionCode;
 use super::money::{Money, Rate, Rounding, Share};
 use super::region::RegionBook;
@@ -318,12 +319,19 @@ pub struct PolicyBook {
     revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
     /// Regions whose own money may be set aside as a quota, on any day.
     quota_regions: BTreeSet<RegionCode>,
-    /// SHA-256 over all revisions, openings and regions.
+    /// The tables of the calculations.
+    pub calculation: CalcBook,
+    /// SHA-256 over all revisions, openings, regions and calculation tables.
     pub digest: [u8; 32],
 }
 
 impl PolicyBook {
-    pub fn new(regions: RegionBook, revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>, digest: [u8; 32]) -> Self {
+    pub fn new(
+        regions: RegionBook,
+        revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
+        calculation: CalcBook,
+        digest: [u8; 32],
+    ) -> Self {
         for list in revisions.values() {
             assert!(!list.is_empty(), "a region without a policy has no entry");
             let contiguous = list.windows(2).all(|pair| pair[0].revision.end == Some(pair[1].revision.start));
@@ -334,7 +342,7 @@ impl PolicyBook {
         }
         let knows = |list: &[Arc<Policy>]| list.iter().any(|policy| policy.rules.modes.contains(&Mode::Quota));
         let quota_regions = revisions.iter().filter(|(_, list)| knows(list)).map(|(region, _)| *region).collect();
-        Self { regions, revisions, quota_regions, digest }
+        Self { regions, revisions, quota_regions, calculation, digest }
     }
 
     /// The policy of a pooling region on a day; none before the first recorded law or for a code that is no pool.
@@ -347,6 +355,11 @@ impl PolicyBook {
     /// Whether a quota may ever have been set within this region.
     pub fn knows_quota(&self, region: RegionCode) -> bool {
         self.quota_regions.contains(&region)
+    }
+
+    /// Of every region, in no stated order.
+    pub fn every_revision(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.revisions.values().flatten()
     }
 
     pub fn revisions(&self, region: RegionCode) -> &[Arc<Policy>] {

@@ -153,6 +153,38 @@ reasons! {
     PaperNotRegularised "PAPER_NOT_REGULARISED" "书面授权后未在规定期限内补办绑定，不能再次使用书面授权。";
     /// The ledger has not reached the position a read asked for.
     PositionNotReached "POSITION_NOT_REACHED" "账本尚未到达所要求的位置。";
+    /// Fewer contribution months than the rule asks for.
+    YearsNotEnough "YEARS_NOT_ENOUGH" "缴费年限不足。";
+    /// The legal age lies ahead.
+    AgeNotReached "AGE_NOT_REACHED" "尚未达到法定退休年龄。";
+    /// Contributions are not being paid.
+    PaymentInterrupted "PAYMENT_INTERRUPTED" "缴费已中断，中断期间不享受该项待遇。";
+    /// Paid again, but benefits are not back yet.
+    WaitingPeriod "WAITING_PERIOD" "恢复缴费后尚在待遇等待期内。";
+    /// Fewer continuous months than the rule asks for.
+    ContinuousMonthsNotEnough "CONTINUOUS_MONTHS_NOT_ENOUGH" "连续缴费月数不足。";
+    /// The injury is not recognised as a work injury.
+    InjuryNotRecognised "INJURY_NOT_RECOGNISED" "尚未认定为工伤或职业病。";
+    /// Work ended by the person's own will.
+    LeftVoluntarily "LEFT_VOLUNTARILY" "本人主动离职，不符合领取失业保险金的条件。";
+    /// Not registered as unemployed.
+    NotRegistered "NOT_REGISTERED" "尚未办理失业登记。";
+    /// The day lies outside the window of the change.
+    TierWindowClosed "TIER_WINDOW_CLOSED" "当前不在调整缴费档次的办理期内。";
+    /// As many changes as the year allows were made.
+    TierChangesUsedUp "TIER_CHANGES_USED_UP" "本缴费年度内调整次数已用完。";
+    /// The new tier is not above what was paid.
+    TierNotHigher "TIER_NOT_HIGHER" "新档次不高于当年已缴金额。";
+    /// The region changes no tiers there.
+    TierChannelNotOffered "TIER_CHANNEL_NOT_OFFERED" "当地不提供该调档渠道。";
+    /// The region certifies nobody there.
+    CertificationChannelNotOffered "CERTIFICATION_CHANNEL_NOT_OFFERED" "当地不提供该认证渠道。";
+    /// The channel asks for something the person has not.
+    PreconditionMissing "PRECONDITION_MISSING" "不具备该认证渠道的前提条件。";
+    /// The channel takes the person only.
+    ProxyNotAllowed "PROXY_NOT_ALLOWED" "该认证渠道须由本人办理，不可代办。";
+    /// The certification has ended, or may not move that way.
+    CertificationNotOpen "CERTIFICATION_NOT_OPEN" "该认证已办结，或不能变更为该状态。";
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 
 use super::account::Account;
 use super::binding::Binding;
+use super::certification::Certification;
 use super::draw::Contribution;
 use super::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
 use super::member::Member;
@@ -58,6 +59,10 @@ pub enum Event {
         channel: Channel,
     },
     Settled(Box<Settled>),
+    /// As it stands after the change.
+    CertificationRecorded {
+        certification: Certification,
+    },
     Refunded {
         settlement: SettlementId,
         parts: Parts,

@@ -35,6 +35,7 @@ macro_rules! vocabulary {
         }
     };
 }
+pub(crate) use vocabulary;
 
 vocabulary! {
     /// 亲属关系: the beneficiary is the owner's …; the eight near relatives of Civil Code art. 1045.

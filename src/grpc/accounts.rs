@@ -302,6 +302,7 @@ fn entry_kind(view: &EntryView, member: MemberId) -> (proto::EntryKind, String) 
         | Event::BindingsReordered { .. }
         | Event::WalletOpened { .. }
         | Event::CardActivated { .. }
-        | Event::JobDone { .. } => (K::Unspecified, String::new()),
+        | Event::JobDone { .. }
+        | Event::CertificationRecorded { .. } => (K::Unspecified, String::new()),
     }
 }

@@ -28,6 +28,7 @@ macro_rules! wire {
         }
     )*};
 }
+pub(super) use wire;
 
 wire! {
     vocab::Relation => proto::Relation {

@@ -1,8 +1,10 @@
 //! Renders a trace: titles, operations and citations, from the steps and the policy revisions they rest on. NONE, SUMMARY
 //! and FULL are views of one trace.
 
+use std::fmt;
 use std::sync::Arc;
 
+use super::deciding::params_of_reason;
 use super::enums::{Wire, reason_to_wire};
 use super::proto;
 use crate::domain::bill::{Bill, BillContent};
@@ -32,13 +34,20 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
         proto::ExplanationView::Unspecified | proto::ExplanationView::Summary => false,
         proto::ExplanationView::Full => true,
     };
-    // Where rows of the fund's table paid, they say more than their sum.
-    let rows = trace.steps.iter().any(|step| step.rule == Rule::FundShare);
-    let shown = trace.steps.iter().filter(|step| full || (in_summary(step) && !(rows && step.rule == Rule::FundTotal)));
-    let steps = shown.map(|step| if full { full_step(step, basis) } else { summary_step(step, basis) }).collect();
+    let steps = if full {
+        trace.steps.iter().map(|step| full_step(step, basis)).collect()
+    } else {
+        summary_steps(trace).map(|step| summary_step(step, basis)).collect()
+    };
     let citations = if full { citations(trace, basis) } else { Vec::new() };
     let revisions = basis.policies.iter().zip(basis.digests).map(|(policy, digest)| revision(policy, digest));
     Some(proto::Explanation { view: view as i32, steps, citations, policy_revisions: revisions.collect() })
+}
+
+/// The steps that a summary shows. Where rows of the fund's table paid, they say more than their sum.
+pub fn summary_steps(trace: &Trace) -> impl Iterator<Item = &Step> {
+    let rows = trace.steps.iter().any(|step| step.rule == Rule::FundShare);
+    trace.steps.iter().filter(move |step| in_summary(step) && !(rows && step.rule == Rule::FundTotal))
 }
 
 /// Amounts of the bill and of the payers, and refusals; not the working in between.
@@ -60,11 +69,16 @@ fn policy<'a>(step: &Step, basis: &Basis<'a>) -> Option<&'a StoredPolicy> {
     basis.policies.get(usize::from(step.policy)).map(Arc::as_ref)
 }
 
-fn value(policy: &StoredPolicy, param: Param) -> Option<&StoredValue> {
+pub fn value(policy: &StoredPolicy, param: Param) -> Option<&StoredValue> {
     policy.values.iter().find(|value| value.param == param)
 }
 
-/// The parameter that decides: for a refusal, the one its reason is about.
+/// The parameter that a summary names.
+pub fn deciding(step: &Step) -> Option<Param> {
+    params(step).first().copied()
+}
+
+/// The parameters that decide: for a refusal, those its reason is about.
 fn params(step: &Step) -> &'static [Param] {
     match step.outcome {
         Outcome::No(reason) if step.rule == Rule::Excluded => params_of_reason(reason),
@@ -72,93 +86,31 @@ fn params(step: &Step) -> &'static [Param] {
     }
 }
 
-fn params_of_reason(reason: Reason) -> &'static [Param] {
-    match reason {
-        Reason::SharingNotOpen | Reason::ModeNotDirect | Reason::ModeNotTransfer => &[Param::Modes],
-        Reason::RelationNotAllowed => &[Param::Relations],
-        Reason::BeneficiaryOutOfScope => &[Param::BeneficiaryScope],
-        Reason::OwnerTierNotAllowed => &[Param::OwnerTiers],
-        Reason::OwnerStateNotAllowed => &[Param::OwnerStates],
-        Reason::BeneficiaryStateNotAllowed => &[Param::BeneficiaryStates],
-        Reason::BeneficiarySchemeNotAllowed => &[Param::BeneficiarySchemes],
-        Reason::FamilyServiceDoesNotSpend | Reason::ChannelNotAvailable | Reason::EvidenceMissing => &[Param::Channels],
-        Reason::MembersPerOwnerExceeded => &[Param::MembersPerOwner],
-        Reason::OwnersPerMemberExceeded => &[Param::OwnersPerMember],
-        Reason::OwnersPerSettlementExceeded => &[Param::OwnersPerSettlement],
-        Reason::OwnBalanceNotZero => &[Param::OwnAccountOrder],
-        Reason::NothingUsable => &[Param::Floor, Param::RelativeBuckets],
-        Reason::PurposeNotAllowed => &[Param::RelativePurposes],
-        Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
-        Reason::ComponentNotPayable => &[Param::RelativeComponents],
-        Reason::PaperAuthorisationNotAllowed => &[Param::PaperAuthorisation],
-        Reason::PaperNotRegularised => &[Param::PaperRegulariseDays],
-        Reason::FamilyCodeIsNotSharing | Reason::CardNotActive | Reason::StepSkipped | Reason::BindingNotVerified => {
-            &[Param::Channels]
-        }
-        Reason::OwnerWalletNotOpen | Reason::BeneficiaryWalletNotOpen | Reason::WalletNotOffered => {
-            &[Param::WalletSources]
-        }
-        Reason::WalletClosedHours => &[Param::WalletClosedHours],
-        Reason::TransfersPerDayReached => &[Param::WalletTransfersPerDay],
-        Reason::TransferTooLarge => &[Param::WalletTransferMax],
-        Reason::TransferReturned => &[Param::WalletReturnTime],
-        Reason::ModeNotQuota => &[Param::CrossProvinceModes, Param::Modes],
-        Reason::QuotaTooLarge => &[Param::QuotaMax],
-        Reason::OrderNotForUser => &[Param::OwnerOrder],
-        Reason::NotTheIssuingBank => &[Param::CardActivation],
-        Reason::RegionNotOpen
-        | Reason::SamePerson
-        | Reason::OwnerNotEmployee
-        | Reason::OwnerWithoutAccount
-        | Reason::BeneficiaryNotInsured
-        | Reason::BindingAlreadyActive
-        | Reason::BindingNotActive
-        | Reason::BindingNotStarted
-        | Reason::BindingEnded
-        | Reason::BindingsPerMemberExceeded
-        | Reason::CapReached
-        | Reason::NothingLeftToPay
-        | Reason::BalanceInsufficient
-        | Reason::BalanceTooLarge
-        | Reason::RefundExceedsPaid
-        | Reason::AlreadyRefunded
-        | Reason::QuoteStale
-        | Reason::QuoteExpired
-        | Reason::InsuranceUnchanged
-        | Reason::BindingAlreadyVerified
-        | Reason::CardAlreadyActive
-        | Reason::CardNotOnRecord
-        | Reason::WalletAlreadyOpen
-        | Reason::TransferAlreadyClaimed
-        | Reason::QuotaUsedUp
-        | Reason::BindingHasLastDay
-        | Reason::QuotaUnchanged
-        | Reason::PositionNotReached => &[],
-    }
-}
-
 fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
-    let deciding = params(step).first().and_then(|param| value(policy(step, basis)?, *param));
+    let deciding = deciding(step).and_then(|param| value(policy(step, basis)?, param));
     let parameter = deciding.map(|value| {
-        let mut parameter = parameter(value);
-        if let (Some(row), Some(rounded)) = (row_name(step, basis, Input::Row), step.rounded) {
-            parameter.value = format!("{row}: {}", rounded.rate);
-        }
-        if parameter.value.len() > SUMMARY_VALUE_MAX {
-            parameter.value.clear();
-        }
-        parameter
+        let row = row_name(step, basis, Input::Row).zip(step.rounded);
+        short(parameter(value), row.map(|(row, rounded)| format!("{row}: {}", rounded.rate)))
     });
     let (result, result_fen) = result(step);
     proto::Step {
         rule_id: step.rule.id().to_owned(),
-        subject: subject(step.subject, basis.bill),
+        subject: Shown { subject: step.subject, bill: basis.bill }.to_string(),
         citation_id: deciding.map(|value| value.citation.id.clone()).unwrap_or_default(),
         parameters: parameter.into_iter().collect(),
         result,
         result_fen,
         ..proto::Step::default()
     }
+}
+
+/// A parameter as a summary shows it: the row that matched instead of the whole table, and no long text.
+pub fn short(mut parameter: proto::Parameter, row: Option<String>) -> proto::Parameter {
+    parameter.value = row.unwrap_or(parameter.value);
+    if parameter.value.len() > SUMMARY_VALUE_MAX {
+        parameter.value.clear();
+    }
+    parameter
 }
 
 fn full_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
@@ -177,7 +129,7 @@ fn full_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
     proto::Step {
         rule_id: step.rule.id().to_owned(),
         title: title(step),
-        subject: subject(step.subject, basis.bill),
+        subject: Shown { subject: step.subject, bill: basis.bill }.to_string(),
         citation_id: parameters.first().map(|parameter| parameter.citation_id.clone()).unwrap_or_default(),
         inputs: inputs.collect(),
         parameters,
@@ -206,7 +158,7 @@ fn row_name(step: &Step, basis: &Basis<'_>, input: Input) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn result(step: &Step) -> (String, Option<i64>) {
+pub fn result(step: &Step) -> (String, Option<i64>) {
     match step.outcome {
         Outcome::Amount(amount) => (amount.to_string(), Some(amount.as_fen())),
         Outcome::Yes => ("YES".to_owned(), None),
@@ -214,18 +166,29 @@ fn result(step: &Step) -> (String, Option<i64>) {
     }
 }
 
-fn subject(subject: Subject, bill: Option<&Bill>) -> String {
-    match subject {
-        Subject::Bill => "bill".to_owned(),
-        Subject::Own => "payer:self".to_owned(),
-        Subject::Binding(id) => format!("payer:{id}"),
-        Subject::Paper(place) => format!("payer:paper-{place}"),
-        Subject::Line(place) => {
-            let line = bill.and_then(|bill| match &bill.content {
-                BillContent::Lines(lines) => lines.get(usize::from(place)),
-                BillContent::Adjudicated(_) => None,
-            });
-            line.map_or_else(|| format!("line:{place}"), |line| format!("line:{}", line.id))
+/// What a step is about, as text; the bill names its lines.
+pub struct Shown<'a> {
+    pub subject: Subject,
+    pub bill: Option<&'a Bill>,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.subject {
+            Subject::Bill => f.write_str("bill"),
+            Subject::Own => f.write_str("payer:self"),
+            Subject::Binding(id) => write!(f, "payer:{id}"),
+            Subject::Paper(place) => write!(f, "payer:paper-{place}"),
+            Subject::Line(place) => {
+                let line = self.bill.and_then(|bill| match &bill.content {
+                    BillContent::Lines(lines) => lines.get(usize::from(place)),
+                    BillContent::Adjudicated(_) => None,
+                });
+                match line {
+                    Some(line) => write!(f, "line:{}", line.id),
+                    None => write!(f, "line:{place}"),
+                }
+            }
         }
     }
 }
@@ -315,7 +278,7 @@ fn operation(step: &Step) -> String {
     format!("{left} = {result}")
 }
 
-fn parameter(value: &StoredValue) -> proto::Parameter {
+pub fn parameter(value: &StoredValue) -> proto::Parameter {
     proto::Parameter {
         name: value.param.name().to_owned(),
         value: value.text.clone(),

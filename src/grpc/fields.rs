@@ -38,6 +38,11 @@ impl Fields {
         self.violations.push(Violation { field: field.into(), description: description.into() });
     }
 
+    /// Everything that is wrong, for an answer of its own.
+    pub fn into_violations(self) -> Vec<Violation> {
+        self.violations
+    }
+
     /// How much is wrong so far.
     pub fn len(&self) -> usize {
         self.violations.len()
@@ -158,21 +163,28 @@ impl Fields {
         }
     }
 
-    /// A code or reference that must be there.
-    pub fn code(&mut self, field: &str, text: &str) -> Option<String> {
-        let good = is_printable(text, CODE_MAX).then(|| text.to_owned());
+    /// A code or reference that must be there. A text given whole is kept as it is.
+    pub fn code(&mut self, field: &str, text: impl AsRef<str> + Into<String>) -> Option<String> {
+        let good = is_printable(text.as_ref(), CODE_MAX).then(|| text.into());
         self.note(field, good, "must be 1 to 64 printable ASCII characters")
     }
 
     /// A code or reference that may be empty.
-    pub fn optional_code(&mut self, field: &str, text: &str) -> Option<String> {
-        if text.is_empty() { Some(String::new()) } else { self.code(field, text) }
+    pub fn optional_code(&mut self, field: &str, text: impl AsRef<str> + Into<String>) -> Option<String> {
+        if text.as_ref().is_empty() { Some(String::new()) } else { self.code(field, text) }
     }
 
     /// Words of people: at most `max` characters, no control characters.
-    pub fn text(&mut self, field: &str, text: &str, max: usize, required: bool) -> Option<String> {
-        let short = text.chars().count() <= max && !text.chars().any(char::is_control);
-        let good = (short && !(required && text.trim().is_empty())).then(|| text.to_owned());
+    pub fn text(
+        &mut self,
+        field: &str,
+        text: impl AsRef<str> + Into<String>,
+        max: usize,
+        required: bool,
+    ) -> Option<String> {
+        let read = text.as_ref();
+        let short = read.chars().count() <= max && !read.chars().any(char::is_control);
+        let good = (short && !(required && read.trim().is_empty())).then(|| text.into());
         let what = if required {
             "must be given, short enough, and without control characters"
         } else {
@@ -210,17 +222,16 @@ impl Fields {
             self.bad(field, "is required: one of member_id, id_number, card_number, personal_number, computer_number");
             return None;
         };
-        match reference {
-            Ref::MemberId(id) => self.member_id(&format!("{field}.member_id"), &id).map(MemberRef::Id),
-            Ref::IdNumber(number) => self.id_number(&format!("{field}.id_number"), &number).map(MemberRef::IdNumber),
-            Ref::CardNumber(number) => self.code(&format!("{field}.card_number"), &number).map(MemberRef::Card),
-            Ref::PersonalNumber(number) => {
-                self.code(&format!("{field}.personal_number"), &number).map(MemberRef::Personal)
-            }
-            Ref::ComputerNumber(number) => {
-                self.code(&format!("{field}.computer_number"), &number).map(MemberRef::Computer)
-            }
-        }
+        let before = self.len();
+        let read = match reference {
+            Ref::MemberId(id) => self.member_id("member_id", &id).map(MemberRef::Id),
+            Ref::IdNumber(number) => self.id_number("id_number", &number).map(MemberRef::IdNumber),
+            Ref::CardNumber(number) => self.code("card_number", number).map(MemberRef::Card),
+            Ref::PersonalNumber(number) => self.code("personal_number", number).map(MemberRef::Personal),
+            Ref::ComputerNumber(number) => self.code("computer_number", number).map(MemberRef::Computer),
+        };
+        self.place_since(before, &format_args!("{field}"));
+        read
     }
 
     pub fn position(&mut self, position: i64) -> Option<u64> {

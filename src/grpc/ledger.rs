@@ -78,6 +78,7 @@ fn record(stored: &StoredRecord, content: &Record) -> proto::Record {
         Event::BindingCreated { binding, .. } => (K::BindingCreated, binding.id.to_string()),
         Event::BindingReleased { binding, .. } => (K::BindingReleased, binding.to_string()),
         Event::Settled(settled) => (K::Settled, settled.id.to_string()),
+        Event::CertificationRecorded { certification } => (K::CertificationRecorded, certification.id.to_string()),
         Event::Refunded { settlement, .. } => (K::Refunded, settlement.to_string()),
         Event::BindingVerified { binding, .. } => (K::BindingVerified, binding.to_string()),
         Event::BindingsReordered { beneficiary, .. } => (K::BindingsReordered, beneficiary.to_string()),

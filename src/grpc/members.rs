@@ -34,9 +34,9 @@ impl MemberService for Service {
         let request_id = fields.request_id(&request_id);
         let name = fields.text("name", &name, 64, true);
         let id_number = fields.id_number("id_number", &id_number);
-        let card = fields.optional_code("card_number", &card_number.unwrap_or_default());
-        let personal = fields.optional_code("personal_number", &personal_number.unwrap_or_default());
-        let computer = fields.optional_code("computer_number", &computer_number.unwrap_or_default());
+        let card = fields.optional_code("card_number", card_number.unwrap_or_default());
+        let personal = fields.optional_code("personal_number", personal_number.unwrap_or_default());
+        let computer = fields.optional_code("computer_number", computer_number.unwrap_or_default());
         let insurance = read_insurance(&mut fields, insurance);
         let full = fields.full_view(view);
         let card_active = read_card_state(&mut fields, card_state);
@@ -135,6 +135,13 @@ impl MemberService for Service {
             replayed: done.replayed,
         }))
     }
+
+    async fn record_certification(
+        &self,
+        request: Request<proto::RecordCertificationRequest>,
+    ) -> Reply<proto::RecordCertificationResponse> {
+        super::certifications::record(self, request.into_inner()).await.map(Response::new)
+    }
 }
 
 /// Whether a card is active; left out, it is.
@@ -163,8 +170,12 @@ impl Service {
         let full = self.allow_view(full)?;
         self.ledger.fresh_enough(position).await?;
         let found = self.ledger.member(&reference).await?;
+        let certification = self.ledger.certification(found.member.id, found.member.insurance.region).await?;
         let created = created_millis(found.member.id);
-        Ok(people::member(&found.member, found.person.as_ref(), found.card.as_ref(), found.position, created, full))
+        let mut member =
+            people::member(&found.member, found.person.as_ref(), found.card.as_ref(), found.position, created, full);
+        member.certification = certification.as_ref().map(super::certifications::certification);
+        Ok(member)
     }
 }
 

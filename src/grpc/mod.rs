@@ -3,6 +3,9 @@
 
 pub mod accounts;
 pub mod bindings;
+pub mod calculation;
+pub mod certifications;
+mod deciding;
 pub mod enums;
 pub mod explanation;
 pub mod fields;
@@ -13,6 +16,7 @@ pub mod regions;
 pub mod server_info;
 pub mod settlements;
 pub mod status;
+pub mod summary;
 
 use std::sync::Arc;
 
@@ -23,6 +27,7 @@ use crate::ledger::{Caller, Ledger};
 #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::nursery, reason = "generated code")]
 pub mod proto {
     tonic::include_proto!("gongji.v1");
+    include!(concat!(env!("OUT_DIR"), "/gongji.v1.serde.rs"));
 
     /// The descriptors of every service, for reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -36,6 +41,7 @@ pub struct WireLimits {
     pub page_size_max: u32,
     pub paper_authorisations: u32,
     pub evidence: u32,
+    pub calculation: calculation::CalculationLimits,
 }
 
 /// What every service works with.
@@ -45,9 +51,15 @@ pub struct Api {
     /// Whether `view = FULL` may show personal data to the anonymous caller.
     pub reveal: bool,
     pub info: server_info::Info,
+    summaries: summary::Summaries,
 }
 
 impl Api {
+    pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
+        let summaries = summary::Summaries::of(&ledger.book);
+        Self { ledger, limits, reveal, info, summaries }
+    }
+
     /// The caller; anonymous until there is authentication.
     fn caller(&self) -> Caller {
         Caller { scope: "anonymous".to_owned(), may_reveal: self.reveal }

@@ -87,6 +87,7 @@ pub fn member(
         computer_number: computer,
         etag: position.to_string(),
         ledger_position: super::wire_position(position),
+        certification: None,
         create_time: Some(super::timestamp(crate::domain::time::Moment::from_micros(millis * 1000))),
     }
 }

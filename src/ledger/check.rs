@@ -202,7 +202,8 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
         | Event::TransferClaimed { .. }
         | Event::TransferReturned { .. }
         | Event::CardActivated { .. }
-        | Event::JobDone { .. } => {}
+        | Event::JobDone { .. }
+        | Event::CertificationRecorded { .. } => {}
     }
 }
 

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod bindings;
 pub mod cards;
 pub mod case;
+pub mod certification;
 pub mod check;
 pub mod entries;
 pub mod failure;
@@ -346,7 +347,7 @@ pub(crate) fn list_of(kind: ListKind, id: u128) -> ListKey {
 }
 
 impl StoredPolicy {
-    fn of(policy: &Policy) -> Self {
+    pub(crate) fn of(policy: &Policy) -> Self {
         use crate::store::entity::{StoredCitation, StoredValue};
         let values = policy.values.iter().map(|value| StoredValue {
             param: value.param,

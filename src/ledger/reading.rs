@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::account::Account;
 use crate::domain::binding::{Binding, Wards};
 use crate::domain::card::Card;
+use crate::domain::certification::Certification;
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Member, Person};
 use crate::domain::paper::Slips;
@@ -114,6 +115,7 @@ typed! {
     quota Quota Quota;
     slips Slips Slips;
     job_day JobDay JobDay;
+    certification Certification Certification;
 }
 
 impl Reading<'_> {

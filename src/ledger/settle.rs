@@ -105,7 +105,7 @@ impl Ledger {
 
     /// The digest of the content a quote's token belongs to.
     pub fn ask_digest(&self, ask: &Ask) -> [u8; 16] {
-        let mut fields = Fingerprint::new(&self.keys, Settle::METHOD);
+        let mut fields = Fingerprint::of_all(&self.keys, Settle::METHOD);
         fields.field("institution_code", &ask.institution);
         fingerprint(ask, &mut fields);
         fields.whole()

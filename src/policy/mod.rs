@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+mod calc;
+mod calc_shapes;
+mod calc_value;
 mod canonical;
 mod embedded;
 mod error;
@@ -53,6 +56,7 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     let national_sources = layers.get(NATIONAL).map_or(&shared, |layer| &layer.sources);
     let text = needed(files, OPENINGS, &mut problems);
     let openings = regions::openings(text, national_sources, &read.regions, &mut problems);
+    let calculation = calc::read(files, &shared, &read.regions, &mut problems);
     let templates = resolve::all(&layers, &folders, &mut problems);
     if !problems.is_empty() {
         return Err(problems.into_error());
@@ -65,8 +69,11 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
             Some((*region, policies))
         })
         .collect();
-    let digest = book_digest(&read.regions, &openings, &revisions);
-    Ok(PolicyBook::new(RegionBook::new(read.regions, openings), revisions, digest))
+    let mut digest = Sha256::new();
+    digest.update(book_digest(&read.regions, &openings, &revisions));
+    digest.update(calculation.digest);
+    let regions = RegionBook::new(read.regions, openings);
+    Ok(PolicyBook::new(regions, revisions, calculation, digest.finalize().into()))
 }
 
 fn needed<'a>(files: &'a PolicyFiles, name: &str, problems: &mut Problems) -> &'a str {

@@ -91,7 +91,7 @@ pub(super) fn layer(folder: &str, text: &str, shared: &Sources, problems: &mut P
 }
 
 /// The folder is named after its region, so that neither can be changed alone.
-fn region(folder: &str, node: &Node<'_>, problems: &mut Problems) -> Option<RegionCode> {
+pub(super) fn region(folder: &str, node: &Node<'_>, problems: &mut Problems) -> Option<RegionCode> {
     let text = node.text(problems)?;
     let Some(code) = RegionCode::parse(text) else {
         node.refuse(problems, format!("{text:?} is not a code of six digits"));
@@ -146,7 +146,7 @@ fn param_entries(
     entries
 }
 
-fn follows(item: &Node<'_>, end: Option<Date>, start: Date, problems: &mut Problems) {
+pub(super) fn follows(item: &Node<'_>, end: Option<Date>, start: Date, problems: &mut Problems) {
     match end {
         None => item.refuse(problems, format!("starts on {start}, but the entry before it is open")),
         Some(end) if start < end => {

@@ -21,6 +21,7 @@ use tonic_health::server::HealthReporter;
 use crate::config::Config;
 use crate::grpc::proto::account_service_server::AccountServiceServer;
 use crate::grpc::proto::binding_service_server::BindingServiceServer;
+use crate::grpc::proto::calculation_service_server::CalculationServiceServer;
 use crate::grpc::proto::ledger_service_server::LedgerServiceServer;
 use crate::grpc::proto::member_service_server::MemberServiceServer;
 use crate::grpc::proto::region_service_server::RegionServiceServer;
@@ -232,6 +233,7 @@ fn routes(
         .add_service(AccountServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(BindingServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(SettlementServiceServer::new(service.clone()).max_decoding_message_size(largest))
+        .add_service(CalculationServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(LedgerServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(ServerServiceServer::new(service).max_decoding_message_size(largest))
         .add_service(health)
@@ -248,6 +250,7 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
         <AccountServiceServer<Service> as NamedService>::NAME,
         <BindingServiceServer<Service> as NamedService>::NAME,
         <SettlementServiceServer<Service> as NamedService>::NAME,
+        <CalculationServiceServer<Service> as NamedService>::NAME,
         <LedgerServiceServer<Service> as NamedService>::NAME,
         <ServerServiceServer<Service> as NamedService>::NAME,
     ];

@@ -3,12 +3,14 @@
 //! These bytes are hashed into the chain and kept for ever, so they are written down field by field here rather than
 //! derived from the shape of a Rust type. Each stored type lists its fields once (`record.rs`), in stored order.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use crate::domain::calc::words;
 use crate::domain::identity::IdNumber;
-use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
+use crate::domain::ids::{BindingId, CertificationId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
 use crate::domain::money::{Money, Rate, Rounding};
 use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
@@ -156,6 +158,16 @@ impl Stored for String {
     }
 }
 
+impl Stored for Cow<'_, str> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).put(out);
+        out.extend_from_slice(self.as_bytes());
+    }
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        String::take(input).map(Self::Owned)
+    }
+}
+
 impl<T: Stored> Stored for Vec<T> {
     fn put(&self, out: &mut Vec<u8>) {
         (self.len() as u64).put(out);
@@ -235,6 +247,9 @@ coded!(
     vocab::Scheme,
     vocab::InsuranceState,
     vocab::Channel,
+    words::CertificationChannel,
+    words::CertificationState,
+    words::Precondition,
     vocab::Grant,
     vocab::Grade,
     vocab::Sex,
@@ -257,7 +272,7 @@ macro_rules! raw_id {
         }
     )*};
 }
-raw_id!(MemberId, BindingId, SettlementId, TransferId);
+raw_id!(MemberId, BindingId, SettlementId, TransferId, CertificationId);
 
 macro_rules! converted {
     ($($name:ty, $wire:ty, $to:expr, $from:expr;)*) => {$(

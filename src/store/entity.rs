@@ -8,6 +8,7 @@ use crate::domain::account::Account;
 use crate::domain::bill::Bill;
 use crate::domain::binding::{Binding, Family, Wards};
 use crate::domain::card::Card;
+use crate::domain::certification::Certification;
 use crate::domain::draw::Excluded;
 use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
 use crate::domain::member::{Member, Person};
@@ -51,6 +52,8 @@ pub enum Key {
     Slips(MemberId),
     /// Up to which day a job is done.
     JobDay(Job),
+    /// A person's latest certification.
+    Certification(MemberId),
 }
 
 /// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
@@ -73,6 +76,7 @@ pub enum Entity {
     Quota(Arc<Quota>),
     Slips(Arc<Slips>),
     JobDay(JobDay),
+    Certification(Arc<Certification>),
 }
 
 /// How far a daily job has come.

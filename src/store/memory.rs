@@ -57,7 +57,8 @@ impl Slot {
             | Key::Decided(_)
             | Key::Binding(_)
             | Key::Person(_)
-            | Key::Transfer(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
+            | Key::Transfer(_)
+            | Key::Certification(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
             Key::Reference(_)
             | Key::Standing(_)
             | Key::Wards(_)

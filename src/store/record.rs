@@ -10,6 +10,7 @@ use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use crate::domain::binding::{Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
 use crate::domain::card::Card;
+use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
 use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
 use crate::domain::member::{Insurance, Member, Person};
@@ -74,6 +75,9 @@ stored! {
     PaperFact { owner, user_card, phone, signature_ref }
     StoredPolicy { region, start, end, known_from, values }
     StoredValue { param, text, start, end, region, grade, note, citation }
+    Certification {
+        id, member, channel, by_proxy, dependant, state, began, ended, last_passed, resumed_from,
+    }
     StoredCitation { id, document, article, effective, url, grade, note }
     Card { member, active, issuing_bank }
     Wallet { member, opened_at }
@@ -113,6 +117,7 @@ stored_enum! {
         26 = TransferReturned { transfer, owner_after },
         27 = CardActivated { member, channel, evidence, policies },
         28 = JobDone { job, day, items },
+        30 = CertificationRecorded { certification },
     }
     Entity {
         1 = Request(request),
@@ -132,6 +137,7 @@ stored_enum! {
         24 = Quota(quota),
         25 = Slips(slips),
         26 = JobDay(day),
+        30 = Certification(certification),
     }
 }
 
@@ -212,6 +218,7 @@ impl Key {
             Self::Quota(id) => tagged(24, id.as_u128(), &mut out),
             Self::Slips(id) => tagged(25, id.as_u128(), &mut out),
             Self::JobDay(job) => out.extend_from_slice(&[26, job.code()]),
+            Self::Certification(id) => tagged(30, id.as_u128(), &mut out),
         }
         out
     }

@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod calculation;
 mod embedded;
 mod limits;
 mod policies;

@@ -292,6 +292,11 @@ impl Bases {
                 "requestId": id, "member": card("CD-CARD-4001"),
                 "insurance": with(insurance("510100"), "state", if number.is_multiple_of(2) { 1 } else { 2 }),
             }),
+            "RecordCertification" => json!({
+                "requestId": id, "member": card(daughter), "channel": "CERTIFICATION_CHANNEL_ALIPAY", "byProxy": true,
+                "met": ["CERTIFICATION_PRECONDITION_FACE_CHECK", "CERTIFICATION_PRECONDITION_ID_DOCUMENT"],
+                "firstPaidDate": "2025-01-31", "state": "CERTIFICATION_STATE_PASSED",
+            }),
             "GetAccount" => json!({ "member": card(son) }),
             "CreditAccount" => json!({
                 "requestId": id, "member": card(daughter), "bucket": "BUCKET_PRIOR_YEARS", "amountFen": 1_000,
@@ -344,6 +349,59 @@ impl Bases {
             }),
             "GetSettlement" => json!({ "settlementId": self.settlement }),
             "ListSettlements" => json!({ "institutionCode": "H001", "on": DAY, "pageSize": 10 }),
+            "CalculateContribution" => json!({
+                "regionCode": "440300", "on": DAY, "wageFen": 700_000, "averageWageFen": 600_000, "injuryClass": 2,
+                "injuryFloat": "1.2", "housingFundPersonRate": "0.05", "compareBaseWageFen": 400_000,
+                "parameters": [{ "name": "base_bounds", "value": "{\"lower\":\"0.5\",\"upper\":\"3\"}" }],
+            }),
+            "CalculateAccountCredit" => {
+                json!({ "regionCode": "440300", "on": DAY, "baseFen": 500_000, "unitPartFen": 100 })
+            }
+            "CalculatePension" => json!({
+                "regionCode": "500000", "on": "2026-06-03", "birthMonth": "1965-02", "accountBalanceFen": 1_000_000,
+                "monthsBeforeAccounts": 24, "history": [
+                    { "fromMonth": "1990-01", "lastMonth": "1995-12", "kind": "HISTORY_KIND_DEEMED", "index": "1" },
+                    { "fromMonth": "1996-01", "lastMonth": "2020-12", "baseFen": 300_000, "averageWageFen": 400_000 },
+                ],
+            }),
+            "CalculateRetirement" => json!({
+                "regionCode": "440300", "on": DAY, "class": "RETIREMENT_CLASS_FEMALE_CADRE", "birthDate": "1972-01-31",
+                "earlyCategory": "EARLY_CATEGORY_ILLNESS", "paidMonths": 200, "stillPaying": true,
+            }),
+            "AssessContributionGap" => json!({
+                "regionCode": "440300", "on": DAY, "residentMissedYears": 1, "residentPaidMonth": "2025-03", "paid": [
+                    { "insurance": "INSURANCE_KIND_MEDICAL", "fromMonth": "2020-01", "lastMonth": "2024-12" },
+                    { "insurance": "INSURANCE_KIND_MEDICAL", "fromMonth": "2025-03", "lastMonth": "2025-05" },
+                ],
+            }),
+            "CheckBenefits" => json!({
+                "regionCode": "440300", "on": DAY, "insurance": "INSURANCE_KIND_MATERNITY", "continuousMonths": 13,
+                "unitAverageWageFen": 800_000, "children": 2, "class": "RETIREMENT_CLASS_MALE", "birthDate": "1970-05",
+            }),
+            "CalculateUnemploymentBenefit" => json!({
+                "regionCode": "430100", "on": DAY, "paidMonths": 70, "unusedMonths": 2, "registered": true,
+                "cause": "LEAVING_CAUSE_DISMISSED", "monthlyBenefitFen": 150_000, "class": "RETIREMENT_CLASS_MALE",
+                "birthDate": "1966-05",
+            }),
+            "CheckLifelongMedical" => json!({
+                "regionCode": "350200", "on": DAY, "sex": "SEX_MALE", "paidMonths": 280, "localPaidMonths": 100,
+                "monthlyBaseFen": 400_000,
+            }),
+            "CalculateTierChange" => json!({
+                "regionCode": "500000", "on": DAY, "scheme": "CONTRIBUTION_SCHEME_RESIDENT", "paidFen": 30_000,
+                "newTierFen": 100_000, "channel": "TIER_CHANNEL_TAX_HALL", "changesThisYear": 1,
+            }),
+            "CalculateCertificationDue" => json!({
+                "regionCode": "340300", "on": DAY, "lastCertified": "2025-03-10", "channel": "CERTIFICATION_CHANNEL_WECHAT",
+                "met": ["CERTIFICATION_PRECONDITION_FACE_CHECK"], "byProxy": true,
+            }),
+            "CalculateInjuryAndPension" => json!({
+                "regionCode": "440300", "on": DAY, "disabilityAllowanceFen": 300_000, "pensionFen": 200_000,
+                "pensionStarted": true,
+            }),
+            "CalculateBatch" => json!({ "items": [{ "itemId": "1", "accountCredit": {
+                "regionCode": "440300", "on": DAY, "baseFen": 500_000, "explanationView": "EXPLANATION_VIEW_FULL",
+            } }] }),
             "ListRecords" => json!({ "fromPosition": 1, "pageSize": 10 }),
             "GetHead" | "CheckLedger" | "GetServerInfo" => json!({}),
             other => panic!("{other} is new: give it a valid request here"),
@@ -453,6 +511,7 @@ fn default_of(field: &FieldDescriptor) -> Value {
     match field.kind() {
         Kind::Message(descriptor) => Value::Message(DynamicMessage::new(descriptor)),
         Kind::String => Value::String(String::new()),
+        Kind::Enum(_) => Value::EnumNumber(0),
         other => panic!("a list of {other:?} is new: say what an empty one is"),
     }
 }
@@ -499,6 +558,7 @@ const NOT_REACHED: &[(&str, &str)] = &[
     ("WALLET_CLOSED_HOURS", "the clock stands at nine in the morning; `scenarios/wallet_hours.txt`"),
     ("WALLET_NOT_OFFERED", "the clock stands after the first wallet; `scenarios/wallet_hours.txt`"),
     ("TRANSFER_RETURNED", "nothing goes back on the day it is sent; `scenarios/wallet_claims.txt`"),
+    ("CERTIFICATION_CHANNEL_NOT_OFFERED", "the nation's list has every channel"),
 ];
 
 #[test]
@@ -674,6 +734,30 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         let channel = &channel;
         async move { ask(channel, methods, watcher, name, &json).await }
     };
+    // What is given back whole cannot be given back again.
+    let settled =
+        send("Settle", with(bases.of("Settle", 311_000), "requestId", "directed-refund")).await.expect("settled");
+    let settlement = text_at(&settled, &["settlement", "settlement_id"]);
+    for place in 0..2 {
+        let refund = json!({
+            "requestId": format!("directed-refund-{place}"), "institutionCode": "H001", "settlementId": settlement,
+            "whole": true,
+        });
+        assert_eq!(send("RefundSettlement", refund).await.is_ok(), place == 0);
+    }
+    // Certifications that cannot be.
+    let valid = bases.of("RecordCertification", 310_000);
+    for (place, (field, value)) in [
+        ("met", json!([])),
+        ("channel", json!("CERTIFICATION_CHANNEL_SELF_SERVICE_MACHINE")),
+        ("state", json!("CERTIFICATION_STATE_APPOINTED")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = with(with(valid.clone(), field, value), "requestId", format!("certify-{place}"));
+        send("RecordCertification", request).await.expect_err("it is refused");
+    }
     // People whom the rules leave out, each under a card that says why.
     let people = [
         ("suspended", with(insurance("440300"), "state", "INSURANCE_STATE_SUSPENDED")),

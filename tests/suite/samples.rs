@@ -10,10 +10,14 @@ use std::sync::Arc;
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use gongji::domain::binding::{Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
+use gongji::domain::calc::words::{CertificationChannel, CertificationState};
 use gongji::domain::card::Card;
+use gongji::domain::certification::Certification;
 use gongji::domain::draw::{Contribution, Excluded};
 use gongji::domain::identity::IdNumber;
-use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
+use gongji::domain::ids::{
+    BindingId, CertificationId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId,
+};
 use gongji::domain::member::{Insurance, Member, Person};
 use gongji::domain::money::{Money, Rate, Rounding};
 use gongji::domain::paper::{Slip, Slips};
@@ -103,6 +107,21 @@ fn binding() -> Binding {
         caps: caps(),
         priority: 300,
         life: Life::Released(Release { at: Moment::from_micros(1_764_000_000_000_001), requested: true }),
+    }
+}
+
+fn certification() -> Certification {
+    Certification {
+        id: CertificationId::from_u128(0x0193_5b00_0003_7000_8000_0000_0000_00d1),
+        member: member_id(2),
+        channel: CertificationChannel::Wechat,
+        by_proxy: true,
+        dependant: false,
+        state: CertificationState::Passed,
+        began: day("2026-03-11"),
+        ended: Some(day("2026-03-12")),
+        last_passed: Some(day("2026-03-13")),
+        resumed_from: Some(day("2026-03-14")),
     }
 }
 
@@ -395,6 +414,7 @@ fn events() -> Vec<Event> {
     };
     let (verified, sent) = (vec![[0xd2; 32]], self::transfer());
     vec![
+        Event::CertificationRecorded { certification: certification() },
         Event::MemberCreated { member: member() },
         Event::InsuranceUpdated { member: member(), released: vec![binding_id()] },
         credited(CreditKind::Monthly, Bucket::CurrentYear),
@@ -470,6 +490,7 @@ fn quota() -> Quota {
 /// A new event stops here: give it a name, and a sample above.
 fn event_name(event: &Event) -> &'static str {
     match event {
+        Event::CertificationRecorded { .. } => "certification-recorded",
         Event::MemberCreated { .. } => "member-created",
         Event::InsuranceUpdated { .. } => "insurance-updated",
         Event::Credited { kind: CreditKind::Monthly, .. } => "credited-monthly",
@@ -491,7 +512,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::JobDone { .. } => "job-done",
     }
 }
-const EVENT_NAMES: usize = 19;
+const EVENT_NAMES: usize = 20;
 
 fn entities() -> Vec<Entity> {
     let request = Request {
@@ -550,6 +571,7 @@ fn entities() -> Vec<Entity> {
         Entity::Basis(Arc::new(basis(lines()))),
         Entity::Basis(Arc::new(basis(adjudicated()))),
         Entity::Policy(Arc::new(policy())),
+        Entity::Certification(Arc::new(certification())),
         Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
         Entity::Standing(Arc::new(unverified)),
         Entity::Binding(Arc::new(Binding { life: pending, ..binding() })),
@@ -592,9 +614,10 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Quota(_) => "quota",
         Entity::Slips(_) => "slips",
         Entity::JobDay(_) => "job-day",
+        Entity::Certification(_) => "certification",
     }
 }
-const ENTITY_NAMES: usize = 21;
+const ENTITY_NAMES: usize = 22;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -167,7 +167,7 @@ impl TestServer {
         let info = server_info::Info { started_at: ledger.now(), limits: setup.config.told_limits() };
         let reveal = setup.config.reveal_personal_data;
         let ledger = Arc::new(ledger);
-        let api = Api { ledger: ledger.clone(), limits: setup.config.wire_limits(), reveal, info };
+        let api = Api::new(ledger.clone(), setup.config.wire_limits(), reveal, info);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -279,6 +279,7 @@ calls! {
         look_up_member LookUpMemberRequest LookUpMemberResponse;
         update_insurance UpdateInsuranceRequest UpdateInsuranceResponse;
         activate_card ActivateCardRequest ActivateCardResponse;
+        record_certification RecordCertificationRequest RecordCertificationResponse;
     }
     account_service_client::AccountServiceClient {
         get_account GetAccountRequest GetAccountResponse;
@@ -310,6 +311,11 @@ calls! {
         get_head GetHeadRequest GetHeadResponse;
         list_records ListRecordsRequest ListRecordsResponse;
         check_ledger CheckLedgerRequest CheckLedgerResponse;
+    }
+    calculation_service_client::CalculationServiceClient {
+        calculate_contribution CalculateContributionRequest CalculateContributionResponse;
+        calculate_pension CalculatePensionRequest CalculatePensionResponse;
+        assess_contribution_gap AssessContributionGapRequest AssessContributionGapResponse;
     }
     server_service_client::ServerServiceClient {
         get_server_info GetServerInfoRequest GetServerInfoResponse;

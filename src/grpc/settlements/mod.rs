@@ -9,12 +9,49 @@ use super::explanation::{self, Basis};
 use super::fields::{Fields, all3};
 use super::proto::settlement_service_server::SettlementService;
 use super::{Service, proto, timestamp, wire_position};
+use crate::domain::bill::Bill;
 use crate::domain::draw::Contribution;
+use crate::domain::rule::Trace;
+use crate::ledger::Failure;
 use crate::ledger::refund::RefundSettlement;
 use crate::ledger::settle::Settle;
+use prost::Message as _;
 use read::{Wanted, filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
 pub(super) use write::excluded;
 use write::{amounts, contributions, parts, people, state};
+
+/// The encoded message, which is what the generated answers hold (`build.rs`); nothing for `NONE`.
+fn encoded(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) -> Vec<u8> {
+    explanation::render(trace, basis, view).map(|message| message.encode_to_vec()).unwrap_or_default()
+}
+
+impl Service {
+    /// A summary from ready-made pieces.
+    fn summary(
+        &self,
+        trace: &Trace,
+        digests: &[[u8; 32]],
+        bill: Option<&Bill>,
+        view: proto::ExplanationView,
+    ) -> Option<Vec<u8>> {
+        if view == proto::ExplanationView::Summary { self.summaries.render(trace, digests, bill) } else { None }
+    }
+
+    /// The encoded explanation of what was decided under these policies, now or years ago.
+    async fn explain(
+        &self,
+        trace: &Trace,
+        digests: &[[u8; 32]],
+        bill: Option<&Bill>,
+        view: proto::ExplanationView,
+    ) -> Result<Vec<u8>, Failure> {
+        if let Some(summary) = self.summary(trace, digests, bill, view) {
+            return Ok(summary);
+        }
+        let policies = self.ledger.revisions(digests).await?;
+        Ok(encoded(trace, &Basis { policies: &policies, digests, bill }, view))
+    }
+}
 
 type Reply<T> = Result<Response<T>, Status>;
 const DEFAULT_VIEW: proto::ExplanationView = proto::ExplanationView::Summary;
@@ -45,13 +82,19 @@ impl SettlementService for Service {
         let decision = &quote.decision;
         let names = self.names_beside(known, people(&decision.contributions, &decision.excluded)).await?;
         let digests: Vec<[u8; 32]> = quote.policies.iter().map(|policy| policy.revision.digest).collect();
-        let policies = self.ledger.revisions_of(&quote.policies);
-        let basis = Basis { policies: &policies, digests: &digests, bill: Some(&ask.bill) };
+        let explanation = match self.summary(&decision.trace, &digests, Some(&ask.bill), view) {
+            Some(summary) => summary,
+            None => {
+                let policies = self.ledger.revisions_of(&quote.policies);
+                let basis = Basis { policies: &policies, digests: &digests, bill: Some(&ask.bill) };
+                encoded(&decision.trace, &basis, view)
+            }
+        };
         Ok(Response::new(proto::QuoteSettlementResponse {
             amounts: Some(amounts(&decision.amounts)),
             contributions: contributions(&decision.contributions, &names),
             excluded_payers: excluded(&decision.excluded, &names),
-            explanation: explanation::render(&decision.trace, &basis, view),
+            explanation,
             quote_token: quote.token.seal(&self.ledger.keys),
             quote_expire_time: Some(timestamp(quote.token.expires)),
             read_position: wire_position(quote.read_at),
@@ -81,11 +124,9 @@ impl SettlementService for Service {
         let names =
             self.names_beside(known, people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
         let digests = &outcome.settlement.policies;
-        let policies = self.ledger.revisions(digests).await?;
-        let basis = Basis { policies: &policies, digests, bill: Some(&command.ask.bill) };
         Ok(Response::new(proto::SettleResponse {
             settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await?),
-            explanation: explanation::render(&outcome.trace, &basis, view),
+            explanation: self.explain(&outcome.trace, digests, Some(&command.ask.bill), view).await?,
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
             current_state: state(outcome.current_state),
@@ -116,13 +157,11 @@ impl SettlementService for Service {
         });
         let returned: Vec<Contribution> = returned.collect();
         let digests = &outcome.settlement.policies;
-        let policies = self.ledger.revisions(digests).await?;
-        let basis = Basis { policies: &policies, digests, bill: None };
         Ok(Response::new(proto::RefundSettlementResponse {
             settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await?),
             returned: contributions(&returned, &names),
             refunded: Some(parts(&outcome.refund.parts)),
-            explanation: explanation::render(&outcome.trace, &basis, view),
+            explanation: self.explain(&outcome.trace, digests, None, view).await?,
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
             current_state: state(outcome.current_state),
@@ -143,11 +182,10 @@ impl SettlementService for Service {
         let found = self.ledger.settlement(&key).await?;
         let names = self.names(people(&found.settlement.contributions, &found.settlement.excluded)).await?;
         let digests = &found.settlement.policies;
-        let policies = self.ledger.revisions(digests).await?;
-        let rendered = found.basis.as_ref().and_then(|stored| {
-            let basis = Basis { policies: &policies, digests, bill: Some(&stored.bill) };
-            explanation::render(&stored.trace, &basis, view)
-        });
+        let rendered = match &found.basis {
+            Some(stored) => self.explain(&stored.trace, digests, Some(&stored.bill), view).await?,
+            None => Vec::new(),
+        };
         Ok(Response::new(proto::GetSettlementResponse {
             settlement: Some(self.settlement(&found.settlement, &names, found.position).await?),
             explanation: rendered,

@@ -12,6 +12,9 @@ use crate::grpc::{Service, proto};
 use crate::ledger::queries::{SettlementKey, SettlementsBy};
 use crate::ledger::settle::{Ask, Paper};
 
+/// Lines up to which a bill's ids are compared with each other.
+const SHORT_BILL: usize = 16;
+
 impl Service {
     pub(super) fn read_ask(
         &self,
@@ -76,10 +79,10 @@ impl Service {
             let proto::PaperAuthorisation { owner, user_card, relation, phone, signature_ref } = paper;
             let at = |name: &str| format!("paper_authorisations[{place}].{name}");
             let owner = fields.person(&at("owner"), owner);
-            let user_card = fields.code(&at("user_card"), &user_card);
+            let user_card = fields.code(&at("user_card"), user_card);
             let relation = fields.word(&at("relation"), relation);
             let phone = fields.phone(&at("phone"), &phone);
-            let signature_ref = fields.code(&at("signature_ref"), &signature_ref);
+            let signature_ref = fields.code(&at("signature_ref"), signature_ref);
             Some(Paper {
                 owner: owner?,
                 user_card: user_card?,
@@ -103,10 +106,10 @@ pub(super) fn read_visit(fields: &mut Fields, visit: Option<proto::Visit>, today
     let purpose = fields.word("visit.purpose", purpose);
     let date = fields.optional_day("visit.visit_date", &visit_date).map(|day| day.unwrap_or(today));
     let proto::ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no } = external_refs.unwrap_or_default();
-    let mdtrt_id = fields.optional_code("visit.external_refs.mdtrt_id", &mdtrt_id);
-    let medins_setl_id = fields.optional_code("visit.external_refs.medins_setl_id", &medins_setl_id);
-    let msgid = fields.optional_code("visit.external_refs.msgid", &msgid);
-    let invoice_no = fields.optional_code("visit.external_refs.invoice_no", &invoice_no);
+    let mdtrt_id = fields.optional_code("visit.external_refs.mdtrt_id", mdtrt_id);
+    let medins_setl_id = fields.optional_code("visit.external_refs.medins_setl_id", medins_setl_id);
+    let msgid = fields.optional_code("visit.external_refs.msgid", msgid);
+    let invoice_no = fields.optional_code("visit.external_refs.invoice_no", invoice_no);
     let external =
         ExternalRefs { mdtrt_id: mdtrt_id?, medins_setl_id: medins_setl_id?, msgid: msgid?, invoice_no: invoice_no? };
     Some(Visit {
@@ -119,11 +122,11 @@ pub(super) fn read_visit(fields: &mut Fields, visit: Option<proto::Visit>, today
 }
 
 pub(super) fn read_lines(fields: &mut Fields, lines: Vec<proto::Line>) -> Option<Vec<Line>> {
-    let mut ids = HashSet::with_capacity(lines.len());
+    let twice = places_of_repeats(&lines);
     let mut read = Vec::with_capacity(lines.len());
     let mut good = true;
     for (place, line) in lines.into_iter().enumerate() {
-        if !ids.insert(line.line_id.clone()) {
+        if twice.contains(&place) {
             fields.bad(format!("bill.lines[{place}].line_id"), "is not unique in the bill");
             good = false;
         }
@@ -133,6 +136,17 @@ pub(super) fn read_lines(fields: &mut Fields, lines: Vec<proto::Line>) -> Option
         }
     }
     good.then_some(read)
+}
+
+/// The places of lines whose id an earlier line has. A short bill is looked through: a set costs more than it saves.
+fn places_of_repeats(lines: &[proto::Line]) -> HashSet<usize> {
+    let id = |place: &usize| lines[*place].line_id.as_str();
+    let places = 0..lines.len();
+    if lines.len() <= SHORT_BILL {
+        return places.filter(|place| (0..*place).any(|earlier| id(&earlier) == id(place))).collect();
+    }
+    let mut ids = HashSet::with_capacity(lines.len());
+    places.filter(|place| !ids.insert(id(place))).collect()
 }
 
 pub(super) fn read_line(fields: &mut Fields, place: usize, line: proto::Line) -> Option<Line> {
@@ -148,9 +162,9 @@ pub(super) fn read_line(fields: &mut Fields, place: usize, line: proto::Line) ->
     } = line;
     // The path is made only where something is wrong: bills are long and mostly right.
     let before = fields.len();
-    let id = fields.code("line_id", &line_id);
-    let item_code = fields.code("item_code", &item_code);
-    let item_name = fields.text("item_name", &item_name, 128, false);
+    let id = fields.code("line_id", line_id);
+    let item_code = fields.code("item_code", item_code);
+    let item_name = fields.text("item_name", item_name, 128, false);
     let category = fields.word("category", category);
     let class = fields.word("list_class", list_class);
     let amount = fields.money("amount_fen", amount_fen);
@@ -283,7 +297,7 @@ pub(super) fn read_by(fields: &mut Fields, by: Option<proto::list_settlements_re
 pub(super) fn filter_of(by: &SettlementsBy) -> String {
     match by {
         SettlementsBy::Institution(code) => code.as_str().to_owned(),
-        SettlementsBy::Patient(person) | SettlementsBy::Owner(person) => person.parts().1,
+        SettlementsBy::Patient(person) | SettlementsBy::Owner(person) => person.parts().1.into_owned(),
     }
 }
 

@@ -210,6 +210,11 @@ pub(super) fn read_again(key: &Key) -> bool {
         | Key::Quota(_)
         | Key::Slips(_)
         | Key::JobDay(_) => true,
-        Key::Request(_) | Key::Settlement(_) | Key::Basis(_) | Key::Decided(_) | Key::Person(_) => false,
+        Key::Request(_)
+        | Key::Settlement(_)
+        | Key::Basis(_)
+        | Key::Decided(_)
+        | Key::Person(_)
+        | Key::Certification(_) => false,
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::mem;
 
+use foldhash::fast::RandomState;
+
 use crate::store::Key;
 
 /// Two generations of bounded size. When the young one is full the old one is forgotten, and with it the right to judge
 /// a change whose look began before the old one ended.
 pub(super) struct Recent {
-    young: HashMap<Key, u64>,
-    old: HashMap<Key, u64>,
+    young: HashMap<Key, u64, RandomState>,
+    old: HashMap<Key, u64, RandomState>,
     per_generation: usize,
     /// No key that is in neither generation has changed after this position.
     low_water: u64,
@@ -23,7 +25,7 @@ impl Recent {
     pub fn new(head: u64, keys: usize) -> Self {
         let per_generation = (keys / 2).max(1);
         // Pre-sized, since a growing table of hundreds of thousands stops everybody while it moves.
-        let table = || HashMap::with_capacity(per_generation);
+        let table = || HashMap::with_capacity_and_hasher(per_generation, RandomState::default());
         Self { young: table(), old: table(), per_generation, low_water: head, old_until: head, young_until: head }
     }
 

@@ -1,15 +1,17 @@
 //! The list rows that are not in the index on the disk yet, by list.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard};
+
+use foldhash::fast::RandomState;
 
 use super::lock;
 use crate::store::{ListKey, ListRow};
 
 const SHARDS: usize = 64;
 
-type Table = HashMap<ListKey, VecDeque<ListRow>>;
+type Table = HashMap<ListKey, VecDeque<ListRow>, RandomState>;
 
 pub(super) struct Rows {
     shards: Vec<Mutex<Table>>,
@@ -18,7 +20,7 @@ pub(super) struct Rows {
 
 impl Rows {
     pub fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
     }
 
     fn shard(&self, list: &ListKey) -> MutexGuard<'_, Table> {

@@ -1,9 +1,11 @@
 //! The facts in memory: those not yet in the index on the disk, which must stay, and a bounded cache of those that are.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::mem;
 use std::sync::{Mutex, MutexGuard};
+
+use foldhash::fast::RandomState;
 
 use super::disk::read_again;
 use super::lock;
@@ -12,7 +14,8 @@ use crate::store::{Entity, Key};
 /// Few enough that a shard's table stays warm, many enough that two threads seldom meet.
 const SHARDS: usize = 64;
 
-type Table = HashMap<Key, (u64, Entity)>;
+/// Keys are made by the server at random or are keyed hashes, so nobody can aim at one place of a table.
+type Table = HashMap<Key, (u64, Entity), RandomState>;
 
 pub(super) struct View {
     shards: Vec<Mutex<Shard>>,
@@ -43,7 +46,7 @@ impl View {
     /// `facts` bounds the cache by number.
     pub fn new(facts: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), per_generation: facts / SHARDS / 2 }
+        Self { shards, hasher: RandomState::default(), per_generation: facts / SHARDS / 2 }
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {

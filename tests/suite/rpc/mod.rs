@@ -3,6 +3,8 @@
 
 mod accounts;
 mod bindings;
+mod calculations;
+mod certifications;
 mod ledger;
 mod members;
 mod pages;

@@ -6,7 +6,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::*;
 
-const SERVICES: [&str; 7] = ["Account", "Binding", "Ledger", "Member", "Region", "Server", "Settlement"];
+const SERVICES: [&str; 8] = ["Account", "Binding", "Calculation", "Ledger", "Member", "Region", "Server", "Settlement"];
 
 #[test]
 fn every_service_is_healthy() {

@@ -1,0 +1,289 @@
+//! 缴费: what employees and their units pay on a base; wage minus own contributions; the effect of another base.
+
+use super::keys::Key;
+use super::law::{Law, Refusal};
+use super::number::{Factor, Month, Ratio};
+use super::plan::{INSURANCES, Parts, Plan};
+use super::trace::{Detail, Rule, Trace, fen, text};
+use super::words::Insurance;
+use crate::domain::money::{Money, Rate};
+
+/// One employee's month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Employee {
+    /// 当月工资.
+    pub wage: Money,
+    /// 申报缴费工资: last year's monthly average, or what is declared; the base before it is bounded.
+    pub base_wage: Money,
+    /// In place of the table's.
+    pub average_wage: Option<Money>,
+    pub injury_class: Option<u32>,
+    pub injury_float: Option<Factor>,
+    /// Zero: none is paid.
+    pub housing_person: Option<Rate>,
+    pub housing_unit: Option<Rate>,
+    /// Another declared wage to compare with.
+    pub compared: Option<Money>,
+}
+
+/// What one base costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnBase {
+    pub base: Money,
+    pub parts: Parts,
+    pub net_wage: Money,
+    /// Base ÷ average wage, in millionths.
+    pub index: Factor,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contribution {
+    pub average_wage: Money,
+    pub plan: Plan,
+    pub found: OnBase,
+    pub compared: Option<OnBase>,
+    pub from: Month,
+    pub last: Month,
+}
+
+pub fn calculate(law: &Law<'_>, input: &Employee, trace: &mut Trace) -> Result<Contribution, Refusal> {
+    let average_wage = average_wage(law, input.average_wage, trace)?;
+    let plan = plan(law, input, average_wage, trace)?;
+    let (from, last) = base_year(law, trace)?;
+    let index_decimals = law.pension_rounding()?.period_index_decimals;
+    let on_base = |wage: Money| {
+        let base = Money::fen(plan.base(wage.as_fen()));
+        let parts = plan.parts(base.as_fen());
+        let net_wage = input.wage - Money::fen(parts.person_total());
+        let index = index_of(base, average_wage, index_decimals, plan.rounding);
+        OnBase { base, parts, net_wage, index }
+    };
+    let found = on_base(input.base_wage);
+    explain(&plan, input.base_wage, input.wage, &found, trace);
+    let compared = input.compared.map(on_base);
+    if let Some(other) = &compared {
+        compare(&found, other, trace);
+    }
+    Ok(Contribution { average_wage, plan, found, compared, from, last })
+}
+
+/// The table's average wage, or the caller's.
+pub fn average_wage(law: &Law<'_>, given: Option<Money>, trace: &mut Trace) -> Result<Money, Refusal> {
+    let (wage, keys): (Money, &'static [Key]) = match given {
+        Some(wage) => (wage, &[]),
+        None => (*law.average_wage()?, &[Key::AverageWage]),
+    };
+    if !wage.is_positive() {
+        return Err(Refusal::field("average_wage_fen", "must be above 0"));
+    }
+    let name = if given.is_some() { "given" } else { "table" };
+    trace.step(
+        Rule::AverageWage,
+        "",
+        keys,
+        || fen(wage),
+        || Detail::of(vec![("average_wage_fen", wage.to_string())], name),
+    );
+    Ok(wage)
+}
+
+/// Both bounds on the base, as the tables say, in fen.
+pub fn bounds(law: &Law<'_>, average_wage: Money, trace: &mut Trace) -> Result<(Money, Money), Refusal> {
+    let (bounds, rounding) = (law.base_bounds()?, *law.contribution_rounding()?);
+    let mut of = |rule: Rule, factor: Factor| {
+        let exact = Ratio::of(average_wage) * Ratio::factor(factor);
+        let amount = exact.round(0, rounding);
+        if amount.numerator() > i128::from(Money::INPUT_MAX) {
+            return Err(Refusal::field("average_wage_fen", "gives a bound beyond the largest amount"));
+        }
+        let amount = exact.fen(rounding);
+        trace.step(
+            rule,
+            "",
+            &[Key::BaseBounds, Key::ContributionRounding],
+            || fen(amount),
+            || {
+                let inputs = vec![("average_wage_fen", average_wage.to_string()), ("share", factor.to_string())];
+                Detail::of(inputs, format!("{average_wage} × {factor}")).rounded(rounding, exact, amount)
+            },
+        );
+        Ok(amount)
+    };
+    let (lower, upper) = (of(Rule::LowerBound, bounds.lower)?, of(Rule::UpperBound, bounds.upper)?);
+    if lower > upper {
+        return Err(Refusal::field("parameters", "base_bounds: lower lies above upper"));
+    }
+    Ok((lower, upper))
+}
+
+fn plan(law: &Law<'_>, input: &Employee, average_wage: Money, trace: &mut Trace) -> Result<Plan, Refusal> {
+    let (lower, upper) = bounds(law, average_wage, trace)?;
+    let rounding = *law.contribution_rounding()?;
+    let mut plan =
+        Plan { lower: lower.as_fen(), upper: upper.as_fen(), person: [0; INSURANCES], unit: [0; INSURANCES], rounding };
+    let rows = law.contribution_rates()?;
+    for row in rows {
+        let place = usize::from(row.insurance.code() - 1);
+        plan.person[place] = row.person.scaled();
+        plan.unit[place] = row.unit.scaled();
+    }
+    let flat = rows.iter().any(|row| row.insurance == Insurance::Injury);
+    if let Some(rate) = injury(law, input, flat, trace)? {
+        plan.unit[usize::from(Insurance::Injury.code() - 1)] = rate.scaled();
+    }
+    let place = usize::from(Insurance::HousingFund.code() - 1);
+    plan.person[place] = housing(law, "housing_fund_person_rate", input.housing_person)?.scaled();
+    plan.unit[place] = housing(law, "housing_fund_unit_rate", input.housing_unit)?.scaled();
+    assert!(plan.is_bounded(), "bounds and rates were admitted");
+    Ok(plan)
+}
+
+/// The unit's injury rate: by class, floated; none where no class is named and the day's rates have a flat one.
+fn injury(law: &Law<'_>, input: &Employee, flat: bool, trace: &mut Trace) -> Result<Option<Rate>, Refusal> {
+    if input.injury_class.is_none() && input.injury_float.is_some() {
+        return Err(Refusal::field("injury_float", "needs injury_class"));
+    }
+    if input.injury_class.is_none() && flat {
+        return Ok(None);
+    }
+    let rates = law.injury_rates()?;
+    let (class, keys): (u32, &'static [Key]) = match input.injury_class {
+        Some(class) => (class, &[Key::InjuryRates]),
+        None => (*law.injury_default_class()?, &[Key::InjuryRates, Key::InjuryDefaultClass]),
+    };
+    let place = usize::try_from(class).ok().and_then(|class| class.checked_sub(1));
+    let Some(base) = place.and_then(|place| rates.classes.get(place)).copied() else {
+        return Err(Refusal::field("injury_class", format!("must be 1 to {}", rates.classes.len())));
+    };
+    let float = input.injury_float.unwrap_or(Factor::ONE);
+    let floats = if class == 1 { &rates.first_class_floats } else { &rates.other_class_floats };
+    if float != Factor::ONE && !floats.contains(&float) {
+        let known: Vec<String> = floats.iter().map(ToString::to_string).collect();
+        return Err(Refusal::field("injury_float", format!("must be one of 1, {}", known.join(", "))));
+    }
+    let product = i128::from(base.scaled()) * i128::from(float.millionths());
+    let million = i128::from(Factor::SCALE);
+    let rate = (product % million == 0).then(|| i64::try_from(product / million).ok()).flatten();
+    let rate = rate.and_then(Rate::from_scaled);
+    let rate =
+        rate.ok_or_else(|| Refusal::field("injury_float", "gives a rate above 1 or of more than six decimals"))?;
+    trace.step(
+        Rule::InjuryRate,
+        Insurance::Injury.name(),
+        keys,
+        || text(rate.to_string()),
+        || Detail::of(vec![("class", class.to_string()), ("float", float.to_string())], format!("{base} × {float}")),
+    );
+    Ok(Some(rate))
+}
+
+fn housing(law: &Law<'_>, field: &'static str, given: Option<Rate>) -> Result<Rate, Refusal> {
+    let range = law.housing_fund()?;
+    let rate = given.unwrap_or(range.usual);
+    if rate != Rate::ZERO && !(range.lowest..=range.highest).contains(&rate) {
+        return Err(Refusal::field(field, format!("must be 0, or {} to {}", range.lowest, range.highest)));
+    }
+    Ok(rate)
+}
+
+/// The twelve months around the day asked about during which a declared base does not change.
+fn base_year(law: &Law<'_>, trace: &mut Trace) -> Result<(Month, Month), Refusal> {
+    let first_month = law.base_year()?.first_month;
+    let asked = Month::of(law.on);
+    let start = Month::new(asked.year(), i32::try_from(first_month).unwrap_or(1));
+    let from = if start > asked { start.minus(12) } else { start };
+    let last = from.plus(11);
+    let operation = || Detail::of(vec![("first_month", first_month.to_string())], format!("{from} … {last}"));
+    trace.step(Rule::BaseYear, "", &[Key::BaseYear], || text(format!("{from}/{last}")), operation);
+    Ok((from, last))
+}
+
+fn index_of(base: Money, average_wage: Money, decimals: u32, rounding: crate::domain::money::Rounding) -> Factor {
+    let index = (Ratio::of(base) / Ratio::of(average_wage)).round(decimals, rounding);
+    let millionths = index.numerator() * i128::from(Factor::SCALE) / index.denominator();
+    Factor::from_millionths(i64::try_from(millionths).expect("bases are bounded"))
+}
+
+/// The steps of one base.
+fn explain(plan: &Plan, base_wage: Money, wage: Money, found: &OnBase, trace: &mut Trace) {
+    let base = found.base;
+    let clamp = || {
+        let inputs = vec![
+            ("base_wage_fen", base_wage.to_string()),
+            ("lower_fen", plan.lower.to_string()),
+            ("upper_fen", plan.upper.to_string()),
+        ];
+        Detail::of(inputs, format!("min(max({base_wage}, {}), {})", plan.lower, plan.upper))
+    };
+    trace.step(Rule::Base, "", &[Key::BaseBounds], || fen(base), clamp);
+    for insurance in Insurance::ALL.iter().copied() {
+        let place = usize::from(insurance.code() - 1);
+        let sides = [
+            (Rule::PersonPart, plan.person[place], found.parts.person[place]),
+            (Rule::UnitPart, plan.unit[place], found.parts.unit[place]),
+        ];
+        for (rule, millionths, amount) in sides.into_iter().filter(|(_, rate, _)| *rate > 0) {
+            let (rate, amount) = (Factor::from_millionths(millionths), Money::fen(amount));
+            trace.step(
+                rule,
+                insurance.name(),
+                keys_of(insurance),
+                || fen(amount),
+                || {
+                    let inputs = vec![("base_fen", base.to_string()), ("rate", rate.to_string())];
+                    let exact = Ratio::of(base) * Ratio::factor(rate);
+                    Detail::of(inputs, format!("{base} × {rate}")).rounded(plan.rounding, exact, amount)
+                },
+            );
+        }
+    }
+    let sums = [
+        (Rule::PersonTotal, &found.parts.person, found.parts.person_total()),
+        (Rule::UnitTotal, &found.parts.unit, found.parts.unit_total()),
+    ];
+    for (rule, parts, total) in sums {
+        let sum = || parts.iter().filter(|part| **part > 0).map(ToString::to_string).collect::<Vec<_>>().join(" + ");
+        trace.step(rule, "", &[], || fen(Money::fen(total)), || Detail::of(Vec::new(), sum()));
+    }
+    let (net, own) = (found.net_wage, found.parts.person_total());
+    trace.step(
+        Rule::NetWage,
+        "",
+        &[],
+        || fen(net),
+        || Detail::of(vec![("wage_fen", wage.to_string())], format!("{wage} − {own}")),
+    );
+}
+
+const fn keys_of(insurance: Insurance) -> &'static [Key] {
+    match insurance {
+        Insurance::HousingFund => &[Key::HousingFund, Key::ContributionRounding],
+        Insurance::Injury => &[Key::ContributionRates, Key::ContributionRounding],
+        Insurance::Pension | Insurance::Medical | Insurance::Unemployment | Insurance::Maternity => {
+            &[Key::ContributionRates, Key::ContributionRounding]
+        }
+    }
+}
+
+/// What a lower base saves now and costs later: less in the own accounts, a lower index.
+fn compare(found: &OnBase, other: &OnBase, trace: &mut Trace) {
+    let pairs = [
+        ("base", found.base, other.base),
+        ("person_total", Money::fen(found.parts.person_total()), Money::fen(other.parts.person_total())),
+        ("unit_total", Money::fen(found.parts.unit_total()), Money::fen(other.parts.unit_total())),
+        ("pension_account", Money::fen(found.parts.person[0]), Money::fen(other.parts.person[0])),
+        ("medical_account", Money::fen(found.parts.person[1]), Money::fen(other.parts.person[1])),
+    ];
+    for (what, mine, theirs) in pairs {
+        let operation = || Detail::of(Vec::new(), format!("{mine} − {theirs}"));
+        trace.step(Rule::Comparison, what, &[], || fen(mine - theirs), operation);
+    }
+    trace.step(
+        Rule::Comparison,
+        "index",
+        &[Key::PensionRounding],
+        || text(format!("{} / {}", found.index, other.index)),
+        || Detail::of(Vec::new(), "base ÷ average wage"),
+    );
+}

@@ -1,0 +1,128 @@
+//! Which tables hold in a region on a day, and the caller's own in their place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::keys::{Key, Value};
+use crate::domain::ids::RegionCode;
+use crate::domain::policy::Citation;
+use crate::domain::vocabulary::Grade;
+
+/// One table with its life and origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub key: Key,
+    pub value: Value,
+    /// Canonical JSON: what readers see, what digests are made of, and what a caller may change and send back.
+    pub text: String,
+    /// None where the caller passed it.
+    pub origin: Option<Origin>,
+}
+
+/// Where a table comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub start: Date,
+    /// `start` as text: every explanation shows it.
+    pub start_text: String,
+    pub end: Option<Date>,
+    /// Whose file says so: the region, one above it, or [`RegionCode::NATIONAL`].
+    pub region: RegionCode,
+    pub citation: Arc<Citation>,
+    pub grade: Grade,
+    pub note: String,
+    pub known_from: Date,
+}
+
+/// The tables between two changes of any of them; at most one for each key, in the order of [`Key::ALL`].
+#[derive(Clone, Debug)]
+pub struct Revision {
+    pub start: Date,
+    pub end: Option<Date>,
+    pub known_from: Date,
+    pub digest: [u8; 32],
+    /// The digest in hexadecimal: every explanation shows it.
+    pub digest_text: String,
+    pub entries: Vec<Option<Arc<Entry>>>,
+}
+
+/// What is wrong with a parameter set: a place below the value, and what.
+pub type Mistakes = Vec<(String, String)>;
+
+/// Reads one table from its JSON text, as the files are read.
+pub type ReadValue = fn(Key, &str) -> Result<Entry, Mistakes>;
+
+/// Every calculation table of every region, immutable once read.
+#[derive(Clone, Debug)]
+pub struct CalcBook {
+    /// Each list is contiguous and its last revision is open. Regions without tables of their own share one.
+    lists: Vec<Vec<Revision>>,
+    of_region: BTreeMap<RegionCode, usize>,
+    read: ReadValue,
+    pub digest: [u8; 32],
+}
+
+impl CalcBook {
+    pub fn new(
+        lists: Vec<Vec<Revision>>,
+        of_region: BTreeMap<RegionCode, usize>,
+        read: ReadValue,
+        digest: [u8; 32],
+    ) -> Self {
+        Self { lists, of_region, read, digest }
+    }
+
+    /// The tables of a region, or of the nation by `000000`; none for an unknown code or a day before the first law.
+    pub fn law(&self, region: RegionCode, on: Date) -> Option<Law<'_>> {
+        let list = &self.lists[*self.of_region.get(&region)?];
+        let after = list.partition_point(|revision| revision.start <= on);
+        let revision = &list[after.checked_sub(1)?];
+        Some(Law { region, on, revision, own: Vec::new() })
+    }
+
+    pub fn revisions(&self, region: RegionCode) -> &[Revision] {
+        self.of_region.get(&region).map_or(&[], |index| &self.lists[*index])
+    }
+
+    pub fn read(&self, key: Key, text: &str) -> Result<Entry, Mistakes> {
+        (self.read)(key, text)
+    }
+}
+
+/// What one region's tables say on one day.
+#[derive(Clone, Debug)]
+pub struct Law<'a> {
+    pub region: RegionCode,
+    pub on: Date,
+    pub revision: &'a Revision,
+    /// The caller's parameter set (a what-if).
+    pub own: Vec<Entry>,
+}
+
+impl Law<'_> {
+    pub fn entry(&self, key: Key) -> Option<&Entry> {
+        let own = self.own.iter().find(|entry| entry.key == key);
+        own.or_else(|| self.revision.entries.get(key as usize)?.as_deref())
+    }
+
+    pub(super) fn value(&self, key: Key) -> Result<&Value, Refusal> {
+        self.entry(key).map(|entry| &entry.value).ok_or(Refusal::NotKnown(key))
+    }
+}
+
+/// Why there is no figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No table for this region and day; the caller may pass one.
+    NotKnown(Key),
+    /// A field that the tables of the day do not admit.
+    Field(&'static str, String),
+}
+
+impl Refusal {
+    pub fn field(name: &'static str, what: impl Into<String>) -> Self {
+        Self::Field(name, what.into())
+    }
+}

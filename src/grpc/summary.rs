@@ -1,0 +1,237 @@
+//! Summaries of explanations as encoded bytes, put together from pieces made once for every policy revision. A summary is
+//! most of what an answer about a bill says, and nearly all of it is the same text every time: copying pieces costs a
+//! small part of building the message and encoding it. The bytes are those of the message; a test compares them.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io::Write as _;
+use std::sync::{Arc, OnceLock};
+
+use prost::Message as _;
+
+use super::explanation::{self, Shown, deciding, parameter, result, revision, summary_steps, value};
+use super::proto;
+use crate::domain::bill::Bill;
+use crate::domain::money::Rate;
+use crate::domain::policy::{Param, Policy, PolicyBook};
+use crate::domain::rule::{Input, Outcome, Rule, Step, Trace};
+use crate::store::entity::StoredPolicy;
+
+/// The pieces of every revision in the book, each made when it is first used. A revision that the book no longer has is
+/// rendered from the stored one, by `explanation`.
+pub struct Summaries(HashMap<[u8; 32], (Arc<Policy>, OnceLock<Pieces>)>);
+
+struct Pieces {
+    /// The revision as it stands among `Explanation.policy_revisions`.
+    revision: Vec<u8>,
+    /// By parameter: what a step says of the value that decided.
+    values: Vec<Vec<u8>>,
+    /// The same for every row of the fund's ratios.
+    rows: Vec<(Rate, Vec<u8>)>,
+}
+
+impl Pieces {
+    fn of(policy: &Policy) -> Self {
+        let stored = StoredPolicy::of(policy);
+        let said = |param: Param, row: Option<String>| {
+            let value = value(&stored, param)?;
+            let parameter = explanation::short(parameter(value), row);
+            let citation_id = value.citation.id.clone();
+            Some(proto::Step { citation_id, parameters: vec![parameter], ..proto::Step::default() }.encode_to_vec())
+        };
+        let revision = revision(&stored, &policy.revision.digest);
+        let of_rows = policy.rules.fund_shares.iter();
+        let row = |row: &crate::domain::policy::FundShare| {
+            let named = format!("{}: {}", row.name, row.rate);
+            (row.rate, said(Param::FundShares, Some(named)).unwrap_or_default())
+        };
+        Self {
+            revision: proto::Explanation { policy_revisions: vec![revision], ..Default::default() }.encode_to_vec(),
+            values: Param::ALL.iter().map(|param| said(*param, None).unwrap_or_default()).collect(),
+            rows: of_rows.map(row).collect(),
+        }
+    }
+
+    /// What is said of the value that decided a step; none where it is not ready-made.
+    fn said(&self, step: &Step) -> Option<&[u8]> {
+        let Some(param) = deciding(step) else { return Some(&[]) };
+        if step.rule == Rule::FundShare
+            && let (Some((_, place)), Some(rounded)) =
+                (step.inputs.iter().find(|(input, _)| *input == Input::Row), step.rounded)
+        {
+            let (rate, said) = self.rows.get(usize::try_from(place.as_fen()).ok()?)?;
+            return (*rate == rounded.rate).then_some(said);
+        }
+        self.values.get(usize::from(param.code())).map(Vec::as_slice)
+    }
+}
+
+impl Summaries {
+    pub fn of(book: &PolicyBook) -> Self {
+        let every = book.every_revision().map(|policy| (policy.revision.digest, (policy.clone(), OnceLock::new())));
+        Self(every.collect())
+    }
+
+    fn pieces(&self, digest: &[u8; 32]) -> Option<&Pieces> {
+        let (policy, pieces) = self.0.get(digest)?;
+        Some(pieces.get_or_init(|| Pieces::of(policy)))
+    }
+
+    /// The encoded summary; none where a piece is missing.
+    pub fn render(&self, trace: &Trace, digests: &[[u8; 32]], bill: Option<&Bill>) -> Option<Vec<u8>> {
+        let pieces: Vec<&Pieces> = digests.iter().map(|digest| self.pieces(digest)).collect::<Option<_>>()?;
+        let mut out = Vec::with_capacity(2048);
+        out.push(VIEW);
+        put_number(&mut out, proto::ExplanationView::Summary as u64);
+        let mut inner = Vec::with_capacity(512);
+        for step in summary_steps(trace) {
+            inner.clear();
+            put_step(&mut inner, step, pieces.get(usize::from(step.policy)).copied(), bill)?;
+            out.push(STEPS);
+            put_number(&mut out, inner.len() as u64);
+            out.extend_from_slice(&inner);
+        }
+        pieces.iter().for_each(|pieces| out.extend_from_slice(&pieces.revision));
+        Some(out)
+    }
+}
+
+// Field numbers with their wire types, as the encoding writes them: of `Explanation`, then of `Step`.
+const VIEW: u8 = 1 << 3;
+const STEPS: u8 = 2 << 3 | 2;
+const RULE_ID: u8 = 1 << 3 | 2;
+const SUBJECT: u8 = 3 << 3 | 2;
+const RESULT: u8 = 9 << 3 | 2;
+const RESULT_FEN: u8 = 10 << 3;
+
+/// Fields in the order of their numbers, as the message's own encoding has them.
+fn put_step(out: &mut Vec<u8>, step: &Step, pieces: Option<&Pieces>, bill: Option<&Bill>) -> Option<()> {
+    put_text(out, RULE_ID, step.rule.id());
+    put_text(out, SUBJECT, Shown { subject: step.subject, bill });
+    out.extend_from_slice(pieces.map_or(Some(&[][..]), |pieces| pieces.said(step))?);
+    match step.outcome {
+        Outcome::Amount(amount) => {
+            put_text(out, RESULT, amount);
+            out.push(RESULT_FEN);
+            // As protobuf has it: a negative number takes ten bytes.
+            put_number(out, amount.as_fen().cast_unsigned());
+        }
+        Outcome::Yes | Outcome::No(_) => put_text(out, RESULT, result(step).0),
+    }
+    Some(())
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Writes the text first and its length before it, which is one byte for nearly every text there is.
+fn put_text(out: &mut Vec<u8>, field: u8, text: impl Display) {
+    out.extend_from_slice(&[field, 0]);
+    let start = out.len();
+    let written = write!(out, "{text}");
+    debug_assert!(written.is_ok(), "memory takes what is written");
+    let length = out.len() - start;
+    if length < 0x80 {
+        out[start - 1] = length as u8;
+        return;
+    }
+    let text = out.split_off(start);
+    out.pop();
+    put_number(out, length as u64);
+    out.extend_from_slice(&text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::bill::{BillContent, Line};
+    use crate::domain::ids::BindingId;
+    use crate::domain::money::Money;
+    use crate::domain::reason::Reason;
+    use crate::domain::rule::{Rounded, Subject};
+    use crate::domain::vocabulary::{Category, ListClass};
+    use crate::grpc::explanation::{Basis, render};
+    use crate::policy::{self, PolicyFiles};
+
+    /// Every rule about everything with every end, and every row of the fund's ratios.
+    fn traces(policy: &Policy) -> Vec<Trace> {
+        let mut outcomes = vec![Outcome::Yes];
+        outcomes
+            .extend([0, 1, 63, 64, 8_191, 8_192, -5, i64::MAX, i64::MIN].map(|fen| Outcome::Amount(Money::fen(fen))));
+        outcomes.extend(Reason::ALL.iter().map(|reason| Outcome::No(*reason)));
+        let binding = Subject::Binding(BindingId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_002a));
+        let subjects = [Subject::Bill, Subject::Own, binding, Subject::Paper(3), Subject::Line(0), Subject::Line(9)];
+        let mut traces = Vec::new();
+        for subject in subjects {
+            let mut trace = Trace::new();
+            for (rule, outcome) in Rule::ALL.iter().flat_map(|rule| outcomes.iter().map(move |end| (*rule, *end))) {
+                trace.push(rule, subject, u8::from(matches!(outcome, Outcome::Yes)) * 7, &[], None, outcome);
+            }
+            traces.push(trace);
+        }
+        let mut rows = Trace::new();
+        for (place, row) in policy.rules.fund_shares.iter().enumerate() {
+            let inputs = [(Input::InScope, Money::fen(5)), (Input::Row, Money::fen(place as i64))];
+            let rounded = Rounded { of: Money::fen(5), rate: row.rate, mode: policy.rules.fund_rounding };
+            rows.push(Rule::FundShare, Subject::Bill, 0, &inputs, Some(rounded), Outcome::Amount(Money::fen(5)));
+        }
+        rows.amount(Rule::FundTotal, Subject::Bill, 0, &[], Money::fen(5));
+        traces.push(rows);
+        traces
+    }
+
+    #[test]
+    fn pieces_are_the_bytes_of_the_message() {
+        let book = policy::load(&PolicyFiles::embedded()).expect("the built-in policies load");
+        let summaries = Summaries::of(&book);
+        let line = Line {
+            id: "L".repeat(150),
+            item_code: "x".to_owned(),
+            item_name: String::new(),
+            category: Category::Drug,
+            class: ListClass::A,
+            amount: Money::fen(5),
+            over_limit: Money::ZERO,
+            first_self_pay_rate: None,
+        };
+        let bill = Bill { total: Money::fen(5), content: BillContent::Lines(vec![line]) };
+        let mut compared = 0;
+        let mut seen = std::collections::HashSet::new();
+        for policy in book.every_revision() {
+            // Most regions say in other regions' words what the national policy says.
+            if !seen.insert(policy.values.iter().map(|value| value.text.as_str()).collect::<Vec<_>>()) {
+                continue;
+            }
+            let digests = [policy.revision.digest];
+            let stored = [Arc::new(StoredPolicy::of(policy))];
+            for trace in traces(policy) {
+                let basis = Basis { policies: &stored, digests: &digests, bill: Some(&bill) };
+                let message = render(&trace, &basis, proto::ExplanationView::Summary).expect("a summary");
+                let pieces = summaries.render(&trace, &digests, Some(&bill)).expect("every piece is there");
+                assert_eq!(proto::Explanation::decode(&*pieces), Ok(message.clone()), "{}", policy.region);
+                assert!(pieces == message.encode_to_vec(), "{}: other bytes of an equal message", policy.region);
+                compared += message.steps.len();
+            }
+        }
+        assert!(compared > 10_000, "{compared} steps were compared");
+    }
+
+    #[test]
+    fn what_is_not_ready_made_is_left_to_the_message() {
+        let book = policy::load(&PolicyFiles::embedded()).expect("the built-in policies load");
+        let summaries = Summaries::of(&book);
+        let policy = book.every_revision().find(|policy| !policy.rules.fund_shares.is_empty()).expect("a fund pays");
+        let digest = policy.revision.digest;
+        assert_eq!(summaries.render(&Trace::new(), &[[7; 32]], None), None, "an unknown revision");
+        let mut trace = Trace::new();
+        let rounded = Rounded { of: Money::fen(5), rate: Rate::ZERO, mode: policy.rules.fund_rounding };
+        let row = [(Input::Row, Money::fen(0))];
+        trace.push(Rule::FundShare, Subject::Bill, 0, &row, Some(rounded), Outcome::Amount(Money::fen(5)));
+        assert_eq!(summaries.render(&trace, &[digest], None), None, "another rate than the row's");
+    }
+}

@@ -1,0 +1,275 @@
+//! Calculation tables: the files named below of every folder, laid over each other along the tree of regions (own folder,
+//! parent's, nation), and cut into revisions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use sha2::{Digest, Sha256};
+
+use super::PolicyFiles;
+use super::calc_value;
+use super::error::Problems;
+use super::parse::{FIRST_DAY, follows, region};
+use super::reader::{Doc, Node, Table};
+use super::resolve::update;
+use super::sources::{Sources, lowered};
+use super::value::name_of;
+use crate::domain::calc::keys::{Key, Value};
+use crate::domain::calc::law::{CalcBook, Entry, Origin, Revision};
+use crate::domain::ids::RegionCode;
+use crate::domain::region::Region;
+
+/// The files that hold calculation tables; any table may stand in any of them, but once in a folder.
+const FILES: [&str; 6] = ["contribution", "pension", "retirement", "benefits", "tiers", "certification"];
+const SCHEMA: i64 = 1;
+
+/// One dated table of a file, or a span handed back to the region above.
+#[derive(Clone)]
+struct Span {
+    start: Date,
+    end: Option<Date>,
+    given: Option<Given>,
+}
+
+#[derive(Clone)]
+struct Given {
+    value: Value,
+    text: String,
+    origin: Origin,
+}
+
+/// One region's own tables.
+type Layer = BTreeMap<Key, Vec<Span>>;
+
+/// Reads every calculation table.
+pub(super) fn read(
+    files: &PolicyFiles,
+    shared: &Sources,
+    regions: &BTreeMap<RegionCode, Region>,
+    problems: &mut Problems,
+) -> CalcBook {
+    let mut layers: BTreeMap<RegionCode, Layer> = BTreeMap::new();
+    for (name, text) in &files.0 {
+        let Some((folder, file)) = name.split_once('/') else { continue };
+        if file.strip_suffix(".toml").is_some_and(|stem| FILES.contains(&stem)) {
+            read_file(name, folder, text, shared, regions, &mut layers, problems);
+        }
+    }
+    if !problems.is_empty() {
+        return CalcBook::new(vec![Vec::new()], BTreeMap::new(), calc_value::from_json, [0; 32]);
+    }
+    book(&layers, regions)
+}
+
+fn read_file(
+    name: &str,
+    folder: &str,
+    text: &str,
+    shared: &Sources,
+    regions: &BTreeMap<RegionCode, Region>,
+    layers: &mut BTreeMap<RegionCode, Layer>,
+    problems: &mut Problems,
+) {
+    let doc = Doc { file: name, text };
+    let Some(parsed) = doc.parse(problems) else { return };
+    let mut root = Table::root(&doc, parsed.get_ref());
+    if let Some(node) = root.need("schema", problems)
+        && let Some(schema) = node.integer(problems)
+        && schema != SCHEMA
+    {
+        node.refuse(problems, format!("is {schema}; this program reads {SCHEMA}"));
+    }
+    let code = root.need("region", problems).and_then(|node| {
+        let code = region(folder, &node, problems)?;
+        if code != RegionCode::NATIONAL && !regions.contains_key(&code) {
+            node.refuse(problems, format!("{code} is not a code of regions.csv"));
+        }
+        Some(code)
+    });
+    let sources = match root.get("sources").and_then(|node| node.table(problems)) {
+        Some(table) => Sources::read(name.trim_end_matches(".toml"), &table, shared, problems),
+        None => shared.clone(),
+    };
+    let code = code.unwrap_or(RegionCode::NATIONAL);
+    let layer = layers.entry(code).or_default();
+    for key in Key::ALL.iter().copied() {
+        let Some(node) = root.get(key.name()) else { continue };
+        if layer.contains_key(&key) {
+            node.refuse(problems, "stands in another file of this folder already");
+        }
+        let spans = spans(key, &node, code, &sources, problems);
+        layer.insert(key, spans);
+    }
+    root.finish(problems);
+}
+
+fn spans(key: Key, node: &Node<'_>, code: RegionCode, sources: &Sources, problems: &mut Problems) -> Vec<Span> {
+    let Some(nodes) = node.items(problems) else { return Vec::new() };
+    if nodes.is_empty() {
+        node.refuse(problems, "has no entries");
+    }
+    let mut spans: Vec<Span> = Vec::with_capacity(nodes.len());
+    for item in &nodes {
+        let Some(span) = span(key, item, code, sources, problems) else { continue };
+        if let Some(last) = spans.last() {
+            follows(item, last.end, span.start, problems);
+        }
+        spans.push(span);
+    }
+    spans
+}
+
+fn span(key: Key, item: &Node<'_>, code: RegionCode, sources: &Sources, problems: &mut Problems) -> Option<Span> {
+    let mut table = item.table(problems)?;
+    let start = table.need("start", problems).and_then(|node| node.day(problems));
+    let end_node = table.get("end");
+    let end = end_node.as_ref().and_then(|node| node.day(problems));
+    if let (Some(start), Some(end), Some(node)) = (start, end, &end_node)
+        && end <= start
+    {
+        node.refuse(problems, format!("{end} is not after the start {start}"));
+    }
+    let inherit = table.get("inherit").and_then(|node| node.flag(problems)).unwrap_or(false);
+    let given = if inherit { None } else { given(key, &mut table, (start, end), code, sources, problems) };
+    if inherit && let Some(note) = table.get("note") {
+        _ = note.filled(problems);
+    }
+    table.finish(problems);
+    Some(Span { start: start?, end, given })
+}
+
+fn given(
+    key: Key,
+    table: &mut Table<'_>,
+    life: (Option<Date>, Option<Date>),
+    code: RegionCode,
+    sources: &Sources,
+    problems: &mut Problems,
+) -> Option<Given> {
+    let value = table.need("value", problems).and_then(|node| calc_value::read(key, &node, problems));
+    let citation = table.need("source", problems).and_then(|node| {
+        let named = node.filled(problems)?;
+        let citation = sources.get(named).cloned();
+        if citation.is_none() {
+            node.refuse(problems, format!("{named:?} is not a key of [sources] or sources.toml"));
+        }
+        citation
+    });
+    let known_from = table.need("known_from", problems).and_then(|node| node.day(problems));
+    let grade_node = table.get("grade");
+    let own = grade_node.as_ref().and_then(|node| name_of(node, problems));
+    let note = table.get("note").and_then(|node| node.filled(problems)).unwrap_or_default().to_owned();
+    let citation = citation?;
+    let grade = match (lowered(citation.grade, own), &grade_node) {
+        (Ok(grade), _) => grade,
+        (Err(message), Some(node)) => {
+            node.refuse(problems, message);
+            citation.grade
+        }
+        (Err(_), None) => citation.grade,
+    };
+    let (value, text) = value?;
+    let start = life.0?;
+    let start_text = start.to_string();
+    let origin =
+        Origin { start, start_text, end: life.1, region: code, citation, grade, note, known_from: known_from? };
+    Some(Given { value, text, origin })
+}
+
+/// Regions that have the same chain of folders share one list of revisions.
+fn book(layers: &BTreeMap<RegionCode, Layer>, regions: &BTreeMap<RegionCode, Region>) -> CalcBook {
+    let mut lists: Vec<Vec<Revision>> = Vec::new();
+    let mut of_chain: BTreeMap<Vec<RegionCode>, usize> = BTreeMap::new();
+    let mut of_region = BTreeMap::new();
+    for code in regions.keys().copied().chain([RegionCode::NATIONAL]) {
+        let climb = |code: &RegionCode| regions.get(code).and_then(|region| region.parent);
+        let own = std::iter::successors(Some(code), climb).filter(|code| layers.contains_key(code));
+        let mut chain: Vec<RegionCode> = own.collect();
+        if !chain.contains(&RegionCode::NATIONAL) {
+            chain.push(RegionCode::NATIONAL);
+        }
+        let index = *of_chain.entry(chain.clone()).or_insert_with(|| {
+            lists.push(revisions(&chain, layers));
+            lists.len() - 1
+        });
+        of_region.insert(code, index);
+    }
+    let mut hash = Sha256::new();
+    for (code, index) in &of_region {
+        update(&mut hash, &["calculation", &code.to_string()]);
+        lists[*index].iter().for_each(|revision| hash.update(revision.digest));
+    }
+    CalcBook::new(lists, of_region, calc_value::from_json, hash.finalize().into())
+}
+
+/// The life of one table: the first folder of the chain that says something on a day.
+fn timeline(key: Key, chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>) -> Vec<Span> {
+    let Some((first, rest)) = chain.split_first() else { return Vec::new() };
+    let below = timeline(key, rest, layers);
+    let own = layers.get(first).and_then(|layer| layer.get(&key)).map(Vec::as_slice).unwrap_or_default();
+    let clip = |span: &Span, from: Date, to: Option<Date>| {
+        let start = span.start.max(from);
+        let end = [span.end, to].into_iter().flatten().min();
+        end.is_none_or(|end| start < end).then(|| Span { start, end, given: span.given.clone() })
+    };
+    let mut found = Vec::new();
+    let mut free = Some(Date::MIN);
+    for span in own.iter().filter(|span| span.given.is_some()) {
+        if let Some(from) = free {
+            found.extend(below.iter().filter_map(|under| clip(under, from, Some(span.start))));
+        }
+        found.push(span.clone());
+        free = span.end;
+    }
+    if let Some(from) = free {
+        found.extend(below.iter().filter_map(|under| clip(under, from, None)));
+    }
+    found
+}
+
+fn revisions(chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>) -> Vec<Revision> {
+    let lines: Vec<(Key, Vec<Span>)> = Key::ALL.iter().map(|key| (*key, timeline(*key, chain, layers))).collect();
+    let mut starts = BTreeSet::from([FIRST_DAY]);
+    for span in lines.iter().flat_map(|(_, line)| line) {
+        starts.insert(span.start);
+        starts.extend(span.end);
+    }
+    let mut made: BTreeMap<(Key, Date), Arc<Entry>> = BTreeMap::new();
+    let starts: Vec<Date> = starts.into_iter().collect();
+    let mut found = Vec::with_capacity(starts.len());
+    for (index, start) in starts.iter().enumerate() {
+        let mut hash = Sha256::new();
+        let mut known_from = Date::MIN;
+        let mut entries = Vec::with_capacity(lines.len());
+        for (key, line) in &lines {
+            let span = line.iter().find(|span| span.start <= *start && span.end.is_none_or(|end| *start < end));
+            let Some((span, given)) = span.and_then(|span| Some((span, span.given.as_ref()?))) else {
+                entries.push(None);
+                continue;
+            };
+            known_from = known_from.max(given.origin.known_from);
+            let end = span.end.map(|end| end.to_string()).unwrap_or_default();
+            let (from, region) = (span.start.to_string(), given.origin.region.to_string());
+            let origin = [given.origin.citation.id.as_str(), given.origin.grade.name()];
+            update(&mut hash, &[key.name(), &given.text, &from, &end, &region]);
+            update(&mut hash, &origin);
+            let entry = made.entry((*key, span.start)).or_insert_with(|| {
+                let start_text = span.start.to_string();
+                let origin = Origin { start: span.start, start_text, end: span.end, ..given.origin.clone() };
+                Arc::new(Entry {
+                    key: *key,
+                    value: given.value.clone(),
+                    text: given.text.clone(),
+                    origin: Some(origin),
+                })
+            });
+            entries.push(Some(Arc::clone(entry)));
+        }
+        let end = starts.get(index + 1).copied();
+        let digest: [u8; 32] = hash.finalize().into();
+        let digest_text = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        found.push(Revision { start: *start, end, known_from, digest, digest_text, entries });
+    }
+    found
+}

@@ -1,0 +1,249 @@
+//! CalculationService: what the wire adds to the worked cases.
+
+use tokio_stream::StreamExt;
+
+use crate::support::*;
+
+fn contribution(wage_fen: i64) -> proto::CalculateContributionRequest {
+    proto::CalculateContributionRequest {
+        region_code: "440300".to_owned(),
+        on: "2026-06-01".to_owned(),
+        wage_fen,
+        average_wage_fen: Some(500_000),
+        ..Default::default()
+    }
+}
+
+fn own(name: &str, value: &str) -> proto::OwnParameter {
+    proto::OwnParameter { name: name.to_owned(), value: value.to_owned() }
+}
+
+#[test]
+fn an_answer_explains_itself_with_sources() {
+    let server = Setup::memory().start();
+    let found = server.calculate_contribution(contribution(700_000)).expect("calculated");
+    let explanation = found.explanation.expect("full by itself");
+    let step = explanation.steps.iter().find(|step| step.rule_id == "contribution.person").expect("a step");
+    assert_eq!((step.operation.as_str(), step.result_fen), ("700000 × 0.08", Some(56_000)));
+    assert_eq!(step.title, "个人缴费");
+    let rounding = step.rounding.as_ref().expect("each rounding is told");
+    assert_eq!(
+        (rounding.mode.as_str(), rounding.before.as_str(), rounding.after.as_str()),
+        ("HALF_UP_FEN", "56000", "56000")
+    );
+    let parameter = &step.parameters[0];
+    assert_eq!((parameter.name.as_str(), parameter.start_date.as_str()), ("contribution_rates", "2020-01-01"));
+    assert!(explanation.citations.iter().any(|citation| citation.id == parameter.citation_id));
+    assert_eq!(explanation.policy_revisions[0].digest.len(), 64);
+    assert_eq!(found.weakest_grade, proto::Grade::Unverified as i32);
+    for (view, steps) in
+        [(proto::ExplanationView::None, None), (proto::ExplanationView::Summary, Some(explanation.steps.len()))]
+    {
+        let request = proto::CalculateContributionRequest { explanation_view: view as i32, ..contribution(700_000) };
+        let found = server.calculate_contribution(request).expect("calculated").explanation;
+        assert_eq!(found.map(|explanation| explanation.steps.len()), steps);
+    }
+}
+
+#[test]
+fn a_callers_own_tables_are_read_as_those_of_the_files() {
+    let server = Setup::memory().start();
+    let with = |parameters: Vec<proto::OwnParameter>| {
+        server.calculate_contribution(proto::CalculateContributionRequest { parameters, ..contribution(100_000) })
+    };
+    let bounds = own("base_bounds", r#"{"lower":"0.5","upper":"2"}"#);
+    let found = with(vec![bounds.clone()]).expect("calculated");
+    assert_eq!((found.base_fen, found.what_if, found.weakest_grade), (250_000, true, 0));
+    // The text an explanation shows can be sent back.
+    let steps = found.explanation.expect("set").steps;
+    let shown = steps.iter().flat_map(|step| &step.parameters).find(|parameter| parameter.name == "base_bounds");
+    let shown = shown.expect("shown").clone();
+    assert_eq!((shown.citation_id.as_str(), shown.start_date.as_str()), ("", ""));
+    assert_eq!(with(vec![own("base_bounds", &shown.value)]).expect("calculated").base_fen, 250_000);
+    let invalid = "InvalidArgument INVALID_FIELDS";
+    let rows = [
+        (vec![own("bounds", "{}")], "parameters[0].name"),
+        (vec![bounds.clone(), bounds], "parameters[1].name"),
+        (vec![own("base_bounds", r#"{"lower":"0.5"}"#)], "parameters[0].value.upper"),
+        (vec![own("base_bounds", r#"{"lower":"0.5","upper":"2","more":1}"#)], "parameters[0].value.more"),
+        (vec![own("base_bounds", r#"{"lower":0.5,"upper":"2"}"#)], "parameters[0].value.lower"),
+        (vec![own("base_bounds", r#"{"lower":"3","upper":"2"}"#)], "parameters[0].value"),
+        (vec![own("base_bounds", "{")], "parameters[0].value"),
+        (vec![own("base_bounds", &" ".repeat(8_193))], "parameters[0].value"),
+        (vec![own("contribution_rounding", "UP")], "parameters[0].value"),
+        (
+            vec![own(
+                "maternity",
+                r#"{"continuous_months":1,"leave_days":1,"dystocia_days":1,"further_child_days":1,"days_of_month":0}"#,
+            )],
+            "parameters[0].value",
+        ),
+    ];
+    for (parameters, field) in rows {
+        assert_eq!(failed(with(parameters)), format!("{invalid} {field}"));
+    }
+}
+
+#[test]
+fn every_bad_field_is_named_at_once() {
+    let server = Setup::memory().start();
+    let absurd = proto::CalculateContributionRequest {
+        region_code: "44".to_owned(),
+        on: "2026-13-01".to_owned(),
+        wage_fen: -1,
+        base_wage_fen: Some(1_000_000_000_001),
+        average_wage_fen: Some(0),
+        injury_class: -1,
+        injury_float: "1.2345678".to_owned(),
+        tier: "1".to_owned(),
+        explanation_view: 9,
+        ..Default::default()
+    };
+    let fields =
+        "average_wage_fen base_wage_fen explanation_view injury_class injury_float on region_code tier wage_fen";
+    assert_eq!(failed(server.calculate_contribution(absurd)), format!("InvalidArgument INVALID_FIELDS {fields}"));
+    let pension = proto::CalculatePensionRequest {
+        region_code: "000000".to_owned(),
+        retirement_age_months: 2_400,
+        paid_months: 1_201,
+        average_index: "-1".to_owned(),
+        account_balance_fen: -1,
+        ..Default::default()
+    };
+    let fields = "account_balance_fen average_index paid_months retirement_age_months";
+    assert_eq!(failed(server.calculate_pension(pension)), format!("InvalidArgument INVALID_FIELDS {fields}"));
+    let unknown = proto::CalculateContributionRequest { region_code: "999999".to_owned(), ..contribution(1) };
+    assert_eq!(failed(server.calculate_contribution(unknown)), "NotFound REGION_NOT_FOUND");
+    let nothing = proto::CalculateContributionRequest { average_wage_fen: None, ..contribution(1) };
+    let refused = server.calculate_contribution(nothing).expect_err("no average wage");
+    assert_eq!(words(&refused), "FailedPrecondition VALUE_NOT_KNOWN");
+    assert_eq!(told(&refused).metadata["parameter"], "average_wage");
+}
+
+#[test]
+fn the_largest_amounts_are_calculated_or_refused() {
+    let server = Setup::memory().start();
+    let largest = proto::CalculateContributionRequest {
+        average_wage_fen: Some(333_333_333_333),
+        ..contribution(1_000_000_000_000)
+    };
+    let found = server.calculate_contribution(largest.clone()).expect("calculated");
+    assert_eq!((found.base_fen, found.lines[0].person_fen), (999_999_999_999, 80_000_000_000));
+    let beyond = proto::CalculateContributionRequest { average_wage_fen: Some(333_333_333_334), ..largest };
+    assert_eq!(failed(server.calculate_contribution(beyond)), "InvalidArgument INVALID_FIELDS average_wage_fen");
+    let pension = proto::CalculatePensionRequest {
+        region_code: "500000".to_owned(),
+        on: "2026-06-01".to_owned(),
+        retirement_age_months: 840,
+        base_fen: Some(1_000_000_000_000),
+        average_index: "1000".to_owned(),
+        paid_months: 1_200,
+        deemed_months: 1_200,
+        months_before_accounts: 1_200,
+        account_balance_fen: 1_000_000_000_000,
+        ..Default::default()
+    };
+    let found = server.calculate_pension(pension).expect("calculated");
+    assert_eq!(found.basic_fen, 1_001_000_000_000_000);
+}
+
+fn items(count: usize) -> Vec<proto::CalculationItem> {
+    let item = |place: usize| {
+        // Every third has no result.
+        let wage = if place % 3 == 2 { -1 } else { 300_000 + place as i64 };
+        proto::CalculationItem {
+            item_id: format!("i-{place}"),
+            calculation: Some(proto::calculation_item::Calculation::Contribution(contribution(wage))),
+        }
+    };
+    (0..count).map(item).collect()
+}
+
+fn batch(
+    server: &TestServer,
+    messages: Vec<Vec<proto::CalculationItem>>,
+) -> Vec<Result<Vec<proto::CalculationResult>, tonic::Status>> {
+    server.wait(async {
+        let mut client = proto::calculation_service_client::CalculationServiceClient::new(server.channel());
+        let messages = messages.into_iter().map(|items| proto::CalculateBatchRequest { items });
+        let answers = client.calculate_batch(tokio_stream::iter(messages.collect::<Vec<_>>())).await.expect("begun");
+        answers.into_inner().map(|answer| answer.map(|answer| answer.results)).collect().await
+    })
+}
+
+#[test]
+fn a_stream_answers_every_item_in_order() {
+    let server = Setup::memory().start();
+    let sent = [items(300), items(1), items(70)];
+    let answers = batch(&server, sent.to_vec());
+    assert_eq!(answers.len(), 3);
+    for (sent, answer) in sent.iter().zip(answers) {
+        let results = answer.expect("answered");
+        assert_eq!(results.len(), sent.len());
+        for (place, (item, result)) in sent.iter().zip(results).enumerate() {
+            assert_eq!(item.item_id, result.item_id);
+            match result.result.expect("set") {
+                proto::calculation_result::Result::Contribution(found) => {
+                    assert_eq!((found.base_fen, found.explanation), (300_000 + place as i64, None));
+                }
+                proto::calculation_result::Result::Error(error) => {
+                    assert_eq!((place % 3, error.reason()), (2, proto::Reason::InvalidFields));
+                    assert_eq!(error.violations[0].field, "wage_fen");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let nothing = proto::CalculationItem { item_id: "a b".to_owned(), calculation: None };
+    let results = batch(&server, vec![vec![nothing]]).remove(0).expect("answered");
+    let Some(proto::calculation_result::Result::Error(error)) = &results[0].result else { panic!("{results:?}") };
+    let fields: Vec<&str> = error.violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["item_id", "calculation"]);
+}
+
+#[test]
+fn messages_and_histories_have_bounds() {
+    let small = |config: &mut gongji::config::Config| {
+        config.calculation_batch_items = 5;
+        config.calculation_periods = 3;
+    };
+    let server = Setup::memory().with(small).start();
+    assert_eq!(batch(&server, vec![items(5)]).remove(0).map(|results| results.len()).ok(), Some(5));
+    for count in [0, 6] {
+        let refused = batch(&server, vec![items(count)]).remove(0).expect_err("refused");
+        assert_eq!(words(&refused), "InvalidArgument INVALID_FIELDS items");
+    }
+    let period = |year: i32| proto::HistoryPeriod {
+        from_month: format!("{year}-01"),
+        last_month: format!("{year}-12"),
+        index: "1".to_owned(),
+        ..Default::default()
+    };
+    let history = |count: i32| {
+        server.calculate_pension(proto::CalculatePensionRequest {
+            region_code: "000000".to_owned(),
+            on: "2024-01-01".to_owned(),
+            retirement_age_months: 720,
+            base_fen: Some(500_000),
+            history: (0..count).map(|place| period(2000 + place)).collect(),
+            ..Default::default()
+        })
+    };
+    assert_eq!(history(3).expect("calculated").paid_months, 36);
+    assert_eq!(failed(history(4)), "InvalidArgument INVALID_FIELDS history");
+    let paid = |count: i32| {
+        let period = |place: i32| proto::PaidPeriod {
+            insurance: proto::InsuranceKind::Medical as i32,
+            from_month: format!("{}-01", 2000 + place),
+            last_month: format!("{}-12", 2000 + place),
+        };
+        server.assess_contribution_gap(proto::AssessContributionGapRequest {
+            region_code: "000000".to_owned(),
+            on: "2024-01-01".to_owned(),
+            paid: (0..count).map(period).collect(),
+            ..Default::default()
+        })
+    };
+    assert_eq!(paid(3).expect("assessed").insurances[0].continuous_months, 36);
+    assert_eq!(failed(paid(4)), "InvalidArgument INVALID_FIELDS paid");
+}
