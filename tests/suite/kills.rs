@@ -57,7 +57,7 @@ pub enum Op {
 /// What was answered, without the two fields that tell a repeat.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    Member(proto::CreateMemberResponse),
+    Member(Box<proto::CreateMemberResponse>),
     Credit(proto::CreditAccountResponse),
     Bind(Box<proto::CreateBindingResponse>),
     Release(Box<proto::ReleaseBindingResponse>),
@@ -96,7 +96,7 @@ pub async fn send(channel: &Channel, op: Op) -> Outcome {
     let sent = match op {
         Op::Member(request) => MemberServiceClient::new(channel).create_member(request).await.map(|answer| {
             let mut answer = answer.into_inner();
-            (std::mem::take(&mut answer.replayed), Answer::Member(answer))
+            (std::mem::take(&mut answer.replayed), Answer::Member(Box::new(answer)))
         }),
         Op::Credit(request) => AccountServiceClient::new(channel).credit_account(request).await.map(|answer| {
             let mut answer = answer.into_inner();
