@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Caps, Spends, Tie};
+use gongji::domain::binding::{AidUse, Caps, Spends, Tie};
 use gongji::domain::draw::{Owner, Patient};
 use gongji::domain::ids::{BindingId, MemberId, RegionCode};
 use gongji::domain::member::{Insurance, Member};
@@ -96,6 +96,7 @@ fn main() {
             quota: None,
             policy,
             policy_index: 0,
+            aid: AidUse::default(),
         });
         let case = Case {
             today,

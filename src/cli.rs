@@ -1,4 +1,4 @@
-//! The command line: `gongji serve`, `gongji config`, `gongji bench`. Wiring only.
+//! The command line: `gongji serve`, `gongji config`, `gongji policy`, `gongji bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{bench, demo, run, server, telemetry};
+use crate::{bench, demo, policy_tool, run, server, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -58,6 +58,8 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Check, try, read and compare the policy files: the law that the server decides by.
+    Policy(policy_tool::Options),
     /// Run a daily job by hand, on the data directory of a server that is not running.
     Run {
         #[command(subcommand)]
@@ -90,6 +92,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
+        Command::Policy(options) => policy_tool::run(&options),
         Command::Run { job } => run::run(job),
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),

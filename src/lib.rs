@@ -12,5 +12,6 @@ pub mod server;
 pub mod demo;
 pub mod telemetry;
 pub mod bench;
+pub mod policy_tool;
 pub mod run;
 pub mod cli;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::account::Account;
-use super::binding::{Spends, Tie};
+use super::binding::{AidUse, Spends, Tie};
 use super::ids::{BindingId, MemberId};
 use super::member::Member;
 use super::money::Money;
@@ -45,6 +45,8 @@ pub struct Owner<'a> {
     pub policy: &'a Arc<Policy>,
     /// The policy's place in the decision's list.
     pub policy_index: u8,
+    /// What this account gave the patient already; counted only where the owner's region limits it.
+    pub aid: AidUse,
 }
 
 impl Owner<'_> {
@@ -280,8 +282,9 @@ fn owner_pays(
     if cap == Some(Money::ZERO) {
         return Err(Reason::CapReached);
     }
+    let limit = limit_left(table, owner, trace)?;
     let still = open.payable(components);
-    let amount = usable.min(still).min(cap.unwrap_or(usable));
+    let amount = usable.min(still).min(cap.unwrap_or(usable)).min(limit.unwrap_or(usable));
     let mut left = amount;
     // A quota is drawn whichever buckets the policy of this day names: it was taken from those of its own day.
     let of_quota = [Bucket::PriorYears, Bucket::CurrentYear];
@@ -298,11 +301,30 @@ fn owner_pays(
     open.pay(components, amount);
     draw.mutual_aid += amount;
     let base = [(Input::StillToPay, still), (Input::Usable, usable)];
-    let capped = [base[0], base[1], (Input::CapLeft, cap.unwrap_or_default())];
-    let inputs = if cap.is_some() { &capped[..] } else { &base[..] };
+    let capped = [base[0], base[1], (Input::CapLeft, cap.into_iter().chain(limit).min().unwrap_or_default())];
+    let inputs = if cap.is_some() || limit.is_some() { &capped[..] } else { &base[..] };
     let rule = if owner.quota.is_some() { Rule::QuotaDraw } else { Rule::OwnerDraw };
     trace.amount(rule, owner.subject(), owner.policy_index, inputs, amount);
     Ok(())
+}
+
+/// What the owner's region leaves of its limits per beneficiary, if it has any.
+fn limit_left(table: &Table<'_>, owner: &Owner<'_>, trace: &mut Trace) -> Result<Option<Money>, Reason> {
+    let rules = &owner.policy.rules;
+    let (day, year) = owner.aid.of(table.today);
+    let per_day = rules.aid_per_day.map(|limit| limit.minus_or_zero(day));
+    let per_year = rules.aid_per_year.map(|limit| limit.minus_or_zero(year));
+    let Some(left) = [rules.aid_per_settlement, per_day, per_year].into_iter().flatten().min() else {
+        return Ok(None);
+    };
+    let inputs = [(Input::UsedToday, day), (Input::UsedThisYear, year), (Input::LimitLeft, left)];
+    trace.amount(Rule::AidLimit, owner.subject(), owner.policy_index, &inputs, left);
+    match left {
+        Money::ZERO if per_year == Some(Money::ZERO) => Err(Reason::YearLimitReached),
+        Money::ZERO if per_day == Some(Money::ZERO) => Err(Reason::DayLimitReached),
+        Money::ZERO => Err(Reason::CapReached),
+        left => Ok(Some(left)),
+    }
 }
 
 /// What of an account relatives may use: the drawable buckets, but never so much that less than the floor stays in the

@@ -9,12 +9,14 @@ use jiff::civil::{Date, Time};
 
 use super::calc::law::CalcBook;
 use super::ids::RegionCode;
-use super::money::{Money, Rate, Rounding, Share};
+use super::money::{Money, Rate, Rounding};
 use super::region::RegionBook;
 use super::vocabulary::{
-    Bucket, CardChannel, Category, Channel, Component, Effective, Grade, Grant, InstitutionKind, InsuranceState,
-    ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    Bucket, Channel, Component, Grade, InsuranceState, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation,
+    Scheme, Scope,
 };
+
+pub use super::policy_rows::{CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule};
 
 macro_rules! params {
     ($($(#[$doc:meta])* $variant:ident $name:literal $zh:literal;)*) => {
@@ -78,6 +80,13 @@ params! {
     Channels "channels" "办理渠道与材料";
     PaperAuthorisation "paper_authorisation" "纸面授权";
     ReleaseOnEndOrMove "release_on_end_or_move" "参保终止或转移时解除绑定";
+    FamilySize "family_size" "共济家庭总人数（含共济人）";
+    OneFamilyPerPerson "one_family_per_person" "每人只能加入一个共济家庭";
+    AidPerSettlement "aid_per_settlement" "每名被共济人每次使用上限";
+    AidPerDay "aid_per_day" "每名被共济人每日使用上限";
+    AidPerYear "aid_per_year" "每名被共济人每年使用上限";
+    FullSelfPayClasses "full_self_pay_classes" "全自费目录类别";
+    PriceCaps "price_caps" "项目限价";
     MinorAge "minor_age" "未成年人办理年龄线";
     Releases "releases" "解绑渠道与材料";
     CardActivation "card_activation" "社保卡激活渠道与材料";
@@ -118,7 +127,7 @@ pub struct Rules {
     pub relative_components: Vec<Component>,
     /// The first that matches a line decides; none means that the fund pays nothing for it.
     pub fund_shares: Vec<FundShare>,
-    /// Per calendar year; the first that matches decides; none means no deductible.
+    /// The first that matches decides; none means no deductible.
     pub deductibles: Vec<Deductible>,
     pub fund_year_cap: Option<Money>,
     /// For class B lines that do not bring their own.
@@ -130,6 +139,17 @@ pub struct Rules {
     pub channels: Vec<ChannelRule>,
     pub paper_authorisation: bool,
     pub release_on_end_or_move: bool,
+    /// The owner and everybody bound to the owner, counted together.
+    pub family_size: Option<u32>,
+    pub one_family_per_person: bool,
+    /// What one beneficiary may draw from one owner's account.
+    pub aid_per_settlement: Option<Money>,
+    pub aid_per_day: Option<Money>,
+    pub aid_per_year: Option<Money>,
+    /// Lines of these classes stay wholly with the person.
+    pub full_self_pay_classes: Vec<ListClass>,
+    /// The first that matches a line decides; none means that only the line's own over-limit part counts.
+    pub price_caps: Vec<PriceCap>,
     /// Persons younger than this on the day of application hand in a channel's `minor_evidence` too.
     pub minor_age: Option<u32>,
     pub releases: Vec<ReleaseRule>,
@@ -153,98 +173,11 @@ pub struct Rules {
     pub quota_max: Option<Money>,
 }
 
-/// A part of the day, from its first second up to, not including, `to`; it may reach over midnight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hours {
-    pub from: Time,
-    pub to: Time,
-}
-
-impl Hours {
-    pub fn contains(&self, time: Time) -> bool {
-        if self.from <= self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
+impl Rules {
+    /// Whether what a beneficiary drew before today, or today, bears on what is left.
+    pub fn counts_aid(&self) -> bool {
+        self.aid_per_day.is_some() || self.aid_per_year.is_some()
     }
-}
-
-/// What the owner must keep: an amount, or a share of a published figure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Floor {
-    Fixed(Money),
-    Share { rate: Rate, of: Money, rounding: Rounding },
-}
-
-impl Floor {
-    pub fn amount(&self) -> Money {
-        match self {
-            Self::Fixed(amount) => *amount,
-            Self::Share { .. } => self.share().map_or(Money::ZERO, |share| share.amount),
-        }
-    }
-
-    /// The rounding step, where there is one.
-    pub fn share(&self) -> Option<Share> {
-        match self {
-            Self::Fixed(_) => None,
-            Self::Share { rate, of, rounding } => Some(of.share(*rate, *rounding)),
-        }
-    }
-}
-
-/// One row of the fund's ratios. Empty lists mean "any".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FundShare {
-    /// The name of the row, shown in explanations: `sz-chc-70-30`.
-    pub name: String,
-    pub schemes: Vec<Scheme>,
-    pub tiers: Vec<String>,
-    /// Of the patient's insurance: the fund's part stops at a gap.
-    pub states: Vec<InsuranceState>,
-    pub institution_kinds: Vec<InstitutionKind>,
-    pub purposes: Vec<Purpose>,
-    pub list_classes: Vec<ListClass>,
-    pub categories: Vec<Category>,
-    pub excluded_categories: Vec<Category>,
-    pub rate: Rate,
-}
-
-/// One row of the yearly deductibles (起付标准). Empty lists mean "any".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deductible {
-    pub name: String,
-    pub schemes: Vec<Scheme>,
-    pub institution_kinds: Vec<InstitutionKind>,
-    pub amount: Money,
-}
-
-/// A channel with what it asks for and what it gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelRule {
-    pub channel: Channel,
-    /// Evidence type codes in the order of the steps, all required when the binding is filed.
-    pub evidence: Vec<String>,
-    /// Required as well where the person bound is a minor.
-    pub minor_evidence: Vec<String>,
-    /// What may follow: until the last of these steps the binding waits for verification (待核验).
-    pub verification: Vec<String>,
-    /// Whether the owner's card is swiped, so that it must be active.
-    pub card_active: bool,
-    pub effective: Effective,
-    pub grants: Vec<Grant>,
-}
-
-/// A channel through which a binding is released (解绑).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReleaseRule {
-    pub channel: Channel,
-    pub evidence: Vec<String>,
-    pub effective: Effective,
-}
-
-/// A way to activate a card.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CardRule {
-    pub channel: CardChannel,
-    pub evidence: Vec<String>,
 }
 
 /// Where a value comes from: a document with its grade.
@@ -258,6 +191,8 @@ pub struct Citation {
     pub url: String,
     pub grade: Grade,
     pub note: String,
+    /// Where it is written down: `440300-shenzhen/policy.toml:12`.
+    pub place: String,
 }
 
 /// One value as a reader sees it: text, life, origin.
@@ -274,6 +209,8 @@ pub struct PolicyValue {
     /// The citation's grade, or a lower one where only part of the source could be confirmed.
     pub grade: Grade,
     pub note: String,
+    /// Where the entry stands: `440300-shenzhen/policy.toml:80`.
+    pub place: String,
 }
 
 /// A policy between two changes of any of its values.
@@ -292,9 +229,10 @@ pub struct Revision {
 pub struct Policy {
     pub region: RegionCode,
     pub revision: Revision,
-    pub rules: Rules,
+    /// Shared by all pools that follow one folder.
+    pub rules: Arc<Rules>,
     /// One per [`Param`], in that order.
-    pub values: Vec<PolicyValue>,
+    pub values: Arc<[PolicyValue]>,
 }
 
 impl Policy {
@@ -365,4 +303,23 @@ impl PolicyBook {
     pub fn revisions(&self, region: RegionCode) -> &[Arc<Policy>] {
         self.revisions.get(&region).map_or(&[], Vec::as_slice)
     }
+}
+
+/// One value that is another than in the revision before.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueChange<'a> {
+    /// None in the first revision.
+    pub before: Option<&'a PolicyValue>,
+    pub after: &'a PolicyValue,
+}
+
+/// What a revision changed: values whose text or origin differs from the revision before.
+pub fn changes<'a>(before: Option<&'a Policy>, after: &'a Policy) -> impl Iterator<Item = ValueChange<'a>> {
+    after.values.iter().enumerate().filter_map(move |(place, value)| {
+        let earlier = before.and_then(|policy| policy.values.get(place));
+        let same = earlier.is_some_and(|earlier| {
+            (&earlier.text, &earlier.citation.id, earlier.region) == (&value.text, &value.citation.id, value.region)
+        });
+        (!same).then_some(ValueChange { before: earlier, after: value })
+    })
 }

@@ -69,6 +69,10 @@ reasons! {
     MembersPerOwnerExceeded "MEMBERS_PER_OWNER_EXCEEDED" "共济人绑定的家庭成员已达上限。";
     /// The beneficiary has as many owners as the policy allows.
     OwnersPerMemberExceeded "OWNERS_PER_MEMBER_EXCEEDED" "被共济人已绑定的共济人数已达上限。";
+    /// The owner's family, the owner included, is as large as the policy allows.
+    FamilySizeExceeded "FAMILY_SIZE_EXCEEDED" "共济家庭总人数（含共济人）已达上限。";
+    /// One of the two stands in another family already, and the policy allows one.
+    AlreadyInAnotherFamily "ALREADY_IN_ANOTHER_FAMILY" "一方已加入其他共济家庭，按政策每人只能加入一个，请先退出。";
     /// This server's own bound on ties of one person.
     BindingsPerMemberExceeded "BINDINGS_PER_MEMBER_EXCEEDED" "该参保人的绑定关系数量已达系统上限。";
     /// The policy lets fewer owners pay for one settlement.
@@ -79,6 +83,12 @@ reasons! {
     NothingUsable "NOTHING_USABLE" "共济人账户没有可供家庭成员使用的余额。";
     /// A cap agreed for the binding is used up.
     CapReached "CAP_REACHED" "该共济绑定设定的使用限额已用完。";
+    /// The policy's amount for one beneficiary and one day is used up.
+    DayLimitReached "DAY_LIMIT_REACHED" "该被共济人今日可使用的共济金额已达政策上限。";
+    /// The policy's amount for one beneficiary and one year is used up.
+    YearLimitReached "YEAR_LIMIT_REACHED" "该被共济人本年度可使用的共济金额已达政策上限。";
+    /// The server refuses to decide on values of this grade.
+    GradeRefused "GRADE_REFUSED" "裁决所依据的政策数值未达到本服务器要求的可信程度，不予办理。";
     /// The purpose is not among those the policy of the day lets accounts pay.
     PurposeNotAllowed "PURPOSE_NOT_ALLOWED" "该用途不在当日政策允许的个人账户支付范围内。";
     /// The law names the purpose as forbidden.

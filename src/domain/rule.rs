@@ -41,7 +41,7 @@ macro_rules! rules {
 
 rules! {
     /// Class C, or not on the list: the person pays all of it.
-    FullSelfPay "split.full_self_pay" "丙类或目录外费用全自费" [];
+    FullSelfPay "split.full_self_pay" "丙类或目录外费用全自费" [FullSelfPayClasses];
     /// Above a price cap.
     OverLimit "split.over_limit" "超限价部分由个人负担" [];
     /// Class B: the person pays a set share first.
@@ -105,6 +105,12 @@ rules! {
     UsableByRelatives "account.usable_by_relatives" "可供家庭成员使用的余额" [RelativeBuckets, Floor];
     /// The server's own bound.
     BindingsPerMember "binding.bindings_per_member" "每人绑定数量的系统上限" [];
+    /// Above a price cap of the region's own.
+    PriceCap "split.price_cap" "超过本地项目限价的部分由个人负担" [PriceCaps];
+    FamilySize "binding.family_size" "共济家庭总人数" [FamilySize];
+    OneFamilyPerPerson "binding.one_family_per_person" "每人只在一个共济家庭" [OneFamilyPerPerson];
+    /// What the owner's region lets one beneficiary draw from one account.
+    AidLimit "draw.aid_limit" "每名被共济人使用上限" [AidPerSettlement, AidPerDay, AidPerYear];
 
     /// A card that is swiped is active.
     CardActive "binding.card_active" "社保卡已激活" [Channels];
@@ -199,6 +205,10 @@ inputs! {
     Accounts "accounts_fen";
     Cash "cash_fen";
     Row "policy_row";
+    PriceCap "price_cap_fen";
+    LimitLeft "limit_left_fen";
+    UsedToday "used_today_fen";
+    UsedThisYear "used_this_year_fen";
     Number "number";
     Limit "limit";
     Quota "quota_fen";

@@ -4,9 +4,9 @@
 use super::bill::{Adjudicated, Bill, BillContent, Line, Visit};
 use super::member::Insurance;
 use super::money::{Money, Rate};
-use super::policy::{Deductible, FundShare, Policy};
+use super::policy::{Deductible, FundShare, Policy, PriceCap};
 use super::rule::{Input, Outcome, Rounded, Rule, Subject, Trace};
-use super::vocabulary::{Component, ListClass};
+use super::vocabulary::{Component, DeductiblePer, ListClass};
 
 /// What this person has used this calendar year, before the bill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn split_lines(
     // In scope per row of the fund's ratios: the ratio and its rounding apply once to the sum of a row.
     let mut rows: Vec<(usize, Money)> = Vec::new();
     for (place, line) in lines.iter().enumerate() {
-        let in_scope = split_line(place, line, policy, &mut split, trace);
+        let in_scope = split_line(place, line, visit, policy, &mut split, trace);
         let row = policy.rules.fund_shares.iter().position(|row| covers(row, line, visit, insurance));
         if let Some(row) = row {
             match rows.iter_mut().find(|(known, _)| *known == row) {
@@ -129,7 +129,10 @@ fn split_lines(
     rows.sort_unstable_by_key(|(row, _)| *row);
 
     let row = policy.rules.deductibles.iter().find(|row| deductible_applies(row, visit, insurance));
-    let mut deductible_left = row.map_or(Money::ZERO, |row| row.amount.minus_or_zero(used.deductible));
+    let mut deductible_left = row.map_or(Money::ZERO, |row| match row.per {
+        DeductiblePer::Year => row.amount.minus_or_zero(used.deductible),
+        DeductiblePer::Visit => row.amount,
+    });
     let covered: Money = rows.iter().map(|(_, sum)| *sum).sum();
     split.deductible = deductible_left.min(covered);
     if row.is_some() {
@@ -164,19 +167,35 @@ fn split_lines(
 }
 
 /// Divides one line; returns what of it is in scope.
-fn split_line(place: usize, line: &Line, policy: &Policy, split: &mut Split, trace: &mut Trace) -> Money {
+fn split_line(
+    place: usize,
+    line: &Line,
+    visit: &Visit,
+    policy: &Policy,
+    split: &mut Split,
+    trace: &mut Trace,
+) -> Money {
     let subject = Subject::Line(u16::try_from(place).unwrap_or(u16::MAX));
     let amount = (Input::Amount, line.amount);
-    if line.class == ListClass::C {
+    if policy.rules.full_self_pay_classes.contains(&line.class) {
         trace.amount(Rule::FullSelfPay, subject, 0, &[amount], line.amount);
         split.full_self_pay += line.amount;
         return Money::ZERO;
     }
-    if line.over_limit.is_positive() {
-        trace.amount(Rule::OverLimit, subject, 0, &[amount], line.over_limit);
-        split.over_limit += line.over_limit;
+    let cap = policy.rules.price_caps.iter().find(|row| caps(row, line, visit)).map(|row| row.amount);
+    let over_cap = cap.map_or(Money::ZERO, |cap| line.amount.minus_or_zero(cap));
+    // What the hospital found over a limit stands; the region's own cap can only add to it.
+    let over_limit = line.over_limit.max(over_cap);
+    if over_limit.is_positive() {
+        if over_cap > line.over_limit {
+            let inputs = [amount, (Input::PriceCap, cap.unwrap_or_default())];
+            trace.amount(Rule::PriceCap, subject, 0, &inputs, over_limit);
+        } else {
+            trace.amount(Rule::OverLimit, subject, 0, &[amount], over_limit);
+        }
+        split.over_limit += over_limit;
     }
-    let within = line.amount - line.over_limit;
+    let within = line.amount - over_limit;
     let rate = line.first_self_pay_rate.unwrap_or(match line.class {
         ListClass::A | ListClass::C => Rate::ZERO,
         ListClass::B => policy.rules.first_self_pay_rate,
@@ -190,7 +209,7 @@ fn split_line(place: usize, line: &Line, policy: &Policy, split: &mut Split, tra
         Rule::FirstSelfPay,
         subject,
         0,
-        &[amount, (Input::OverLimit, line.over_limit)],
+        &[amount, (Input::OverLimit, over_limit)],
         rounded,
         Outcome::Amount(first.amount),
     );
@@ -213,6 +232,14 @@ fn covers(row: &FundShare, line: &Line, visit: &Visit, insurance: &Insurance) ->
         && !row.excluded_categories.contains(&line.category)
 }
 
+fn caps(row: &PriceCap, line: &Line, visit: &Visit) -> bool {
+    any_or(&row.item_codes, &line.item_code)
+        && any_or(&row.categories, &line.category)
+        && any_or(&row.institution_kinds, &visit.institution_kind)
+}
+
 fn deductible_applies(row: &Deductible, visit: &Visit, insurance: &Insurance) -> bool {
-    any_or(&row.schemes, &insurance.scheme) && any_or(&row.institution_kinds, &visit.institution_kind)
+    any_or(&row.schemes, &insurance.scheme)
+        && any_or(&row.tiers, &insurance.tier)
+        && any_or(&row.institution_kinds, &visit.institution_kind)
 }

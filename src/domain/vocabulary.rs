@@ -207,6 +207,13 @@ vocabulary! {
     }
 }
 vocabulary! {
+    /// How often a deductible is asked for.
+    DeductiblePer {
+        Year = 1 "YEAR" "每年度";
+        Visit = 2 "VISIT" "每次";
+    }
+}
+vocabulary! {
     /// How sure a source is.
     Grade {
         Official = 1 "OFFICIAL" "官方";

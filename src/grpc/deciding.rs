@@ -18,6 +18,10 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         Reason::OwnersPerMemberExceeded => &[Param::OwnersPerMember],
         Reason::OwnersPerSettlementExceeded => &[Param::OwnersPerSettlement],
         Reason::OwnBalanceNotZero => &[Param::OwnAccountOrder],
+        Reason::FamilySizeExceeded => &[Param::FamilySize],
+        Reason::AlreadyInAnotherFamily => &[Param::OneFamilyPerPerson],
+        Reason::DayLimitReached => &[Param::AidPerDay],
+        Reason::YearLimitReached => &[Param::AidPerYear],
         Reason::NothingUsable => &[Param::Floor, Param::RelativeBuckets],
         Reason::PurposeNotAllowed => &[Param::RelativePurposes],
         Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
@@ -65,6 +69,7 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::BindingEnded
         | Reason::BindingsPerMemberExceeded
         | Reason::CapReached
+        | Reason::GradeRefused
         | Reason::NothingLeftToPay
         | Reason::BalanceInsufficient
         | Reason::BalanceTooLarge

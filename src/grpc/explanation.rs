@@ -215,6 +215,8 @@ fn operation(step: &Step) -> String {
         match step.rule {
             Rule::InScope => minus(Input::Total, &[Input::FullSelfPay, Input::OverLimit, Input::FirstSelfPay]),
             Rule::Deductible => min(&[Input::InScope, Input::DeductibleLeft]),
+            Rule::PriceCap => minus(Input::Amount, &[Input::PriceCap]),
+            Rule::AidLimit => return String::new(),
             Rule::FundYearCap => min(&[Input::Fund, Input::CapLeft]),
             Rule::PersonPart => minus(Input::Total, &[Input::Fund, Input::HospitalPart]),
             Rule::Adjudicated => minus(Input::Total, &[Input::HospitalPart, Input::PersonPart]),
@@ -256,6 +258,8 @@ fn operation(step: &Step) -> String {
             | Rule::RefundAccounts
             | Rule::CrossProvince
             | Rule::BindingsPerMember
+            | Rule::FamilySize
+            | Rule::OneFamilyPerPerson
             | Rule::CardActive
             | Rule::MinorEvidence
             | Rule::Verification
@@ -312,6 +316,7 @@ fn citation(citation: &StoredCitation) -> proto::Citation {
         url: citation.url.clone(),
         grade: citation.grade.to_wire(),
         note: citation.note.clone(),
+        place: String::new(),
     }
 }
 

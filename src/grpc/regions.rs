@@ -9,7 +9,7 @@ use super::fields::{Fields, all3};
 use super::proto::region_service_server::RegionService;
 use super::{Service, proto};
 use crate::domain::ids::RegionCode;
-use crate::domain::policy::{Citation, Policy};
+use crate::domain::policy::{Citation, Policy, changes};
 use crate::domain::region::Region;
 use crate::domain::sharing;
 use crate::domain::vocabulary::Effective;
@@ -78,6 +78,54 @@ impl RegionService for Service {
         let (code, on) = fields.done(code.zip(on))?;
         let found = self.ledger.book.policy(code, on).ok_or(Failure::NotFound(Thing::Region))?;
         Ok(Response::new(proto::GetPolicyResponse { policy: Some(policy(found)) }))
+    }
+
+    async fn list_policy_revisions(
+        &self,
+        request: Request<proto::ListPolicyRevisionsRequest>,
+    ) -> Reply<proto::ListPolicyRevisionsResponse> {
+        let proto::ListPolicyRevisionsRequest { region_code, page_size, page_token } = request.into_inner();
+        let mut fields = Fields::new();
+        let code = fields.region("region_code", &region_code);
+        let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        let (code, size) = fields.done(code.zip(size))?;
+        let revisions = self.ledger.book.revisions(code);
+        let filter = format!("revisions {region_code}");
+        let page = self.ledger.page(&page_token, filter.as_bytes(), size, revisions.len() as u64)?;
+        if revisions.is_empty() {
+            return Err(Failure::NotFound(Thing::Region).into());
+        }
+        let from = usize::try_from(page.after).unwrap_or(usize::MAX).min(revisions.len());
+        let to = from.saturating_add(page.limit).min(revisions.len());
+        let mut citations: Vec<proto::Citation> = Vec::new();
+        let mut found = Vec::with_capacity(to - from);
+        for place in from..to {
+            let before = place.checked_sub(1).map(|place| revisions[place].as_ref());
+            let after = &revisions[place];
+            let mut told = Vec::new();
+            for change in changes(before, after) {
+                let value = change.after;
+                if citations.iter().all(|known| known.id != value.citation.id) {
+                    citations.push(citation(&value.citation));
+                }
+                told.push(proto::ValueChange {
+                    name: value.param.name().to_owned(),
+                    before: change.before.map(|before| before.text.clone()).unwrap_or_default(),
+                    after: value.text.clone(),
+                    region_code: value.region.to_string(),
+                    citation_id: value.citation.id.clone(),
+                    grade: value.grade.to_wire(),
+                    place: value.place.clone(),
+                });
+            }
+            found.push(proto::RevisionChanges { revision: Some(revision(after)), changes: told });
+        }
+        let next = (to < revisions.len()).then(|| self.ledger.next_page(&page, to as u64));
+        Ok(Response::new(proto::ListPolicyRevisionsResponse {
+            revisions: found,
+            citations,
+            next_page_token: next.unwrap_or_default(),
+        }))
     }
 
     async fn check_sharing(&self, request: Request<proto::CheckSharingRequest>) -> Reply<proto::CheckSharingResponse> {
@@ -175,13 +223,24 @@ fn citation(citation: &Citation) -> proto::Citation {
         url: citation.url.clone(),
         grade: citation.grade.to_wire(),
         note: citation.note.clone(),
+        place: citation.place.clone(),
+    }
+}
+
+fn revision(policy: &Policy) -> proto::PolicyRevision {
+    proto::PolicyRevision {
+        region_code: policy.region.to_string(),
+        digest: crate::ledger::page::hex(&policy.revision.digest),
+        start_date: policy.revision.start.to_string(),
+        end_date: policy.revision.end.map(|day| day.to_string()).unwrap_or_default(),
+        known_from: policy.revision.known_from.to_string(),
     }
 }
 
 fn policy(policy: &Policy) -> proto::Policy {
     let rules = &policy.rules;
     let mut citations: Vec<proto::Citation> = Vec::new();
-    for value in &policy.values {
+    for value in policy.values.iter() {
         if citations.iter().all(|known| known.id != value.citation.id) {
             citations.push(citation(&value.citation));
         }
@@ -195,6 +254,7 @@ fn policy(policy: &Policy) -> proto::Policy {
         citation_id: value.citation.id.clone(),
         grade: value.grade.to_wire(),
         note: value.note.clone(),
+        place: value.place.clone(),
     });
     let channels = rules.channels.iter().map(|rule| proto::ChannelPolicy {
         channel: rule.channel.to_wire(),
@@ -212,13 +272,7 @@ fn policy(policy: &Policy) -> proto::Policy {
     });
     proto::Policy {
         region_code: policy.region.to_string(),
-        revision: Some(proto::PolicyRevision {
-            region_code: policy.region.to_string(),
-            digest: crate::ledger::page::hex(&policy.revision.digest),
-            start_date: policy.revision.start.to_string(),
-            end_date: policy.revision.end.map(|day| day.to_string()).unwrap_or_default(),
-            known_from: policy.revision.known_from.to_string(),
-        }),
+        revision: Some(revision(policy)),
         values: values.collect(),
         citations,
         modes: to_wire_all(&rules.modes),

@@ -8,7 +8,8 @@ use super::failure::Failure;
 use super::fingerprint::Fingerprint;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::binding::{self, Binding, Caps, Evidence, Filing, FilingDecision, Life, Ward};
+use crate::domain::binding::{Binding, Caps, Evidence, Life, Ward};
+use crate::domain::filing::{self, Filing, FilingDecision};
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::member::MemberRef;
 use crate::domain::policy::Policy;
@@ -78,13 +79,28 @@ impl Ledger {
                 of_beneficiary,
             ])
             .await?;
+        let policies =
+            [self.policy_of(reading.member(owner)?, start)?, self.policy_of(reading.member(beneficiary)?, start)?];
+        let one_family = policies.iter().any(|policy| policy.rules.one_family_per_person);
+        if one_family {
+            reading.get(&[Key::Wards(beneficiary)]).await?;
+        }
         let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
-        let policies = [self.policy_of(from, start)?, self.policy_of(to, start)?];
         let family = &reading.known(beneficiary)?.family;
         let wards = reading.wards(&Key::Wards(owner))?;
         let runs = |last_day: Option<Date>| last_day.is_none_or(|last| last >= today);
         let live: Vec<_> = family.ties.iter().filter(|tie| runs(tie.last_day)).collect();
         let account = reading.account(owner)?;
+        // The owner's family is the owner with those bound to the owner; that the two aid each other makes no second one.
+        let mut in_another_family = false;
+        if one_family {
+            let mut helpers = reading.known(owner)?.family.ties.iter().filter(|tie| runs(tie.last_day));
+            let of_beneficiary = reading.wards(&Key::Wards(beneficiary))?;
+            let mut helped = of_beneficiary.iter().flat_map(|wards| &wards.bindings).filter(|ward| runs(ward.last_day));
+            in_another_family = live.iter().any(|tie| tie.owner != owner)
+                || helpers.any(|tie| tie.owner != beneficiary)
+                || helped.any(|ward| ward.beneficiary != owner);
+        }
         let bound = reading.person(&of_beneficiary)?;
         let has_card = reading.person(&of_owner)?.is_some_and(|person| !person.card_number.is_empty());
         let filing = Filing {
@@ -98,11 +114,12 @@ impl Ledger {
             evidence: &ask.evidence,
             owners_now: live.len(),
             members_now: wards.map_or(0, |wards| wards.bindings.iter().filter(|ward| runs(ward.last_day)).count()),
+            in_another_family,
             already_bound: live.iter().any(|tie| tie.owner == owner),
             ties_max: self.limits.bindings_per_member as usize,
             today,
         };
-        let decision = binding::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
+        let decision = filing::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
         Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary })
     }
 }

@@ -10,8 +10,8 @@ use super::reading::Reading;
 use super::settle::Paper;
 use crate::domain::account::Account;
 use crate::domain::bill::{Bill, Visit};
-use crate::domain::binding::{Caps, Family, Spends, Tie};
-use crate::domain::draw::{Owner, Patient};
+use crate::domain::binding::{AidUse, Caps, Family, Spends, Tie};
+use crate::domain::draw::{Contribution, Owner, Patient};
 use crate::domain::ids::{BindingId, MemberId};
 use crate::domain::member::{Member, MemberRef};
 use crate::domain::money::Money;
@@ -43,6 +43,7 @@ struct LoadedOwner<'r> {
     quota: Option<Quota>,
     masked_name: &'r str,
     policy_index: u8,
+    aid: AidUse,
 }
 
 impl Loaded<'_> {
@@ -56,6 +57,7 @@ impl Loaded<'_> {
             quota: owner.quota.as_ref(),
             policy: &self.policies[usize::from(owner.policy_index)],
             policy_index: owner.policy_index,
+            aid: owner.aid,
         });
         Case {
             today,
@@ -67,6 +69,20 @@ impl Loaded<'_> {
             owners: owners.collect(),
             regions: &ledger.book.regions,
         }
+    }
+
+    /// What each pair has used after these contributions, where a region limits it.
+    pub(super) fn aid_after(&self, contributions: &[Contribution], today: Date) -> Vec<(Key, AidUse)> {
+        let counted =
+            self.owners.iter().filter(|owner| self.policies[usize::from(owner.policy_index)].rules.counts_aid());
+        let after = counted.filter_map(|owner| {
+            let of_owner = contributions.iter().filter(|paid| !paid.is_own() && paid.payer == owner.member.id);
+            let drawn: Money = of_owner.map(|paid| paid.amount).sum();
+            let mut aid = owner.aid;
+            aid.drawn(today, drawn);
+            drawn.is_positive().then_some((Key::AidUse(owner.member.id, self.patient.id), aid))
+        });
+        after.collect()
     }
 
     /// The masked names of everybody who might have to be named.
@@ -106,6 +122,7 @@ impl Ledger {
         reading: &mut Reading<'_>,
         patient: &MemberRef,
         papers: &[Paper],
+        visit_day: Date,
     ) -> Result<(MemberId, Vec<MemberId>), Failure> {
         let patient = self.resolve(reading, patient).await?;
         reading.get(&[Key::Standing(patient)]).await?;
@@ -131,6 +148,15 @@ impl Ledger {
         let owners = family.ties.iter().map(|tie| tie.owner).chain(on_paper.iter().copied());
         let keys: Vec<Key> = owners.map(Key::Standing).collect();
         reading.get(&keys).await?;
+        let mut counted = Vec::new();
+        for key in keys {
+            if let Key::Standing(owner) = key
+                && self.policy_of(reading.member(owner)?, visit_day)?.rules.counts_aid()
+            {
+                counted.push(Key::AidUse(owner, patient));
+            }
+        }
+        reading.get(&counted).await?;
         let quotas = self.quota_keys(reading, patient)?;
         reading.get(&quotas).await?;
         Ok((patient, on_paper))
@@ -190,6 +216,8 @@ impl Ledger {
                 policies.len() - 1
             });
             let account = standing.account.as_ref().map(|account| account.as_of(today));
+            let counts = policies[index].rules.counts_aid();
+            let aid = if counts { reading.aid_use(&Key::AidUse(tie.owner, patient))?.copied() } else { None };
             let quota = if paper.is_none() { live_quota(reading, tie.binding, today) } else { None };
             let slip = match paper {
                 Some(_) => reading.slips(&Key::Slips(patient))?.and_then(|slips| slips.of(tie.owner)),
@@ -204,6 +232,7 @@ impl Ledger {
                 quota,
                 masked_name: &standing.masked_name,
                 policy_index: u8::try_from(index).unwrap_or(u8::MAX),
+                aid: aid.unwrap_or_default(),
             });
         }
         Ok(Loaded { patient: member, account, used, family, policies, owners })

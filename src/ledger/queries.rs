@@ -216,7 +216,7 @@ impl Ledger {
         let today = self.now().civil_day();
         self.check_day("visit_date", ask.visit.date, today)?;
         let mut reading = Reading::new(self.store());
-        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[]).await?;
+        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[], ask.visit.date).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));

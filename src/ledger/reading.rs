@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::account::Account;
-use crate::domain::binding::{Binding, Wards};
+use crate::domain::binding::{AidUse, Binding, Wards};
 use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::ids::MemberId;
@@ -104,6 +104,7 @@ typed! {
     standing Standing Standing;
     wards Wards Wards;
     binding Binding Binding;
+    aid_use AidUse AidUse;
     settlement Settlement Settlement;
     basis Basis Basis;
     policy Policy StoredPolicy;

@@ -8,6 +8,7 @@ use super::payers::{payer_accounts, payer_quotas};
 use super::reading::{Reading, Standings};
 use super::settle::institution_scope;
 use super::{Command, Fresh, Ledger, Plan, list_of};
+use crate::domain::binding::AidUse;
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
@@ -62,6 +63,8 @@ impl Command for RefundSettlement {
         let stored = stored.ok_or(Failure::NotFound(Thing::Settlement))?.clone();
         let mut keys = vec![Key::Standing(stored.patient)];
         keys.extend(stored.contributions.iter().map(|contribution| Key::Standing(contribution.payer)));
+        let relatives = stored.contributions.iter().filter(|contribution| !contribution.is_own());
+        keys.extend(relatives.map(|contribution| Key::AidUse(contribution.payer, stored.patient)));
         keys.extend(stored.contributions.iter().filter_map(|contribution| contribution.binding.map(Key::Quota)));
         reading.get(&keys).await?;
 
@@ -108,6 +111,20 @@ impl Command for RefundSettlement {
         if family != patient.family {
             standings.of(stored.patient)?.family = family;
         }
+        let mut counted: Vec<(Key, AidUse)> = Vec::new();
+        for (place, amount) in &returned {
+            let contribution = &stored.contributions[usize::from(*place)];
+            let key = Key::AidUse(contribution.payer, stored.patient);
+            if contribution.is_own() {
+                continue;
+            }
+            if let Some((_, aid)) = counted.iter_mut().find(|(known, _)| *known == key) {
+                aid.returned(today, settled_on, *amount);
+            } else if let Some(mut aid) = reading.aid_use(&key)?.copied() {
+                aid.returned(today, settled_on, *amount);
+                counted.push((key, aid));
+            }
+        }
         let lists = accounts.iter().map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), 0));
         let lists = lists.collect();
         for account in accounts {
@@ -115,6 +132,7 @@ impl Command for RefundSettlement {
             standings.of(member)?.account = Some(account);
         }
         let mut puts: Vec<(Key, Entity)> = standings.into_puts().collect();
+        puts.extend(counted.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
         puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
         let decided = Decided { trace: trace.clone(), policies: refunded.policies.clone() };
         puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));

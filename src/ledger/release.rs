@@ -8,7 +8,8 @@ use super::fingerprint::Fingerprint;
 use super::quotas;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::binding::{self, BindingState, Evidence, Life, Release};
+use crate::domain::binding::{BindingState, Evidence, Life, Release};
+use crate::domain::filing;
 use crate::domain::ids::{BindingId, RequestId};
 use crate::domain::member::MemberRef;
 use crate::domain::reason::Reason;
@@ -84,7 +85,7 @@ impl Command for ReleaseBinding {
         reading.get(&[Key::Standing(binding.beneficiary), wards_key, Key::Standing(binding.owner), quota]).await?;
         let owner = reading.member(binding.owner)?;
         let policy = ledger.policy_of(owner, today)?;
-        let from = match binding::decide_release(self.channel, &self.evidence, &policy, today) {
+        let from = match filing::decide_release(self.channel, &self.evidence, &policy, today) {
             Ok(from) => from,
             Err((Reason::EvidenceMissing, missing)) => return Err(Failure::EvidenceMissing(missing)),
             Err((reason, _)) => return Err(Failure::refused(reason)),

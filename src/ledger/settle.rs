@@ -85,7 +85,7 @@ impl Ledger {
         self.check_day("visit.visit_date", ask.visit.date, today)?;
         self.check_care_region(&ask.visit)?;
         let mut reading = Reading::new(self.store());
-        let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers).await;
+        let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers, ask.visit.date).await;
         let (patient, on_paper) = match loaded {
             Ok(found) => found,
             Err(failure) => {
@@ -158,7 +158,7 @@ impl Command for Settle {
         let today = now.civil_day();
         ledger.check_day("visit.visit_date", ask.visit.date, today)?;
         ledger.check_care_region(&ask.visit)?;
-        let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers).await?;
+        let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
         if !self.token.is_empty() {
@@ -268,6 +268,7 @@ fn plan(
         created_at: now,
     };
     let lists = lists(ledger, &settlement);
+    let aid = loaded.aid_after(&settlement.contributions, today);
     let mut standings = Standings::new(reading);
     if used != loaded.used {
         standings.of(loaded.patient.id)?.set_year_use(ask.visit.date.year(), used);
@@ -281,6 +282,7 @@ fn plan(
     }
     let mut puts = Vec::with_capacity(8);
     puts.extend(standings.into_puts());
+    puts.extend(aid.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
     puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
     puts.extend(slips.map(|slips| (Key::Slips(loaded.patient.id), Entity::Slips(Arc::new(slips)))));
     ledger.policy_puts(&loaded.policies, &mut puts);

@@ -7,7 +7,8 @@ use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan};
-use crate::domain::binding::{self, Binding, BindingState, Evidence, Life};
+use crate::domain::binding::{Binding, BindingState, Evidence, Life};
+use crate::domain::filing;
 use crate::domain::ids::{BindingId, RequestId};
 use crate::domain::member::MemberRef;
 use crate::domain::reason::Reason;
@@ -59,7 +60,7 @@ impl Command for VerifyBinding {
         let policy = ledger.policy_of(reading.member(binding.owner)?, today)?;
         let mut trace = Trace::new();
         let missing =
-            binding::decide_verification(binding.missing(), &self.evidence, &mut trace).map_err(Failure::refused)?;
+            filing::decide_verification(binding.missing(), &self.evidence, &mut trace).map_err(Failure::refused)?;
         binding.evidence.extend(self.evidence.iter().cloned());
         binding.life = if missing.is_empty() { Life::InForce } else { Life::Pending { missing: missing.clone() } };
         let mut standings = Standings::new(reading);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, ReleaseRule};
+use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, PriceCap, ReleaseRule};
 
 /// Compact JSON with the keys in the order given here and none left out, so that equal values have equal texts.
 pub(super) trait Json {
@@ -91,6 +91,20 @@ impl Json for Deductible {
         object(&[
             ("name", self.name.json()),
             ("schemes", names!(self.schemes)),
+            ("tiers", self.tiers.json()),
+            ("institution_kinds", names!(self.institution_kinds)),
+            ("amount_fen", self.amount.to_string()),
+            ("per", self.per.name().json()),
+        ])
+    }
+}
+
+impl Json for PriceCap {
+    fn json(&self) -> String {
+        object(&[
+            ("name", self.name.json()),
+            ("item_codes", self.item_codes.json()),
+            ("categories", names!(self.categories)),
             ("institution_kinds", names!(self.institution_kinds)),
             ("amount_fen", self.amount.to_string()),
         ])

@@ -11,6 +11,7 @@ mod calc;
 mod calc_shapes;
 mod calc_value;
 mod canonical;
+pub mod cases;
 mod embedded;
 mod error;
 mod files;
@@ -22,6 +23,7 @@ mod rows;
 mod sources;
 mod table;
 mod value;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,7 @@ pub(super) struct Given {
     pub grade: Grade,
     pub known_from: Date,
     pub note: String,
+    pub place: String,
 }
 
 /// Reads a whole file; what cannot be read is reported and left out.
@@ -169,6 +170,9 @@ fn entry(
 ) -> Option<Entry> {
     let mut table = item.table(problems)?;
     let start = table.need("start", problems).and_then(|node| node.day(problems));
+    if let Some(start) = start.filter(|start| *start < FIRST_DAY) {
+        item.refuse(problems, format!("starts on {start}, before {FIRST_DAY}: no day of the system reaches it"));
+    }
     let end_node = table.get("end");
     let end = end_node.as_ref().and_then(|node| node.day(problems));
     if let (Some(start), Some(end), Some(node)) = (start, end, &end_node)
@@ -180,7 +184,8 @@ fn entry(
     if inherit && region == RegionCode::NATIONAL {
         item.refuse(problems, "inherits, but national values extend nothing");
     }
-    let given = if inherit { None } else { given(param, &mut table, region, sources, problems) };
+    let place = item.place();
+    let given = if inherit { None } else { given(param, &mut table, (region, place), sources, problems) };
     if inherit && let Some(note) = table.get("note") {
         _ = note.filled(problems);
     }
@@ -192,7 +197,7 @@ fn entry(
 fn given(
     param: Param,
     table: &mut Table<'_>,
-    region: RegionCode,
+    (region, place): (RegionCode, String),
     sources: &Sources,
     problems: &mut Problems,
 ) -> Option<Given> {
@@ -218,5 +223,5 @@ fn given(
         }
         (Err(_), None) => citation.grade,
     };
-    Some(Given { value: value?, region, citation, grade, known_from: known_from?, note })
+    Some(Given { value: value?, region, citation, grade, known_from: known_from?, note, place })
 }

@@ -43,6 +43,11 @@ impl<'a> Node<'a> {
         self.doc.line(self.at)
     }
 
+    /// File and line, for those who want to read there.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.doc.file, self.line())
+    }
+
     pub fn refuse(&self, problems: &mut Problems, message: impl Into<String>) {
         problems.add(self.doc.file, self.line(), self.path.clone(), message);
     }

@@ -134,7 +134,7 @@ fn template(start: Date, end: Option<Date>, timelines: &[(Param, Vec<Segment>)])
         values.push(value(*param, segment, given));
     }
     let revision = Revision { digest: [0; 32], start, end, known_from };
-    let policy = Policy { region: RegionCode::NATIONAL, revision, rules, values };
+    let policy = Policy { region: RegionCode::NATIONAL, revision, rules: Arc::new(rules), values: values.into() };
     Template { body: body_digest(&policy), policy }
 }
 
@@ -148,12 +148,13 @@ fn value(param: Param, segment: &Segment, given: &Given) -> PolicyValue {
         citation: Arc::clone(&given.citation),
         grade: given.grade,
         note: given.note.clone(),
+        place: given.place.clone(),
     }
 }
 
 fn body_digest(policy: &Policy) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for value in &policy.values {
+    for value in policy.values.iter() {
         let end = value.end.map_or_else(|| "open".to_owned(), |end| end.to_string());
         let (start, region) = (value.start.to_string(), value.region.to_string());
         let parts =
@@ -202,6 +203,13 @@ fn blank() -> Rules {
         channels: Vec::new(),
         paper_authorisation: false,
         release_on_end_or_move: false,
+        family_size: None,
+        one_family_per_person: false,
+        aid_per_settlement: None,
+        aid_per_day: None,
+        aid_per_year: None,
+        full_self_pay_classes: Vec::new(),
+        price_caps: Vec::new(),
         minor_age: None,
         releases: Vec::new(),
         card_activation: Vec::new(),

@@ -3,7 +3,8 @@
 use super::error::Problems;
 use super::reader::{Node, Table};
 use super::value::{Named, amount, code, codes, name_of, names, rate};
-use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, ReleaseRule};
+use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule};
+use crate::domain::vocabulary::DeductiblePer;
 use crate::domain::vocabulary::Effective;
 
 /// What the owner keeps: `{ fixed_fen }`, or `{ rate, of_fen, rounding }`.
@@ -27,6 +28,7 @@ pub(super) fn tables<T>(
     problems: &mut Problems,
     row: fn(&mut Table<'_>, &mut Problems) -> Option<T>,
     name: fn(&T) -> &str,
+    covers: fn(&T, &T) -> bool,
 ) -> Option<Vec<T>> {
     let nodes = node.items(problems)?;
     let mut rows: Vec<T> = Vec::with_capacity(nodes.len());
@@ -36,6 +38,10 @@ pub(super) fn tables<T>(
             if rows.iter().any(|earlier| name(earlier) == name(&read)) {
                 item.refuse(problems, format!("is a second row named {}", name(&read)));
             }
+            if let Some(earlier) = rows.iter().find(|earlier| covers(earlier, &read)) {
+                let earlier = name(earlier);
+                item.refuse(problems, format!("is never reached: {earlier} before it matches all that it matches"));
+            }
             rows.push(read);
         }
         table.finish(problems);
@@ -43,15 +49,52 @@ pub(super) fn tables<T>(
     (rows.len() == nodes.len()).then_some(rows)
 }
 
+/// Whether the list of an earlier row lets everything through that the later one's does. Empty lists mean "any".
+fn wider<T: PartialEq>(earlier: &[T], later: &[T]) -> bool {
+    earlier.is_empty() || (!later.is_empty() && later.iter().all(|item| earlier.contains(item)))
+}
+
+pub(super) fn fund_share_covers(earlier: &FundShare, later: &FundShare) -> bool {
+    // An exclusion of the earlier row bites unless the later one excludes the same or never had it.
+    let bites = |category| {
+        !later.excluded_categories.contains(category)
+            && (later.categories.is_empty() || later.categories.contains(category))
+    };
+    wider(&earlier.schemes, &later.schemes)
+        && wider(&earlier.tiers, &later.tiers)
+        && wider(&earlier.states, &later.states)
+        && wider(&earlier.institution_kinds, &later.institution_kinds)
+        && wider(&earlier.purposes, &later.purposes)
+        && wider(&earlier.list_classes, &later.list_classes)
+        && wider(&earlier.categories, &later.categories)
+        && !earlier.excluded_categories.iter().any(bites)
+}
+
+pub(super) fn deductible_covers(earlier: &Deductible, later: &Deductible) -> bool {
+    wider(&earlier.schemes, &later.schemes)
+        && wider(&earlier.tiers, &later.tiers)
+        && wider(&earlier.institution_kinds, &later.institution_kinds)
+}
+
+pub(super) fn price_cap_covers(earlier: &PriceCap, later: &PriceCap) -> bool {
+    wider(&earlier.item_codes, &later.item_codes)
+        && wider(&earlier.categories, &later.categories)
+        && wider(&earlier.institution_kinds, &later.institution_kinds)
+}
+
 /// A list that may be left out, which means "any".
 fn any_names<T: Named>(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Vec<T>> {
     table.get(key).map_or(Some(Vec::new()), |node| names(&node, problems))
 }
 
+fn any_codes(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Vec<String>> {
+    table.get(key).map_or(Some(Vec::new()), |node| codes(&node, problems))
+}
+
 pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Option<FundShare> {
     let name = table.need("name", problems).and_then(|node| code(&node, problems));
     let schemes = any_names(table, "schemes", problems);
-    let tiers = table.get("tiers").map_or(Some(Vec::new()), |node| codes(&node, problems));
+    let tiers = any_codes(table, "tiers", problems);
     let states = any_names(table, "states", problems);
     let institution_kinds = any_names(table, "institution_kinds", problems);
     let purposes = any_names(table, "purposes", problems);
@@ -76,9 +119,33 @@ pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Opti
 pub(super) fn deductible(table: &mut Table<'_>, problems: &mut Problems) -> Option<Deductible> {
     let name = table.need("name", problems).and_then(|node| code(&node, problems));
     let schemes = any_names(table, "schemes", problems);
+    let tiers = any_codes(table, "tiers", problems);
     let institution_kinds = any_names(table, "institution_kinds", problems);
     let amount = table.need("amount_fen", problems).and_then(|node| amount(&node, problems));
-    Some(Deductible { name: name?, schemes: schemes?, institution_kinds: institution_kinds?, amount: amount? })
+    let per = table.get("per").map_or(Some(DeductiblePer::Year), |node| name_of(&node, problems));
+    Some(Deductible {
+        name: name?,
+        schemes: schemes?,
+        tiers: tiers?,
+        institution_kinds: institution_kinds?,
+        amount: amount?,
+        per: per?,
+    })
+}
+
+pub(super) fn price_cap(table: &mut Table<'_>, problems: &mut Problems) -> Option<PriceCap> {
+    let name = table.need("name", problems).and_then(|node| code(&node, problems));
+    let item_codes = any_codes(table, "item_codes", problems);
+    let categories = any_names(table, "categories", problems);
+    let institution_kinds = any_names(table, "institution_kinds", problems);
+    let amount = table.need("amount_fen", problems).and_then(|node| amount(&node, problems));
+    Some(PriceCap {
+        name: name?,
+        item_codes: item_codes?,
+        categories: categories?,
+        institution_kinds: institution_kinds?,
+        amount: amount?,
+    })
 }
 
 pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<ChannelRule> {
@@ -104,11 +171,6 @@ pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<
         effective: effective?,
         grants: grants?,
     })
-}
-
-/// A list of codes that may be left out, which means none.
-fn any_codes(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Vec<String>> {
-    table.get(key).map_or(Some(Vec::new()), |node| codes(&node, problems))
 }
 
 /// At once, where nothing is said.

@@ -45,6 +45,7 @@ fn citation(id: String, node: &Node<'_>, problems: &mut Problems) -> Citation {
         url: String::new(),
         grade: Grade::Official,
         note: String::new(),
+        place: node.place(),
     };
     let Some(mut table) = node.table(problems) else { return citation };
     if let Some(document) = table.need("document", problems).and_then(|node| node.filled(problems)) {

@@ -110,7 +110,8 @@ impl Row {
         if grade == citation.grade && note.is_empty() {
             return Some(Arc::clone(citation));
         }
-        let mut own = Citation { id: format!("{}#{id}", citation.id), grade, ..Citation::clone(citation) };
+        let place = format!("{}:{}", self.file, self.line);
+        let mut own = Citation { id: format!("{}#{id}", citation.id), grade, place, ..Citation::clone(citation) };
         if !note.is_empty() {
             note.clone_into(&mut own.note);
         }

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use super::canonical::Json;
 use super::error::Problems;
 use super::reader::Node;
-use super::rows::{card_activation, channel, deductible, floor, fund_share, hours, release, tables};
+use super::rows::{
+    card_activation, channel, deductible, deductible_covers, floor, fund_share, fund_share_covers, hours, price_cap,
+    price_cap_covers, release, tables,
+};
 use crate::domain::money::{Money, Rate, Rounding};
 use crate::domain::policy::{Hours, Param, Rules};
 use crate::domain::vocabulary::{
-    Bucket, CardChannel, Category, Channel, Component, Effective, Grade, Grant, InstitutionKind, InsuranceState,
-    ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    Bucket, CardChannel, Category, Channel, Component, DeductiblePer, Effective, Grade, Grant, InstitutionKind,
+    InsuranceState, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
 };
 
 /// A value that was read: its canonical text, and how it is put into the rules.
@@ -58,8 +61,8 @@ macro_rules! named {
 }
 
 named! {
-    Bucket CardChannel Category Channel Component Effective Grade Grant InstitutionKind InsuranceState ListClass Mode
-    OwnAccountOrder OwnerOrder Purpose Relation Scheme Scope
+    Bucket CardChannel Category Channel Component DeductiblePer Effective Grade Grant InstitutionKind InsuranceState
+    ListClass Mode OwnAccountOrder OwnerOrder Purpose Relation Scheme Scope
 }
 
 impl Named for Rounding {
@@ -100,21 +103,39 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::ProhibitedPurposes => put!(names(node, problems), joined, prohibited_purposes),
         Param::OwnComponents => put!(names(node, problems), joined, own_components),
         Param::RelativeComponents => put!(names(node, problems), joined, relative_components),
-        Param::FundShares => put!(tables(node, problems, fund_share, |row| &row.name), table, fund_shares),
-        Param::Deductibles => put!(tables(node, problems, deductible, |row| &row.name), table, deductibles),
+        Param::FundShares => {
+            put!(tables(node, problems, fund_share, |row| &row.name, fund_share_covers), table, fund_shares)
+        }
+        Param::Deductibles => {
+            put!(tables(node, problems, deductible, |row| &row.name, deductible_covers), table, deductibles)
+        }
         Param::FundYearCap => put!(or_none(node, problems, amount), or_none_text, fund_year_cap),
         Param::FirstSelfPayRate => put!(rate(node, problems), ToString::to_string, first_self_pay_rate),
         Param::FundRounding => put!(name_of(node, problems), word, fund_rounding),
         Param::MembersPerOwner => put!(or_none(node, problems, limit), or_none_text, members_per_owner),
         Param::OwnersPerMember => put!(or_none(node, problems, limit), or_none_text, owners_per_member),
         Param::OwnersPerSettlement => put!(or_none(node, problems, limit), or_none_text, owners_per_settlement),
-        Param::Channels => put!(tables(node, problems, channel, |row| row.channel.name()), table, channels),
+        Param::Channels => {
+            put!(tables(node, problems, channel, |row| row.channel.name(), |_, _| false), table, channels)
+        }
         Param::PaperAuthorisation => put!(node.flag(problems), ToString::to_string, paper_authorisation),
         Param::ReleaseOnEndOrMove => put!(node.flag(problems), ToString::to_string, release_on_end_or_move),
+        Param::FamilySize => put!(or_none(node, problems, family_size), or_none_text, family_size),
+        Param::OneFamilyPerPerson => put!(node.flag(problems), ToString::to_string, one_family_per_person),
+        Param::AidPerSettlement => put!(or_none(node, problems, amount), or_none_text, aid_per_settlement),
+        Param::AidPerDay => put!(or_none(node, problems, amount), or_none_text, aid_per_day),
+        Param::AidPerYear => put!(or_none(node, problems, amount), or_none_text, aid_per_year),
+        Param::FullSelfPayClasses => put!(names(node, problems), joined, full_self_pay_classes),
+        Param::PriceCaps => {
+            put!(tables(node, problems, price_cap, |row| &row.name, price_cap_covers), table, price_caps)
+        }
         Param::MinorAge => put!(or_none(node, problems, limit), or_none_text, minor_age),
-        Param::Releases => put!(tables(node, problems, release, |row| row.channel.name()), table, releases),
+        Param::Releases => {
+            put!(tables(node, problems, release, |row| row.channel.name(), |_, _| false), table, releases)
+        }
         Param::CardActivation => {
-            put!(tables(node, problems, card_activation, |row| row.channel.name()), table, card_activation)
+            let rows = tables(node, problems, card_activation, |row| row.channel.name(), |_, _| false);
+            put!(rows, table, card_activation)
         }
         Param::PaperRegulariseDays => put!(or_none(node, problems, limit), or_none_text, paper_regularise_days),
         Param::CrossProvinceModes => put!(names(node, problems), joined, cross_province_modes),
@@ -220,6 +241,15 @@ fn limit(node: &Node<'_>, problems: &mut Problems) -> Option<u32> {
         node.refuse(problems, "must be a number from 1, or \"none\"");
     }
     limit
+}
+
+/// A family is an owner and at least one more.
+fn family_size(node: &Node<'_>, problems: &mut Problems) -> Option<u32> {
+    let size = u32::try_from(node.integer(problems)?).ok().filter(|size| *size > 1);
+    if size.is_none() {
+        node.refuse(problems, "must be a number from 2, or \"none\"");
+    }
+    size
 }
 
 fn or_none<T>(

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
-use crate::domain::binding::{Binding, Family, Wards};
+use crate::domain::binding::{AidUse, Binding, Family, Wards};
 use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::draw::Excluded;
@@ -54,6 +54,8 @@ pub enum Key {
     JobDay(Job),
     /// A person's latest certification.
     Certification(MemberId),
+    /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
+    AidUse(MemberId, MemberId),
 }
 
 /// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
@@ -77,6 +79,7 @@ pub enum Entity {
     Slips(Arc<Slips>),
     JobDay(JobDay),
     Certification(Arc<Certification>),
+    AidUse(AidUse),
 }
 
 /// How far a daily job has come.

@@ -63,6 +63,7 @@ impl Slot {
             | Key::Standing(_)
             | Key::Wards(_)
             | Key::Policy(_)
+            | Key::AidUse(..)
             | Key::Card(_)
             | Key::Wallet(_)
             | Key::WalletDay(..)

@@ -8,7 +8,7 @@ use super::entity::{
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use crate::domain::binding::{Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
+use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
 use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
@@ -45,6 +45,7 @@ stored! {
     Ward { binding, beneficiary, last_day }
     Standing { member, masked_name, account, family, years }
     YearUse { deductible, fund }
+    AidUse { on, day, year }
     Visit { institution_kind, care_region, purpose, date, external }
     ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }
     Bill { total, content }
@@ -138,6 +139,7 @@ stored_enum! {
         25 = Slips(slips),
         26 = JobDay(day),
         30 = Certification(certification),
+        14 = AidUse(used),
     }
 }
 
@@ -219,6 +221,10 @@ impl Key {
             Self::Slips(id) => tagged(25, id.as_u128(), &mut out),
             Self::JobDay(job) => out.extend_from_slice(&[26, job.code()]),
             Self::Certification(id) => tagged(30, id.as_u128(), &mut out),
+            Self::AidUse(owner, beneficiary) => {
+                tagged(14, owner.as_u128(), &mut out);
+                out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());
+            }
         }
         out
     }
@@ -240,6 +246,11 @@ impl Key {
             11 => Self::Basis(SettlementId::from_u128(id()?)),
             12 => Self::Policy(rest.try_into().ok()?),
             13 => Self::Decided(rest.try_into().ok()?),
+            14 => {
+                let (owner, beneficiary) = rest.split_at_checked(16)?;
+                let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
+                Self::AidUse(id(owner)?, id(beneficiary)?)
+            }
             20 => Self::Card(MemberId::from_u128(id()?)),
             21 => Self::Wallet(MemberId::from_u128(id()?)),
             22 => {
@@ -301,31 +312,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_reads_back() {
-        let (member, binding) = (MemberId::from_u128(7), BindingId::from_u128(8));
-        let day = day_from_number(20_261_122).expect("a day");
-        let keys = [
+    fn keys_read_back() {
+        let (member, other) = (MemberId::from_u128(7), MemberId::from_u128(u128::MAX - 3));
+        let (binding, settlement) = (BindingId::from_u128(9), SettlementId::from_u128(10));
+        for key in [
             Key::Request([1; 16]),
             Key::Reference([2; 16]),
             Key::Person(member),
             Key::Standing(member),
-            Key::Wards(member),
+            Key::Wards(other),
             Key::Binding(binding),
-            Key::Settlement(SettlementId::from_u128(9)),
-            Key::Basis(SettlementId::from_u128(9)),
-            Key::Policy([3; 32]),
-            Key::Decided([4; 16]),
+            Key::Settlement(settlement),
+            Key::Basis(settlement),
+            Key::Policy([12; 32]),
+            Key::Decided([13; 16]),
+            Key::AidUse(member, other),
             Key::Card(member),
-            Key::Wallet(member),
-            Key::WalletDay(member, day),
-            Key::Transfer(TransferId::from_u128(10)),
+            Key::Wallet(other),
+            Key::WalletDay(member, day_from_number(20_261_122).expect("a day")),
+            Key::Transfer(TransferId::from_u128(11)),
             Key::Quota(binding),
-            Key::Slips(member),
+            Key::Slips(other),
+            Key::Certification(member),
             Key::JobDay(Job::ReturnUnclaimed),
-        ];
-        for key in keys {
-            assert_eq!(Key::from_bytes(&key.to_bytes()), Some(key));
+        ] {
+            let bytes = key.to_bytes();
+            assert_eq!(Key::from_bytes(&bytes), Some(key));
+            assert_eq!(Key::from_bytes(&bytes[..bytes.len() - 1]), None, "{key:?} cut short");
         }
+        assert_eq!(Key::from_bytes(&[]), None);
         assert_eq!(Key::from_bytes(&[26, 9]), None);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
+use gongji::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
 use gongji::domain::calc::words::{CertificationChannel, CertificationState};
 use gongji::domain::card::Card;
 use gongji::domain::certification::Certification;
@@ -573,6 +573,7 @@ fn entities() -> Vec<Entity> {
         Entity::Policy(Arc::new(policy())),
         Entity::Certification(Arc::new(certification())),
         Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
+        Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
         Entity::Standing(Arc::new(unverified)),
         Entity::Binding(Arc::new(Binding { life: pending, ..binding() })),
         Entity::Binding(Arc::new(Binding { life: released_from, ..binding() })),
@@ -615,9 +616,10 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Slips(_) => "slips",
         Entity::JobDay(_) => "job-day",
         Entity::Certification(_) => "certification",
+        Entity::AidUse(_) => "aid-use",
     }
 }
-const ENTITY_NAMES: usize = 22;
+const ENTITY_NAMES: usize = 23;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

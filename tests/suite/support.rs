@@ -271,6 +271,7 @@ calls! {
         get_region GetRegionRequest GetRegionResponse;
         list_regions ListRegionsRequest ListRegionsResponse;
         get_policy GetPolicyRequest GetPolicyResponse;
+        list_policy_revisions ListPolicyRevisionsRequest ListPolicyRevisionsResponse;
         check_sharing CheckSharingRequest CheckSharingResponse;
     }
     member_service_client::MemberServiceClient {

@@ -101,5 +101,6 @@ fn citation(citation: &Citation, note: &str) -> proto::Citation {
         url: citation.url.clone(),
         grade: citation.grade.to_wire(),
         note: note.to_owned(),
+        place: String::new(),
     }
 }

@@ -203,6 +203,7 @@ pub(super) fn read_again(key: &Key) -> bool {
         | Key::Wards(_)
         | Key::Binding(_)
         | Key::Policy(_)
+        | Key::AidUse(..)
         | Key::Card(_)
         | Key::Wallet(_)
         | Key::WalletDay(..)

@@ -66,3 +66,48 @@ fn sharing_is_asked_with_all_fields() {
     };
     assert_eq!(failed(server.check_sharing(unknown)), "NotFound REGION_NOT_FOUND");
 }
+
+#[test]
+fn revisions_follow_each_other_and_say_what_they_changed() {
+    let server = Setup::memory().start();
+    let page = |token: &str, size| {
+        let request = proto::ListPolicyRevisionsRequest {
+            region_code: "440300".to_owned(),
+            page_size: size,
+            page_token: token.to_owned(),
+        };
+        server.list_policy_revisions(request).expect("a page")
+    };
+    let whole = page("", 500);
+    assert!(whole.next_page_token.is_empty() && whole.revisions.len() > 5);
+    let revision = |place: usize| whole.revisions[place].revision.clone().expect("set");
+    for place in 1..whole.revisions.len() {
+        assert_eq!(revision(place - 1).end_date, revision(place).start_date);
+        assert!(!whole.revisions[place].changes.is_empty(), "{}", revision(place).start_date);
+    }
+    assert_eq!(revision(whole.revisions.len() - 1).end_date, "");
+    let of = |start: &str| {
+        let found = whole.revisions.iter().find(|found| found.revision.as_ref().expect("set").start_date == start);
+        let mut changes = found.expect("a revision").changes.clone();
+        changes.retain(|change| change.before != change.after);
+        changes
+    };
+    let eight = of("2024-11-01").into_iter().find(|change| change.name == "relations").expect("relations change");
+    assert_eq!((eight.before.as_str(), eight.after.matches(',').count()), ("SPOUSE,PARENT,CHILD", 7));
+    assert!(whole.citations.iter().any(|citation| citation.id == eight.citation_id));
+    assert!(of("2023-10-01").iter().any(|change| change.name == "own_account_order"));
+    // Pages put together are the whole.
+    let (mut token, mut starts) = (String::new(), Vec::new());
+    loop {
+        let next = page(&token, 2);
+        starts.extend(next.revisions.into_iter().map(|found| found.revision.expect("set").start_date));
+        token = next.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let all: Vec<String> = (0..whole.revisions.len()).map(|place| revision(place).start_date).collect();
+    assert_eq!(starts, all);
+    let none = proto::ListPolicyRevisionsRequest { region_code: "440000".to_owned(), ..Default::default() };
+    assert_eq!(failed(server.list_policy_revisions(none)), "NotFound REGION_NOT_FOUND");
+}
