@@ -57,7 +57,7 @@ pub fn relation_refused(owner: &Policy, beneficiary: &Policy, relation: Relation
 /// The modes open between the two regions on a day, or why there is none.
 ///
 /// Within one region the owner's policy names them; within a province both scopes must reach the province; across
-/// provinces both regions must have opened, and then only wallet transfers move money.
+/// provinces both regions must have opened, and both policies must name the mode: wallet transfers, later quotas.
 pub fn modes_between<'p>(
     owner: &'p Policy,
     beneficiary: &Policy,
@@ -85,10 +85,13 @@ pub fn modes_between<'p>(
         return if shared.is_empty() { Err(none) } else { Ok(Cow::Owned(shared)) };
     }
     let open = |policy: &Policy| regions.open_on(policy.region, on).is_some();
-    match unless_both(owner, beneficiary, Reason::RegionNotOpen, open) {
-        Some(refusal) => Err(refusal),
-        None => Ok(Cow::Borrowed(&[Mode::WalletTransfer])),
+    if let Some(refusal) = unless_both(owner, beneficiary, Reason::RegionNotOpen, open) {
+        return Err(refusal);
     }
+    let (from, to) = (&owner.rules.cross_province_modes, &beneficiary.rules.cross_province_modes);
+    let shared: Vec<Mode> = from.iter().copied().filter(|mode| to.contains(mode)).collect();
+    let none = Refusal { reason: Reason::RegionNotOpen, side: Side::Beneficiary };
+    if shared.is_empty() { Err(none) } else { Ok(Cow::Owned(shared)) }
 }
 
 /// Why money may not be drawn at settlement between the two regions, if it may not.
@@ -97,6 +100,15 @@ pub fn direct_draw_refused(owner: &Policy, beneficiary: &Policy, regions: &Regio
         Err(refusal) => Some(refusal),
         Ok(modes) if modes.contains(&Mode::DirectDraw) => None,
         Ok(_) => Some(Refusal { reason: Reason::ModeNotDirect, side: Side::Owner }),
+    }
+}
+
+/// Why no quota may be set or drawn between the two regions.
+pub fn quota_refused(owner: &Policy, beneficiary: &Policy, regions: &RegionBook, on: Date) -> Option<Refusal> {
+    match modes_between(owner, beneficiary, regions, on) {
+        Err(refusal) => Some(refusal),
+        Ok(modes) if modes.contains(&Mode::Quota) => None,
+        Ok(_) => Some(Refusal { reason: Reason::ModeNotQuota, side: Side::Owner }),
     }
 }
 

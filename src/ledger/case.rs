@@ -11,12 +11,14 @@ use super::reading::Reading;
 use super::settle::Paper;
 use crate::domain::account::Account;
 use crate::domain::bill::{Bill, Visit};
-use crate::domain::binding::{AidUse, Caps, Family, Tie};
+use crate::domain::binding::{AidUse, Caps, Family, Spends, Tie};
 use crate::domain::draw::{Contribution, Owner, Patient};
 use crate::domain::ids::{BindingId, MemberId};
 use crate::domain::member::{Member, MemberRef};
 use crate::domain::money::Money;
+use crate::domain::paper::Slip;
 use crate::domain::policy::Policy;
+use crate::domain::quota::Quota;
 use crate::domain::settlement::Case;
 use crate::domain::split::YearUse;
 use crate::domain::vocabulary::Relation;
@@ -37,8 +39,10 @@ pub struct Loaded<'l, 'r> {
 struct LoadedOwner<'r> {
     tie: Cow<'r, Tie>,
     paper: Option<u16>,
+    slip: Option<&'r Slip>,
     member: &'r Member,
     account: Option<Account>,
+    quota: Option<Quota>,
     masked_name: &'r str,
     policy_index: u8,
     aid: AidUse,
@@ -49,8 +53,10 @@ impl Loaded<'_, '_> {
         let owners = self.owners.iter().map(|owner| Owner {
             tie: &owner.tie,
             paper: owner.paper,
+            slip: owner.slip,
             member: owner.member,
             account: owner.account.as_ref(),
+            quota: owner.quota.as_ref(),
             policy: self.policies[usize::from(owner.policy_index)],
             policy_index: owner.policy_index,
             aid: owner.aid,
@@ -128,7 +134,7 @@ impl Ledger {
         }
         if !papers.is_empty() {
             let key = Key::Person(patient);
-            reading.get(&[key]).await?;
+            reading.get(&[key, Key::Slips(patient)]).await?;
             let card = reading.person(&key)?.map(|person| person.card_number.as_str());
             let others = papers.iter().enumerate().filter(|(_, paper)| Some(paper.user_card.as_str()) != card);
             let violations = others.map(|(place, _)| Violation {
@@ -153,7 +159,24 @@ impl Ledger {
             }
         }
         reading.get(&counted).await?;
+        let quotas = self.quota_keys(reading, patient)?;
+        reading.get(&quotas).await?;
         Ok((patient, on_paper))
+    }
+
+    /// The quotas that may have been set for a patient: of owners in another province, and of those whose own region knows
+    /// quotas. For most families there are none, and nothing more is loaded.
+    fn quota_keys(&self, reading: &Reading<'_>, patient: MemberId) -> Result<Vec<Key>, Failure> {
+        let patient = reading.known(patient)?;
+        let to = patient.member.insurance.region;
+        let mut keys = Vec::new();
+        for tie in &patient.family.ties {
+            let from = reading.member(tie.owner)?.insurance.region;
+            if from.province() != to.province() || self.book.knows_quota(from) {
+                keys.push(Key::Quota(tie.binding));
+            }
+        }
+        Ok(keys)
     }
 
     /// Puts the loaded facts together, with the policies of the visit's day.
@@ -174,7 +197,7 @@ impl Ledger {
         let mut owners = Vec::with_capacity(family.ties.len() + papers.len());
         // Nobody pays twice: a binding that can pay goes before paper, paper before one that cannot, and the first paper
         // before the next.
-        let can_pay = |tie: &Tie| tie.spends && tie.start <= today && tie.last_day.is_none_or(|last| last >= today);
+        let can_pay = |tie: &Tie| tie.can_pay(today);
         let bound = |owner: &MemberId| family.ties.iter().any(|tie| tie.owner == *owner && can_pay(tie));
         let kept = family.ties.iter().filter(|tie| can_pay(tie) || !on_paper.contains(&tie.owner));
         let ties = kept.map(|tie| (Cow::Borrowed(tie), None));
@@ -199,11 +222,18 @@ impl Ledger {
             let account = standing.account.as_ref().map(|account| account.as_of(today));
             let counts = policies[index].rules.counts_aid();
             let aid = if counts { reading.aid_use(&Key::AidUse(tie.owner, patient))?.copied() } else { None };
+            let quota = if paper.is_none() { live_quota(reading, tie.binding, today) } else { None };
+            let slip = match paper {
+                Some(_) => reading.slips(&Key::Slips(patient))?.and_then(|slips| slips.of(tie.owner)),
+                None => None,
+            };
             owners.push(LoadedOwner {
                 tie,
                 paper,
+                slip,
                 member,
                 account,
+                quota,
                 masked_name: &standing.masked_name,
                 policy_index: u8::try_from(index).unwrap_or(u8::MAX),
                 aid: aid.unwrap_or_default(),
@@ -243,13 +273,19 @@ impl Ledger {
     }
 }
 
+/// A quota in force, as of a day; what was not loaded was not set.
+fn live_quota(reading: &Reading<'_>, binding: BindingId, today: Date) -> Option<Quota> {
+    let found = reading.quota(&Key::Quota(binding)).ok().flatten()?;
+    found.is_live().then(|| found.as_of(today))
+}
+
 /// Ties on paper come after filed ones, in the order given.
 fn paper_tie(owner: MemberId, relation: Relation, place: u16, today: Date) -> Tie {
     Tie {
         binding: BindingId::from_u128(u128::from(place)),
         owner,
         relation,
-        spends: true,
+        spends: Spends::Yes,
         start: today,
         last_day: None,
         caps: Caps::default(),

@@ -3,21 +3,29 @@
 
 pub mod accounts;
 pub mod bindings;
+pub mod cards;
 pub mod case;
 pub mod certification;
 pub mod check;
 pub mod entries;
 pub mod failure;
 pub mod fingerprint;
+pub mod jobs;
 pub mod members;
 pub mod page;
+pub mod payers;
 pub mod policies;
 pub mod queries;
+pub mod quotas;
 pub mod quote;
 pub mod reading;
 pub mod refund;
+pub mod release;
 pub mod settle;
 pub mod source;
+pub mod transfers;
+pub mod verify;
+pub mod wallets;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use crate::domain::account::Account;
 use crate::domain::binding::{AidUse, Binding, Wards};
+use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Member, Person};
+use crate::domain::paper::Slips;
+use crate::domain::quota::Quota;
 use crate::domain::settlement::Settlement;
+use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 use crate::ledger::failure::{Failure, Thing};
 use crate::store::encoded::Encoded;
-use crate::store::entity::{Basis, Decided, PolicySet, Request, Standing, StoredPolicy};
+use crate::store::entity::{Basis, Decided, JobDay, PolicySet, Request, Standing, StoredPolicy};
 use crate::store::{Entity, Fact, Key, Store};
 
 /// Facts gathered in one or more looks.
@@ -107,6 +111,13 @@ typed! {
     basis Basis Encoded<Basis>;
     policy Policy StoredPolicy;
     decided Decided Decided;
+    card Card Card;
+    wallet Wallet Wallet;
+    wallet_day WalletDay WalletDay;
+    transfer Transfer SentTransfer;
+    quota Quota Quota;
+    slips Slips Slips;
+    job_day JobDay JobDay;
     certification Certification Certification;
 }
 

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use jiff::civil::Date;
-
 use super::case::Loaded;
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
+use super::payers::{count_slips, payer_accounts, payer_quotas};
 use super::quote::Quoted;
 use super::reading::{Reading, Standings};
 use super::{Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::account::Account;
 use crate::domain::bill::{Bill, BillContent, Visit};
 use crate::domain::draw::Contribution;
 use crate::domain::ids::{InstitutionCode, MemberId, RequestId, SettlementId};
 use crate::domain::member::MemberRef;
 use crate::domain::policy::Policy;
-use crate::domain::posting::Posting;
 use crate::domain::record::{Event, Record, Settled};
 use crate::domain::rule::Trace;
 use crate::domain::settlement::{self, Decision, Settlement, SettlementState};
@@ -219,9 +216,22 @@ fn plan(
     let id = SettlementId::from_u128(fresh.id);
     let region = loaded.patient.insurance.region;
     let mut postings = Vec::with_capacity(8);
-    let mut accounts = payer_accounts(reading, &decision.contributions, today, &mut postings)?;
+    let mut quotas = payer_quotas(reading, &decision.contributions, today, &mut postings);
+    let by_account = |paid: &&Contribution| quotas.iter().all(|quota| Some(quota.binding) != paid.binding);
+    let from_accounts = decision.contributions.iter().filter(by_account);
+    let mut accounts = payer_accounts(reading, from_accounts, today, &mut postings)?;
     let mut family = loaded.family.clone();
-    settlement::apply(&decision, &ask.institution, region, today, &mut accounts, &mut family, &mut postings);
+    settlement::apply(
+        &decision,
+        &ask.institution,
+        region,
+        today,
+        &mut accounts,
+        &mut quotas,
+        &mut family,
+        &mut postings,
+    );
+    let slips = count_slips(reading, loaded.patient.id, &decision.contributions, today)?;
 
     let split = &decision.amounts.split;
     let used = YearUse { deductible: loaded.used.deductible + split.deductible, fund: loaded.used.fund + split.fund };
@@ -276,6 +286,8 @@ fn plan(
     let mut puts = Vec::with_capacity(8);
     puts.extend(standings.into_puts());
     puts.extend(aid.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
+    puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
+    puts.extend(slips.map(|slips| (Key::Slips(loaded.patient.id), Entity::Slips(Arc::new(slips)))));
     ledger.policy_puts(loaded.policies.iter().copied(), &mut puts);
     let names = loaded.names();
     let outcome =
@@ -294,25 +306,6 @@ fn paper_facts(papers: &[Paper], owners: &[MemberId]) -> Vec<PaperFact> {
         signature_ref: paper.signature_ref.clone(),
     };
     papers.iter().zip(owners).map(fact).collect()
-}
-
-/// The accounts that pay or get back, turned to today, each once.
-pub(super) fn payer_accounts(
-    reading: &Reading<'_>,
-    contributions: &[Contribution],
-    today: Date,
-    postings: &mut Vec<Posting>,
-) -> Result<Vec<Account>, Failure> {
-    let mut accounts: Vec<Account> = Vec::with_capacity(contributions.len());
-    for contribution in contributions {
-        if accounts.iter().all(|account| account.member != contribution.payer) {
-            let found = reading.account(contribution.payer)?;
-            let mut account = found.cloned().ok_or(Failure::Bug("a payer has no account"))?;
-            account.turn_year(today, postings);
-            accounts.push(account);
-        }
-    }
-    Ok(accounts)
 }
 
 /// The lists a settlement stands in. An account's entries serve as its owner's settlements too: the row of a relative who

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::domain::account::Account;
-use crate::domain::binding::{AidUse, Caps, Tie};
+use crate::domain::binding::{AidUse, Caps, Spends, Tie};
 use crate::domain::draw::{Owner, Patient};
 use crate::domain::ids::{BindingId, MemberId, RegionCode, SettlementId};
 use crate::domain::member::Member;
@@ -75,7 +75,11 @@ pub(super) async fn twice(
             binding: binding.unwrap_or_else(|| BindingId::from_u128(place as u128)),
             owner: *owner,
             relation: *relation,
-            spends: filed.as_ref().is_none_or(|binding| binding.grants.contains(&Grant::Spend)),
+            spends: if filed.as_ref().is_none_or(|binding| binding.grants.contains(&Grant::Spend)) {
+                Spends::Yes
+            } else {
+                Spends::No
+            },
             start: filed.as_ref().map_or(day, |binding| binding.start),
             last_day: filed.as_ref().and_then(|binding| binding.last_day),
             caps: Caps { per_settlement: cap, ..Caps::default() },
@@ -129,8 +133,11 @@ fn decide(
     let owners = payers.iter().zip(policies).map(|(payer, policy)| Owner {
         tie: &payer.tie,
         paper: payer.paper,
+        slip: None,
         member: &payer.member,
         account: payer.account.as_ref(),
+        // What a quota paid is not decided again: quotas are not kept as they were.
+        quota: None,
         policy,
         policy_index: 0,
         aid: AidUse::default(),

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod connection;
+pub mod nightly;
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -69,7 +70,14 @@ pub async fn run(
         set_health(&health, ServingStatus::NotServing).await;
         tokio::time::sleep(NOT_SERVING_FOR).await;
     };
-    let outcome = serve_routes(listener, config, &routes, stop, not_serving).await;
+    let serving = serve_routes(listener, config, &routes, stop, not_serving);
+    let outcome = match config.nightly_return_at() {
+        None => serving.await,
+        Some(at) => tokio::select! {
+            outcome = serving => outcome,
+            never = nightly::run(&api.ledger, at) => match never {},
+        },
+    };
     api.ledger.store().close().await?;
     tracing::info!("stopped");
     outcome

@@ -265,6 +265,8 @@ coded!(
     vocab::Grant,
     vocab::Grade,
     vocab::Sex,
+    vocab::CardChannel,
+    crate::domain::record::Job,
     Rule,
     Input,
     Param,

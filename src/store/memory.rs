@@ -59,6 +59,7 @@ impl Slot {
             | Key::Decided(_)
             | Key::Binding(_)
             | Key::Person(_)
+            | Key::Transfer(_)
             | Key::Certification(_) => {
                 room.clear();
                 encode_entity_into(&entity, room);
@@ -67,9 +68,15 @@ impl Slot {
             Key::Reference(_)
             | Key::Standing(_)
             | Key::Wards(_)
-            | Key::AidUse(..)
             | Key::Policy(_)
-            | Key::PolicySet(_) => Self::Live(entity),
+            | Key::PolicySet(_)
+            | Key::AidUse(..)
+            | Key::Card(_)
+            | Key::Wallet(_)
+            | Key::WalletDay(..)
+            | Key::Quota(_)
+            | Key::Slips(_)
+            | Key::JobDay(_) => Self::Live(entity),
         }
     }
 

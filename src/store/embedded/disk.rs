@@ -242,9 +242,19 @@ fn record_of(found: Guard) -> Result<StoredRecord, StoreError> {
 /// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
 pub(super) fn read_again(key: &Key) -> bool {
     match key {
-        Key::Reference(_) | Key::Standing(_) | Key::Wards(_) | Key::Binding(_) | Key::AidUse(..) | Key::Policy(_) => {
-            true
-        }
+        Key::Reference(_)
+        | Key::Standing(_)
+        | Key::Wards(_)
+        | Key::Binding(_)
+        | Key::Policy(_)
+        | Key::AidUse(..)
+        | Key::Card(_)
+        | Key::Wallet(_)
+        | Key::WalletDay(..)
+        | Key::Transfer(_)
+        | Key::Quota(_)
+        | Key::Slips(_)
+        | Key::JobDay(_) => true,
         Key::Request(_)
         | Key::Settlement(_)
         | Key::Basis(_)
