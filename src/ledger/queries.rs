@@ -138,7 +138,10 @@ impl Ledger {
         self.store().wait_durable(reading.read_at()).await?;
         let id = resolved?;
         let person = Key::Person(id);
-        reading.get(&[Key::Standing(id), person]).await?;
+        // In this order and anew: a change shows the standing before the person, whose version is the etag, so what is
+        // told is never older than its etag.
+        let mut reading = Reading::new(self.store());
+        reading.get(&[person, Key::Standing(id)]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let member = reading.member(id)?.clone();
         Ok(MemberView { member, person: reading.person(&person)?.cloned(), position: reading.version(&person) })
