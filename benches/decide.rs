@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use gongji::domain::account::Account;
 use gongji::domain::bill::{Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::binding::{AidUse, Caps, Tie};
+use gongji::domain::binding::{AidUse, Caps, Spends, Tie};
 use gongji::domain::draw::{Owner, Patient};
 use gongji::domain::ids::{BindingId, MemberId, RegionCode};
 use gongji::domain::member::{Insurance, Member};
@@ -56,7 +56,7 @@ fn main() {
         binding: BindingId::from_u128(number),
         owner: MemberId::from_u128(number),
         relation: Relation::Parent,
-        spends: true,
+        spends: Spends::Yes,
         start: date(2025, 1, 1),
         last_day: None,
         caps: Caps::default(),
@@ -90,8 +90,10 @@ fn main() {
         let owners = ties.iter().enumerate().map(|(place, tie)| Owner {
             tie,
             paper: None,
+            slip: None,
             member: &members[place + 1],
             account: Some(&accounts[place + 1]),
+            quota: None,
             policy,
             policy_index: 0,
             aid: AidUse::default(),

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Given, StoreChoice};
+use crate::domain::policy::PolicyBook;
 use crate::domain::time::Moment;
 use crate::grpc::{Api, server_info};
 use crate::ledger::Ledger;
@@ -17,7 +18,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{bench, calc, demo, policy_tool, server, telemetry};
+use crate::{bench, calc, demo, policy_tool, run, server, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -61,6 +62,11 @@ enum Command {
     Calc(calc::Options),
     /// Check, try, read and compare the policy files: the law that the server decides by.
     Policy(policy_tool::Options),
+    /// Run a daily job by hand, on the data directory of a server that is not running.
+    Run {
+        #[command(subcommand)]
+        job: run::Job,
+    },
     /// Measure this machine: a bare echo, quotes and settlements on every store, in one run.
     Bench(bench::Options),
     /// What `bench` measures: one server in a process of its own.
@@ -69,7 +75,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Settings {
+pub(crate) struct Settings {
     /// A TOML file of settings; `gongji config` prints one.
     #[arg(long, env = "GONGJI_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -78,7 +84,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn read(self, demo: bool) -> Result<Config, String> {
+    pub(crate) fn read(self, demo: bool) -> Result<Config, String> {
         Config::read(self.given, self.config.as_deref(), demo).map_err(|error| error.to_string())
     }
 }
@@ -90,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
         Command::Calc(options) => calc::run(&options),
         Command::Policy(options) => policy_tool::run(&options),
+        Command::Run { job } => run::run(job),
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),
     };
@@ -106,12 +113,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     telemetry::start(&config.log, config.log_json)?;
     let clock = clock(config)?;
     let ids = Arc::new(RandomIds::from_system());
-    let files = if config.policies.as_os_str().is_empty() {
-        PolicyFiles::embedded()
-    } else {
-        PolicyFiles::from_dir(&config.policies).map_err(|error| error.to_string())?
-    };
-    let book = policy::load(&files).map_err(|error| error.to_string())?;
+    let book = read_policies(config)?;
     let store = open_store(config, &ids)?;
     let ledger = Ledger::new(store, Arc::new(book), clock, ids, config.ledger_limits());
     let runtime =
@@ -148,7 +150,17 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     })
 }
 
-fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
+/// The policies of the directory that the settings name, or those built in.
+pub(crate) fn read_policies(config: &Config) -> Result<PolicyBook, String> {
+    let files = if config.policies.as_os_str().is_empty() {
+        PolicyFiles::embedded()
+    } else {
+        PolicyFiles::from_dir(&config.policies).map_err(|error| error.to_string())?
+    };
+    policy::load(&files).map_err(|error| error.to_string())
+}
+
+pub(crate) fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
     if config.clock.is_empty() {
         return Ok(Arc::new(SystemClock));
     }

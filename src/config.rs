@@ -129,6 +129,9 @@ options! {
     refuse_grade / "refuse-grade" / "GONGJI_REFUSE_GRADE": String = String::new();
     /// How long a quote's token holds, in seconds.
     quote_seconds / "quote-seconds" / "GONGJI_QUOTE_SECONDS": u32 = 300;
+    /// Time of day, in China, at which wallet transfers that nobody took on the day before go back, HH:MM:SS; empty: never by
+    /// itself, only by `gongji run return-unclaimed`.
+    return_unclaimed_at / "return-unclaimed-at" / "GONGJI_RETURN_UNCLAIMED_AT": String = "05:30:00".to_owned();
     /// Most records of the memory store; past it changes are refused as STORE_FULL.
     memory_records / "memory-records" / "GONGJI_MEMORY_RECORDS": u64 = 5_000_000;
     /// Blocks the embedded store keeps in memory, in bytes.
@@ -140,7 +143,7 @@ options! {
     /// Bytes that may wait for the disk; past it changes wait for room.
     queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
     /// Bytes of changes that gather before the embedded store brings its index up to date: read again after a crash.
-    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 48 << 20;
+    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 32 << 20;
     /// What is logged: a level, or a filter such as gongji=debug.
     log / "log" / "GONGJI_LOG": String = "info".to_owned();
     /// Logs as JSON lines.
@@ -223,6 +226,9 @@ impl Config {
                 "clock: only with --demo or --store memory, so that a real ledger never holds an invented time",
             );
         }
+        if !self.return_unclaimed_at.is_empty() && self.nightly_return_at().is_none() {
+            return refuse("return_unclaimed_at: must be a time of day as HH:MM:SS, or empty");
+        }
         let at_least_one = [
             ("runtimes", self.runtimes),
             ("concurrent_requests", self.concurrent_requests),
@@ -255,6 +261,12 @@ impl Config {
             return refuse("runtimes: at most 256");
         }
         Ok(())
+    }
+
+    /// When transfers that nobody took go back; none: never by itself.
+    pub fn nightly_return_at(&self) -> Option<jiff::civil::Time> {
+        let text = &self.return_unclaimed_at;
+        if text.len() == 8 { text.parse().ok() } else { None }
     }
 
     pub fn ledger_limits(&self) -> Limits {
@@ -378,6 +390,10 @@ mod tests {
             false,
             Err("refuse_grade: sure is none"),
         );
+        let at = |text: &str| Given { return_unclaimed_at: Some(text.into()), ..Given::default() };
+        check(at("5:30"), false, Err("return_unclaimed_at"));
+        check(at("24:30:00"), false, Err("return_unclaimed_at"));
+        check(at(""), false, Ok(StoreChoice::Embedded));
     }
 
     #[test]

@@ -103,7 +103,9 @@ async fn create(ledger: &Ledger, number: usize, row: &Row) -> Result<(), Failure
         personal_number: String::new(),
         computer_number: String::new(),
     };
-    ledger.run(&CreateMember { caller: caller(), request_id: request("member", number)?, person, insurance }).await?;
+    let (request_id, issuing_bank) = (request("member", number)?, String::new());
+    let command = CreateMember { caller: caller(), request_id, person, insurance, card_active: true, issuing_bank };
+    ledger.run(&command).await?;
     let Some((prior, current)) = money else {
         return Ok(());
     };

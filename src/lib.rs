@@ -14,4 +14,5 @@ pub mod telemetry;
 pub mod calc;
 pub mod bench;
 pub mod policy_tool;
+pub mod run;
 pub mod cli;

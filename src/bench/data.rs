@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::{Date, date};
 
 use crate::domain::account::Account;
-use crate::domain::binding::{Binding, Caps, Evidence, Ward, Wards};
+use crate::domain::binding::{Binding, Caps, Evidence, Life, Ward, Wards};
 use crate::domain::identity::{IdNumber, check_character, mask_name};
 use crate::domain::ids::{BindingId, MemberId, RegionCode};
 use crate::domain::member::{Insurance, Member, Person};
@@ -233,7 +233,7 @@ impl Loader<'_> {
             last_day: None,
             caps: Caps { per_settlement: Some(CAP), per_day: None, per_year: None },
             priority: 0,
-            released: None,
+            life: Life::InForce,
         };
         patient.family.ties.push(binding.tie(self.filed + 1));
         let ward = Ward { binding: binding.id, beneficiary: beneficiary_id, last_day: None };

@@ -2,20 +2,15 @@
 
 use jiff::civil::Date;
 
-use super::account::Account;
 use super::ids::{BindingId, MemberId, RegionCode};
-use super::member::Member;
 use super::money::Money;
-use super::policy::Policy;
-use super::reason::Reason;
-use super::region::RegionBook;
-use super::rule::{Rule, Subject, Trace};
-use super::sharing::{self, Refusal, Side};
 use super::vocabulary::{Channel, Grant, Relation};
 
 /// States of a binding. `Ended` is computed: the last day is past. `Released`: by a party, or by a change of insurance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BindingState {
+    /// Steps of its channel are still to come (待核验).
+    Pending,
     Active,
     Released,
     Ended,
@@ -61,7 +56,23 @@ pub struct Binding {
     pub last_day: Option<Date>,
     pub caps: Caps,
     pub priority: u32,
-    pub released: Option<Release>,
+    pub life: Life,
+}
+
+/// Where a binding stands apart from its dates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Life {
+    InForce,
+    Released(Release),
+    /// Waits for these steps, in their order.
+    Pending {
+        missing: Vec<String>,
+    },
+    /// Released, and in force until this day begins.
+    ReleasedFrom {
+        release: Release,
+        from: Date,
+    },
 }
 
 /// How a binding came to its end before its last day.
@@ -74,10 +85,38 @@ pub struct Release {
 
 impl Binding {
     pub fn state(&self, on: Date) -> BindingState {
-        match (self.released, self.last_day) {
-            (Some(_), _) => BindingState::Released,
-            (None, Some(last)) if last < on => BindingState::Ended,
-            (None, _) => BindingState::Active,
+        let ended = self.last_day.is_some_and(|last| last < on);
+        match &self.life {
+            Life::Released(_) => BindingState::Released,
+            Life::ReleasedFrom { from, .. } if *from <= on => BindingState::Released,
+            Life::InForce | Life::Pending { .. } | Life::ReleasedFrom { .. } if ended => BindingState::Ended,
+            Life::Pending { .. } => BindingState::Pending,
+            Life::InForce | Life::ReleasedFrom { .. } => BindingState::Active,
+        }
+    }
+
+    /// How and from which day on it was released.
+    pub fn released(&self) -> Option<(Release, Date)> {
+        match &self.life {
+            Life::Released(release) => Some((*release, release.at.civil_day())),
+            Life::ReleasedFrom { release, from } => Some((*release, *from)),
+            Life::InForce | Life::Pending { .. } => None,
+        }
+    }
+
+    /// What it waits for.
+    pub fn missing(&self) -> &[String] {
+        match &self.life {
+            Life::Pending { missing } => missing,
+            Life::InForce | Life::Released(_) | Life::ReleasedFrom { .. } => &[],
+        }
+    }
+
+    fn spends(&self) -> Spends {
+        match &self.life {
+            _ if !self.grants.contains(&Grant::Spend) => Spends::No,
+            Life::Pending { .. } => Spends::Unverified,
+            Life::InForce | Life::Released(_) | Life::ReleasedFrom { .. } => Spends::Yes,
         }
     }
 
@@ -86,7 +125,7 @@ impl Binding {
             binding: self.id,
             owner: self.owner,
             relation: self.relation,
-            spends: self.grants.contains(&Grant::Spend),
+            spends: self.spends(),
             start: self.start,
             last_day: self.last_day,
             caps: self.caps,
@@ -99,13 +138,22 @@ impl Binding {
     }
 }
 
+/// Whether money may be drawn through a tie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spends {
+    No,
+    Yes,
+    /// Once the steps that are still to come are done.
+    Unverified,
+}
+
 /// What a settlement needs of one binding, kept in the beneficiary's [`Family`] so that one look follows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tie {
     pub binding: BindingId,
     pub owner: MemberId,
     pub relation: Relation,
-    pub spends: bool,
+    pub spends: Spends,
     pub start: Date,
     pub last_day: Option<Date>,
     pub caps: Caps,
@@ -119,6 +167,11 @@ pub struct Tie {
 }
 
 impl Tie {
+    /// Whether it can pay on a day, as far as the tie itself tells.
+    pub fn can_pay(&self, today: Date) -> bool {
+        self.spends == Spends::Yes && self.start <= today && self.last_day.is_none_or(|last| last >= today)
+    }
+
     fn used(&self, on: Date) -> (Money, Money) {
         match self.used_on {
             Some(day) if day == on => (self.used_day, self.used_year),
@@ -199,88 +252,4 @@ pub struct Ward {
     pub binding: BindingId,
     pub beneficiary: MemberId,
     pub last_day: Option<Date>,
-}
-
-/// What is asked when a binding is filed.
-#[derive(Clone, Debug)]
-pub struct Filing<'a> {
-    pub owner: &'a Member,
-    pub owner_account: Option<&'a Account>,
-    pub beneficiary: &'a Member,
-    pub relation: Relation,
-    pub channel: Channel,
-    pub evidence: &'a [Evidence],
-    /// Active ties of the beneficiary and bindings of the owner on the day asked.
-    pub owners_now: usize,
-    pub members_now: usize,
-    pub already_bound: bool,
-    /// The owner or the beneficiary stands in a family other than the owner's.
-    pub in_another_family: bool,
-    /// The server's own bound on ties of one person.
-    pub ties_max: usize,
-}
-
-/// The answer: what would be granted, every reason against it at once, and what is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilingDecision {
-    pub reasons: Vec<Reason>,
-    pub missing: Vec<String>,
-    pub grants: Vec<Grant>,
-    pub trace: Trace,
-}
-
-/// Decides a filing under the policies of its start day. `CheckBinding` and `CreateBinding` both call this.
-pub fn decide_filing(
-    filing: &Filing<'_>,
-    owner: &Policy,
-    beneficiary: &Policy,
-    regions: &RegionBook,
-    on: Date,
-) -> FilingDecision {
-    let mut trace = Trace::under(regions.policy_set);
-    let mut reasons = Vec::new();
-    // A step cites the side that refused, or the side whose limit was looked at.
-    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| {
-        trace.verdict(rule, Subject::Bill, no.map_or(side, |no| no.side).index(), no.map(|no| no.reason));
-        reasons.extend(no.map(|no| no.reason));
-    };
-    let when = |no: bool, side: Side, reason: Reason| no.then_some(Refusal { reason, side });
-    let (of_owner, of_beneficiary) = (Side::Owner, Side::Beneficiary);
-
-    check(Rule::TwoPersons, of_owner, when(filing.owner.id == filing.beneficiary.id, of_owner, Reason::SamePerson));
-    check(Rule::RelationAllowed, of_owner, sharing::relation_refused(owner, beneficiary, filing.relation));
-    check(Rule::ModeBetween, of_owner, sharing::modes_between(owner, beneficiary, regions, on).err());
-    let owner_no = sharing::owner_refused(filing.owner, filing.owner_account.is_some(), owner, beneficiary);
-    check(Rule::OwnerInsurance, of_owner, owner_no);
-    let beneficiary_no = sharing::beneficiary_refused(filing.beneficiary, owner, beneficiary);
-    check(Rule::BeneficiaryInsurance, of_beneficiary, beneficiary_no);
-
-    let rule = owner.channel(filing.channel);
-    check(Rule::ChannelOffered, of_owner, when(rule.is_none(), of_owner, Reason::ChannelNotAvailable));
-    let given = |kind: &String| filing.evidence.iter().any(|evidence| evidence.kind == *kind);
-    let asked = rule.map_or(&[][..], |rule| &rule.evidence);
-    let missing: Vec<String> = asked.iter().filter(|kind| !given(kind)).cloned().collect();
-    check(Rule::EvidenceComplete, of_owner, when(!missing.is_empty(), of_owner, Reason::EvidenceMissing));
-
-    let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
-    check(Rule::NotBoundYet, of_owner, when(filing.already_bound, of_owner, Reason::BindingAlreadyActive));
-    let members = over(owner.rules.members_per_owner, filing.members_now);
-    check(Rule::MembersPerOwner, of_owner, when(members, of_owner, Reason::MembersPerOwnerExceeded));
-    let owners = over(beneficiary.rules.owners_per_member, filing.owners_now);
-    check(Rule::OwnersPerMember, of_beneficiary, when(owners, of_beneficiary, Reason::OwnersPerMemberExceeded));
-    // The owner and the new member count, too.
-    let family = owner.rules.family_size.is_some_and(|size| filing.members_now + 2 > size as usize);
-    check(Rule::FamilySize, of_owner, when(family, of_owner, Reason::FamilySizeExceeded));
-    let one_family = [(owner, of_owner), (beneficiary, of_beneficiary)];
-    let one_family = one_family.into_iter().find(|(policy, _)| policy.rules.one_family_per_person);
-    let side = one_family.map_or(of_owner, |(_, side)| side);
-    let elsewhere = one_family.is_some() && filing.in_another_family;
-    check(Rule::OneFamilyPerPerson, side, when(elsewhere, side, Reason::AlreadyInAnotherFamily));
-    let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
-    check(Rule::BindingsPerMember, of_owner, when(full, of_owner, Reason::BindingsPerMemberExceeded));
-
-    // Relation and mode both say that nothing is open.
-    reasons.dedup();
-    let grants = rule.map(|rule| rule.grants.clone()).unwrap_or_default();
-    FilingDecision { reasons, missing, grants, trace }
 }

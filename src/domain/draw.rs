@@ -8,11 +8,13 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::account::Account;
-use super::binding::{AidUse, Tie};
+use super::binding::{AidUse, Spends, Tie};
 use super::ids::{BindingId, MemberId};
 use super::member::Member;
 use super::money::Money;
+use super::paper::Slip;
 use super::policy::Policy;
+use super::quota::Quota;
 use super::reason::Reason;
 use super::region::RegionBook;
 use super::rule::{Input, Rule, Subject, Trace};
@@ -34,8 +36,12 @@ pub struct Owner<'a> {
     pub tie: &'a Tie,
     /// Set where the tie is a paper authorisation: its place in the request.
     pub paper: Option<u16>,
+    /// On paper: what earlier slips of this owner left behind.
+    pub slip: Option<&'a Slip>,
     pub member: &'a Member,
     pub account: Option<&'a Account>,
+    /// The quota set for this binding, as of today, where one is in force.
+    pub quota: Option<&'a Quota>,
     pub policy: &'a Arc<Policy>,
     /// The policy's place in the decision's list.
     pub policy_index: u8,
@@ -172,17 +178,28 @@ fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Tra
         return;
     };
     trace.amount(Rule::OwnPayable, Subject::Own, 0, &[], payable);
-    let mut left = payable;
+    // The wallet has purposes of its own: care and drugs, and the resident premium that an account may not pay.
+    let has_wallet = rules.own_buckets.contains(&Bucket::Wallet) && account.wallet.is_positive();
+    let by_wallet =
+        rules.wallet_purposes.contains(&table.purpose) && !rules.prohibited_purposes.contains(&table.purpose);
+    let wallet_payable = if has_wallet && by_wallet { open.payable(&rules.own_components) } else { Money::ZERO };
+    if has_wallet && wallet_payable != payable {
+        trace.amount(Rule::WalletPayable, Subject::Own, 0, &[], wallet_payable);
+    }
+    let can_pay = |bucket: Bucket| if bucket == Bucket::Wallet { wallet_payable } else { payable };
+    let mut paid = Money::ZERO;
     for bucket in &rules.own_buckets {
-        let amount = left.min(account.balance(*bucket));
+        let amount = can_pay(*bucket).minus_or_zero(paid).min(account.balance(*bucket));
         if amount.is_positive() {
-            left -= amount;
+            paid += amount;
             draw.contributions.push(contribution(account, None, None, *bucket, amount));
         }
     }
-    draw.own = payable - left;
+    draw.own = paid;
     open.pay(&rules.own_components, draw.own);
-    let inputs = [(Input::Payable, payable), (Input::OwnBalance, account.sum(&rules.own_buckets))];
+    let usable = rules.own_buckets.iter().copied().filter(|bucket| can_pay(*bucket).is_positive());
+    let usable: Money = usable.map(|bucket| account.balance(bucket)).sum();
+    let inputs = [(Input::Payable, payable.max(wallet_payable)), (Input::OwnBalance, usable)];
     trace.amount(Rule::OwnDraw, Subject::Own, 0, &inputs, draw.own);
 }
 
@@ -253,7 +270,11 @@ fn owner_pays(
     trace: &mut Trace,
 ) -> Result<(), Reason> {
     let components = &table.policy.rules.relative_components;
-    let usable = usable_by_relatives(account, owner.policy, owner.subject(), owner.policy_index, trace);
+    let usable = match owner.quota {
+        Some(quota) if quota.left().is_zero() => return Err(Reason::QuotaUsedUp),
+        Some(quota) => quota.left(),
+        None => usable_by_relatives(account, owner.policy, owner.subject(), owner.policy_index, trace),
+    };
     if usable.is_zero() {
         return Err(Reason::NothingUsable);
     }
@@ -265,8 +286,11 @@ fn owner_pays(
     let still = open.payable(components);
     let amount = usable.min(still).min(cap.unwrap_or(usable)).min(limit.unwrap_or(usable));
     let mut left = amount;
-    for bucket in &owner.policy.rules.relative_buckets {
-        let part = left.min(account.balance(*bucket));
+    // A quota is drawn whichever buckets the policy of this day names: it was taken from those of its own day.
+    let of_quota = [Bucket::PriorYears, Bucket::CurrentYear];
+    let buckets = if owner.quota.is_some() { &of_quota[..] } else { &owner.policy.rules.relative_buckets };
+    for bucket in buckets {
+        let part = left.min(owner.quota.map_or_else(|| account.balance(*bucket), |quota| quota.balance(*bucket)));
         if part.is_positive() {
             left -= part;
             let binding = owner.paper.is_none().then_some(owner.tie.binding);
@@ -279,7 +303,8 @@ fn owner_pays(
     let base = [(Input::StillToPay, still), (Input::Usable, usable)];
     let capped = [base[0], base[1], (Input::CapLeft, cap.into_iter().chain(limit).min().unwrap_or_default())];
     let inputs = if cap.is_some() || limit.is_some() { &capped[..] } else { &base[..] };
-    trace.amount(Rule::OwnerDraw, owner.subject(), owner.policy_index, inputs, amount);
+    let rule = if owner.quota.is_some() { Rule::QuotaDraw } else { Rule::OwnerDraw };
+    trace.amount(rule, owner.subject(), owner.policy_index, inputs, amount);
     Ok(())
 }
 
@@ -328,18 +353,25 @@ fn refused(table: &Table<'_>, owner: &Owner<'_>) -> Option<(Reason, u8)> {
     let tie = owner.tie;
     let paper_refused =
         owner.paper.is_some() && !(of_owner.rules.paper_authorisation && of_patient.rules.paper_authorisation);
+    // The patient's region gives the time: it is the patient who has to come with the owner.
+    let by = owner.slip.and_then(|slip| slip.regularise_by(of_patient));
     let window = match tie {
         _ if paper_refused => Some(Reason::PaperAuthorisationNotAllowed),
+        _ if by.is_some_and(|by| by < table.today) => Some(Reason::PaperNotRegularised),
         _ if owner.member.id == table.patient.member.id => Some(Reason::SamePerson),
         _ if tie.start > table.today => Some(Reason::BindingNotStarted),
         _ if tie.last_day.is_some_and(|last| last < table.today) => Some(Reason::BindingEnded),
-        _ if !tie.spends => Some(Reason::FamilyServiceDoesNotSpend),
+        _ if tie.spends == Spends::No => Some(Reason::FamilyServiceDoesNotSpend),
+        _ if tie.spends == Spends::Unverified => Some(Reason::BindingNotVerified),
         _ => None,
     };
     let law = || {
         sharing::relation_refused(of_owner, of_patient, tie.relation)
             .or_else(|| sharing::purpose_refused(of_owner, of_patient, table.purpose))
-            .or_else(|| sharing::direct_draw_refused(of_owner, of_patient, table.regions, table.visit_day))
+            .or_else(|| match owner.quota {
+                Some(_) => sharing::quota_refused(of_owner, of_patient, table.regions, table.visit_day),
+                None => sharing::direct_draw_refused(of_owner, of_patient, table.regions, table.visit_day),
+            })
             .or_else(|| sharing::owner_refused(owner.member, owner.account.is_some(), of_owner, of_patient))
             .or_else(|| sharing::beneficiary_refused(table.patient.member, of_owner, of_patient))
             .map(|refusal| match refusal.side {
@@ -355,6 +387,9 @@ fn refused(table: &Table<'_>, owner: &Owner<'_>) -> Option<(Reason, u8)> {
 fn in_order<'a, 'b>(owners: &'a [Owner<'b>], order: OwnerOrder) -> Vec<&'a Owner<'b>> {
     let mut sorted: Vec<&Owner<'b>> = owners.iter().collect();
     let drawable = |owner: &Owner<'_>| {
+        if let Some(quota) = owner.quota {
+            return quota.left();
+        }
         owner.account.map_or(Money::ZERO, |account| account.sum(&owner.policy.rules.relative_buckets))
     };
     sorted.sort_by_key(|owner| (owner.paper, owner.tie.filed));

@@ -60,6 +60,14 @@ impl IdNumber {
         self.date().expect("checked when read")
     }
 
+    /// Full years on a day: who has a birthday that day is a year older.
+    pub fn age_on(&self, day: Date) -> u32 {
+        let birth = self.birth_date();
+        let had_birthday = (day.month(), day.day()) >= (birth.month(), birth.day());
+        let years = i32::from(day.year()) - i32::from(birth.year()) - i32::from(!had_birthday);
+        u32::try_from(years).unwrap_or_default()
+    }
+
     /// Odd sequence numbers are male.
     pub fn sex(&self) -> Sex {
         let odd = (self.0.as_bytes()[16] - b'0') % 2 == 1;

@@ -2,19 +2,21 @@
 //!
 //! Files are read by `crate::policy`; nothing here knows a rate, a date or a list of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 
 use super::calc::law::CalcBook;
 use super::ids::RegionCode;
-use super::money::{Money, Rate, Rounding, Share};
+use super::money::{Money, Rate, Rounding};
 use super::region::RegionBook;
 use super::vocabulary::{
-    Bucket, Category, Channel, Component, DeductiblePer, Grade, Grant, InstitutionKind, InsuranceState, ListClass,
-    Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    Bucket, Channel, Component, Grade, InsuranceState, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation,
+    Scheme, Scope,
 };
+
+pub use super::policy_rows::{CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule};
 
 macro_rules! params {
     ($($(#[$doc:meta])* $variant:ident $name:literal $zh:literal;)*) => {
@@ -85,6 +87,19 @@ params! {
     AidPerYear "aid_per_year" "每名被共济人每年使用上限";
     FullSelfPayClasses "full_self_pay_classes" "全自费目录类别";
     PriceCaps "price_caps" "项目限价";
+    MinorAge "minor_age" "未成年人办理年龄线";
+    Releases "releases" "解绑渠道与材料";
+    CardActivation "card_activation" "社保卡激活渠道与材料";
+    PaperRegulariseDays "paper_regularise_days" "纸面授权后补办绑定的期限";
+    CrossProvinceModes "cross_province_modes" "跨省共济方式";
+    WalletSources "wallet_sources" "钱包转账资金来源";
+    WalletPurposes "wallet_purposes" "钱包资金用途";
+    WalletTransfersPerDay "wallet_transfers_per_day" "钱包每日转账次数";
+    WalletTransferMax "wallet_transfer_max" "钱包每笔转账限额";
+    WalletClosedHours "wallet_closed_hours" "钱包停止转账时段";
+    WalletReturnTime "wallet_return_time" "未领取资金退回时间";
+    QuotaEvidence "quota_evidence" "设定共济额度所需的双方同意";
+    QuotaMax "quota_max" "每个绑定关系的共济额度上限";
 }
 
 /// The typed values of one policy; each field is the [`Param`] of the same name.
@@ -135,6 +150,27 @@ pub struct Rules {
     pub full_self_pay_classes: Vec<ListClass>,
     /// The first that matches a line decides; none means that only the line's own over-limit part counts.
     pub price_caps: Vec<PriceCap>,
+    /// Persons younger than this on the day of application hand in a channel's `minor_evidence` too.
+    pub minor_age: Option<u32>,
+    pub releases: Vec<ReleaseRule>,
+    pub card_activation: Vec<CardRule>,
+    /// How many days after the first slip a pair has to be bound; none means that slips need not be regularised.
+    pub paper_regularise_days: Option<u32>,
+    /// How money moves to another province once both regions are open.
+    pub cross_province_modes: Vec<Mode>,
+    /// Where the money of a wallet transfer may come from, in the order in which it is taken; empty means no transfers.
+    pub wallet_sources: Vec<Bucket>,
+    pub wallet_purposes: Vec<Purpose>,
+    /// Per sending wallet and civil day.
+    pub wallet_transfers_per_day: Option<u32>,
+    /// The most of one transfer.
+    pub wallet_transfer_max: Option<Money>,
+    pub wallet_closed_hours: Option<Hours>,
+    /// On the day after the transfer: from then on it can no longer be taken.
+    pub wallet_return_time: Time,
+    pub quota_evidence: Vec<String>,
+    /// The most of one binding.
+    pub quota_max: Option<Money>,
 }
 
 impl Rules {
@@ -142,77 +178,6 @@ impl Rules {
     pub fn counts_aid(&self) -> bool {
         self.aid_per_day.is_some() || self.aid_per_year.is_some()
     }
-}
-
-/// What the owner must keep: an amount, or a share of a published figure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Floor {
-    Fixed(Money),
-    Share { rate: Rate, of: Money, rounding: Rounding },
-}
-
-impl Floor {
-    pub fn amount(&self) -> Money {
-        match self {
-            Self::Fixed(amount) => *amount,
-            Self::Share { .. } => self.share().map_or(Money::ZERO, |share| share.amount),
-        }
-    }
-
-    /// The rounding step, where there is one.
-    pub fn share(&self) -> Option<Share> {
-        match self {
-            Self::Fixed(_) => None,
-            Self::Share { rate, of, rounding } => Some(of.share(*rate, *rounding)),
-        }
-    }
-}
-
-/// One row of the fund's ratios. Empty lists mean "any".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FundShare {
-    /// The name of the row, shown in explanations: `sz-chc-70-30`.
-    pub name: String,
-    pub schemes: Vec<Scheme>,
-    pub tiers: Vec<String>,
-    /// Of the patient's insurance: the fund's part stops at a gap.
-    pub states: Vec<InsuranceState>,
-    pub institution_kinds: Vec<InstitutionKind>,
-    pub purposes: Vec<Purpose>,
-    pub list_classes: Vec<ListClass>,
-    pub categories: Vec<Category>,
-    pub excluded_categories: Vec<Category>,
-    pub rate: Rate,
-}
-
-/// One row of the deductibles (起付标准). Empty lists mean "any".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deductible {
-    pub name: String,
-    pub schemes: Vec<Scheme>,
-    pub tiers: Vec<String>,
-    pub institution_kinds: Vec<InstitutionKind>,
-    pub amount: Money,
-    pub per: DeductiblePer,
-}
-
-/// One row of the price caps (限价): the most of one bill line that enters the scope. Empty lists mean "any".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PriceCap {
-    pub name: String,
-    pub item_codes: Vec<String>,
-    pub categories: Vec<Category>,
-    pub institution_kinds: Vec<InstitutionKind>,
-    pub amount: Money,
-}
-
-/// A channel with what it asks for and what it gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelRule {
-    pub channel: Channel,
-    /// Evidence type codes, all required.
-    pub evidence: Vec<String>,
-    pub grants: Vec<Grant>,
 }
 
 /// Where a value comes from: a document with its grade.
@@ -278,6 +243,10 @@ impl Policy {
     pub fn channel(&self, channel: Channel) -> Option<&ChannelRule> {
         self.rules.channels.iter().find(|rule| rule.channel == channel)
     }
+
+    pub fn release(&self, channel: Channel) -> Option<&ReleaseRule> {
+        self.rules.releases.iter().find(|rule| rule.channel == channel)
+    }
 }
 
 /// Every policy of every region, immutable once read.
@@ -286,6 +255,8 @@ pub struct PolicyBook {
     pub regions: RegionBook,
     /// Revisions of each region in order of their start; contiguous, the last one open.
     revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
+    /// Regions whose own money may be set aside as a quota, on any day.
+    quota_regions: BTreeSet<RegionCode>,
     /// The tables of the calculations.
     pub calculation: CalcBook,
     /// SHA-256 over all revisions, openings, regions and calculation tables.
@@ -321,7 +292,9 @@ impl PolicyBook {
                 "revisions are contiguous and the last is open"
             );
         }
-        Self { regions, revisions, calculation, digest, parts }
+        let knows = |list: &[Arc<Policy>]| list.iter().any(|policy| policy.rules.modes.contains(&Mode::Quota));
+        let quota_regions = revisions.iter().filter(|(_, list)| knows(list)).map(|(region, _)| *region).collect();
+        Self { regions, revisions, quota_regions, calculation, digest, parts }
     }
 
     /// The policy of a pooling region on a day; none before the first recorded law or for a code that is no pool.
@@ -329,6 +302,11 @@ impl PolicyBook {
         let list = self.revisions.get(&region)?;
         let after = list.partition_point(|policy| policy.revision.start <= on);
         after.checked_sub(1).map(|index| &list[index])
+    }
+
+    /// Whether a quota may ever have been set within this region.
+    pub fn knows_quota(&self, region: RegionCode) -> bool {
+        self.quota_regions.contains(&region)
     }
 
     /// Of every region, in no stated order.

@@ -1,10 +1,10 @@
 //! Double entry: every movement of money has a from and a to, so a list of postings balances by construction.
 
-use super::ids::{InstitutionCode, MemberId, RegionCode};
+use super::ids::{BindingId, InstitutionCode, MemberId, RegionCode, TransferId};
 use super::money::Money;
 use super::vocabulary::Bucket;
 
-/// Where money comes from or goes to. Only buckets keep a running balance: a live total of a fund or a hospital would be
+/// Where money comes from or goes to. Only buckets, quotas and transfers on their way keep a running balance: a live total of a fund or a hospital would be
 /// one hot row for everybody.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Party {
@@ -18,6 +18,10 @@ pub enum Party {
     HospitalPart(InstitutionCode),
     /// 现金 at the counter.
     Cash,
+    /// Set aside for a relative (共济额度), by the bucket it was taken from. Keeps a balance.
+    Quota(BindingId, Bucket),
+    /// A wallet transfer that nobody has taken yet. Keeps a balance.
+    Transfer(TransferId),
 }
 
 impl std::fmt::Display for Party {
@@ -29,6 +33,8 @@ impl std::fmt::Display for Party {
             Self::Institution(code) => write!(f, "institution:{}", code.as_str()),
             Self::HospitalPart(code) => write!(f, "hospital-part:{}", code.as_str()),
             Self::Cash => f.write_str("cash"),
+            Self::Quota(binding, bucket) => write!(f, "quota:{binding}/{}", bucket.name()),
+            Self::Transfer(id) => write!(f, "transfer:{id}"),
         }
     }
 }
@@ -59,7 +65,9 @@ impl Posting {
                 | Party::Credits(_)
                 | Party::Institution(_)
                 | Party::HospitalPart(_)
-                | Party::Cash,
+                | Party::Cash
+                | Party::Quota(..)
+                | Party::Transfer(_),
                 _,
             ) => None,
         };

@@ -113,6 +113,54 @@ reasons! {
     QuoteExpired "QUOTE_EXPIRED" "预结算已过有效期，请重新预结算。";
     /// The insurance given is the one already recorded.
     InsuranceUnchanged "INSURANCE_UNCHANGED" "参保信息没有变化。";
+    /// Steps of the channel are still to come.
+    BindingNotVerified "BINDING_NOT_VERIFIED" "该共济绑定尚未完成核验，请先完成人脸识别等后续步骤。";
+    /// Nothing is waited for.
+    BindingAlreadyVerified "BINDING_ALREADY_VERIFIED" "该共济绑定已完成核验。";
+    /// A step ahead of it is missing, or it is none of the steps.
+    StepSkipped "STEP_SKIPPED" "办理步骤不能跳过，请按顺序办理。";
+    /// 亲情账户 shows a relative's own code: it spends the relative's own money.
+    FamilyCodeIsNotSharing "FAMILY_CODE_IS_NOT_SHARING" "亲情账户只展示家属本人的医保码，使用的是其本人的资金，不是家庭共济，请另行办理家庭共济绑定。";
+    /// A card that is swiped must be active.
+    CardNotActive "CARD_NOT_ACTIVE" "共济人的社保卡尚未激活，请先激活。";
+    /// Nothing to activate.
+    CardAlreadyActive "CARD_ALREADY_ACTIVE" "该社保卡已激活。";
+    /// The person has no card.
+    CardNotOnRecord "CARD_NOT_ON_RECORD" "该参保人没有登记社保卡。";
+    /// Another bank issued the card.
+    NotTheIssuingBank "NOT_THE_ISSUING_BANK" "该银行不是此卡的发卡银行，请到发卡银行办理。";
+    /// The sender has no wallet.
+    OwnerWalletNotOpen "OWNER_WALLET_NOT_OPEN" "转出人尚未开通医保钱包。";
+    /// The receiver has no wallet.
+    BeneficiaryWalletNotOpen "BENEFICIARY_WALLET_NOT_OPEN" "转入人尚未开通医保钱包。";
+    /// Open already.
+    WalletAlreadyOpen "WALLET_ALREADY_OPEN" "医保钱包已开通。";
+    /// No wallets in law on that day.
+    WalletNotOffered "WALLET_NOT_OFFERED" "该日期尚未开通医保钱包服务。";
+    /// Wallets send nothing at this hour.
+    WalletClosedHours "WALLET_CLOSED_HOURS" "当前时段不能转账，请在开放时段办理。";
+    /// As many transfers today as the policy allows.
+    TransfersPerDayReached "TRANSFERS_PER_DAY_REACHED" "今日转账次数已达上限。";
+    /// Above what one transfer may be.
+    TransferTooLarge "TRANSFER_TOO_LARGE" "转账金额超过每笔限额。";
+    /// Taken already.
+    TransferAlreadyClaimed "TRANSFER_ALREADY_CLAIMED" "该笔转账已领取。";
+    /// Back with the sender, or about to be.
+    TransferReturned "TRANSFER_RETURNED" "该笔转账未在规定时间内领取，资金已退回转出人。";
+    /// No quota between the two regions on that day.
+    ModeNotQuota "MODE_NOT_QUOTA" "当日政策不允许在双方之间设定共济额度。";
+    /// Above the policy's limit for one relative.
+    QuotaTooLarge "QUOTA_TOO_LARGE" "共济额度超过政策上限。";
+    /// The quota has paid all it had.
+    QuotaUsedUp "QUOTA_USED_UP" "共济额度已用完。";
+    /// A quota needs a binding that does not end by itself.
+    BindingHasLastDay "BINDING_HAS_LAST_DAY" "有终止日期的绑定关系不能设定共济额度。";
+    /// Already so.
+    QuotaUnchanged "QUOTA_UNCHANGED" "共济额度没有变化。";
+    /// The order is the law's.
+    OrderNotForUser "ORDER_NOT_FOR_USER" "当日政策不允许自行设定共济账户的使用顺序。";
+    /// The time to bind after the first slip is over.
+    PaperNotRegularised "PAPER_NOT_REGULARISED" "书面授权后未在规定期限内补办绑定，不能再次使用书面授权。";
     /// The ledger has not reached the position a read asked for.
     PositionNotReached "POSITION_NOT_REACHED" "账本尚未到达所要求的位置。";
     /// Fewer contribution months than the rule asks for.

@@ -1,6 +1,8 @@
 //! What the ledger holds: one immutable record per change, saying what happened and which money moved. Ids only, never
 //! personal data, so that erasing a person leaves every record and its digest valid.
 
+use jiff::civil::Date;
+
 use super::account::Account;
 use super::binding::Binding;
 use super::certification::Certification;
@@ -9,8 +11,10 @@ use super::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId,
 use super::member::Member;
 use super::money::Money;
 use super::posting::Posting;
+use super::quota::Quota;
 use super::settlement::{Amounts, Parts};
-use super::vocabulary::{Bucket, Channel, Relation};
+use super::time::Moment;
+use super::vocabulary::{Bucket, CardChannel, Channel, Relation};
 
 /// One change: the event and the postings it made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +69,79 @@ pub enum Event {
         returned: Vec<(u16, Money)>,
         place: u16,
     },
+    /// What was handed in; the references stay beside the ledger.
+    BindingVerified {
+        binding: BindingId,
+        owner: MemberId,
+        beneficiary: MemberId,
+        evidence: Vec<String>,
+        missing: Vec<String>,
+        policies: Vec<[u8; 32]>,
+    },
+    BindingsReordered {
+        beneficiary: MemberId,
+        order: Vec<BindingId>,
+    },
+    QuotaSet {
+        quota: Quota,
+        owner_after: Account,
+        policies: Vec<[u8; 32]>,
+    },
+    WalletOpened {
+        after: Account,
+    },
+    TransferSent {
+        transfer: Transfer,
+        claim_before: Moment,
+        owner_after: Account,
+        policies: Vec<[u8; 32]>,
+    },
+    TransferClaimed {
+        transfer: Transfer,
+        beneficiary_after: Account,
+        policies: Vec<[u8; 32]>,
+    },
+    TransferReturned {
+        transfer: Transfer,
+        owner_after: Account,
+    },
+    CardActivated {
+        member: Member,
+        channel: CardChannel,
+        evidence: Vec<String>,
+        policies: Vec<[u8; 32]>,
+    },
+    JobDone {
+        job: Job,
+        day: Date,
+        items: u32,
+    },
+}
+
+/// Work that a day leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Job {
+    /// Wallet transfers that nobody took go back.
+    ReturnUnclaimed,
+}
+
+impl Job {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReturnUnclaimed => "return-unclaimed",
+        }
+    }
+
+    /// The stored code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::ReturnUnclaimed => 1,
+        }
+    }
+
+    pub const fn from_code(code: u8) -> Option<Self> {
+        if code == 1 { Some(Self::ReturnUnclaimed) } else { None }
+    }
 }
 
 /// A settlement as committed. The bill is health data: the record holds its salted digest.

@@ -1,6 +1,9 @@
 //! The trace of a decision: which rule said what about which amount. The run that decides writes it, compactly; titles,
 //! operations and citations are rendered from it and the policy revision, then or years later.
 
+use arrayvec::ArrayVec;
+
+use super::deciding::params_of_reason;
 use super::ids::BindingId;
 use super::money::{Money, Rate, Rounding};
 use super::policy::Param;
@@ -111,6 +114,32 @@ rules! {
     OneFamilyPerPerson "binding.one_family_per_person" "每人只在一个共济家庭" [OneFamilyPerPerson];
     /// What the owner's region lets one beneficiary draw from one account.
     AidLimit "draw.aid_limit" "每名被共济人使用上限" [AidPerSettlement, AidPerDay, AidPerYear];
+
+    /// A card that is swiped is active.
+    CardActive "binding.card_active" "社保卡已激活" [Channels];
+    /// What a minor hands in as well.
+    MinorEvidence "binding.minor_evidence" "未成年人照片" [MinorAge, Channels];
+    /// Steps that may follow.
+    Verification "binding.verification" "后续核验步骤" [Channels];
+    /// When a binding or its release takes effect.
+    EffectiveDay "binding.effective_day" "生效时间" [Channels];
+    ReleaseOffered "binding.release" "解绑渠道" [Releases];
+    CardActivation "card.activation" "社保卡激活" [CardActivation];
+    /// Which wallets there are, and that both are open.
+    WalletsOpen "wallet.open" "双方医保钱包已开通" [WalletSources];
+    WalletHours "wallet.hours" "钱包转账时段" [WalletClosedHours];
+    WalletPerDay "wallet.per_day" "每日转账次数" [WalletTransfersPerDay];
+    WalletPerTransfer "wallet.per_transfer" "每笔转账限额" [WalletTransferMax];
+    WalletTransfer "wallet.transfer" "医保钱包转账" [WalletSources, Floor];
+    WalletClaim "wallet.claim" "领取转账" [WalletReturnTime];
+    QuotaBetween "quota.mode" "共济额度开通情况" [CrossProvinceModes, Modes];
+    QuotaEvidence "quota.evidence" "双方同意" [QuotaEvidence];
+    QuotaLimit "quota.limit" "共济额度上限" [QuotaMax];
+    QuotaSet "quota.set" "设定共济额度" [RelativeBuckets, Floor];
+    /// A quota pays at settlement.
+    QuotaDraw "draw.quota" "共济额度支付" [OwnerOrder, CrossProvinceModes];
+    /// Which part of a bill the wallet may pay.
+    WalletPayable "draw.wallet_payable" "医保钱包可支付部分" [WalletPurposes, OwnComponents];
 }
 
 /// What a step is about.
@@ -183,6 +212,10 @@ inputs! {
     LimitLeft "limit_left_fen";
     UsedToday "used_today_fen";
     UsedThisYear "used_this_year_fen";
+    Number "number";
+    Limit "limit";
+    Quota "quota_fen";
+    QuotaBefore "quota_before_fen";
 }
 
 /// A rounding inside a step: `of × rate`, so the exact value can be shown again.
@@ -201,13 +234,16 @@ pub enum Outcome {
     No(Reason),
 }
 
+/// The amounts that enter a step; kept in it, since a decision takes twenty steps or more.
+pub type Inputs = ArrayVec<(Input, Money), 6>;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub rule: Rule,
     pub subject: Subject,
     /// Whose policy decided: an index into the decision's list of policies.
     pub policy: u8,
-    pub inputs: Vec<(Input, Money)>,
+    pub inputs: Inputs,
     pub rounded: Option<Rounded>,
     pub outcome: Outcome,
 }
@@ -222,70 +258,6 @@ impl Step {
     }
 }
 
-fn params_of_reason(reason: Reason) -> &'static [Param] {
-    match reason {
-        Reason::SharingNotOpen | Reason::ModeNotDirect | Reason::ModeNotTransfer => &[Param::Modes],
-        Reason::RelationNotAllowed => &[Param::Relations],
-        Reason::BeneficiaryOutOfScope => &[Param::BeneficiaryScope],
-        Reason::OwnerTierNotAllowed => &[Param::OwnerTiers],
-        Reason::OwnerStateNotAllowed => &[Param::OwnerStates],
-        Reason::BeneficiaryStateNotAllowed => &[Param::BeneficiaryStates],
-        Reason::BeneficiarySchemeNotAllowed => &[Param::BeneficiarySchemes],
-        Reason::FamilyServiceDoesNotSpend | Reason::ChannelNotAvailable | Reason::EvidenceMissing => &[Param::Channels],
-        Reason::MembersPerOwnerExceeded => &[Param::MembersPerOwner],
-        Reason::OwnersPerMemberExceeded => &[Param::OwnersPerMember],
-        Reason::OwnersPerSettlementExceeded => &[Param::OwnersPerSettlement],
-        Reason::OwnBalanceNotZero => &[Param::OwnAccountOrder],
-        Reason::FamilySizeExceeded => &[Param::FamilySize],
-        Reason::AlreadyInAnotherFamily => &[Param::OneFamilyPerPerson],
-        Reason::DayLimitReached => &[Param::AidPerDay],
-        Reason::YearLimitReached => &[Param::AidPerYear],
-        Reason::NothingUsable => &[Param::Floor, Param::RelativeBuckets],
-        Reason::PurposeNotAllowed => &[Param::RelativePurposes],
-        Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
-        Reason::ComponentNotPayable => &[Param::RelativeComponents],
-        Reason::PaperAuthorisationNotAllowed => &[Param::PaperAuthorisation],
-        Reason::RegionNotOpen
-        | Reason::SamePerson
-        | Reason::OwnerNotEmployee
-        | Reason::OwnerWithoutAccount
-        | Reason::BeneficiaryNotInsured
-        | Reason::YearsNotEnough
-        | Reason::AgeNotReached
-        | Reason::AgeReached
-        | Reason::PaymentInterrupted
-        | Reason::WaitingPeriod
-        | Reason::ContinuousMonthsNotEnough
-        | Reason::InjuryNotRecognised
-        | Reason::LeftVoluntarily
-        | Reason::NotRegistered
-        | Reason::TierWindowClosed
-        | Reason::TierChangesUsedUp
-        | Reason::TierNotHigher
-        | Reason::TierChannelNotOffered
-        | Reason::CertificationChannelNotOffered
-        | Reason::PreconditionMissing
-        | Reason::ProxyNotAllowed
-        | Reason::CertificationNotOpen
-        | Reason::BindingAlreadyActive
-        | Reason::BindingNotActive
-        | Reason::BindingNotStarted
-        | Reason::BindingEnded
-        | Reason::BindingsPerMemberExceeded
-        | Reason::CapReached
-        | Reason::GradeRefused
-        | Reason::NothingLeftToPay
-        | Reason::BalanceInsufficient
-        | Reason::BalanceTooLarge
-        | Reason::RefundExceedsPaid
-        | Reason::AlreadyRefunded
-        | Reason::QuoteStale
-        | Reason::QuoteExpired
-        | Reason::InsuranceUnchanged
-        | Reason::PositionNotReached => &[],
-    }
-}
-
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     pub steps: Vec<Step>,
@@ -295,7 +267,7 @@ pub struct Trace {
 
 impl Trace {
     pub fn new() -> Self {
-        Self { steps: Vec::with_capacity(20), policy_set: [0; 32] }
+        Self { steps: Vec::with_capacity(24), policy_set: [0; 32] }
     }
 
     /// A trace of a decision under this set of policies.
@@ -322,6 +294,6 @@ impl Trace {
         rounded: Option<Rounded>,
         outcome: Outcome,
     ) {
-        self.steps.push(Step { rule, subject, policy, inputs: inputs.to_vec(), rounded, outcome });
+        self.steps.push(Step { rule, subject, policy, inputs: inputs.iter().copied().collect(), rounded, outcome });
     }
 }

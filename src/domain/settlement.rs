@@ -12,6 +12,7 @@ use super::ids::{InstitutionCode, MemberId, RegionCode, SettlementId};
 use super::money::Money;
 use super::policy::Policy;
 use super::posting::{Party, Posting};
+use super::quota::Quota;
 use super::reason::Reason;
 use super::region::RegionBook;
 use super::rule::{Input, Rule, Subject, Trace};
@@ -180,12 +181,14 @@ impl Settlement {
 }
 
 /// Writes a decision into accounts, counters and postings. `accounts` are the payers', already turned to today.
+#[allow(clippy::too_many_arguments, reason = "each is a fact of its own")]
 pub fn apply(
     decision: &Decision,
     institution: &InstitutionCode,
     region: RegionCode,
     today: Date,
     accounts: &mut [Account],
+    quotas: &mut [Quota],
     family: &mut Family,
     postings: &mut Vec<Posting>,
 ) {
@@ -203,15 +206,25 @@ pub fn apply(
         }
     }
     for contribution in &decision.contributions {
-        let account = accounts.iter_mut().find(|account| account.member == contribution.payer);
-        let account = account.expect("a payer's account was loaded");
-        account.pay(contribution.bucket, contribution.amount, hospital.clone(), postings);
+        if let Some(quota) = quota_of(quotas, contribution) {
+            quota.pay(contribution.bucket, contribution.amount, hospital.clone(), postings);
+        } else {
+            let account = accounts.iter_mut().find(|account| account.member == contribution.payer);
+            let account = account.expect("a payer's account was loaded");
+            account.pay(contribution.bucket, contribution.amount, hospital.clone(), postings);
+        }
         if let Some(tie) = tie_of(family, contribution) {
             tie.count(today, contribution.amount);
         }
     }
     let received: Money = postings[first..].iter().map(|posting| posting.amount).sum();
     assert_eq!(received, split.total, "postings balance: the institution receives the whole bill");
+}
+
+/// The quota a contribution is drawn from: while one is in force, it is what its relative draws on.
+fn quota_of<'a>(quotas: &'a mut [Quota], contribution: &Contribution) -> Option<&'a mut Quota> {
+    let binding = contribution.binding?;
+    quotas.iter_mut().find(|quota| quota.binding == binding && quota.is_live())
 }
 
 fn tie_of<'a>(family: &'a mut Family, contribution: &Contribution) -> Option<&'a mut super::binding::Tie> {
@@ -273,6 +286,7 @@ pub fn apply_refund(
     today: Date,
     settled_on: Date,
     accounts: &mut [Account],
+    quotas: &mut [Quota],
     family: Option<&mut Family>,
     postings: &mut Vec<Posting>,
 ) -> Result<(), Reason> {
@@ -291,10 +305,17 @@ pub fn apply_refund(
     let mut family = family;
     for (place, amount) in &refund.returned {
         let contribution = &mut settlement.contributions[usize::from(*place)];
-        let account = accounts.iter_mut().find(|account| account.member == contribution.payer);
-        let account = account.expect("a payer's account was loaded");
-        let bucket = account.bucket_of_year(contribution.bucket, contribution.year);
-        account.receive(bucket, *amount, hospital.clone(), postings)?;
+        // What a quota paid goes back into it while it is in force without a break; afterwards it is the owner's again.
+        let unbroken = |quota: &&mut Quota| quota.since.is_some_and(|since| since <= settlement.created_at);
+        if let Some(quota) = quota_of(quotas, contribution).filter(unbroken) {
+            let bucket = quota.bucket_of_year(contribution.bucket, contribution.year);
+            quota.receive(bucket, *amount, hospital.clone(), postings);
+        } else {
+            let account = accounts.iter_mut().find(|account| account.member == contribution.payer);
+            let account = account.expect("a payer's account was loaded");
+            let bucket = account.bucket_of_year(contribution.bucket, contribution.year);
+            account.receive(bucket, *amount, hospital.clone(), postings)?;
+        }
         contribution.refunded += *amount;
         assert!(contribution.refunded <= contribution.amount, "refunds never exceed what each paid");
         // Money that comes back in the period it was counted in frees the cap again.

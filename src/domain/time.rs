@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 
 /// Chinese civil time is a fixed +08:00; policies change at its midnight.
@@ -28,8 +28,23 @@ impl Moment {
 
     /// The civil day in China at this instant.
     pub fn civil_day(self) -> Date {
+        self.civil().date()
+    }
+
+    /// The time of that day, to the microsecond.
+    pub fn civil_time(self) -> Time {
+        self.civil().time()
+    }
+
+    fn civil(self) -> DateTime {
         let stamp = Timestamp::from_microsecond(self.0).unwrap_or(Timestamp::MAX);
-        stamp.to_zoned(TimeZone::fixed(Offset::constant(CIVIL_OFFSET_HOURS))).date()
+        Offset::constant(CIVIL_OFFSET_HOURS).to_datetime(stamp)
+    }
+
+    /// The instant of a civil day and time in China.
+    pub fn of_civil(day: Date, time: Time) -> Self {
+        let zoned = day.to_datetime(time).to_zoned(TimeZone::fixed(Offset::constant(CIVIL_OFFSET_HOURS)));
+        Self(zoned.map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond()))
     }
 }
 

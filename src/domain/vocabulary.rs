@@ -153,6 +153,24 @@ vocabulary! {
         HospitalOffice = 5 "HOSPITAL_OFFICE" "医院医保办";
         CityApp = 6 "CITY_APP" "城市APP";
         NationalApp = 7 "NATIONAL_APP" "国家医保服务平台APP";
+        /// Shows a relative's own code and spends the relative's own money: never a way to share.
+        FamilyCode = 8 "FAMILY_CODE" "亲情账户";
+    }
+}
+vocabulary! {
+    /// Where a card is activated (社保卡激活渠道).
+    CardChannel {
+        Agency = 1 "AGENCY" "经办机构";
+        /// By telephone, key 0 for a person.
+        Hotline12333 = 2 "HOTLINE_12333" "12333热线";
+        IssuingBank = 3 "ISSUING_BANK" "发卡银行";
+    }
+}
+vocabulary! {
+    /// When a binding or its release takes effect.
+    Effective {
+        AtOnce = 1 "AT_ONCE" "即时生效";
+        NextDay = 2 "NEXT_DAY" "次日零时生效";
     }
 }
 vocabulary! {

@@ -11,9 +11,12 @@ use crate::domain::ids::MemberId;
 use crate::domain::money::Money;
 use crate::domain::record::{CreditKind, Event};
 use crate::domain::vocabulary::{Bucket, Mode};
-use crate::ledger::accounts::{CreditAccount, TransferFunds};
+use crate::domain::wallet::TransferState;
+use crate::ledger::accounts::CreditAccount;
 use crate::ledger::entries::EntryView;
 use crate::ledger::queries::AccountView;
+use crate::ledger::transfers::TransferFunds;
+use crate::ledger::wallets::{ClaimTransfer, OpenWallet};
 
 type Reply<T> = Result<Response<T>, Status>;
 const DEFAULT_VIEW: proto::ExplanationView = proto::ExplanationView::Full;
@@ -80,6 +83,8 @@ impl AccountService for Service {
             amount_fen,
             commitment_ref,
             explanation_view,
+            mode,
+            from_wallet,
         } = request.into_inner();
         let mut fields = Fields::new();
         let request_id = fields.request_id(&request_id);
@@ -90,24 +95,87 @@ impl AccountService for Service {
         let amount = fields.positive("amount_fen", amount_fen);
         let commitment = fields.code("commitment_ref", &commitment_ref);
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
-        let read =
-            all3(request_id, owner, beneficiary).zip(all3(relation, relation_detail, amount)).zip(commitment.zip(view));
-        let (((request_id, owner, beneficiary), (relation, relation_detail, amount)), (commitment, view)) =
+        let mode = read_mode(&mut fields, mode);
+        let read = all3(request_id, owner, beneficiary)
+            .zip(all3(relation, relation_detail, amount))
+            .zip(all3(commitment, view, mode));
+        let (((request_id, owner, beneficiary), (relation, relation_detail, amount)), (commitment, view, mode)) =
             fields.done(read)?;
-        let caller = self.caller();
-        let command =
-            TransferFunds { caller, request_id, owner, beneficiary, relation, relation_detail, amount, commitment };
+        let command = TransferFunds {
+            caller: self.caller(),
+            request_id,
+            owner,
+            beneficiary,
+            relation,
+            relation_detail,
+            amount,
+            commitment,
+            mode,
+            from_wallet,
+        };
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
         let policies = self.ledger.revisions(&outcome.policies).await?;
         let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
         Ok(Response::new(proto::TransferFundsResponse {
             transfer_id: outcome.transfer.id.to_string(),
-            mode: Mode::TransferBeforehand.to_wire(),
+            mode: outcome.mode.to_wire(),
             amount_fen: outcome.transfer.amount.as_fen(),
             owner_account: Some(self.account_after(&outcome.owner, done.at).await?),
+            beneficiary_account: match &outcome.beneficiary {
+                Some(account) => Some(self.account_after(account, done.at).await?),
+                None => None,
+            },
+            explanation: explanation::render(&outcome.trace, &basis, view),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+            state: (match outcome.state {
+                TransferState::Pending => proto::TransferState::Pending,
+                TransferState::Claimed => proto::TransferState::Done,
+                TransferState::Returned => proto::TransferState::Returned,
+            }) as i32,
+            claim_before: outcome.claim_before.map(timestamp),
+        }))
+    }
+
+    async fn claim_transfer(
+        &self,
+        request: Request<proto::ClaimTransferRequest>,
+    ) -> Reply<proto::ClaimTransferResponse> {
+        let proto::ClaimTransferRequest { request_id, transfer_id, beneficiary, explanation_view } =
+            request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let transfer = fields.transfer_id("transfer_id", &transfer_id);
+        let beneficiary = fields.person("beneficiary", beneficiary);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let read = all3(request_id, transfer, beneficiary).zip(view);
+        let ((request_id, transfer, beneficiary), view) = fields.done(read)?;
+        let command = ClaimTransfer { caller: self.caller(), request_id, transfer, beneficiary };
+        let done = self.ledger.run(&command).await?;
+        let outcome = &done.outcome;
+        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        Ok(Response::new(proto::ClaimTransferResponse {
+            transfer_id: outcome.transfer.id.to_string(),
+            amount_fen: outcome.transfer.amount.as_fen(),
             beneficiary_account: Some(self.account_after(&outcome.beneficiary, done.at).await?),
             explanation: explanation::render(&outcome.trace, &basis, view),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+        }))
+    }
+
+    async fn open_wallet(&self, request: Request<proto::OpenWalletRequest>) -> Reply<proto::OpenWalletResponse> {
+        let proto::OpenWalletRequest { request_id, member } = request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let member = fields.person("member", member);
+        let (request_id, member) = fields.done(request_id.zip(member))?;
+        let done = self.ledger.run(&OpenWallet { caller: self.caller(), request_id, member }).await?;
+        let account = self.account_after(&done.outcome, done.at).await?;
+        Ok(Response::new(proto::OpenWalletResponse {
+            account: Some(proto::Account { wallet_open: true, ..account }),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
         }))
@@ -144,15 +212,16 @@ impl Service {
             member_id: view.account.member.to_string(),
             region_code: view.member.insurance.region.to_string(),
             buckets: Bucket::ALL.iter().map(bucket).collect(),
-            quota_frozen_fen: 0,
+            quota_frozen_fen: view.frozen.as_fen(),
             year: i32::from(view.account.year),
             usable_by_relatives_fen: view.usable.as_fen(),
             explanation: explanation::render(&view.trace, &basis, explain),
+            wallet_open: view.wallet_open,
         }
     }
 
     /// An account as a change left it.
-    async fn account_after(
+    pub(in crate::grpc) async fn account_after(
         &self,
         account: &crate::domain::account::Account,
         at: crate::domain::time::Moment,
@@ -161,6 +230,18 @@ impl Service {
         let view = self.ledger.account_view(member, account, at.civil_day())?;
         Ok(self.account(&view, proto::ExplanationView::None))
     }
+}
+
+/// How money shall move; left out, as the policy says.
+fn read_mode(fields: &mut Fields, mode: i32) -> Option<Option<Mode>> {
+    if mode == proto::Mode::Unspecified as i32 {
+        return Some(None);
+    }
+    let known = Mode::from_wire(mode).filter(|mode| matches!(mode, Mode::TransferBeforehand | Mode::WalletTransfer));
+    if known.is_none() {
+        fields.bad("mode", "must be TRANSFER_BEFOREHAND or WALLET_TRANSFER, or left out");
+    }
+    known.map(Some)
 }
 
 fn read_kind(fields: &mut Fields, kind: i32) -> Option<CreditKind> {
@@ -206,10 +287,22 @@ fn entry_kind(view: &EntryView, member: MemberId) -> (proto::EntryKind, String) 
         }
         Event::Settled(settled) => (K::Settlement, settled.id.to_string()),
         Event::Refunded { settlement, .. } => (K::Refund, settlement.to_string()),
+        Event::TransferSent { transfer, .. } => (K::TransferOut, transfer.id.to_string()),
+        Event::TransferClaimed { transfer, .. } => (K::TransferIn, transfer.id.to_string()),
+        Event::TransferReturned { transfer, .. } => (K::TransferReturn, transfer.id.to_string()),
+        Event::QuotaSet { quota, .. } => {
+            let kind = if view.amount.is_negative() { K::QuotaFreeze } else { K::QuotaReturn };
+            (kind, quota.binding.to_string())
+        }
+        Event::BindingReleased { binding, .. } => (K::QuotaReturn, binding.to_string()),
+        Event::InsuranceUpdated { .. } => (K::QuotaReturn, String::new()),
         Event::MemberCreated { .. }
-        | Event::InsuranceUpdated { .. }
         | Event::BindingCreated { .. }
-        | Event::BindingReleased { .. }
+        | Event::BindingVerified { .. }
+        | Event::BindingsReordered { .. }
+        | Event::WalletOpened { .. }
+        | Event::CardActivated { .. }
+        | Event::JobDone { .. }
         | Event::CertificationRecorded { .. } => (K::Unspecified, String::new()),
     }
 }

@@ -49,8 +49,9 @@ wire! {
     vocab::Scheme => proto::Scheme { Employee, Resident }
     vocab::InsuranceState => proto::InsuranceState { Normal, Suspended, Ended }
     vocab::Channel => proto::Channel {
-        ECardFamilyService, PersonalWebPage, AgencyWindow, StreetOffice, HospitalOffice, CityApp, NationalApp,
+        ECardFamilyService, PersonalWebPage, AgencyWindow, StreetOffice, HospitalOffice, CityApp, NationalApp, FamilyCode,
     }
+    vocab::CardChannel => proto::CardChannel { Agency, Hotline12333, IssuingBank }
     vocab::Grant => proto::Grant { ViewStatement, Certify, ApplyTransfer, Spend }
     vocab::Grade => proto::Grade { Official, Guide, Unverified, Demo }
     vocab::Sex => proto::Sex { Male, Female }

@@ -62,7 +62,12 @@ fn in_summary(step: &Step) -> bool {
     let about_a_line = matches!(step.subject, Subject::Line(_));
     let working = matches!(
         step.rule,
-        Rule::OwnPayable | Rule::RelativesPayable | Rule::OwnerUsable | Rule::OwnAccountOrder | Rule::OwnerOrder
+        Rule::OwnPayable
+            | Rule::WalletPayable
+            | Rule::RelativesPayable
+            | Rule::OwnerUsable
+            | Rule::OwnAccountOrder
+            | Rule::OwnerOrder
     );
     !about_a_line && (!working || matches!(step.outcome, Outcome::No(_)))
 }
@@ -229,8 +234,10 @@ fn operation(step: &Step) -> String {
             Rule::OwnerUsable | Rule::UsableByRelatives => {
                 format!("min({}, max(0, {}))", input(Input::Drawable), minus(Input::Balance, &[Input::Floor]))
             }
-            Rule::OwnerDraw if step.inputs.len() > 2 => min(&[Input::StillToPay, Input::Usable, Input::CapLeft]),
-            Rule::OwnerDraw => min(&[Input::StillToPay, Input::Usable]),
+            Rule::OwnerDraw | Rule::QuotaDraw if step.inputs.len() > 2 => {
+                min(&[Input::StillToPay, Input::Usable, Input::CapLeft])
+            }
+            Rule::OwnerDraw | Rule::QuotaDraw => min(&[Input::StillToPay, Input::Usable]),
             Rule::Cash => minus(Input::PersonPart, &[Input::OwnAccount, Input::MutualAid]),
             Rule::RefundOther => {
                 format!("{} + {} + {}", input(Input::Fund), input(Input::HospitalPart), input(Input::Cash))
@@ -262,7 +269,24 @@ fn operation(step: &Step) -> String {
             | Rule::CrossProvince
             | Rule::BindingsPerMember
             | Rule::FamilySize
-            | Rule::OneFamilyPerPerson => return String::new(),
+            | Rule::OneFamilyPerPerson
+            | Rule::CardActive
+            | Rule::MinorEvidence
+            | Rule::Verification
+            | Rule::EffectiveDay
+            | Rule::ReleaseOffered
+            | Rule::CardActivation
+            | Rule::WalletsOpen
+            | Rule::WalletHours
+            | Rule::WalletPerDay
+            | Rule::WalletPerTransfer
+            | Rule::WalletTransfer
+            | Rule::WalletClaim
+            | Rule::QuotaBetween
+            | Rule::QuotaEvidence
+            | Rule::QuotaLimit
+            | Rule::QuotaSet
+            | Rule::WalletPayable => return String::new(),
         }
     };
     format!("{left} = {result}")

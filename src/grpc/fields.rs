@@ -8,7 +8,7 @@ use super::enums::Wire;
 use super::proto;
 use super::status;
 use crate::domain::identity::IdNumber;
-use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, RequestId, is_printable};
+use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, RequestId, TransferId, is_printable};
 use crate::domain::member::MemberRef;
 use crate::domain::money::{Money, Rate};
 use crate::domain::time::parse_day;
@@ -209,6 +209,10 @@ impl Fields {
 
     pub fn binding_id(&mut self, field: &str, text: &str) -> Option<BindingId> {
         self.note(field, BindingId::parse(text), "must be bnd_ and 32 hexadecimal digits")
+    }
+
+    pub fn transfer_id(&mut self, field: &str, text: &str) -> Option<TransferId> {
+        self.note(field, TransferId::parse(text), "must be trf_ and 32 hexadecimal digits")
     }
 
     /// A person as named.

@@ -80,6 +80,15 @@ fn record(stored: &StoredRecord, content: &Record) -> proto::Record {
         Event::Settled(settled) => (K::Settled, settled.id.to_string()),
         Event::CertificationRecorded { certification } => (K::CertificationRecorded, certification.id.to_string()),
         Event::Refunded { settlement, .. } => (K::Refunded, settlement.to_string()),
+        Event::BindingVerified { binding, .. } => (K::BindingVerified, binding.to_string()),
+        Event::BindingsReordered { beneficiary, .. } => (K::BindingsReordered, beneficiary.to_string()),
+        Event::QuotaSet { quota, .. } => (K::QuotaSet, quota.binding.to_string()),
+        Event::WalletOpened { after } => (K::WalletOpened, after.member.to_string()),
+        Event::TransferSent { transfer, .. } => (K::TransferSent, transfer.id.to_string()),
+        Event::TransferClaimed { transfer, .. } => (K::TransferClaimed, transfer.id.to_string()),
+        Event::TransferReturned { transfer, .. } => (K::TransferReturned, transfer.id.to_string()),
+        Event::CardActivated { member, .. } => (K::CardActivated, member.id.to_string()),
+        Event::JobDone { job, day, .. } => (K::JobDone, format!("{} {day}", job.name())),
     };
     let postings = content.postings.iter().map(|posting| proto::Posting {
         from: posting.from.to_string(),

@@ -2,12 +2,15 @@
 
 use tonic::{Request, Response, Status};
 
+use super::explanation::{self, Basis};
 use super::fields::{Fields, all3};
 use super::people::{self, created_millis};
 use super::proto::member_service_server::MemberService;
 use super::{Service, proto, wire_position};
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Insurance, MemberRef, Person};
+use crate::domain::vocabulary::CardChannel;
+use crate::ledger::cards::ActivateCard;
 use crate::ledger::members::{CreateMember, SERVERS_DAY, UpdateInsurance};
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -24,16 +27,24 @@ impl MemberService for Service {
             computer_number,
             insurance,
             view,
+            card_state,
+            issuing_bank_code,
         } = request.into_inner();
         let mut fields = Fields::new();
         let request_id = fields.request_id(&request_id);
         let name = fields.text("name", &name, 64, true);
         let id_number = fields.id_number("id_number", &id_number);
-        let card = fields.optional_code("card_number", &card_number.unwrap_or_default());
-        let personal = fields.optional_code("personal_number", &personal_number.unwrap_or_default());
-        let computer = fields.optional_code("computer_number", &computer_number.unwrap_or_default());
+        let card = fields.optional_code("card_number", card_number.unwrap_or_default());
+        let personal = fields.optional_code("personal_number", personal_number.unwrap_or_default());
+        let computer = fields.optional_code("computer_number", computer_number.unwrap_or_default());
         let insurance = read_insurance(&mut fields, insurance);
         let full = fields.full_view(view);
+        let card_active = read_card_state(&mut fields, card_state);
+        let bank = fields.optional_code("issuing_bank_code", &issuing_bank_code);
+        if card.as_ref().is_some_and(String::is_empty) && (card_active == Some(false) || !issuing_bank_code.is_empty())
+        {
+            fields.bad("card_number", "is required with card_state or issuing_bank_code");
+        }
         let person = all3(name, id_number, card).zip(personal).zip(computer);
         let person = person.map(|(((name, id_number, card_number), personal_number), computer_number)| Person {
             member: MemberId::from_u128(0),
@@ -43,13 +54,15 @@ impl MemberService for Service {
             personal_number,
             computer_number,
         });
-        let ((request_id, person, insurance), full) = fields.done(all3(request_id, person, insurance).zip(full))?;
+        let read = all3(request_id, person, insurance).zip(all3(full, card_active, bank));
+        let ((request_id, person, insurance), (full, card_active, issuing_bank)) = fields.done(read)?;
         let full = self.allow_view(full)?;
-        let command = CreateMember { caller: self.caller(), request_id, person, insurance };
+        let command = CreateMember { caller: self.caller(), request_id, person, insurance, card_active, issuing_bank };
         let done = self.ledger.run(&command).await?;
         let (member, person) = (&done.outcome.member, done.outcome.person.as_ref());
+        let card = done.outcome.card.as_ref();
         Ok(Response::new(proto::CreateMemberResponse {
-            member: Some(people::member(member, person, done.position, created_millis(member.id), full)),
+            member: Some(people::member(member, person, card, done.position, created_millis(member.id), full)),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
         }))
@@ -84,9 +97,40 @@ impl MemberService for Service {
         let command = UpdateInsurance { caller: self.caller(), request_id, member, insurance, etag };
         let done = self.ledger.run(&command).await?;
         let (member, person) = (&done.outcome.member, done.outcome.person.as_ref());
+        let card = done.outcome.card.as_ref();
         Ok(Response::new(proto::UpdateInsuranceResponse {
-            member: Some(people::member(member, person, done.position, created_millis(member.id), false)),
+            member: Some(people::member(member, person, card, done.position, created_millis(member.id), false)),
             released_binding_ids: done.outcome.released.iter().map(ToString::to_string).collect(),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+        }))
+    }
+
+    async fn activate_card(&self, request: Request<proto::ActivateCardRequest>) -> Reply<proto::ActivateCardResponse> {
+        let proto::ActivateCardRequest { request_id, member, channel, evidence, bank_code, explanation_view } =
+            request.into_inner();
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let member = fields.person("member", member);
+        let channel = fields.word::<CardChannel>("channel", channel);
+        let evidence = self.read_evidence(&mut fields, evidence);
+        let bank = fields.optional_code("bank_code", &bank_code);
+        if channel.is_some_and(|channel| (channel == CardChannel::IssuingBank) == bank_code.is_empty()) {
+            fields.bad("bank_code", "is required at a bank's counter, and nowhere else");
+        }
+        let view = fields.explanation_view(explanation_view, proto::ExplanationView::Full);
+        let read = all3(request_id, member, channel).zip(all3(evidence, bank, view));
+        let ((request_id, member, channel), (evidence, bank, view)) = fields.done(read)?;
+        let command = ActivateCard { caller: self.caller(), request_id, member, channel, evidence, bank };
+        let done = self.ledger.run(&command).await?;
+        let outcome = &done.outcome;
+        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        let (member, person, card) = (&outcome.member, outcome.person.as_ref(), outcome.card.as_ref());
+        let created = created_millis(member.id);
+        Ok(Response::new(proto::ActivateCardResponse {
+            member: Some(people::member(member, person, card, outcome.member_position, created, false)),
+            explanation: explanation::render(&outcome.trace, &basis, view),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
         }))
@@ -97,6 +141,18 @@ impl MemberService for Service {
         request: Request<proto::RecordCertificationRequest>,
     ) -> Reply<proto::RecordCertificationResponse> {
         super::certifications::record(self, request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// Whether a card is active; left out, it is.
+fn read_card_state(fields: &mut Fields, state: i32) -> Option<bool> {
+    match proto::CardState::try_from(state) {
+        Ok(proto::CardState::Unspecified | proto::CardState::Active) => Some(true),
+        Ok(proto::CardState::Inactive) => Some(false),
+        Err(_) => {
+            fields.bad("card_state", "must be a known value");
+            None
+        }
     }
 }
 
@@ -116,7 +172,8 @@ impl Service {
         let found = self.ledger.member(&reference).await?;
         let certification = self.ledger.certification(found.member.id, found.member.insurance.region).await?;
         let created = created_millis(found.member.id);
-        let mut member = people::member(&found.member, found.person.as_ref(), found.position, created, full);
+        let mut member =
+            people::member(&found.member, found.person.as_ref(), found.card.as_ref(), found.position, created, full);
         member.certification = certification.as_ref().map(super::certifications::certification);
         Ok(member)
     }

@@ -3,6 +3,7 @@
 use super::Service;
 use super::enums::Wire;
 use super::proto;
+use crate::domain::card::Card;
 use crate::domain::identity::{mask_name, mask_number};
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Insurance, Member, Person};
@@ -48,6 +49,7 @@ impl Service {
 pub fn member(
     member: &Member,
     person: Option<&Person>,
+    card: Option<&Card>,
     position: u64,
     created_millis: u64,
     full: bool,
@@ -59,7 +61,13 @@ pub fn member(
         let cards = if person.card_number.is_empty() {
             Vec::new()
         } else {
-            vec![proto::Card { card_number: show(&person.card_number, mask_number) }]
+            let active = card.is_none_or(|card| card.active);
+            let state = if active { proto::CardState::Active } else { proto::CardState::Inactive };
+            vec![proto::Card {
+                card_number: show(&person.card_number, mask_number),
+                state: state as i32,
+                issuing_bank_code: card.map(|card| card.issuing_bank.clone()).unwrap_or_default(),
+            }]
         };
         let personal = show(&person.personal_number, mask_number);
         let computer = show(&person.computer_number, mask_number);

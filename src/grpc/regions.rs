@@ -12,6 +12,7 @@ use crate::domain::ids::RegionCode;
 use crate::domain::policy::{Citation, Policy, changes};
 use crate::domain::region::Region;
 use crate::domain::sharing;
+use crate::domain::vocabulary::Effective;
 use crate::ledger::Failure;
 use crate::ledger::failure::Thing;
 
@@ -261,6 +262,15 @@ fn policy(policy: &Policy) -> proto::Policy {
         channel: rule.channel.to_wire(),
         evidence_types: rule.evidence.clone(),
         grants: to_wire_all(&rule.grants),
+        minor_evidence_types: rule.minor_evidence.clone(),
+        verification_types: rule.verification.clone(),
+        card_must_be_active: rule.card_active,
+        next_day: rule.effective == Effective::NextDay,
+    });
+    let releases = rules.releases.iter().map(|rule| proto::ReleasePolicy {
+        channel: rule.channel.to_wire(),
+        evidence_types: rule.evidence.clone(),
+        next_day: rule.effective == Effective::NextDay,
     });
     proto::Policy {
         region_code: policy.region.to_string(),
@@ -280,5 +290,7 @@ fn policy(policy: &Policy) -> proto::Policy {
         components_own: to_wire_all(&rules.own_components),
         components_relatives: to_wire_all(&rules.relative_components),
         channels: channels.collect(),
+        releases: releases.collect(),
+        cross_province_modes: to_wire_all(&rules.cross_province_modes),
     }
 }

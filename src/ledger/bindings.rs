@@ -1,19 +1,20 @@
-//! Bindings: file, check without effect, release.
+//! Bindings: file, and check without effect.
 
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::failure::{Failure, Thing};
+use super::failure::Failure;
 use super::fingerprint::Fingerprint;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::binding::{self, Binding, BindingState, Caps, Evidence, Filing, FilingDecision, Release, Ward};
+use crate::domain::binding::{Binding, Caps, Evidence, Life, Ward};
+use crate::domain::filing::{self, Filing, FilingDecision};
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::member::MemberRef;
 use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
-use crate::domain::record::{Event, Record, ReleasedBy};
+use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{Channel, Relation};
@@ -43,7 +44,6 @@ pub struct FilingAnswer {
     pub read_at: u64,
     owner: MemberId,
     beneficiary: MemberId,
-    start: Date,
 }
 
 impl Ledger {
@@ -68,7 +68,17 @@ impl Ledger {
         }
         let owner = self.resolve(reading, &ask.owner).await?;
         let beneficiary = self.resolve(reading, &ask.beneficiary).await?;
-        reading.get(&[Key::Standing(owner), Key::Wards(owner), Key::Standing(beneficiary)]).await?;
+        let (of_owner, of_beneficiary) = (Key::Person(owner), Key::Person(beneficiary));
+        reading
+            .get(&[
+                Key::Standing(owner),
+                Key::Wards(owner),
+                Key::Card(owner),
+                of_owner,
+                Key::Standing(beneficiary),
+                of_beneficiary,
+            ])
+            .await?;
         let policies =
             [self.policy_of(reading.member(owner)?, start)?, self.policy_of(reading.member(beneficiary)?, start)?];
         let one_family = policies.iter().any(|policy| policy.rules.one_family_per_person);
@@ -91,10 +101,14 @@ impl Ledger {
                 || helpers.any(|tie| tie.owner != beneficiary)
                 || helped.any(|ward| ward.beneficiary != owner);
         }
+        let bound = reading.person(&of_beneficiary)?;
+        let has_card = reading.person(&of_owner)?.is_some_and(|person| !person.card_number.is_empty());
         let filing = Filing {
             owner: from,
             owner_account: account,
+            owner_card_active: has_card && reading.card(&Key::Card(owner))?.is_none_or(|card| card.active),
             beneficiary: to,
+            beneficiary_age: bound.map(|person| person.id_number.age_on(today)),
             relation: ask.relation,
             channel: ask.channel,
             evidence: &ask.evidence,
@@ -103,10 +117,11 @@ impl Ledger {
             in_another_family,
             already_bound: live.iter().any(|tie| tie.owner == owner),
             ties_max: self.limits.bindings_per_member as usize,
+            today,
         };
-        let decision = binding::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
+        let decision = filing::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
         self.check_grades(&decision.trace, &policies)?;
-        Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary, start })
+        Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary })
     }
 }
 
@@ -160,7 +175,7 @@ impl Command for CreateBinding {
         let ask = &self.ask;
         let today = now.civil_day();
         let answer = ledger.decide_filing(ask, reading, today).await?;
-        let FilingDecision { reasons, missing, grants, trace } = answer.decision;
+        let FilingDecision { reasons, missing, pending, grants, start, trace } = answer.decision;
         if reasons == [Reason::EvidenceMissing] {
             return Err(Failure::EvidenceMissing(missing));
         }
@@ -179,11 +194,11 @@ impl Command for CreateBinding {
             channel: ask.channel,
             evidence: ask.evidence.clone(),
             grants,
-            start: answer.start,
+            start,
             last_day: ask.last_day,
             caps: ask.caps,
             priority: ask.priority,
-            released: None,
+            life: if pending.is_empty() { Life::InForce } else { Life::Pending { missing: pending } },
         };
         let mut standings = Standings::new(reading);
         let family = &mut standings.of(beneficiary)?.family;
@@ -229,102 +244,8 @@ impl Command for CreateBinding {
         reading.get(&[key, decided]).await?;
         let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a created binding is missing"))?;
         let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
-        let original = Binding { released: None, ..current.clone() };
-        Ok(BindingOutcome { binding: original, current, trace, policies })
-    }
-}
-
-/// `ReleaseBinding`: by its id or by the pair.
-#[derive(Clone, Debug)]
-pub struct ReleaseBinding {
-    pub caller: Caller,
-    pub request_id: RequestId,
-    pub target: ReleaseTarget,
-    pub by: ReleasedBy,
-    pub channel: Channel,
-}
-
-#[derive(Clone, Debug)]
-pub enum ReleaseTarget {
-    Binding(BindingId),
-    Pair { owner: MemberRef, beneficiary: MemberRef },
-}
-
-impl Command for ReleaseBinding {
-    type Outcome = BindingOutcome;
-    const METHOD: u8 = 31;
-
-    fn request(&self) -> (String, &RequestId) {
-        (self.caller.scope.clone(), &self.request_id)
-    }
-
-    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
-        match &self.target {
-            ReleaseTarget::Binding(id) => fields.field("binding_id", id).field("pair", &false),
-            ReleaseTarget::Pair { owner, beneficiary } => {
-                fields.field("binding_id", &false).field("pair", &(owner.parts(), beneficiary.parts()))
-            }
-        };
-        fields.field("requested_by", &self.by).field("channel", &self.channel);
-    }
-
-    async fn decide(
-        &self,
-        ledger: &Ledger,
-        reading: &mut Reading<'_>,
-        now: Moment,
-        _: Fresh,
-    ) -> Result<Plan<BindingOutcome>, Failure> {
-        let id = match &self.target {
-            ReleaseTarget::Binding(id) => *id,
-            ReleaseTarget::Pair { owner, beneficiary } => {
-                let owner = ledger.resolve(reading, owner).await?;
-                let beneficiary = ledger.resolve(reading, beneficiary).await?;
-                reading.get(&[Key::Standing(beneficiary)]).await?;
-                let family = &reading.known(beneficiary)?.family;
-                let tie = family.ties.iter().rev().find(|tie| tie.owner == owner);
-                tie.ok_or(Failure::NotFound(Thing::Binding))?.binding
-            }
-        };
-        let key = Key::Binding(id);
-        reading.get(&[key]).await?;
-        let mut binding = reading.binding(&key)?.cloned().ok_or(Failure::NotFound(Thing::Binding))?;
-        if binding.state(now.civil_day()) != BindingState::Active {
-            return Err(Failure::refused(Reason::BindingNotActive));
-        }
-        let wards_key = Key::Wards(binding.owner);
-        reading.get(&[Key::Standing(binding.beneficiary), wards_key, Key::Standing(binding.owner)]).await?;
-        let owner = reading.member(binding.owner)?;
-        if ledger.policy_of(owner, now.civil_day())?.channel(self.channel).is_none() {
-            return Err(Failure::refused(Reason::ChannelNotAvailable));
-        }
-        let mut standings = Standings::new(reading);
-        let mut wards = reading.wards(&wards_key)?.cloned().unwrap_or_default();
-        standings.of(binding.beneficiary)?.family.ties.retain(|tie| tie.binding != id);
-        wards.bindings.retain(|ward| ward.binding != id);
-        binding.released = Some(Release { at: now, requested: true });
-        let mut puts =
-            vec![(key, Entity::Binding(Arc::new(binding.clone()))), (wards_key, Entity::Wards(Arc::new(wards)))];
-        puts.extend(standings.into_puts());
-        let (owner, beneficiary, by, channel) = (binding.owner, binding.beneficiary, self.by, self.channel);
-        let event = Event::BindingReleased { binding: id, owner, beneficiary, by, channel };
-        let outcome = BindingOutcome { current: binding.clone(), binding, trace: Trace::new(), policies: Vec::new() };
-        Ok(Plan { record: Record { event, postings: Vec::new() }, puts, lists: Vec::new(), outcome })
-    }
-
-    async fn replay(
-        &self,
-        _: &Ledger,
-        reading: &mut Reading<'_>,
-        record: Record,
-        _: [u8; 16],
-    ) -> Result<BindingOutcome, Failure> {
-        let Event::BindingReleased { binding, .. } = record.event else {
-            return Err(Failure::Bug("a release request made another record"));
-        };
-        let key = Key::Binding(binding);
-        reading.get(&[key]).await?;
-        let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a released binding is missing"))?;
-        Ok(BindingOutcome { binding: current.clone(), current, trace: Trace::new(), policies: Vec::new() })
+        // As the record has it; the references of its evidence stand in the fact alone.
+        let evidence = current.evidence[..binding.evidence.len().min(current.evidence.len())].to_vec();
+        Ok(BindingOutcome { binding: Binding { evidence, ..binding }, current, trace, policies })
     }
 }

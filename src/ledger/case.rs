@@ -1,5 +1,6 @@
 //! The facts of a case: patient, family, the accounts of everybody in it, and the policies of the visit's day.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -10,46 +11,53 @@ use super::reading::Reading;
 use super::settle::Paper;
 use crate::domain::account::Account;
 use crate::domain::bill::{Bill, Visit};
-use crate::domain::binding::{AidUse, Caps, Family, Tie};
+use crate::domain::binding::{AidUse, Caps, Family, Spends, Tie};
 use crate::domain::draw::{Contribution, Owner, Patient};
 use crate::domain::ids::{BindingId, MemberId};
 use crate::domain::member::{Member, MemberRef};
 use crate::domain::money::Money;
+use crate::domain::paper::Slip;
 use crate::domain::policy::Policy;
+use crate::domain::quota::Quota;
 use crate::domain::settlement::Case;
 use crate::domain::split::YearUse;
 use crate::domain::vocabulary::Relation;
 use crate::store::Key;
 use crate::store::entity::PayerFact;
 
-/// The facts of a case, borrowed from a reading.
-pub struct Loaded<'r> {
+/// The facts of a case, borrowed from a reading; the policies are the ledger's.
+pub struct Loaded<'l, 'r> {
     pub patient: &'r Member,
     pub account: Option<Account>,
     pub used: YearUse,
     pub family: &'r Family,
-    pub policies: Vec<Arc<Policy>>,
+    /// Of the patient's region first, then of the owners' regions.
+    pub policies: Vec<&'l Arc<Policy>>,
     owners: Vec<LoadedOwner<'r>>,
 }
 
 struct LoadedOwner<'r> {
-    tie: Tie,
+    tie: Cow<'r, Tie>,
     paper: Option<u16>,
+    slip: Option<&'r Slip>,
     member: &'r Member,
     account: Option<Account>,
+    quota: Option<Quota>,
     masked_name: &'r str,
     policy_index: u8,
     aid: AidUse,
 }
 
-impl Loaded<'_> {
+impl Loaded<'_, '_> {
     pub fn case<'a>(&'a self, ledger: &'a Ledger, visit: &'a Visit, bill: &'a Bill, today: Date) -> Case<'a> {
         let owners = self.owners.iter().map(|owner| Owner {
             tie: &owner.tie,
             paper: owner.paper,
+            slip: owner.slip,
             member: owner.member,
             account: owner.account.as_ref(),
-            policy: &self.policies[usize::from(owner.policy_index)],
+            quota: owner.quota.as_ref(),
+            policy: self.policies[usize::from(owner.policy_index)],
             policy_index: owner.policy_index,
             aid: owner.aid,
         });
@@ -58,7 +66,7 @@ impl Loaded<'_> {
             visit,
             bill,
             patient: Patient { member: self.patient, account: self.account.as_ref() },
-            policy: &self.policies[0],
+            policy: self.policies[0],
             used: self.used,
             owners: owners.collect(),
             regions: &ledger.book.regions,
@@ -126,7 +134,7 @@ impl Ledger {
         }
         if !papers.is_empty() {
             let key = Key::Person(patient);
-            reading.get(&[key]).await?;
+            reading.get(&[key, Key::Slips(patient)]).await?;
             let card = reading.person(&key)?.map(|person| person.card_number.as_str());
             let others = papers.iter().enumerate().filter(|(_, paper)| Some(paper.user_card.as_str()) != card);
             let violations = others.map(|(place, _)| Violation {
@@ -145,61 +153,87 @@ impl Ledger {
         let mut counted = Vec::new();
         for key in keys {
             if let Key::Standing(owner) = key
-                && self.policy_of(reading.member(owner)?, visit_day)?.rules.counts_aid()
+                && self.policy_at(reading.member(owner)?, visit_day)?.rules.counts_aid()
             {
                 counted.push(Key::AidUse(owner, patient));
             }
         }
         reading.get(&counted).await?;
+        let quotas = self.quota_keys(reading, patient)?;
+        reading.get(&quotas).await?;
         Ok((patient, on_paper))
     }
 
+    /// The quotas that may have been set for a patient: of owners in another province, and of those whose own region knows
+    /// quotas. For most families there are none, and nothing more is loaded.
+    fn quota_keys(&self, reading: &Reading<'_>, patient: MemberId) -> Result<Vec<Key>, Failure> {
+        let patient = reading.known(patient)?;
+        let to = patient.member.insurance.region;
+        let mut keys = Vec::new();
+        for tie in &patient.family.ties {
+            let from = reading.member(tie.owner)?.insurance.region;
+            if from.province() != to.province() || self.book.knows_quota(from) {
+                keys.push(Key::Quota(tie.binding));
+            }
+        }
+        Ok(keys)
+    }
+
     /// Puts the loaded facts together, with the policies of the visit's day.
-    pub fn assemble<'r>(
-        &self,
+    pub fn assemble<'l, 'r>(
+        &'l self,
         reading: &'r Reading<'_>,
         patient: MemberId,
         papers: &[Paper],
         on_paper: &[MemberId],
         visit_day: Date,
         today: Date,
-    ) -> Result<Loaded<'r>, Failure> {
+    ) -> Result<Loaded<'l, 'r>, Failure> {
         let standing = reading.known(patient)?;
         let (member, family) = (&standing.member, &standing.family);
         let account = standing.account.as_ref().map(|account| account.as_of(today));
         let used = standing.year_use(visit_day.year());
-        let mut policies = vec![self.policy_of(member, visit_day)?];
+        let mut policies = vec![self.policy_at(member, visit_day)?];
         let mut owners = Vec::with_capacity(family.ties.len() + papers.len());
         // Nobody pays twice: a binding that can pay goes before paper, paper before one that cannot, and the first paper
         // before the next.
-        let can_pay = |tie: &Tie| tie.spends && tie.start <= today && tie.last_day.is_none_or(|last| last >= today);
+        let can_pay = |tie: &Tie| tie.can_pay(today);
         let bound = |owner: &MemberId| family.ties.iter().any(|tie| tie.owner == *owner && can_pay(tie));
         let kept = family.ties.iter().filter(|tie| can_pay(tie) || !on_paper.contains(&tie.owner));
-        let ties = kept.map(|tie| (tie.clone(), None));
+        let ties = kept.map(|tie| (Cow::Borrowed(tie), None));
         let named = papers.iter().zip(on_paper).enumerate();
         let once = named.filter(|(place, (_, owner))| !bound(owner) && !on_paper[..*place].contains(owner));
         let on_paper = once.map(|(place, (paper, owner))| {
             let place = u16::try_from(place).unwrap_or(u16::MAX);
-            (paper_tie(*owner, paper.relation, place, today), Some(place))
+            (Cow::Owned(paper_tie(*owner, paper.relation, place, today)), Some(place))
         });
         for (tie, paper) in ties.chain(on_paper) {
             let standing = reading.standing(&Key::Standing(tie.owner))?;
             let standing = standing.ok_or(Failure::Bug("a tie leads to no member"))?;
             let member = &standing.member;
-            let policy = self.policy_of(member, visit_day)?;
-            let known = policies.iter().position(|known| known.revision.digest == policy.revision.digest);
-            let index = known.unwrap_or_else(|| {
-                policies.push(policy);
-                policies.len() - 1
-            });
+            // One region has one policy on one day.
+            let index = match policies.iter().position(|known| known.region == member.insurance.region) {
+                Some(index) => index,
+                None => {
+                    policies.push(self.policy_at(member, visit_day)?);
+                    policies.len() - 1
+                }
+            };
             let account = standing.account.as_ref().map(|account| account.as_of(today));
             let counts = policies[index].rules.counts_aid();
             let aid = if counts { reading.aid_use(&Key::AidUse(tie.owner, patient))?.copied() } else { None };
+            let quota = if paper.is_none() { live_quota(reading, tie.binding, today) } else { None };
+            let slip = match paper {
+                Some(_) => reading.slips(&Key::Slips(patient))?.and_then(|slips| slips.of(tie.owner)),
+                None => None,
+            };
             owners.push(LoadedOwner {
                 tie,
                 paper,
+                slip,
                 member,
                 account,
+                quota,
                 masked_name: &standing.masked_name,
                 policy_index: u8::try_from(index).unwrap_or(u8::MAX),
                 aid: aid.unwrap_or_default(),
@@ -209,8 +243,12 @@ impl Ledger {
     }
 
     pub(crate) fn policy_of(&self, member: &Member, on: Date) -> Result<Arc<Policy>, Failure> {
-        let policy = self.book.policy(member.insurance.region, on).cloned();
-        policy.ok_or(Failure::NotFound(Thing::Region))
+        self.policy_at(member, on).cloned()
+    }
+
+    /// Not counted: every count of users is a place that all threads write to.
+    fn policy_at(&self, member: &Member, on: Date) -> Result<&Arc<Policy>, Failure> {
+        self.book.policy(member.insurance.region, on).ok_or(Failure::NotFound(Thing::Region))
     }
 
     /// Refuses a region of care that does not exist on the day.
@@ -221,6 +259,9 @@ impl Ledger {
 
     /// Refuses future days and days too long past.
     pub fn check_day(&self, field: &str, day: Date, today: Date) -> Result<(), Failure> {
+        if day == today {
+            return Ok(());
+        }
         if day > today {
             return Err(Failure::invalid(field, "lies in the future"));
         }
@@ -232,13 +273,19 @@ impl Ledger {
     }
 }
 
+/// A quota in force, as of a day; what was not loaded was not set.
+fn live_quota(reading: &Reading<'_>, binding: BindingId, today: Date) -> Option<Quota> {
+    let found = reading.quota(&Key::Quota(binding)).ok().flatten()?;
+    found.is_live().then(|| found.as_of(today))
+}
+
 /// Ties on paper come after filed ones, in the order given.
 fn paper_tie(owner: MemberId, relation: Relation, place: u16, today: Date) -> Tie {
     Tie {
         binding: BindingId::from_u128(u128::from(place)),
         owner,
         relation,
-        spends: true,
+        spends: Spends::Yes,
         start: today,
         last_day: None,
         caps: Caps::default(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Ledger;
 use super::failure::Failure;
 use super::reading::Reading;
-use crate::domain::ids::MemberId;
+use crate::domain::ids::{BindingId, MemberId, TransferId};
 use crate::domain::money::Money;
 use crate::domain::posting::{Party, Posting};
 use crate::domain::record::{Event, Record};
@@ -39,7 +39,35 @@ impl Report {
     }
 }
 
-type Balances = HashMap<(MemberId, Bucket), Money>;
+/// What keeps a balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Holder {
+    Bucket(MemberId, Bucket),
+    Quota(BindingId, Bucket),
+    Transfer(TransferId),
+}
+
+impl Holder {
+    fn of(party: &Party) -> Option<Self> {
+        match party {
+            Party::Bucket(member, bucket) => Some(Self::Bucket(*member, *bucket)),
+            Party::Quota(binding, bucket) => Some(Self::Quota(*binding, *bucket)),
+            Party::Transfer(id) => Some(Self::Transfer(*id)),
+            Party::Fund(_) | Party::Credits(_) | Party::Institution(_) | Party::HospitalPart(_) | Party::Cash => None,
+        }
+    }
+
+    /// The fact that says what it holds.
+    fn key(self) -> Key {
+        match self {
+            Self::Bucket(member, _) => Key::Standing(member),
+            Self::Quota(binding, _) => Key::Quota(binding),
+            Self::Transfer(id) => Key::Transfer(id),
+        }
+    }
+}
+
+type Balances = HashMap<Holder, Money>;
 
 impl Ledger {
     /// Checks the ledger up to the head of now.
@@ -64,39 +92,51 @@ impl Ledger {
         if link.position == head.position && link.link != head.link {
             report.problem(head.position, "the head's digest is not the last record's");
         }
-        self.compare_accounts(&balances, &mut report).await?;
+        self.compare(&balances, &mut report).await?;
         Ok(report)
     }
 
-    async fn compare_accounts(&self, balances: &Balances, report: &mut Report) -> Result<(), Failure> {
-        let mut members: Vec<MemberId> = balances.keys().map(|(member, _)| *member).collect();
-        members.sort_unstable();
-        members.dedup();
-        report.accounts = members.len() as u64;
-        for chunk in members.chunks(Report::CHUNK) {
-            let keys: Vec<Key> = chunk.iter().map(|member| Key::Standing(*member)).collect();
+    /// Compares what the postings sum to with what the facts say.
+    async fn compare(&self, balances: &Balances, report: &mut Report) -> Result<(), Failure> {
+        let mut keys: Vec<Key> = balances.keys().map(|holder| holder.key()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        report.accounts = keys.iter().filter(|key| matches!(key, Key::Standing(_))).count() as u64;
+        for chunk in keys.chunks(Report::CHUNK) {
             let mut reading = Reading::new(self.store());
-            reading.get(&keys).await?;
-            for (member, key) in chunk.iter().zip(&keys) {
-                // An account changed after the head of this check cannot be compared with it.
-                if reading.version(key) > report.head.position {
-                    continue;
-                }
-                let Some(account) = reading.account(*member)? else {
-                    report.problem(report.head.position, "an account that was posted to is missing");
-                    continue;
-                };
-                for bucket in Bucket::ALL {
-                    let folded = balances.get(&(*member, *bucket)).copied().unwrap_or_default();
-                    if folded != account.balance(*bucket) {
-                        report.problem(reading.version(key), "an account's balance is not what its postings sum to");
-                    }
+            reading.get(chunk).await?;
+            for key in chunk {
+                // A fact changed after the head of this check cannot be compared with it.
+                if reading.version(key) <= report.head.position {
+                    compare_one(&reading, key, balances, report)?;
                 }
             }
             tokio::task::yield_now().await;
         }
         Ok(())
     }
+}
+
+fn compare_one(reading: &Reading<'_>, key: &Key, balances: &Balances, report: &mut Report) -> Result<(), Failure> {
+    let folded = |holder: Holder| balances.get(&holder).copied().unwrap_or_default();
+    let head = report.head.position;
+    #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else keeps a balance")]
+    let differs = match key {
+        Key::Standing(member) => reading.account(*member)?.map(|account| {
+            Bucket::ALL.iter().any(|bucket| folded(Holder::Bucket(*member, *bucket)) != account.balance(*bucket))
+        }),
+        Key::Quota(binding) => reading.quota(key)?.map(|quota| {
+            Bucket::ALL.iter().any(|bucket| folded(Holder::Quota(*binding, *bucket)) != quota.balance(*bucket))
+        }),
+        Key::Transfer(id) => reading.transfer(key)?.map(|sent| folded(Holder::Transfer(*id)) != sent.pending()),
+        _ => Some(false),
+    };
+    match differs {
+        None => report.problem(head, "an account, quota or transfer that was posted to is missing"),
+        Some(true) => report.problem(reading.version(key), "a balance is not what its postings sum to"),
+        Some(false) => {}
+    }
+    Ok(())
 }
 
 fn check_record(stored: &StoredRecord, before: &Head, balances: &mut Balances, report: &mut Report) -> Head {
@@ -154,6 +194,15 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
         | Event::Transferred { .. }
         | Event::BindingCreated { .. }
         | Event::BindingReleased { .. }
+        | Event::BindingVerified { .. }
+        | Event::BindingsReordered { .. }
+        | Event::QuotaSet { .. }
+        | Event::WalletOpened { .. }
+        | Event::TransferSent { .. }
+        | Event::TransferClaimed { .. }
+        | Event::TransferReturned { .. }
+        | Event::CardActivated { .. }
+        | Event::JobDone { .. }
         | Event::CertificationRecorded { .. } => {}
     }
 }
@@ -164,8 +213,8 @@ fn fold(position: u64, posting: &Posting, balances: &mut Balances, report: &mut 
     }
     let sides = [(&posting.from, -posting.amount, posting.from_after), (&posting.to, posting.amount, posting.to_after)];
     for (party, amount, after) in sides {
-        if let Party::Bucket(member, bucket) = party {
-            let balance = balances.entry((*member, *bucket)).or_default();
+        if let Some(holder) = Holder::of(party) {
+            let balance = balances.entry(holder).or_default();
             *balance += amount;
             if balance.is_negative() || after != Some(*balance) {
                 report.problem(position, "a balance after a posting is not what the postings sum to");

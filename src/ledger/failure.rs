@@ -22,6 +22,7 @@ pub enum Thing {
     Account,
     Binding,
     Settlement,
+    Transfer,
 }
 
 /// See the module. Ordered as the wire's status codes are.

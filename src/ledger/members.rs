@@ -7,9 +7,10 @@ use jiff::civil::Date;
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
 use super::reading::{Reading, Standings};
-use super::{Caller, Command, Fresh, Ledger, Plan};
+use super::{Caller, Command, Fresh, Ledger, Plan, list_of, quotas};
 use crate::domain::account::Account;
-use crate::domain::binding::{Release, Wards};
+use crate::domain::binding::{Life, Release, Wards};
+use crate::domain::card::Card;
 use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::member::{Insurance, Member, MemberRef, Person};
@@ -18,7 +19,7 @@ use crate::domain::record::{Event, Record};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{InsuranceState, Scheme};
 use crate::store::entity::Standing;
-use crate::store::{Entity, Key};
+use crate::store::{Entity, Key, ListKind};
 
 /// The first day of an insurance whose start was left out: the server's day when it is decided, whichever that is. Before any
 /// law, so no caller can mean it; the content of a request keeps it, so that a repeat on a later day is the same content.
@@ -36,6 +37,10 @@ pub struct CreateMember {
     pub request_id: RequestId,
     pub person: Person,
     pub insurance: Insurance,
+    /// Whether the card, where there is one, can be used already.
+    pub card_active: bool,
+    /// Code of the bank that issued the card; empty where it is not known.
+    pub issuing_bank: String,
 }
 
 /// A member as it was created or changed, with who it is.
@@ -43,6 +48,7 @@ pub struct CreateMember {
 pub struct MemberOutcome {
     pub member: Member,
     pub person: Option<Person>,
+    pub card: Option<Card>,
     pub released: Vec<BindingId>,
 }
 
@@ -85,7 +91,9 @@ impl Command for CreateMember {
             .field("card_number", &person.card_number)
             .field("personal_number", &person.personal_number)
             .field("computer_number", &person.computer_number)
-            .field("insurance", &self.insurance);
+            .field("insurance", &self.insurance)
+            .field("card_state", &self.card_active)
+            .field("issuing_bank_code", &self.issuing_bank);
     }
 
     async fn decide(
@@ -119,8 +127,12 @@ impl Command for CreateMember {
         standing.account = member.insurance.has_account.then(|| Account::opened(id, today));
         puts.push((Key::Standing(id), Entity::Standing(Arc::new(standing))));
         puts.push((Key::Person(id), Entity::Person(Arc::new(person.clone()))));
+        let card = Card { member: id, active: self.card_active, issuing_bank: self.issuing_bank.clone() };
+        // A card that is active and of which nothing more is known needs no record.
+        let card = (!card.active || !card.issuing_bank.is_empty()).then_some(card);
+        puts.extend(card.clone().map(|card| (Key::Card(id), Entity::Card(Arc::new(card)))));
         let record = Record { event: Event::MemberCreated { member: member.clone() }, postings: Vec::new() };
-        let outcome = MemberOutcome { member, person: Some(person), released: Vec::new() };
+        let outcome = MemberOutcome { member, person: Some(person), card, released: Vec::new() };
         Ok(Plan { record, puts, lists: Vec::new(), outcome })
     }
 
@@ -143,10 +155,10 @@ async fn outcome(
     member: Member,
     released: Vec<BindingId>,
 ) -> Result<MemberOutcome, Failure> {
-    let key = Key::Person(member.id);
-    reading.get(&[key]).await?;
-    let person = reading.person(&key)?.cloned();
-    Ok(MemberOutcome { member, person, released })
+    let (key, card) = (Key::Person(member.id), Key::Card(member.id));
+    reading.get(&[key, card]).await?;
+    let (person, card) = (reading.person(&key)?.cloned(), reading.card(&card)?.cloned());
+    Ok(MemberOutcome { member, person, card, released })
 }
 
 /// `UpdateInsurance`.
@@ -183,7 +195,7 @@ impl Command for UpdateInsurance {
         ledger.check_insurance(&insurance, today)?;
         let id = ledger.resolve(reading, &self.member).await?;
         let key = Key::Person(id);
-        reading.get(&[Key::Standing(id), Key::Wards(id), key]).await?;
+        reading.get(&[Key::Standing(id), Key::Wards(id), key, Key::Card(id)]).await?;
         let before = reading.member(id)?.clone();
         if self.etag.as_ref().is_some_and(|etag| *etag != reading.version(&key).to_string()) {
             return Err(Failure::EtagMismatch);
@@ -200,6 +212,11 @@ impl Command for UpdateInsurance {
         let others = if releases { load_bindings(reading, id).await? } else { Vec::new() };
         let mut standings = Standings::new(reading);
         let released = release_all(reading, &others, now, &mut standings, &mut puts)?;
+        // What was set aside for a binding that ends goes back.
+        let ends: Vec<(BindingId, MemberId)> = others.iter().map(|bound| (bound.binding, bound.owner)).collect();
+        let mut postings = Vec::new();
+        let changed = quotas::end_all(reading, &ends, today, &mut standings, &mut puts, &mut postings)?;
+        let lists = changed.iter().map(|owner| (list_of(ListKind::AccountEntries, owner.as_u128()), 0)).collect();
         let standing = standings.of(id)?;
         if member.insurance.has_account && standing.account.is_none() {
             standing.account = Some(Account::opened(id, today));
@@ -210,8 +227,9 @@ impl Command for UpdateInsurance {
         // Written anew, so that its version is that of the member's last change.
         puts.extend(person.clone().map(|person| (key, Entity::Person(Arc::new(person)))));
         let event = Event::InsuranceUpdated { member: member.clone(), released: released.clone() };
-        let record = Record { event, postings: Vec::new() };
-        Ok(Plan { record, puts, lists: Vec::new(), outcome: MemberOutcome { member, person, released } })
+        let record = Record { event, postings };
+        let card = reading.card(&Key::Card(id))?.cloned();
+        Ok(Plan { record, puts, lists, outcome: MemberOutcome { member, person, card, released } })
     }
 
     async fn replay(
@@ -243,9 +261,10 @@ async fn load_bindings(reading: &mut Reading<'_>, id: MemberId) -> Result<Vec<Bo
         family.ties.iter().map(|tie| Bound { binding: tie.binding, owner: tie.owner, beneficiary: id });
     let as_owner = wards.iter().map(|ward| Bound { binding: ward.binding, owner: id, beneficiary: ward.beneficiary });
     let all: Vec<Bound> = as_beneficiary.chain(as_owner).collect();
-    let keys = all
-        .iter()
-        .flat_map(|bound| [Key::Binding(bound.binding), Key::Wards(bound.owner), Key::Standing(bound.beneficiary)]);
+    let keys = all.iter().flat_map(|bound| {
+        let people = [Key::Standing(bound.owner), Key::Standing(bound.beneficiary)];
+        [Key::Binding(bound.binding), Key::Quota(bound.binding), Key::Wards(bound.owner), people[0], people[1]]
+    });
     reading.get(&keys.collect::<Vec<Key>>()).await?;
     Ok(all)
 }
@@ -262,7 +281,7 @@ fn release_all(
     for bound in bindings {
         let key = Key::Binding(bound.binding);
         let mut ended = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a tie leads to no binding"))?;
-        ended.released = Some(Release { at: now, requested: false });
+        ended.life = Life::Released(Release { at: now, requested: false });
         puts.push((key, Entity::Binding(Arc::new(ended))));
         standings.of(bound.beneficiary)?.family.ties.retain(|tie| tie.binding != bound.binding);
         if wards.iter().all(|(owner, _)| *owner != bound.owner) {

@@ -12,15 +12,18 @@ use super::settle::Ask;
 use super::{Ledger, list_of};
 use crate::domain::account::Account;
 use crate::domain::binding::{Binding, BindingState};
+use crate::domain::card::Card;
 use crate::domain::draw::{self, Draw};
 use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId};
 use crate::domain::member::{Member, MemberRef, Person};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
+use crate::domain::quota::Quota;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::settlement::{self, Settlement, SettlementState};
+use crate::store::encoded::Encoded;
 use crate::store::entity::Basis;
 use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 
@@ -29,6 +32,7 @@ use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 pub struct MemberView {
     pub member: Member,
     pub person: Option<Person>,
+    pub card: Option<Card>,
     pub position: u64,
 }
 
@@ -38,6 +42,9 @@ pub struct AccountView {
     pub account: Account,
     pub member: Member,
     pub usable: Money,
+    /// Set aside as quotas.
+    pub frozen: Money,
+    pub wallet_open: bool,
     pub policy: Arc<Policy>,
     pub trace: Trace,
 }
@@ -46,7 +53,7 @@ pub struct AccountView {
 #[derive(Clone, Debug)]
 pub struct SettlementView {
     pub settlement: Settlement,
-    pub basis: Option<Basis>,
+    pub basis: Option<Encoded<Basis>>,
     pub position: u64,
 }
 
@@ -55,6 +62,8 @@ pub struct SettlementView {
 pub struct BindingView {
     pub binding: Binding,
     pub position: u64,
+    /// What is left of its quota.
+    pub quota: Money,
 }
 
 /// Which bindings: in any state or in one as of today, and in force on any day or on one.
@@ -76,13 +85,12 @@ impl Listed for BindingView {
     type Filter = BindingFilter;
 
     async fn load(ledger: &Ledger, subject: u128) -> Result<Self, Failure> {
-        let (binding, position) = ledger.binding(BindingId::from_u128(subject)).await?;
-        Ok(Self { binding, position })
+        ledger.binding(BindingId::from_u128(subject)).await
     }
 
     fn matches(&self, filter: &BindingFilter) -> bool {
         let in_force = |on: Date| {
-            let released = self.binding.released.map(|release| release.at.civil_day());
+            let released = self.binding.released().map(|(_, from)| from);
             self.binding.start <= on
                 && self.binding.last_day.is_none_or(|last| last >= on)
                 && released.is_none_or(|day| day > on)
@@ -136,11 +144,15 @@ impl Ledger {
         let resolved = self.resolve(&mut reading, reference).await;
         self.store().wait_durable(reading.read_at()).await?;
         let id = resolved?;
-        let person = Key::Person(id);
-        reading.get(&[Key::Standing(id), person]).await?;
+        let (key, card) = (Key::Person(id), Key::Card(id));
+        // In this order and anew: a change shows the standing before the person, whose version is the etag, so what is
+        // told is never older than its etag.
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key, card, Key::Standing(id)]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let member = reading.member(id)?.clone();
-        Ok(MemberView { member, person: reading.person(&person)?.cloned(), position: reading.version(&person) })
+        let (person, card) = (reading.person(&key)?.cloned(), reading.card(&card)?.cloned());
+        Ok(MemberView { member, person, card, position: reading.version(&key) })
     }
 
     /// Masked names for an answer; people without a person record are left out.
@@ -160,10 +172,20 @@ impl Ledger {
     pub async fn account(&self, reference: &MemberRef) -> Result<AccountView, Failure> {
         let mut reading = Reading::new(self.store());
         let id = self.resolve(&mut reading, reference).await?;
-        reading.get(&[Key::Standing(id)]).await?;
+        let (wallet, wards) = (Key::Wallet(id), Key::Wards(id));
+        reading.get(&[Key::Standing(id), wallet, wards]).await?;
+        let bindings = reading.wards(&wards)?.map(|wards| wards.bindings.iter().map(|ward| Key::Quota(ward.binding)));
+        let quotas: Vec<Key> = bindings.map(Iterator::collect).unwrap_or_default();
+        reading.get(&quotas).await?;
         self.store().wait_durable(reading.read_at()).await?;
+        let mut frozen = Money::ZERO;
+        for key in &quotas {
+            frozen += reading.quota(key)?.map(Quota::left).unwrap_or_default();
+        }
+        let wallet_open = reading.wallet(&wallet)?.is_some();
         let account = reading.account(id)?.ok_or(Failure::NotFound(Thing::Account))?;
-        self.account_view(reading.member(id)?.clone(), account, self.now().civil_day())
+        let view = self.account_view(reading.member(id)?.clone(), account, self.now().civil_day())?;
+        Ok(AccountView { frozen, wallet_open, ..view })
     }
 
     /// The same for an account at hand on a day, such as the one that a credit left, which a repeat shows again.
@@ -175,7 +197,7 @@ impl Ledger {
         for step in &mut trace.steps {
             step.rule = Rule::UsableByRelatives;
         }
-        Ok(AccountView { account, member, usable, policy, trace })
+        Ok(AccountView { account, member, usable, frozen: Money::ZERO, wallet_open: false, policy, trace })
     }
 
     /// A member by id, for answers that show an account.
@@ -183,13 +205,14 @@ impl Ledger {
         Ok(self.member(&MemberRef::Id(id)).await?.member)
     }
 
-    pub async fn binding(&self, id: BindingId) -> Result<(Binding, u64), Failure> {
-        let key = Key::Binding(id);
+    pub async fn binding(&self, id: BindingId) -> Result<BindingView, Failure> {
+        let (key, quota) = (Key::Binding(id), Key::Quota(id));
         let mut reading = Reading::new(self.store());
-        reading.get(&[key]).await?;
+        reading.get(&[key, quota]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let binding = reading.binding(&key)?.cloned().ok_or(Failure::NotFound(Thing::Binding))?;
-        Ok((binding, reading.version(&key)))
+        let quota = reading.quota(&quota)?.map(Quota::left).unwrap_or_default();
+        Ok(BindingView { binding, position: reading.version(&key), quota })
     }
 
     /// Who can pay for this person, and how much of this part of a bill. The ask's bill is the person's part.
@@ -204,7 +227,12 @@ impl Ledger {
         self.check_grades(&decision.trace, &loaded.policies)?;
         let settlement::Decision { amounts, contributions, excluded, trace } = decision;
         let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
-        Ok((Draw { own, mutual_aid, cash, contributions, excluded }, trace, loaded.policies, patient))
+        Ok((
+            Draw { own, mutual_aid, cash, contributions, excluded },
+            trace,
+            loaded.policies.into_iter().cloned().collect(),
+            patient,
+        ))
     }
 
     pub async fn settlement(&self, key: &SettlementKey) -> Result<SettlementView, Failure> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
+use super::payers::{payer_accounts, payer_quotas};
 use super::reading::{Reading, Standings};
-use super::settle::{institution_scope, payer_accounts};
+use super::settle::institution_scope;
 use super::{Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::binding::AidUse;
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
@@ -64,6 +65,7 @@ impl Command for RefundSettlement {
         keys.extend(stored.contributions.iter().map(|contribution| Key::Standing(contribution.payer)));
         let relatives = stored.contributions.iter().filter(|contribution| !contribution.is_own());
         keys.extend(relatives.map(|contribution| Key::AidUse(contribution.payer, stored.patient)));
+        keys.extend(stored.contributions.iter().filter_map(|contribution| contribution.binding.map(Key::Quota)));
         reading.get(&keys).await?;
 
         let mut trace = Trace::under(ledger.book.digest);
@@ -72,7 +74,8 @@ impl Command for RefundSettlement {
         let mut postings = Vec::new();
         let touched: Vec<_> =
             returned.iter().map(|(place, _)| stored.contributions[usize::from(*place)].clone()).collect();
-        let mut accounts = payer_accounts(reading, &touched, today, &mut postings)?;
+        let mut quotas = payer_quotas(reading, &touched, today, &mut postings);
+        let mut accounts = payer_accounts(reading, touched.iter(), today, &mut postings)?;
         let year = stored.visit.date.year();
         let patient = reading.known(stored.patient)?;
         let mut family = patient.family.clone();
@@ -88,6 +91,7 @@ impl Command for RefundSettlement {
             today,
             settled_on,
             &mut accounts,
+            &mut quotas,
             Some(&mut family),
             &mut postings,
         )
@@ -129,6 +133,7 @@ impl Command for RefundSettlement {
         }
         let mut puts: Vec<(Key, Entity)> = standings.into_puts().collect();
         puts.extend(counted.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
+        puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
         let decided = Decided { trace: trace.clone(), policies: refunded.policies.clone() };
         puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
         puts.push((key, Entity::Settlement(Arc::new(refunded.clone()))));

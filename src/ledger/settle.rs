@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use jiff::civil::Date;
-
 use super::case::Loaded;
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
+use super::payers::{count_slips, payer_accounts, payer_quotas};
 use super::quote::Quoted;
 use super::reading::{Reading, Standings};
 use super::{Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::account::Account;
 use crate::domain::bill::{Bill, BillContent, Visit};
 use crate::domain::draw::Contribution;
 use crate::domain::ids::{InstitutionCode, MemberId, RequestId, SettlementId};
 use crate::domain::member::MemberRef;
 use crate::domain::policy::Policy;
-use crate::domain::posting::Posting;
 use crate::domain::record::{Event, Record, Settled};
 use crate::domain::rule::Trace;
 use crate::domain::settlement::{self, Decision, Settlement, SettlementState};
@@ -24,6 +21,7 @@ use crate::domain::split::YearUse;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Relation;
 use crate::store::codec::Stored;
+use crate::store::encoded::Encoded;
 use crate::store::entity::{Basis, PaperFact};
 use crate::store::{Entity, Key, ListKey, ListKind, chain};
 
@@ -33,7 +31,8 @@ pub struct Ask {
     pub institution: InstitutionCode,
     pub patient: MemberRef,
     pub visit: Visit,
-    pub bill: Bill,
+    /// Shared with what is stored.
+    pub bill: Arc<Bill>,
     pub papers: Vec<Paper>,
     /// Whether the caller named the visit's day; a repeat on a later day that leaves it out again is the same content.
     pub day_given: bool,
@@ -61,8 +60,8 @@ pub struct Settle {
 /// A settlement with why it came out so.
 #[derive(Clone, Debug)]
 pub struct SettleOutcome {
-    pub settlement: Settlement,
-    pub trace: Trace,
+    pub settlement: Arc<Settlement>,
+    pub trace: Arc<Trace>,
     /// Masked names of its payers, as far as they were at hand.
     pub names: Vec<(MemberId, String)>,
     /// Its state now; differs from the settlement's own when it was refunded since.
@@ -71,18 +70,18 @@ pub struct SettleOutcome {
 
 /// A quote: a decision, and the position it was read at.
 #[derive(Clone, Debug)]
-pub struct Quote {
+pub struct Quote<'l> {
     pub decision: Decision,
     pub patient: MemberId,
     pub names: Vec<(MemberId, String)>,
-    pub policies: Vec<Arc<Policy>>,
+    pub policies: Vec<&'l Arc<Policy>>,
     pub read_at: u64,
     pub token: Quoted,
 }
 
 impl Ledger {
     /// `QuoteSettlement`: decides and changes nothing.
-    pub async fn quote(&self, ask: &Ask) -> Result<Quote, Failure> {
+    pub async fn quote(&self, ask: &Ask) -> Result<Quote<'_>, Failure> {
         let now = self.now();
         let today = now.civil_day();
         self.check_day("visit.visit_date", ask.visit.date, today)?;
@@ -188,7 +187,7 @@ impl Command for Settle {
         let settlement = reading.settlement(&key)?.ok_or(Failure::Bug("a settled record has no settlement"))?;
         let trace = reading.basis(&basis)?.map(|basis| basis.trace.clone()).unwrap_or_default();
         Ok(SettleOutcome {
-            settlement: settlement.as_settled(),
+            settlement: Arc::new(settlement.as_settled()),
             trace,
             names: Vec::new(),
             current_state: settlement.state(),
@@ -206,7 +205,7 @@ fn plan(
     ledger: &Ledger,
     command: &Settle,
     reading: &Reading<'_>,
-    loaded: &Loaded<'_>,
+    loaded: &Loaded<'_, '_>,
     on_paper: &[MemberId],
     decision: Decision,
     now: Moment,
@@ -217,15 +216,29 @@ fn plan(
     let id = SettlementId::from_u128(fresh.id);
     let region = loaded.patient.insurance.region;
     let mut postings = Vec::with_capacity(8);
-    let mut accounts = payer_accounts(reading, &decision.contributions, today, &mut postings)?;
+    let mut quotas = payer_quotas(reading, &decision.contributions, today, &mut postings);
+    let by_account = |paid: &&Contribution| quotas.iter().all(|quota| Some(quota.binding) != paid.binding);
+    let from_accounts = decision.contributions.iter().filter(by_account);
+    let mut accounts = payer_accounts(reading, from_accounts, today, &mut postings)?;
     let mut family = loaded.family.clone();
-    settlement::apply(&decision, &ask.institution, region, today, &mut accounts, &mut family, &mut postings);
+    settlement::apply(
+        &decision,
+        &ask.institution,
+        region,
+        today,
+        &mut accounts,
+        &mut quotas,
+        &mut family,
+        &mut postings,
+    );
+    let slips = count_slips(reading, loaded.patient.id, &decision.contributions, today)?;
 
     let split = &decision.amounts.split;
     let used = YearUse { deductible: loaded.used.deductible + split.deductible, fund: loaded.used.fund + split.fund };
     let policies: Vec<[u8; 32]> = loaded.policies.iter().map(|policy| policy.revision.digest).collect();
     let Decision { amounts, contributions, excluded, trace } = decision;
-    let basis = Basis {
+    let trace = Arc::new(trace);
+    let basis = Encoded::new(Basis {
         salt: fresh.salt,
         bill: ask.bill.clone(),
         payers: loaded.payer_facts(today),
@@ -233,9 +246,7 @@ fn plan(
         papers: paper_facts(&ask.papers, on_paper),
         used: loaded.used,
         trace: trace.clone(),
-    };
-    let mut basis_bytes = Vec::with_capacity(1024);
-    basis.put(&mut basis_bytes);
+    });
     let settled = Settled {
         id,
         institution: ask.institution.clone(),
@@ -244,9 +255,9 @@ fn plan(
         amounts,
         contributions: contributions.clone(),
         policies: policies.clone(),
-        basis_digest: chain::content_hash(&basis_bytes),
+        basis_digest: chain::content_hash(basis.bytes()),
     };
-    let settlement = Settlement {
+    let settlement = Arc::new(Settlement {
         id,
         institution: ask.institution.clone(),
         patient: loaded.patient.id,
@@ -258,7 +269,7 @@ fn plan(
         policies,
         refunds: Vec::new(),
         created_at: now,
-    };
+    });
     let lists = lists(ledger, &settlement);
     let aid = loaded.aid_after(&settlement.contributions, today);
     let mut standings = Standings::new(reading);
@@ -275,11 +286,13 @@ fn plan(
     let mut puts = Vec::with_capacity(8);
     puts.extend(standings.into_puts());
     puts.extend(aid.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
-    ledger.policy_puts(&loaded.policies, &mut puts);
+    puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
+    puts.extend(slips.map(|slips| (Key::Slips(loaded.patient.id), Entity::Slips(Arc::new(slips)))));
+    ledger.policy_puts(loaded.policies.iter().copied(), &mut puts);
     let names = loaded.names();
     let outcome =
         SettleOutcome { settlement: settlement.clone(), trace, names, current_state: SettlementState::Confirmed };
-    puts.push((Key::Settlement(id), Entity::Settlement(Arc::new(settlement))));
+    puts.push((Key::Settlement(id), Entity::Settlement(settlement)));
     puts.push((Key::Basis(id), Entity::Basis(Arc::new(basis))));
     let record = Record { event: Event::Settled(Box::new(settled)), postings };
     Ok(Plan { record, puts, lists, outcome })
@@ -293,25 +306,6 @@ fn paper_facts(papers: &[Paper], owners: &[MemberId]) -> Vec<PaperFact> {
         signature_ref: paper.signature_ref.clone(),
     };
     papers.iter().zip(owners).map(fact).collect()
-}
-
-/// The accounts that pay or get back, turned to today, each once.
-pub(super) fn payer_accounts(
-    reading: &Reading<'_>,
-    contributions: &[Contribution],
-    today: Date,
-    postings: &mut Vec<Posting>,
-) -> Result<Vec<Account>, Failure> {
-    let mut accounts: Vec<Account> = Vec::with_capacity(contributions.len());
-    for contribution in contributions {
-        if accounts.iter().all(|account| account.member != contribution.payer) {
-            let found = reading.account(contribution.payer)?;
-            let mut account = found.cloned().ok_or(Failure::Bug("a payer has no account"))?;
-            account.turn_year(today, postings);
-            accounts.push(account);
-        }
-    }
-    Ok(accounts)
 }
 
 /// The lists a settlement stands in. An account's entries serve as its owner's settlements too: the row of a relative who

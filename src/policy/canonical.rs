@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::policy::{ChannelRule, Deductible, Floor, FundShare, PriceCap};
+use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, PriceCap, ReleaseRule};
 
 /// Compact JSON with the keys in the order given here and none left out, so that equal values have equal texts.
 pub(super) trait Json {
@@ -116,7 +116,27 @@ impl Json for ChannelRule {
         object(&[
             ("channel", self.channel.name().json()),
             ("evidence", self.evidence.json()),
+            ("minor_evidence", self.minor_evidence.json()),
+            ("verification", self.verification.json()),
+            ("card_active", self.card_active.to_string()),
+            ("effective", self.effective.name().json()),
             ("grants", names!(self.grants)),
         ])
+    }
+}
+
+impl Json for ReleaseRule {
+    fn json(&self) -> String {
+        object(&[
+            ("channel", self.channel.name().json()),
+            ("evidence", self.evidence.json()),
+            ("effective", self.effective.name().json()),
+        ])
+    }
+}
+
+impl Json for CardRule {
+    fn json(&self) -> String {
+        object(&[("channel", self.channel.name().json()), ("evidence", self.evidence.json())])
     }
 }

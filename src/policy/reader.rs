@@ -1,6 +1,6 @@
 //! Walks a TOML document and remembers where each value stands, so that every problem names its line and key.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -110,6 +110,17 @@ impl<'a> Node<'a> {
             self.refuse(problems, "is not a day between 1900 and 2999");
         }
         day
+    }
+
+    /// A time of day with its seconds: `22:00:00`.
+    pub fn time(&self, problems: &mut Problems) -> Option<Time> {
+        let stamp = self.expect(self.value.as_datetime(), "a time of day such as 22:00:00", problems)?;
+        let text = stamp.to_string();
+        let time = if text.len() == 8 { text.parse().ok() } else { None };
+        if time.is_none() {
+            self.refuse(problems, "is not a time of day such as 22:00:00");
+        }
+        time
     }
 
     /// Whether the value is the string `none`, which stands for "no limit".

@@ -222,5 +222,18 @@ fn blank() -> Rules {
         aid_per_year: None,
         full_self_pay_classes: Vec::new(),
         price_caps: Vec::new(),
+        minor_age: None,
+        releases: Vec::new(),
+        card_activation: Vec::new(),
+        paper_regularise_days: None,
+        cross_province_modes: Vec::new(),
+        wallet_sources: Vec::new(),
+        wallet_purposes: Vec::new(),
+        wallet_transfers_per_day: None,
+        wallet_transfer_max: None,
+        wallet_closed_hours: None,
+        wallet_return_time: jiff::civil::Time::MIN,
+        quota_evidence: Vec::new(),
+        quota_max: None,
     }
 }

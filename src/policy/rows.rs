@@ -3,8 +3,9 @@
 use super::error::Problems;
 use super::reader::{Node, Table};
 use super::value::{Named, amount, code, codes, name_of, names, rate};
-use crate::domain::policy::{ChannelRule, Deductible, Floor, FundShare, PriceCap};
+use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule};
 use crate::domain::vocabulary::DeductiblePer;
+use crate::domain::vocabulary::Effective;
 
 /// What the owner keeps: `{ fixed_fen }`, or `{ rate, of_fen, rounding }`.
 pub(super) fn floor(node: &Node<'_>, problems: &mut Problems) -> Option<Floor> {
@@ -157,5 +158,49 @@ pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<
         }
         Some(grants)
     });
-    Some(ChannelRule { channel: channel?, evidence: evidence?, grants: grants? })
+    let minor_evidence = any_codes(table, "minor_evidence", problems);
+    let verification = any_codes(table, "verification", problems);
+    let card_active = table.get("card_active").map_or(Some(false), |node| node.flag(problems));
+    let effective = effective(table, problems);
+    Some(ChannelRule {
+        channel: channel?,
+        evidence: evidence?,
+        minor_evidence: minor_evidence?,
+        verification: verification?,
+        card_active: card_active?,
+        effective: effective?,
+        grants: grants?,
+    })
+}
+
+/// At once, where nothing is said.
+fn effective(table: &mut Table<'_>, problems: &mut Problems) -> Option<Effective> {
+    table.get("effective").map_or(Some(Effective::AtOnce), |node| name_of(&node, problems))
+}
+
+pub(super) fn release(table: &mut Table<'_>, problems: &mut Problems) -> Option<ReleaseRule> {
+    let channel = table.need("channel", problems).and_then(|node| name_of(&node, problems));
+    let evidence = table.need("evidence", problems).and_then(|node| codes(&node, problems));
+    let effective = effective(table, problems);
+    Some(ReleaseRule { channel: channel?, evidence: evidence?, effective: effective? })
+}
+
+pub(super) fn card_activation(table: &mut Table<'_>, problems: &mut Problems) -> Option<CardRule> {
+    let channel = table.need("channel", problems).and_then(|node| name_of(&node, problems));
+    let evidence = table.need("evidence", problems).and_then(|node| codes(&node, problems));
+    Some(CardRule { channel: channel?, evidence: evidence? })
+}
+
+/// A part of the day: `{ from = 22:00:00, to = 06:00:00 }`.
+pub(super) fn hours(node: &Node<'_>, problems: &mut Problems) -> Option<Hours> {
+    let mut table = node.table(problems)?;
+    let from = table.need("from", problems).and_then(|node| node.time(problems));
+    let to = table.need("to", problems).and_then(|node| node.time(problems));
+    table.finish(problems);
+    let hours = Hours { from: from?, to: to? };
+    if hours.from == hours.to {
+        node.refuse(problems, "is empty: it ends when it begins; write \"none\"");
+        return None;
+    }
+    Some(hours)
 }

@@ -7,13 +7,14 @@ use super::canonical::Json;
 use super::error::Problems;
 use super::reader::Node;
 use super::rows::{
-    channel, deductible, deductible_covers, floor, fund_share, fund_share_covers, price_cap, price_cap_covers, tables,
+    card_activation, channel, deductible, deductible_covers, floor, fund_share, fund_share_covers, hours, price_cap,
+    price_cap_covers, release, tables,
 };
 use crate::domain::money::{Money, Rate, Rounding};
-use crate::domain::policy::{Param, Rules};
+use crate::domain::policy::{Hours, Param, Rules};
 use crate::domain::vocabulary::{
-    Bucket, Category, Channel, Component, DeductiblePer, Grade, Grant, InstitutionKind, InsuranceState, ListClass,
-    Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    Bucket, CardChannel, Category, Channel, Component, DeductiblePer, Effective, Grade, Grant, InstitutionKind,
+    InsuranceState, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
 };
 
 /// A value that was read: its canonical text, and how it is put into the rules.
@@ -60,8 +61,8 @@ macro_rules! named {
 }
 
 named! {
-    Bucket Category Channel Component DeductiblePer Grade Grant InstitutionKind InsuranceState ListClass Mode OwnAccountOrder OwnerOrder
-    Purpose Relation Scheme Scope
+    Bucket CardChannel Category Channel Component DeductiblePer Effective Grade Grant InstitutionKind InsuranceState
+    ListClass Mode OwnAccountOrder OwnerOrder Purpose Relation Scheme Scope
 }
 
 impl Named for Rounding {
@@ -128,6 +129,26 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::PriceCaps => {
             put!(tables(node, problems, price_cap, |row| &row.name, price_cap_covers), table, price_caps)
         }
+        Param::MinorAge => put!(or_none(node, problems, limit), or_none_text, minor_age),
+        Param::Releases => {
+            put!(tables(node, problems, release, |row| row.channel.name(), |_, _| false), table, releases)
+        }
+        Param::CardActivation => {
+            let rows = tables(node, problems, card_activation, |row| row.channel.name(), |_, _| false);
+            put!(rows, table, card_activation)
+        }
+        Param::PaperRegulariseDays => put!(or_none(node, problems, limit), or_none_text, paper_regularise_days),
+        Param::CrossProvinceModes => put!(names(node, problems), joined, cross_province_modes),
+        Param::WalletSources => put!(names(node, problems), joined, wallet_sources),
+        Param::WalletPurposes => put!(names(node, problems), joined, wallet_purposes),
+        Param::WalletTransfersPerDay => {
+            put!(or_none(node, problems, limit), or_none_text, wallet_transfers_per_day)
+        }
+        Param::WalletTransferMax => put!(or_none(node, problems, amount), or_none_text, wallet_transfer_max),
+        Param::WalletClosedHours => put!(or_none(node, problems, hours), hours_text, wallet_closed_hours),
+        Param::WalletReturnTime => put!(node.time(problems), ToString::to_string, wallet_return_time),
+        Param::QuotaEvidence => put!(codes(node, problems), |list: &Vec<String>| list.join(","), quota_evidence),
+        Param::QuotaMax => put!(or_none(node, problems, amount), or_none_text, quota_max),
     })
 }
 
@@ -141,6 +162,10 @@ fn word<T: Named>(item: &T) -> String {
 
 fn table<T: Json>(rows: &[T]) -> String {
     rows.json()
+}
+
+fn hours_text(hours: &Option<Hours>) -> String {
+    hours.map_or_else(|| "none".to_owned(), |hours| format!("{}-{}", hours.from, hours.to))
 }
 
 fn or_none_text<T: ToString>(value: &Option<T>) -> String {

@@ -1,6 +1,8 @@
 //! The running server: one acceptor deals connections to single-threaded runtimes; health, reflection, limits, clean stop.
 
 pub mod admission;
+pub mod connection;
+pub mod nightly;
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -68,7 +70,14 @@ pub async fn run(
         set_health(&health, ServingStatus::NotServing).await;
         tokio::time::sleep(NOT_SERVING_FOR).await;
     };
-    let outcome = serve_routes(listener, config, &routes, stop, not_serving).await;
+    let serving = serve_routes(listener, config, &routes, stop, not_serving);
+    let outcome = match config.nightly_return_at() {
+        None => serving.await,
+        Some(at) => tokio::select! {
+            outcome = serving => outcome,
+            never = nightly::run(&api.ledger, at) => match never {},
+        },
+    };
     api.ledger.store().close().await?;
     tracing::info!("stopped");
     outcome
@@ -183,7 +192,7 @@ impl Worker {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             let slots = self.slots;
-            let incoming = ReceiverStream::new(connections).map(move |stream| admission::Connection::new(stream, slots.clone()));
+            let incoming = ReceiverStream::new(connections).map(move |stream| connection::Connection::new(stream, slots.clone()));
             let gate = self.gate;
             let mut stopping = self.stopping;
             let mut ended = stopping.clone();

@@ -2,17 +2,25 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
+use super::encoded::Encoded;
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
 use crate::domain::binding::{AidUse, Binding, Family, Wards};
+use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::draw::Excluded;
-use crate::domain::ids::{BindingId, MemberId, SettlementId};
+use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
 use crate::domain::member::{Member, Person};
 use crate::domain::money::Money;
+use crate::domain::paper::Slips;
+use crate::domain::quota::Quota;
+use crate::domain::record::Job;
 use crate::domain::rule::Trace;
 use crate::domain::settlement::Settlement;
 use crate::domain::split::YearUse;
+use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 
 /// The name of one fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +41,18 @@ pub enum Key {
     Policy([u8; 32]),
     /// Why a change other than a settlement was decided as it was, by its request.
     Decided([u8; 16]),
+    /// State of a member's card; absent: active as recorded.
+    Card(MemberId),
+    Wallet(MemberId),
+    /// What a wallet sent on a day.
+    WalletDay(MemberId, Date),
+    Transfer(TransferId),
+    /// What is set aside for a binding.
+    Quota(BindingId),
+    /// The paper slips a patient was helped by.
+    Slips(MemberId),
+    /// Up to which day a job is done.
+    JobDay(Job),
     /// A person's latest certification.
     Certification(MemberId),
     /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
@@ -51,12 +71,27 @@ pub enum Entity {
     Wards(Arc<Wards>),
     Binding(Arc<Binding>),
     Settlement(Arc<Settlement>),
-    Basis(Arc<Basis>),
+    Basis(Arc<Encoded<Basis>>),
     Policy(Arc<StoredPolicy>),
     Decided(Arc<Decided>),
+    Card(Arc<Card>),
+    Wallet(Wallet),
+    WalletDay(WalletDay),
+    Transfer(Arc<SentTransfer>),
+    Quota(Arc<Quota>),
+    Slips(Arc<Slips>),
+    JobDay(JobDay),
     Certification(Arc<Certification>),
     AidUse(AidUse),
     PolicySet(Arc<PolicySet>),
+}
+
+/// How far a daily job has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobDay {
+    pub job: Job,
+    /// Every day up to this one is done.
+    pub done: Date,
 }
 
 /// Everything that decisions read of one person, in one fact, so that a case is one look per person: a settlement's patient
@@ -121,12 +156,12 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
     pub salt: [u8; 16],
-    pub bill: Bill,
+    pub bill: Arc<Bill>,
     pub payers: Vec<PayerFact>,
     pub excluded: Vec<Excluded>,
     pub papers: Vec<PaperFact>,
     pub used: YearUse,
-    pub trace: Trace,
+    pub trace: Arc<Trace>,
 }
 
 /// What the rules saw of one payer's account.

@@ -20,6 +20,7 @@
 pub mod chain;
 pub mod codec;
 pub mod embedded;
+pub mod encoded;
 pub mod entity;
 pub mod memory;
 pub mod record;
@@ -71,16 +72,19 @@ pub enum ListKind {
     ExternalReference = 4,
     OwnerBindings = 5,
     BeneficiaryBindings = 6,
+    /// Wallet transfers sent on a civil day.
+    TransfersOfDay = 20,
 }
 
 impl ListKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AccountEntries,
         Self::InstitutionSettlements,
         Self::PatientSettlements,
         Self::ExternalReference,
         Self::OwnerBindings,
         Self::BeneficiaryBindings,
+        Self::TransfersOfDay,
     ];
 
     /// The kind with this stored code.

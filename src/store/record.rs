@@ -3,22 +3,25 @@
 
 use super::codec::{self, DecodeError, Stored, stored, stored_enum};
 use super::entity::{
-    Basis, Decided, Entity, Key, PaperFact, PayerFact, PolicySet, Request, Standing, StoredCitation, StoredPolicy,
-    StoredValue,
+    Basis, Decided, Entity, JobDay, Key, PaperFact, PayerFact, PolicySet, Request, Standing, StoredCitation,
+    StoredPolicy, StoredValue,
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
+use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
+use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
-use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Insurance, Member, Person};
+use crate::domain::paper::{Slip, Slips};
 use crate::domain::policy::SetPart;
 use crate::domain::posting::{Party, Posting};
+use crate::domain::quota::Quota;
 use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
 use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
 use crate::domain::settlement::{Amounts, Parts, Refund, Settlement};
 use crate::domain::split::{Split, YearUse};
+use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 
 /// The format of ledger records and facts.
 pub const FORMAT: u8 = 1;
@@ -33,7 +36,7 @@ stored! {
     Release { at, requested }
     Binding {
         id, owner, beneficiary, owner_region, beneficiary_region, relation, relation_detail, channel, evidence, grants, start,
-        last_day, caps, priority, released,
+        last_day, caps, priority, life,
     }
     Tie { binding, owner, relation, spends, start, last_day, caps, used_on, used_day, used_year, priority, filed }
     Family { ties }
@@ -78,6 +81,14 @@ stored! {
         id, member, channel, by_proxy, dependant, state, began, ended, last_passed, resumed_from,
     }
     StoredCitation { id, document, article, effective, url, grade, note }
+    Card { member, active, issuing_bank }
+    Wallet { member, opened_at }
+    WalletDay { sent, amount }
+    SentTransfer { transfer, commitment, from, year, sent_on, claim_before, state }
+    Quota { binding, owner, beneficiary, year, current, prior, since }
+    Slip { owner, relation, first, last, uses }
+    Slips { slips }
+    JobDay { job, done }
 }
 
 stored_enum! {
@@ -86,6 +97,10 @@ stored_enum! {
     Outcome { 1 = Amount(amount), 2 = Yes, 3 = No(reason) }
     CreditKind { 1 = Monthly, 2 = Correction }
     ReleasedBy { 1 = Owner, 2 = Beneficiary }
+    // The codes continue those of the optional release and of the flag that stood here first.
+    Life { 0 = InForce, 1 = Released(release), 2 = Pending { missing }, 3 = ReleasedFrom { release, from } }
+    Spends { 0 = No, 1 = Yes, 2 = Unverified }
+    TransferState { 1 = Pending, 2 = Claimed, 3 = Returned }
     Event {
         1 = MemberCreated { member },
         2 = InsuranceUpdated { member, released },
@@ -95,6 +110,15 @@ stored_enum! {
         6 = BindingReleased { binding, owner, beneficiary, by, channel },
         7 = Settled(settled),
         8 = Refunded { settlement, parts, returned, place },
+        20 = BindingVerified { binding, owner, beneficiary, evidence, missing, policies },
+        21 = BindingsReordered { beneficiary, order },
+        22 = QuotaSet { quota, owner_after, policies },
+        23 = WalletOpened { after },
+        24 = TransferSent { transfer, claim_before, owner_after, policies },
+        25 = TransferClaimed { transfer, beneficiary_after, policies },
+        26 = TransferReturned { transfer, owner_after },
+        27 = CardActivated { member, channel, evidence, policies },
+        28 = JobDone { job, day, items },
         30 = CertificationRecorded { certification },
     }
     Entity {
@@ -108,6 +132,13 @@ stored_enum! {
         11 = Basis(basis),
         12 = Policy(policy),
         13 = Decided(decided),
+        20 = Card(card),
+        21 = Wallet(wallet),
+        22 = WalletDay(day),
+        23 = Transfer(transfer),
+        24 = Quota(quota),
+        25 = Slips(slips),
+        26 = JobDay(day),
         30 = Certification(certification),
         14 = AidUse(used),
         15 = PolicySet(set),
@@ -139,6 +170,15 @@ impl Stored for Party {
                 code.put(out);
             }
             Self::Cash => out.push(6),
+            Self::Quota(binding, bucket) => {
+                out.push(7);
+                binding.put(out);
+                bucket.put(out);
+            }
+            Self::Transfer(id) => {
+                out.push(8);
+                id.put(out);
+            }
         }
     }
 
@@ -150,80 +190,68 @@ impl Stored for Party {
             4 => Self::Institution(Stored::take(input)?),
             5 => Self::HospitalPart(Stored::take(input)?),
             6 => Self::Cash,
+            7 => Self::Quota(Stored::take(input)?, Stored::take(input)?),
+            8 => Self::Transfer(Stored::take(input)?),
             _ => return Err(DecodeError::Value),
         })
     }
 }
 
-impl Key {
-    /// The key's own bytes: a tag that sorts like things together, then the id.
-    pub fn to_bytes(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(33);
-        match self {
-            Self::Request(hash) => [&[1], &hash[..]].concat_into(&mut out),
-            Self::Reference(hash) => [&[2], &hash[..]].concat_into(&mut out),
-            Self::Person(id) => tagged(3, id.as_u128(), &mut out),
-            Self::Standing(id) => tagged(4, id.as_u128(), &mut out),
-            Self::Wards(id) => tagged(7, id.as_u128(), &mut out),
-            Self::Binding(id) => tagged(8, id.as_u128(), &mut out),
-            Self::Settlement(id) => tagged(10, id.as_u128(), &mut out),
-            Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
-            Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
-            Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
-            Self::Certification(id) => tagged(30, id.as_u128(), &mut out),
-            Self::AidUse(owner, beneficiary) => {
-                tagged(14, owner.as_u128(), &mut out);
-                out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());
+/// The bytes of a key: a tag that sorts like things together, then what names it. Written and read from one table, so that
+/// no key can be written that is not read.
+macro_rules! keys {
+    ($($tag:literal = $variant:ident($($part:ident),+);)*) => {
+        impl Key {
+            pub fn to_bytes(self) -> Vec<u8> {
+                let mut out = Vec::with_capacity(33);
+                match self {
+                    $(Self::$variant($($part),+) => {
+                        out.push($tag);
+                        $($part.put(&mut out);)+
+                    })*
+                }
+                out
             }
-            Self::PolicySet(digest) => [&[15], &digest[..]].concat_into(&mut out),
+
+            /// Reads what [`Key::to_bytes`] wrote.
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                let (tag, mut input) = bytes.split_first()?;
+                let key = match tag {
+                    $($tag => {
+                        $(let $part = Stored::take(&mut input).ok()?;)+
+                        Self::$variant($($part),+)
+                    })*
+                    _ => return None,
+                };
+                input.is_empty().then_some(key)
+            }
         }
-        out
-    }
+    };
 }
 
-impl Key {
-    /// Reads what [`Key::to_bytes`] wrote.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (tag, rest) = bytes.split_first()?;
-        let id = || <[u8; 16]>::try_from(rest).ok().map(u128::from_be_bytes);
-        Some(match tag {
-            1 => Self::Request(rest.try_into().ok()?),
-            2 => Self::Reference(rest.try_into().ok()?),
-            3 => Self::Person(MemberId::from_u128(id()?)),
-            4 => Self::Standing(MemberId::from_u128(id()?)),
-            7 => Self::Wards(MemberId::from_u128(id()?)),
-            8 => Self::Binding(BindingId::from_u128(id()?)),
-            10 => Self::Settlement(SettlementId::from_u128(id()?)),
-            11 => Self::Basis(SettlementId::from_u128(id()?)),
-            12 => Self::Policy(rest.try_into().ok()?),
-            13 => Self::Decided(rest.try_into().ok()?),
-            15 => Self::PolicySet(rest.try_into().ok()?),
-            14 => {
-                let (owner, beneficiary) = rest.split_at_checked(16)?;
-                let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
-                Self::AidUse(id(owner)?, id(beneficiary)?)
-            }
-            _ => return None,
-        })
-    }
+keys! {
+    1 = Request(hash);
+    2 = Reference(hash);
+    3 = Person(member);
+    4 = Standing(member);
+    7 = Wards(member);
+    8 = Binding(binding);
+    10 = Settlement(settlement);
+    11 = Basis(settlement);
+    12 = Policy(digest);
+    13 = Decided(request);
+    14 = AidUse(owner, beneficiary);
+    15 = PolicySet(digest);
+    20 = Card(member);
+    21 = Wallet(member);
+    22 = WalletDay(member, day);
+    23 = Transfer(transfer);
+    24 = Quota(binding);
+    25 = Slips(member);
+    26 = JobDay(job);
+    30 = Certification(member);
 }
 
-fn tagged(tag: u8, id: u128, out: &mut Vec<u8>) {
-    out.push(tag);
-    out.extend_from_slice(&id.to_be_bytes());
-}
-
-trait ConcatInto {
-    fn concat_into(&self, out: &mut Vec<u8>);
-}
-
-impl ConcatInto for [&[u8]; 2] {
-    fn concat_into(&self, out: &mut Vec<u8>) {
-        self.iter().for_each(|part| out.extend_from_slice(part));
-    }
-}
-
-/// A record, and behind it the digest of the policy set that was in force when it was made.
 pub fn encode_record(record: &Record, policy_set: &[u8; 32]) -> Vec<u8> {
     let mut out = codec::encode(FORMAT, record);
     out.extend_from_slice(policy_set);
@@ -257,28 +285,42 @@ pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
+    use crate::domain::record::Job;
+    use crate::domain::time::day_from_number;
 
     #[test]
     fn keys_read_back() {
         let (member, other) = (MemberId::from_u128(7), MemberId::from_u128(u128::MAX - 3));
+        let (binding, settlement) = (BindingId::from_u128(9), SettlementId::from_u128(10));
         for key in [
             Key::Request([1; 16]),
             Key::Reference([2; 16]),
             Key::Person(member),
             Key::Standing(member),
             Key::Wards(other),
-            Key::Binding(BindingId::from_u128(9)),
-            Key::Settlement(SettlementId::from_u128(10)),
-            Key::Basis(SettlementId::from_u128(11)),
+            Key::Binding(binding),
+            Key::Settlement(settlement),
+            Key::Basis(settlement),
             Key::Policy([12; 32]),
             Key::Decided([13; 16]),
             Key::PolicySet([15; 32]),
+            Key::Certification(member),
             Key::AidUse(member, other),
+            Key::Card(member),
+            Key::Wallet(other),
+            Key::WalletDay(member, day_from_number(20_261_122).expect("a day")),
+            Key::Transfer(TransferId::from_u128(11)),
+            Key::Quota(binding),
+            Key::Slips(other),
+            Key::Certification(member),
+            Key::JobDay(Job::ReturnUnclaimed),
         ] {
             let bytes = key.to_bytes();
             assert_eq!(Key::from_bytes(&bytes), Some(key));
             assert_eq!(Key::from_bytes(&bytes[..bytes.len() - 1]), None, "{key:?} cut short");
         }
         assert_eq!(Key::from_bytes(&[]), None);
+        assert_eq!(Key::from_bytes(&[26, 9]), None);
     }
 }

@@ -58,7 +58,7 @@ pub enum Op {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "a handful of answers")]
 pub enum Answer {
-    Member(proto::CreateMemberResponse),
+    Member(Box<proto::CreateMemberResponse>),
     Credit(proto::CreditAccountResponse),
     Bind(Box<proto::CreateBindingResponse>),
     Release(Box<proto::ReleaseBindingResponse>),
@@ -97,7 +97,7 @@ pub async fn send(channel: &Channel, op: Op) -> Outcome {
     let sent = match op {
         Op::Member(request) => MemberServiceClient::new(channel).create_member(request).await.map(|answer| {
             let mut answer = answer.into_inner();
-            (std::mem::take(&mut answer.replayed), Answer::Member(answer))
+            (std::mem::take(&mut answer.replayed), Answer::Member(Box::new(answer)))
         }),
         Op::Credit(request) => AccountServiceClient::new(channel).credit_account(request).await.map(|answer| {
             let mut answer = answer.into_inner();
@@ -143,6 +143,8 @@ pub fn person(number: usize, has_account: bool) -> Op {
         card_number: Some(format!("CARD-{number}")),
         personal_number: None,
         computer_number: None,
+        card_state: 0,
+        issuing_bank_code: String::new(),
         insurance: Some(proto::Insurance {
             scheme: scheme as i32,
             tier: if has_account { "1" } else { "" }.to_owned(),
@@ -419,6 +421,7 @@ async fn plan(auditor: &mut Auditor, server: &Server, round: usize, dice: &mut D
         let pair = proto::BindingPair { owner: reference(0), beneficiary: reference(newcomer - 1) };
         let (by, channel) = (proto::BindingParty::Owner, proto::Channel::AgencyWindow);
         let release = Op::Release(proto::ReleaseBindingRequest {
+            evidence: crate::support::release_evidence(),
             request_id: format!("release-{round}"),
             requested_by: by as i32,
             channel: channel as i32,

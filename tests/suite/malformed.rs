@@ -314,6 +314,24 @@ impl Bases {
                 "requestId": id, "requestedBy": "BINDING_PARTY_OWNER", "channel": "CHANNEL_AGENCY_WINDOW",
                 "pair": { "owner": card("HZ-CARD-2003"), "beneficiary": card("HZ-CARD-2001") },
             }),
+            "VerifyBinding" => json!({
+                "requestId": id, "bindingId": self.binding, "evidence": [{ "type": "FACE_CHECK", "reference": "face" }],
+            }),
+            "SetQuota" => json!({
+                "requestId": id, "bindingId": self.binding, "quotaFen": 1_000,
+                "evidence": [{ "type": "OWNER_CONSENT", "reference": "paper" }],
+            }),
+            "ReorderBindings" => json!({
+                "requestId": id, "beneficiary": card("SZ-CARD-1001"), "bindingIds": [self.binding],
+            }),
+            "OpenWallet" => json!({ "requestId": id, "member": card(daughter) }),
+            "ClaimTransfer" => json!({
+                "requestId": id, "transferId": format!("trf_{:032x}", 7), "beneficiary": card(daughter),
+            }),
+            "ActivateCard" => json!({
+                "requestId": id, "member": card(daughter), "channel": "CARD_CHANNEL_ISSUING_BANK", "bankCode": "BANK-1",
+                "evidence": [{ "type": "HOLDER_ID", "reference": "id" }],
+            }),
             "GetBinding" => json!({ "bindingId": self.binding }),
             "ListBindings" => json!({ "owner": card(son), "pageSize": 10 }),
             "ListPayers" => json!({
@@ -393,8 +411,19 @@ impl Bases {
 }
 
 /// Methods whose valid request is refused once the state has moved on.
-const DEPENDS_ON_STATE: [&str; 5] =
-    ["UpdateInsurance", "TransferFunds", "CreateBinding", "ReleaseBinding", "RefundSettlement"];
+const DEPENDS_ON_STATE: [&str; 11] = [
+    "UpdateInsurance",
+    "TransferFunds",
+    "CreateBinding",
+    "ReleaseBinding",
+    "RefundSettlement",
+    "VerifyBinding",
+    "SetQuota",
+    "ReorderBindings",
+    "OpenWallet",
+    "ClaimTransfer",
+    "ActivateCard",
+];
 
 fn message(descriptor: MessageDescriptor, json: &Json) -> DynamicMessage {
     DynamicMessage::deserialize(descriptor, json).unwrap_or_else(|error| panic!("{json} is no request: {error}"))
@@ -522,6 +551,12 @@ fn memory_kib(server: &Server) -> u64 {
 
 /// Reasons of a refused request that none of today's methods gives, and why.
 const NOT_REACHED: &[(&str, &str)] = &[
+    ("QUOTA_TOO_LARGE", "no policy at hand sets a limit; the national value is none"),
+    ("QUOTA_USED_UP", "the clock stands before the first quota; `scenarios/quota.txt`"),
+    ("PAPER_NOT_REGULARISED", "no policy at hand sets a time; `paper_slips_are_regularised`"),
+    ("WALLET_CLOSED_HOURS", "the clock stands at nine in the morning; `scenarios/wallet_hours.txt`"),
+    ("WALLET_NOT_OFFERED", "the clock stands after the first wallet; `scenarios/wallet_hours.txt`"),
+    ("TRANSFER_RETURNED", "nothing goes back on the day it is sent; `scenarios/wallet_claims.txt`"),
     ("CERTIFICATION_CHANNEL_NOT_OFFERED", "the nation's list has every channel"),
     ("GRADE_REFUSED", "this server was told to refuse no grade; `process.rs` starts one that was"),
 ];
@@ -743,14 +778,20 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         ("limit-2", insurance("980300")),
         ("limit-3", insurance("980300")),
         ("limit-4", insurance("980300")),
+        ("cold", insurance("440300")),
+        ("young", insurance("440300")),
     ];
     for (place, (card, insurance)) in people.into_iter().enumerate() {
         let member = json!({
             "requestId": format!("directed-{card}"), "name": "测试", "idNumber": id_number(320_000 + place),
             "cardNumber": format!("D-{card}"), "insurance": insurance,
+            "cardState": if card == "cold" { "CARD_STATE_INACTIVE" } else { "CARD_STATE_ACTIVE" },
+            "issuingBankCode": if card == "cold" { "BANK-9" } else { "" },
         });
         send("CreateMember", member).await.expect("a person");
     }
+    steps(&channel, methods, watcher).await;
+    wallets(&channel, methods, watcher).await;
     let filings = [
         filing("SZ-CARD-1002", "SZ-CARD-1002", "RELATION_CHILD"),
         filing("SZ-CARD-1002", "SZ-CARD-1001", "RELATION_PARENT"),
@@ -840,6 +881,12 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
             with(with(bases.of("Settle", 1), "patient", card(patient)), "requestId", format!("capped-{number}"));
         send("Settle", settle).await.expect("cash is always an answer");
     }
+    let refund = with(
+        with(bases.of("RefundSettlement", 0), "requestId", "too-much"),
+        "parts",
+        json!({ "fundFen": 1_000_000_000 }),
+    );
+    send("RefundSettlement", refund).await.expect_err("more than was paid");
     // A quote that another settlement makes stale, and that then expires.
     let quote = with(bases.of("QuoteSettlement", 0), "patient", card("SZ-CARD-1003"));
     let token = send("QuoteSettlement", quote.clone()).await.expect("a quote");
@@ -872,8 +919,100 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
     for number in 0..2 {
         let release = json!({
             "requestId": format!("release-{number}"), "bindingId": made[0], "requestedBy": "BINDING_PARTY_OWNER",
-            "channel": "CHANNEL_AGENCY_WINDOW",
+            "channel": "CHANNEL_AGENCY_WINDOW", "evidence": pieces(&["OWNER_CARD", "USER_CARD_NUMBER"]),
         });
         assert_eq!(send("ReleaseBinding", release).await.is_ok(), number == 0);
+    }
+}
+
+fn pieces(kinds: &[&str]) -> Json {
+    kinds.iter().map(|kind| json!({ "type": kind, "reference": "paper" })).collect()
+}
+
+/// Cards, steps and orders that are refused.
+async fn steps(channel: &Channel, methods: &[MethodDescriptor], watcher: &Watcher) {
+    let send = |name: &'static str, json: Json| async move { ask(channel, methods, watcher, name, &json).await };
+    let swiped = with(filing("D-cold", "D-young", "RELATION_CHILD"), "evidence", pieces(&["OWNER_CARD"]));
+    let _ = send("CheckBinding", swiped).await.expect("an answer");
+    let family_code = with(filing("D-rich", "D-young", "RELATION_CHILD"), "channel", "CHANNEL_FAMILY_CODE");
+    let _ = send("CheckBinding", family_code).await.expect("an answer");
+    // A family service that waits for the face; then a step that is none of its own, and one too many.
+    let kinds = ["E_CARD_PASSWORD", "NOTICE_CONSENT", "IDENTITY_PROOF"];
+    let mut service = with(filing("D-rich", "D-young", "RELATION_CHILD"), "channel", "CHANNEL_E_CARD_FAMILY_SERVICE");
+    service["evidence"] = pieces(&kinds);
+    let made = send("CreateBinding", with(service, "requestId", "service")).await.expect("a binding that waits");
+    let id = text_at(&made, &["binding", "binding_id"]);
+    for (place, kind) in ["OFFICE_APPROVAL", "FACE_CHECK", "FACE_CHECK"].into_iter().enumerate() {
+        let verify = json!({ "requestId": format!("verify-{place}"), "bindingId": id, "evidence": pieces(&[kind]) });
+        assert_eq!(send("VerifyBinding", verify).await.is_ok(), place == 1);
+    }
+    // An app whose office has not approved: it would spend, but may not yet.
+    let kinds = ["REAL_NAME_LOGIN", "BENEFICIARY_ID", "RELATION_PROOF", "COMMITMENT"];
+    let mut app = with(filing("D-poor", "D-young", "RELATION_SIBLING"), "channel", "CHANNEL_CITY_APP");
+    app["evidence"] = pieces(&kinds);
+    app["lastDay"] = json!("2027-01-01");
+    let waiting = send("CreateBinding", with(app, "requestId", "app")).await.expect("a binding that waits");
+    let waiting = text_at(&waiting, &["binding", "binding_id"]);
+    let payers = json!({ "patient": card("D-young"), "purpose": "PURPOSE_OUTPATIENT", "personPartFen": 100 });
+    send("ListPayers", payers).await.expect("an answer");
+    let quota =
+        |name: &str, binding: &str, fen: i64| json!({ "requestId": name, "bindingId": binding, "quotaFen": fen });
+    send("SetQuota", quota("quota-1", &waiting, 100)).await.expect_err("not verified");
+    let approved = json!({ "requestId": "approved", "bindingId": waiting, "evidence": pieces(&["OFFICE_APPROVAL"]) });
+    send("VerifyBinding", approved).await.expect("approved");
+    send("SetQuota", quota("quota-2", &waiting, 100)).await.expect_err("has a last day");
+    let bound = with(filing("HE-CARD-3001", "HE-CARD-3002", "RELATION_CHILD"), "evidence", pieces(&["OWNER_ID"]));
+    let _ = send("CheckBinding", bound).await;
+    let listed = send("ListBindings", json!({ "owner": card("SZ-CARD-1003") })).await.expect("bindings");
+    let open = text_at(&listed, &["bindings", "binding_id"]);
+    send("SetQuota", quota("quota-3", &open, 100)).await.expect_err("no quotas before 2026");
+    send("SetQuota", quota("quota-4", &open, 0)).await.expect_err("none is set");
+    let order = json!({ "requestId": "order", "beneficiary": card("D-young"), "bindingIds": [id] });
+    send("ReorderBindings", order).await.expect_err("the larger balance pays first");
+    // Cards: no card, another bank, then active, then active already.
+    let member = json!({
+        "requestId": "without-card", "name": "测试", "idNumber": id_number(330_000), "insurance": insurance("440300"),
+    });
+    let made = send("CreateMember", member).await.expect("a person");
+    let without = text_at(&made, &["member", "member_id"]);
+    let activate = |name: &str, member: Json, bank: &str| {
+        json!({
+            "requestId": name, "member": member, "channel": "CARD_CHANNEL_ISSUING_BANK", "bankCode": bank,
+            "evidence": pieces(&["HOLDER_ID", "HOLDER_CARD", "APPLICATION_FORM"]),
+        })
+    };
+    send("ActivateCard", activate("card-1", json!({ "memberId": without }), "BANK-9")).await.expect_err("no card");
+    send("ActivateCard", activate("card-2", card("D-cold"), "BANK-1")).await.expect_err("another bank's");
+    send("ActivateCard", activate("card-3", card("D-cold"), "BANK-9")).await.expect("activated");
+    send("ActivateCard", activate("card-4", card("D-cold"), "BANK-9")).await.expect_err("active");
+}
+
+/// Wallets that are not there, and transfers that are too large or too many.
+async fn wallets(channel: &Channel, methods: &[MethodDescriptor], watcher: &Watcher) {
+    let send = |name: &'static str, json: Json| async move { ask(channel, methods, watcher, name, &json).await };
+    let transfer = |number: usize, fen: i64| {
+        json!({
+            "requestId": format!("wallet-{number}"), "owner": card("CD-CARD-4001"), "beneficiary": card("HE-CARD-3001"),
+            "relation": "RELATION_SIBLING", "amountFen": fen, "commitmentRef": "C1",
+        })
+    };
+    send("TransferFunds", transfer(0, 100)).await.expect_err("no wallets");
+    for (place, owner) in ["CD-CARD-4001", "HE-CARD-3001", "HE-CARD-3001"].into_iter().enumerate() {
+        let open = json!({ "requestId": format!("open-{place}"), "member": card(owner) });
+        assert_eq!(send("OpenWallet", open).await.is_ok(), place < 2);
+    }
+    send("TransferFunds", transfer(1, 200_001)).await.expect_err("too large");
+    let mut last = String::new();
+    for number in 2..6 {
+        match send("TransferFunds", transfer(number, 100)).await {
+            Ok(sent) => last = text_at(&sent, &["transfer_id"]),
+            Err(_) => assert_eq!(number, 5, "three a day"),
+        }
+    }
+    for number in 0..2 {
+        let claim = json!({
+            "requestId": format!("claim-{number}"), "transferId": last, "beneficiary": card("HE-CARD-3001"),
+        });
+        assert_eq!(send("ClaimTransfer", claim).await.is_ok(), number == 0);
     }
 }

@@ -341,6 +341,8 @@ fn resident(number: usize) -> proto::CreateMemberRequest {
         card_number: None,
         personal_number: None,
         computer_number: None,
+        card_state: 0,
+        issuing_bank_code: String::new(),
         insurance: Some(proto::Insurance {
             scheme: proto::Scheme::Resident as i32,
             tier: String::new(),
@@ -462,4 +464,45 @@ fn help_names_every_option() {
             assert!(help.contains(&format!("--{setting}")), "no --{setting} in {command} --help");
         }
     }
+}
+
+/// The nightly job by hand: on a server's directory, once, and in words where it cannot be.
+#[test]
+fn transfers_that_nobody_took_go_back_by_hand() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().to_str().expect("a plain path");
+    let server = Server::on(dir.path(), &["--demo", "--clock", "2025-06-03T09:00:00+08:00"]);
+    let card =
+        |number: &str| Some(proto::MemberRef { r#ref: Some(proto::member_ref::Ref::CardNumber(number.to_owned())) });
+    run(async {
+        let mut accounts = proto::account_service_client::AccountServiceClient::new(server.channel().await);
+        for number in ["CD-CARD-4001", "HE-CARD-3001"] {
+            let open = proto::OpenWalletRequest { request_id: format!("open-{number}"), member: card(number) };
+            accounts.open_wallet(open).await.expect("opened");
+        }
+        let transfer = proto::TransferFundsRequest {
+            request_id: "t".to_owned(),
+            owner: card("CD-CARD-4001"),
+            beneficiary: card("HE-CARD-3001"),
+            relation: proto::Relation::Sibling as i32,
+            amount_fen: 12_300,
+            commitment_ref: "C-1".to_owned(),
+            ..Default::default()
+        };
+        accounts.transfer_funds(transfer).await.expect("sent");
+    });
+    let by_hand = |on: &str| {
+        let done = gongji(&["run", "return-unclaimed", "--on", on, "--data-dir", path]).output().expect("it runs");
+        let said = String::from_utf8_lossy(if done.status.success() { &done.stdout } else { &done.stderr });
+        format!("{} {}", done.status.success(), said.trim().lines().last().unwrap_or_default())
+    };
+    let in_use = by_hand("2025-06-03");
+    assert!(in_use.starts_with("false gongji: ") && in_use.contains("use"), "{in_use}");
+    server.kill();
+    let back = "1 transfers, 1 gone back now, 12300 fen; 0 could not go back";
+    assert_eq!(by_hand("2025-06-03"), format!("true 2025-06-03: {back}"));
+    let again = "1 transfers, 0 gone back now, 0 fen; 0 could not go back";
+    assert_eq!(by_hand("2025-06-03"), format!("true 2025-06-03: {again}"));
+    assert_eq!(by_hand("2025-6-3"), "false gongji: --on: must be a day as YYYY-MM-DD");
+    assert_eq!(by_hand("2999-06-03"), "false gongji: --on: is not over yet");
 }

@@ -4,14 +4,19 @@
 //! sent a second time, and must come out the same.
 //!
 //! Commands: `clock INSTANT`, `member NAME REGION SCHEME TIER …`, `identity NUMBER`, `credit`, `bind`, `check`, `binding`,
-//! `release`, `insure`, `quote`, `settle`, `payers`, `refund`, `transfer`, `account`, `entries`, `sharing`.
+//! `release`, `insure`, `quote`, `settle`, `payers`, `refund`, `transfer`, `account`, `entries`, `sharing`, `verify`, `reorder`,
+//! `quota`, `wallet`, `claim`, `card`, and `return` for the nightly return of transfers that nobody took.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use gongji::domain::time::parse_day;
 use gongji::domain::vocabulary::{
-    Bucket, Category, Channel, InstitutionKind, InsuranceState, ListClass, Purpose, Relation, Scheme,
+    Bucket, CardChannel, Category, Channel, InstitutionKind, InsuranceState, ListClass, Mode, Purpose, Relation, Scheme,
 };
 use gongji::grpc::enums::Wire;
+use gongji::ledger::Failure;
+use gongji::policy::{self, PolicyFiles};
 use tonic::Status;
 
 use crate::support::*;
@@ -31,6 +36,8 @@ macro_rules! scenarios {
 scenarios! {
     bill_split
     caps
+    card_activation
+    channels
     components
     cross_province
     deductible_and_year
@@ -40,18 +47,26 @@ scenarios! {
     identity_numbers
     in_province
     insurance_ends
+    next_day
     own_account_reading
     owner_conditions
     paper_authorisation
+    paper_regularised
     payers
     premium
     prohibited
+    quota
+    quota_ends
     refund_after_release
     refund_order
     refund_over_year_end
+    region_limits
     relations
     release
     transfer_beforehand
+    user_order
+    wallet_claims
+    wallet_hours
     year_turn
 }
 
@@ -66,11 +81,14 @@ fn every_file_is_listed() {
 
 fn check(text: &str) {
     assert!(text.starts_with("# rule: ") && text.contains("source"), "a story starts with its rule and source");
+    let book = other_book(text);
     for_each_store(|setup| {
-        let mut story = Story::new(setup.with(|config| {
+        let mut setup = setup.with(|config| {
             config.reveal_personal_data = true;
             config.max_backdate_days = 3_000;
-        }));
+        });
+        setup.book = book.clone();
+        let mut story = Story::new(setup);
         let mut wrong = String::new();
         let mut rows = 0;
         for (line, row) in text.lines().enumerate() {
@@ -88,6 +106,24 @@ fn check(text: &str) {
         assert!(rows > 1, "a story has rows");
         assert!(wrong.is_empty(), "\n{wrong}");
     });
+}
+
+/// The embedded policies, with what a story says otherwise: `# policy FILE: text -> other text`, once in that file.
+fn other_book(text: &str) -> Arc<gongji::domain::policy::PolicyBook> {
+    let changes: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# policy ")).collect();
+    if changes.is_empty() {
+        return book();
+    }
+    let mut files = PolicyFiles::embedded();
+    for change in changes {
+        let (file, change) = change.split_once(": ").expect("FILE: text -> other text");
+        let (from, to) = change.split_once(" -> ").expect("text -> other text");
+        let (from, to) = (from.replace("\\n", "\n"), to.replace("\\n", "\n"));
+        let known = files.0.get_mut(file).unwrap_or_else(|| panic!("no file {file}"));
+        assert_eq!(known.matches(&from).count(), 1, "{from:?} stands once in {file}");
+        *known = known.replace(&from, &to);
+    }
+    Arc::new(policy::load(&files).expect("the changed policies are good"))
 }
 
 /// The words of a row: plain ones in order, and `key=value`.
@@ -150,6 +186,7 @@ struct Story {
     members: BTreeMap<String, String>,
     bindings: BTreeMap<String, String>,
     settlements: BTreeMap<String, String>,
+    transfers: BTreeMap<String, String>,
     requests: u32,
 }
 
@@ -213,6 +250,7 @@ impl Story {
             members: BTreeMap::new(),
             bindings: BTreeMap::new(),
             settlements: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             requests: 0,
         }
     }
@@ -261,6 +299,13 @@ impl Story {
             "account" => self.account(words),
             "entries" => self.entries(words),
             "sharing" => self.sharing(words),
+            "verify" => self.verify(words),
+            "reorder" => self.reorder(words),
+            "quota" => self.quota(words),
+            "wallet" => self.wallet(words),
+            "claim" => self.claim(words),
+            "card" => self.card(words),
+            "return" => self.give_back(words),
             other => panic!("{other} is no command"),
         };
         let rest = std::mem::replace(words, Words::new(""));
@@ -282,6 +327,16 @@ impl Story {
         if let Some(id) = words.get("id") {
             request.id_number = id.to_owned();
         }
+        if let Some(birth) = words.get("born") {
+            request.id_number = id_number(birth, number);
+        }
+        if words.text("card_state", "ACTIVE") == "INACTIVE" {
+            request.card_state = proto::CardState::Inactive as i32;
+        }
+        if request.card_number.as_deref() == Some("-") {
+            request.card_number = None;
+        }
+        request.issuing_bank_code = words.text("bank", "");
         let money = [("current", Bucket::CurrentYear), ("prior", Bucket::PriorYears)];
         let money = money.map(|(key, bucket)| (bucket, words.fen(key).unwrap_or(0)));
         let member = match self.server.create_member(request) {
@@ -371,8 +426,12 @@ impl Story {
                 let binding = made.binding.expect("set");
                 assert_eq!(binding.grants, asked.grants);
                 self.bindings.insert(pair, binding.binding_id.clone());
+                assert_eq!(binding.pending_evidence, asked.pending_evidence);
+                assert_eq!(binding.start_date, asked.start_date);
                 let grants = binding.grants().map(|grant| enum_name(grant.as_str_name(), "GRANT_"));
-                grants.collect::<Vec<_>>().join(",")
+                let grants = grants.collect::<Vec<_>>().join(",");
+                let pending = binding.pending_evidence.join(",");
+                if pending.is_empty() { grants } else { format!("{grants} pending={pending}") }
             }
             (Ok(asked), Err(status)) => {
                 let refused = refusal(&status);
@@ -394,7 +453,9 @@ impl Story {
             Ok(answer) => {
                 let missing = answer.missing_evidence.join(",");
                 let missing = if missing.is_empty() { missing } else { format!(" missing={missing}") };
-                format!("{}{missing}", decision(answer.decision, &answer.reasons))
+                let pending = answer.pending_evidence.join(",");
+                let pending = if pending.is_empty() { pending } else { format!(" pending={pending}") };
+                format!("{}{missing}{pending}", decision(answer.decision, &answer.reasons))
             }
         }
     }
@@ -417,6 +478,11 @@ impl Story {
         let by_owner = words.text("by", "OWNER") == "OWNER";
         let party = if by_owner { proto::BindingParty::Owner } else { proto::BindingParty::Beneficiary };
         let request = proto::ReleaseBindingRequest {
+            evidence: match words.get("evidence") {
+                Some("none") => Vec::new(),
+                Some(kinds) => kinds.split(',').map(evidence).collect(),
+                None => release_evidence(),
+            },
             request_id: self.request(),
             target: Some(target),
             requested_by: party as i32,
@@ -424,7 +490,134 @@ impl Story {
         };
         match self.server.release_binding(request) {
             Err(status) => refusal(&status),
-            Ok(released) => enum_name(released.binding.expect("set").state().as_str_name(), "BINDING_STATE_"),
+            Ok(released) => {
+                let binding = released.binding.expect("set");
+                let state = enum_name(binding.state().as_str_name(), "BINDING_STATE_");
+                let from = binding.release_effective_date;
+                if state == "RELEASED" { state } else { format!("{state} until={from}") }
+            }
+        }
+    }
+
+    fn binding_id(&self, pair: &str) -> String {
+        self.bindings.get(pair).unwrap_or_else(|| panic!("{pair} was never bound")).clone()
+    }
+
+    fn verify(&mut self, words: &mut Words<'_>) -> String {
+        let binding_id = self.binding_id(words.next());
+        let evidence = words.must("evidence").split(',').map(evidence).collect();
+        let request =
+            proto::VerifyBindingRequest { request_id: self.request(), binding_id, evidence, ..Default::default() };
+        let done = match self.server.verify_binding(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(done) => done,
+        };
+        let again = self.server.verify_binding(request).expect("a repeat succeeds");
+        assert!(again.replayed && !done.replayed);
+        assert_eq!(proto::VerifyBindingResponse { replayed: false, ..again }, done);
+        let binding = done.binding.expect("set");
+        let state = enum_name(binding.state().as_str_name(), "BINDING_STATE_");
+        let pending = binding.pending_evidence.join(",");
+        if pending.is_empty() { state } else { format!("{state} pending={pending}") }
+    }
+
+    fn reorder(&mut self, words: &mut Words<'_>) -> String {
+        let beneficiary = self.id(words.next());
+        let binding_ids = words.must("order").split(',').map(|pair| self.binding_id(pair)).collect();
+        let request = proto::ReorderBindingsRequest { request_id: self.request(), beneficiary, binding_ids };
+        let done = match self.server.reorder_bindings(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(done) => done,
+        };
+        let again = self.server.reorder_bindings(request).expect("a repeat succeeds");
+        assert_eq!(proto::ReorderBindingsResponse { replayed: false, ..again }, done);
+        let places: Vec<String> = done.bindings.iter().map(|binding| binding.priority.to_string()).collect();
+        places.join(",")
+    }
+
+    fn quota(&mut self, words: &mut Words<'_>) -> String {
+        let binding_id = self.binding_id(words.next());
+        let evidence = match words.text("evidence", "OWNER_CONSENT,BENEFICIARY_CONSENT").as_str() {
+            "none" => Vec::new(),
+            kinds => kinds.split(',').map(evidence).collect(),
+        };
+        let request = proto::SetQuotaRequest {
+            request_id: self.request(),
+            binding_id,
+            quota_fen: words.fen("fen").expect("fen="),
+            evidence,
+            ..Default::default()
+        };
+        let done = match self.server.set_quota(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(done) => done,
+        };
+        let again = self.server.set_quota(request).expect("a repeat succeeds");
+        assert!(again.replayed && !done.replayed);
+        assert_eq!(proto::SetQuotaResponse { replayed: false, ..again }, done);
+        let account = done.owner_account.expect("set");
+        let (current, prior) =
+            (posted(&account, proto::Bucket::CurrentYear), posted(&account, proto::Bucket::PriorYears));
+        format!("quota={} owner={current}+{prior}", done.binding.expect("set").quota_fen)
+    }
+
+    fn wallet(&mut self, words: &mut Words<'_>) -> String {
+        let request = proto::OpenWalletRequest { request_id: self.request(), member: self.id(words.next()) };
+        match self.server.open_wallet(request) {
+            Err(status) => refusal(&status),
+            Ok(opened) => {
+                assert!(opened.account.expect("set").wallet_open);
+                "ok".to_owned()
+            }
+        }
+    }
+
+    fn claim(&mut self, words: &mut Words<'_>) -> String {
+        let transfer_id = self.transfers.get(words.next()).expect("a transfer").clone();
+        let beneficiary = self.id(words.must("by"));
+        let request =
+            proto::ClaimTransferRequest { request_id: self.request(), transfer_id, beneficiary, ..Default::default() };
+        let done = match self.server.claim_transfer(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(done) => done,
+        };
+        let again = self.server.claim_transfer(request).expect("a repeat succeeds");
+        assert!(again.replayed && !done.replayed);
+        assert_eq!(proto::ClaimTransferResponse { replayed: false, ..again }, done);
+        format!("{} wallet={}", done.amount_fen, posted(&done.beneficiary_account.expect("set"), proto::Bucket::Wallet))
+    }
+
+    fn card(&mut self, words: &mut Words<'_>) -> String {
+        let member = self.id(words.next());
+        let evidence = match words.must("evidence") {
+            "none" => Vec::new(),
+            kinds => kinds.split(',').map(evidence).collect(),
+        };
+        let request = proto::ActivateCardRequest {
+            request_id: self.request(),
+            member,
+            channel: words.word("channel", "AGENCY", CardChannel::parse),
+            evidence,
+            bank_code: words.text("bank", ""),
+            explanation_view: 0,
+        };
+        let done = match self.server.activate_card(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(done) => done,
+        };
+        let again = self.server.activate_card(request).expect("a repeat succeeds");
+        assert_eq!(proto::ActivateCardResponse { replayed: false, ..again }, done);
+        enum_name(done.member.expect("set").cards[0].state().as_str_name(), "CARD_STATE_")
+    }
+
+    /// The nightly job, by hand for a day.
+    fn give_back(&mut self, words: &mut Words<'_>) -> String {
+        let on = parse_day(words.must("on")).expect("a day");
+        let ledger = self.server.ledger();
+        match self.server.wait(ledger.return_unclaimed(on, |_| {})) {
+            Err(Failure::Invalid(bad)) => format!("bad {}", bad[0].field),
+            Err(failure) => panic!("{failure:?}"),
+            Ok(done) => format!("returned={} of={} fen={}", done.returned, done.looked_at, done.amount),
         }
     }
 
@@ -630,15 +823,30 @@ impl Story {
             relation: words.word("relation", "PARENT", Relation::parse),
             amount_fen: words.fen("fen").expect("fen="),
             commitment_ref: "commitment-1".to_owned(),
+            mode: words.get("mode").map_or(0, |name| wire(name, Mode::parse)),
+            from_wallet: words.text("from", "ACCOUNT") == "WALLET",
             ..Default::default()
         };
+        let name = words.text("as", &request.request_id);
         match self.server.transfer_funds(request.clone()) {
             Err(status) => refusal(&status),
             Ok(moved) => {
                 let again = self.server.transfer_funds(request).expect("a repeat succeeds");
                 assert_eq!(proto::TransferFundsResponse { replayed: false, ..again }, moved);
                 let mode = enum_name(moved.mode().as_str_name(), "MODE_");
-                let left = posted(&moved.owner_account.expect("set"), proto::Bucket::PriorYears);
+                let state = enum_name(moved.state().as_str_name(), "TRANSFER_STATE_");
+                let account = moved.owner_account.clone().expect("set");
+                self.transfers.insert(name, moved.transfer_id.clone());
+                if moved.beneficiary_account.is_none() {
+                    let left = format!(
+                        "{}+{}+{}",
+                        posted(&account, proto::Bucket::CurrentYear),
+                        posted(&account, proto::Bucket::PriorYears),
+                        posted(&account, proto::Bucket::Wallet)
+                    );
+                    return format!("{mode} {state} owner={left}");
+                }
+                let left = posted(&account, proto::Bucket::PriorYears);
                 let got = posted(&moved.beneficiary_account.expect("set"), proto::Bucket::PriorYears);
                 format!("{mode} owner={left} beneficiary={got}")
             }
@@ -653,10 +861,17 @@ impl Story {
                 let account = found.account.expect("set");
                 let (current, prior) =
                     (posted(&account, proto::Bucket::CurrentYear), posted(&account, proto::Bucket::PriorYears));
-                format!(
+                let mut shown = format!(
                     "year={} current={current} prior={prior} usable={}",
                     account.year, account.usable_by_relatives_fen
-                )
+                );
+                let wallet = posted(&account, proto::Bucket::Wallet);
+                for (name, fen) in [("wallet", wallet), ("frozen", account.quota_frozen_fen)] {
+                    if fen != 0 {
+                        shown.push_str(&format!(" {name}={fen}"));
+                    }
+                }
+                shown
             }
         }
     }

@@ -90,7 +90,9 @@ impl Setup {
     fn new(place: Place) -> Self {
         let clock = Arc::new(ManualClock(AtomicI64::new(0)));
         clock.set(MORNING);
-        let config = Config::read(Given::default(), None, true).expect("the defaults are good");
+        // The clock is the test's, so what the server does at night is the test's to call.
+        let given = Given { return_unclaimed_at: Some(String::new()), ..Given::default() };
+        let config = Config::read(given, None, true).expect("the defaults are good");
         Self { place, faults: Arc::default(), config, clock, book: book(), check_at_end: true }
     }
 
@@ -133,6 +135,7 @@ pub struct TestServer {
 }
 
 struct Running {
+    ledger: Arc<Ledger>,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<(), ServerError>>,
@@ -167,7 +170,8 @@ impl TestServer {
             policy_differences: Vec::new(),
         };
         let reveal = setup.config.reveal_personal_data;
-        let api = Api::new(Arc::new(ledger), setup.config.wire_limits(), reveal, info);
+        let ledger = Arc::new(ledger);
+        let api = Api::new(ledger.clone(), setup.config.wire_limits(), reveal, info);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -180,7 +184,7 @@ impl TestServer {
         let thread = std::thread::spawn(serve);
         let client = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let channel = client.block_on(async { connect_to(address) });
-        self.running = Some(Running { address, stop, thread, client, channel });
+        self.running = Some(Running { ledger, address, stop, thread, client, channel });
     }
 
     /// Lets running calls finish and ends the server.
@@ -205,6 +209,11 @@ impl TestServer {
 
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the server runs between calls")
+    }
+
+    /// What the server itself works with, for what has no method of its own.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.running().ledger.clone()
     }
 
     pub fn clock(&self) -> &ManualClock {
@@ -274,18 +283,24 @@ calls! {
         get_member GetMemberRequest GetMemberResponse;
         look_up_member LookUpMemberRequest LookUpMemberResponse;
         update_insurance UpdateInsuranceRequest UpdateInsuranceResponse;
+        activate_card ActivateCardRequest ActivateCardResponse;
         record_certification RecordCertificationRequest RecordCertificationResponse;
     }
     account_service_client::AccountServiceClient {
         get_account GetAccountRequest GetAccountResponse;
         credit_account CreditAccountRequest CreditAccountResponse;
         transfer_funds TransferFundsRequest TransferFundsResponse;
+        claim_transfer ClaimTransferRequest ClaimTransferResponse;
+        open_wallet OpenWalletRequest OpenWalletResponse;
         list_entries ListEntriesRequest ListEntriesResponse;
     }
     binding_service_client::BindingServiceClient {
         check_binding CheckBindingRequest CheckBindingResponse;
         create_binding CreateBindingRequest CreateBindingResponse;
         release_binding ReleaseBindingRequest ReleaseBindingResponse;
+        verify_binding VerifyBindingRequest VerifyBindingResponse;
+        set_quota SetQuotaRequest SetQuotaResponse;
+        reorder_bindings ReorderBindingsRequest ReorderBindingsResponse;
         get_binding GetBindingRequest GetBindingResponse;
         list_bindings ListBindingsRequest ListBindingsResponse;
         list_payers ListPayersRequest ListPayersResponse;
@@ -462,6 +477,11 @@ pub fn filing(request_id: &str, owner: &str, beneficiary: &str) -> proto::Create
         evidence: kinds.map(evidence).to_vec(),
         ..Default::default()
     }
+}
+
+/// All that any region asks for when a binding is released.
+pub fn release_evidence() -> Vec<proto::Evidence> {
+    ["APPLICANT_ID", "OWNER_CARD", "USER_CARD_NUMBER", "REAL_NAME_LOGIN", "E_CARD_PASSWORD"].map(evidence).to_vec()
 }
 
 pub fn evidence(kind: &str) -> proto::Evidence {

@@ -102,11 +102,13 @@ pub fn bounds(law: &Law<'_>, average_wage: Money, trace: &mut Trace) -> Result<(
     };
     let unit = i128::from(bounds.unit_fen.unwrap_or(1));
     let mut of = |rule: Rule, factor: Factor| {
-        let exact = Ratio::of(average_wage) * Ratio::factor(factor);
-        let units = rounding.divide(exact.numerator(), exact.denominator() * unit);
-        let amount = i64::try_from(units * unit).ok().filter(|amount| *amount <= Money::INPUT_MAX).map(Money::fen);
-        let amount =
-            amount.ok_or_else(|| Refusal::field("average_wage_fen", "gives a bound beyond the largest amount"))?;
+        // Whole numbers here, fractions only where they are shown: millions of rows come this way.
+        let product = i128::from(average_wage.as_fen()) * i128::from(factor.millionths());
+        let amount = rounding.divide(product, i128::from(Factor::SCALE) * unit) * unit;
+        if amount > i128::from(Money::INPUT_MAX) {
+            return Err(Refusal::field("average_wage_fen", "gives a bound beyond the largest amount"));
+        }
+        let amount = Money::fen(i64::try_from(amount).expect("checked"));
         trace.step(
             rule,
             "",
@@ -119,6 +121,7 @@ pub fn bounds(law: &Law<'_>, average_wage: Money, trace: &mut Trace) -> Result<(
                     inputs.push(("unit_fen", unit.to_string()));
                     operation = format!("round({operation} ÷ {unit}) × {unit}");
                 }
+                let exact = Ratio::of(average_wage) * Ratio::factor(factor);
                 Detail::of(inputs, operation).rounded(rounding, exact, amount)
             },
         );
@@ -221,8 +224,9 @@ fn base_year(law: &Law<'_>, trace: &mut Trace) -> Result<(Month, Month), Refusal
 }
 
 fn index_of(base: Money, average_wage: Money, decimals: u32, rounding: Rounding) -> Factor {
-    let index = (Ratio::of(base) / Ratio::of(average_wage)).round(decimals, rounding);
-    let millionths = index.numerator() * i128::from(Factor::SCALE) / index.denominator();
+    let scale = 10_i128.pow(decimals);
+    let index = rounding.divide(i128::from(base.as_fen()) * scale, i128::from(average_wage.as_fen()));
+    let millionths = index * (i128::from(Factor::SCALE) / scale);
     Factor::from_millionths(i64::try_from(millionths).expect("bases are bounded"))
 }
 
@@ -268,7 +272,7 @@ fn explain(told: &Told<'_>, which: &'static str, base_wage: Money, found: &OnBas
             let (rate, amount) = (Factor::from_millionths(millionths), Money::fen(amount));
             trace.step(
                 rule,
-                &subject(insurance, which),
+                subject(insurance, which),
                 keys_of(insurance, by_class),
                 || fen(amount),
                 || {

@@ -200,7 +200,7 @@ fn average_index(
         }
         trace.step(
             Rule::PeriodIndex,
-            &place.to_string(),
+            place.to_string(),
             &[Key::PensionRounding],
             || text(index_of_span.text()),
             || {

@@ -198,7 +198,7 @@ fn category_age(law: &Law<'_>, category: EarlyCategory, class: RetirementClass) 
 }
 
 /// By when the wish must be told.
-fn notice(which: &str, told: &Point, before: &Point, months: u32, trace: &mut Trace) {
+fn notice(which: &'static str, told: &Point, before: &Point, months: u32, trace: &mut Trace) {
     let Some(day) = told.notice_by else { return };
     let from = before.date.map_or_else(|| before.month.first_day().to_string(), |date| date.to_string());
     let operation = || Detail::of(Vec::new(), format!("{from} − {months} months"));

@@ -1,6 +1,7 @@
 //! BindingService: who may use whose account.
 
 mod read;
+mod write;
 
 use std::sync::Arc;
 
@@ -21,11 +22,11 @@ use crate::domain::policy::Policy;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::InstitutionKind;
 use crate::ledger::Failure;
-use crate::ledger::bindings::{CreateBinding, ReleaseBinding};
-use crate::ledger::queries::BindingFilter;
+use crate::ledger::bindings::CreateBinding;
+use crate::ledger::queries::{BindingFilter, BindingView};
 use crate::ledger::settle::Ask;
 
-use read::{FilingFields, Wanted, read_party, read_state, read_target};
+use read::{FilingFields, Wanted, read_state};
 
 type Reply<T> = Result<Response<T>, Status>;
 const DEFAULT_VIEW: proto::ExplanationView = proto::ExplanationView::Full;
@@ -76,6 +77,8 @@ impl BindingService for Service {
             missing_evidence: decision.missing.clone(),
             grants: to_wire_all(&decision.grants),
             explanation: explanation::render(&decision.trace, &basis, view),
+            pending_evidence: decision.pending.clone(),
+            start_date: if yes { decision.start.to_string() } else { String::new() },
         }))
     }
 
@@ -130,27 +133,29 @@ impl BindingService for Service {
         }))
     }
 
+    async fn verify_binding(
+        &self,
+        request: Request<proto::VerifyBindingRequest>,
+    ) -> Reply<proto::VerifyBindingResponse> {
+        self.verify(request.into_inner()).await
+    }
+
+    async fn set_quota(&self, request: Request<proto::SetQuotaRequest>) -> Reply<proto::SetQuotaResponse> {
+        self.quota(request.into_inner()).await
+    }
+
+    async fn reorder_bindings(
+        &self,
+        request: Request<proto::ReorderBindingsRequest>,
+    ) -> Reply<proto::ReorderBindingsResponse> {
+        self.reorder(request.into_inner()).await
+    }
+
     async fn release_binding(
         &self,
         request: Request<proto::ReleaseBindingRequest>,
     ) -> Reply<proto::ReleaseBindingResponse> {
-        let proto::ReleaseBindingRequest { request_id, target, requested_by, channel } = request.into_inner();
-        let mut fields = Fields::new();
-        let request_id = fields.request_id(&request_id);
-        let target = read_target(&mut fields, target);
-        let by = read_party(&mut fields, requested_by);
-        let channel = fields.word("channel", channel);
-        let ((request_id, target, by), channel) = fields.done(all3(request_id, target, by).zip(channel))?;
-        let done = self.ledger.run(&ReleaseBinding { caller: self.caller(), request_id, target, by, channel }).await?;
-        let outcome = &done.outcome;
-        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
-        let now = self.ledger.now();
-        Ok(Response::new(proto::ReleaseBindingResponse {
-            binding: Some(binding(&outcome.binding, &names, now, done.position)),
-            ledger_position: wire_position(done.position),
-            replayed: done.replayed,
-            current_state: state(outcome.current.state(now.civil_day())),
-        }))
+        self.release(request.into_inner()).await
     }
 
     async fn get_binding(&self, request: Request<proto::GetBindingRequest>) -> Reply<proto::GetBindingResponse> {
@@ -160,9 +165,9 @@ impl BindingService for Service {
         let position = fields.position(min_ledger_position);
         let (id, position) = fields.done(id.zip(position))?;
         self.ledger.fresh_enough(position).await?;
-        let (found, position) = self.ledger.binding(id).await?;
-        let names = self.names(vec![found.owner, found.beneficiary]).await?;
-        let binding = binding(&found, &names, self.ledger.now(), position);
+        let found = self.ledger.binding(id).await?;
+        let names = self.names(vec![found.binding.owner, found.binding.beneficiary]).await?;
+        let binding = shown(&found, &names, self.ledger.now());
         Ok(Response::new(proto::GetBindingResponse { binding: Some(binding) }))
     }
 
@@ -194,7 +199,6 @@ impl BindingService for Service {
         let now = self.ledger.now();
         let state = match wanted {
             Wanted::Any => None,
-            Wanted::Never => return Ok(Response::new(proto::ListBindingsResponse::default())),
             Wanted::State(state) => Some(state),
         };
         let (found, next) = self
@@ -204,7 +208,7 @@ impl BindingService for Service {
         let parties = found.iter().flat_map(|view| [view.binding.owner, view.binding.beneficiary]);
         let names = self.names(parties.collect()).await?;
         Ok(Response::new(proto::ListBindingsResponse {
-            bindings: found.iter().map(|view| binding(&view.binding, &names, now, view.position)).collect(),
+            bindings: found.iter().map(|view| shown(view, &names, now)).collect(),
             next_page_token: next.map(|after| self.ledger.next_page(&page, after)).unwrap_or_default(),
         }))
     }
@@ -242,7 +246,7 @@ impl BindingService for Service {
             institution,
             patient,
             visit,
-            bill: person_part(amount),
+            bill: person_part(amount).into(),
             papers: Vec::new(),
             day_given: day.is_some(),
         };
@@ -304,10 +308,16 @@ impl Service {
 
 fn state(state: BindingState) -> i32 {
     (match state {
+        BindingState::Pending => proto::BindingState::PendingVerification,
         BindingState::Active => proto::BindingState::Active,
         BindingState::Released => proto::BindingState::Released,
         BindingState::Ended => proto::BindingState::Ended,
     }) as i32
+}
+
+/// A binding with what is left of its quota.
+fn shown(view: &BindingView, names: &Names, now: Moment) -> proto::Binding {
+    proto::Binding { quota_fen: view.quota.as_fen(), ..binding(&view.binding, names, now, view.position) }
 }
 
 fn binding(binding: &Binding, names: &Names, now: Moment, position: u64) -> proto::Binding {
@@ -345,7 +355,10 @@ fn binding(binding: &Binding, names: &Names, now: Moment, position: u64) -> prot
         owner_region_code: binding.owner_region.to_string(),
         beneficiary_region_code: binding.beneficiary_region.to_string(),
         create_time: Some(timestamp(created)),
-        release_time: binding.released.map(|release| timestamp(release.at)),
+        release_time: binding.released().map(|(release, _)| timestamp(release.at)),
         ledger_position: wire_position(position),
+        pending_evidence: binding.missing().to_vec(),
+        release_effective_date: binding.released().map(|(_, from)| from.to_string()).unwrap_or_default(),
+        quota_fen: 0,
     }
 }

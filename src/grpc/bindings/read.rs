@@ -4,7 +4,8 @@ use crate::domain::binding::{BindingState, Caps, Evidence};
 use crate::domain::record::ReleasedBy;
 use crate::grpc::fields::Fields;
 use crate::grpc::{Service, proto};
-use crate::ledger::bindings::{FilingAsk, ReleaseTarget};
+use crate::ledger::bindings::FilingAsk;
+use crate::ledger::release::ReleaseTarget;
 
 /// Most owners a person may put in order by hand.
 const PRIORITY_MAX: i32 = 1_000;
@@ -56,7 +57,11 @@ impl Service {
         })
     }
 
-    fn read_evidence(&self, fields: &mut Fields, evidence: Vec<proto::Evidence>) -> Option<Vec<Evidence>> {
+    pub(in crate::grpc) fn read_evidence(
+        &self,
+        fields: &mut Fields,
+        evidence: Vec<proto::Evidence>,
+    ) -> Option<Vec<Evidence>> {
         if evidence.len() > self.limits.evidence as usize {
             fields.bad("evidence", format!("has more than {} entries", self.limits.evidence));
             return None;
@@ -110,11 +115,10 @@ pub(super) fn read_party(fields: &mut Fields, party: i32) -> Option<ReleasedBy> 
     }
 }
 
-/// The state a listing asks for. States that this server never gives match nothing.
+/// The state a listing asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wanted {
     Any,
-    Never,
     State(BindingState),
 }
 
@@ -127,7 +131,7 @@ pub(super) fn read_state(fields: &mut Fields, state: Option<i32>) -> Option<Want
         Ok(S::Active) => Some(Wanted::State(BindingState::Active)),
         Ok(S::Released) => Some(Wanted::State(BindingState::Released)),
         Ok(S::Ended) => Some(Wanted::State(BindingState::Ended)),
-        Ok(S::PendingVerification) => Some(Wanted::Never),
+        Ok(S::PendingVerification) => Some(Wanted::State(BindingState::Pending)),
         Ok(S::Unspecified) | Err(_) => {
             fields.bad("state", "must be a known value");
             None

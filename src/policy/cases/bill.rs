@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::{Outcome, person};
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
-use crate::domain::binding::{AidUse, Caps, Tie};
+use crate::domain::binding::{AidUse, Caps, Spends, Tie};
 use crate::domain::draw::{Owner, Patient};
 use crate::domain::ids::{BindingId, RegionCode};
 use crate::domain::member::Member;
@@ -235,6 +235,8 @@ impl BillCase {
         let owners = self.owners.iter().enumerate().map(|(place, owner)| Owner {
             tie: &ties[place],
             paper: None,
+            slip: None,
+            quota: None,
             member: &owner.member,
             account: owner.member.insurance.has_account.then_some(&accounts[place]),
             policy: &policies[place + 1],
@@ -282,7 +284,7 @@ fn tie(place: usize, owner: &OwnerOf, on: Date) -> Tie {
         binding: BindingId::from_u128(place as u128 + 1),
         owner: owner.member.id,
         relation: owner.relation,
-        spends: true,
+        spends: Spends::Yes,
         start: on,
         last_day: None,
         caps: Caps::default(),

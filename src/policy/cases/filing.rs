@@ -5,7 +5,8 @@ use jiff::civil::Date;
 use super::bill::names;
 use super::{Outcome, person, region_of, word_or};
 use crate::domain::account::Account;
-use crate::domain::binding::{self, Evidence, Filing};
+use crate::domain::binding::Evidence;
+use crate::domain::filing::{self, Filing};
 use crate::domain::ids::RegionCode;
 use crate::domain::member::Member;
 use crate::domain::policy::{Param, PolicyBook};
@@ -28,8 +29,12 @@ pub(super) struct FilingCase {
     members_now: usize,
     owners_now: usize,
     in_another_family: bool,
+    /// Of the person bound; left out: an adult.
+    age: u32,
+    card_active: bool,
     reasons: Vec<String>,
     missing: Option<Vec<String>>,
+    pending: Option<Vec<String>>,
     grants: Option<Vec<String>>,
 }
 
@@ -46,7 +51,9 @@ pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<F
     let mut count = |key| table.get(key).map_or(Some(0), |node| node.integer(problems));
     let (members_now, owners_now) = (count("members_now"), count("owners_now"));
     let in_another_family = table.get("in_another_family").and_then(|node| node.flag(problems)).unwrap_or(false);
-    let evidence = names(table, "evidence", problems);
+    let age = table.get("age").and_then(|node| node.integer(problems)).unwrap_or(40);
+    let card_active = table.get("card_active").and_then(|node| node.flag(problems)).unwrap_or(true);
+    let (evidence, pending) = (names(table, "evidence", problems), names(table, "pending", problems));
     let (missing, grants) = (names(table, "missing", problems), names(table, "grants", problems));
     let reasons = expected_reasons(table, problems);
     Some(FilingCase {
@@ -58,8 +65,11 @@ pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<F
         members_now: usize::try_from(members_now?).ok()?,
         owners_now: usize::try_from(owners_now?).ok()?,
         in_another_family,
+        age: u32::try_from(age).ok()?,
+        card_active,
         reasons: reasons?,
         missing,
+        pending,
         grants,
     })
 }
@@ -110,12 +120,19 @@ impl FilingCase {
             in_another_family: self.in_another_family,
             already_bound: false,
             ties_max: usize::MAX,
+            owner_card_active: self.card_active,
+            beneficiary_age: Some(self.age),
+            today: on,
         };
-        let decision = binding::decide_filing(&filing, of_owner, of_beneficiary, &book.regions, on);
+        let decision = filing::decide_filing(&filing, of_owner, of_beneficiary, &book.regions, on);
         let mut found = verdict(&named(&decision.reasons));
         if let Some(missing) = &self.missing {
             expected.push_str(&format!(" missing={missing:?}"));
             found.push_str(&format!(" missing={:?}", decision.missing));
+        }
+        if let Some(pending) = &self.pending {
+            expected.push_str(&format!(" pending={pending:?}"));
+            found.push_str(&format!(" pending={:?}", decision.pending));
         }
         if let Some(grants) = &self.grants {
             expected.push_str(&format!(" grants={grants:?}"));

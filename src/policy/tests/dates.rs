@@ -96,7 +96,7 @@ fn tables_change_on_their_day() {
             "620100",
             "channels",
             "2021-04-22",
-            vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE"],
+            vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE", "STREET_OFFICE"],
         ),
         ("440300", "channels", "2023-09-30", vec!["PERSONAL_WEB_PAGE", "AGENCY_WINDOW", "HOSPITAL_OFFICE"]),
         ("440300", "channels", "2023-10-01", vec!["CITY_APP", "AGENCY_WINDOW", "E_CARD_FAMILY_SERVICE"]),

@@ -2,6 +2,7 @@
 
 mod calc;
 mod dates;
+mod faults;
 mod refusals;
 
 use std::path::Path;

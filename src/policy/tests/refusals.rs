@@ -203,6 +203,31 @@ fn forms_of_values() {
         ),
         ("deductibles", "[{ name = \"x\", schemes = [\"EMPLOYEE\"], amount_fen = 180000 }]", "loads"),
         ("flor", "{ fixed_fen = 1 }", "7: flor is not a known key"),
+        ("wallet_closed_hours", "\"none\"", "loads"),
+        ("wallet_closed_hours", "{ from = 22:00:00, to = 06:00:00 }", "loads"),
+        (
+            "wallet_closed_hours",
+            "{ from = 22:00:00, to = 22:00:00 }",
+            "11: wallet_closed_hours[0].value is empty: it ends when it begins; write \"none\"",
+        ),
+        ("wallet_closed_hours", "{ from = 22:00:00 }", "11: wallet_closed_hours[0].value.to is missing"),
+        ("wallet_return_time", "2024-12-02", "11: wallet_return_time[0].value is not a time of day such as 22:00:00"),
+        (
+            "wallet_return_time",
+            "\"06:00\"",
+            "11: wallet_return_time[0].value must be a time of day such as 22:00:00, not string",
+        ),
+        (
+            "channels",
+            "[{ channel = \"CITY_APP\", evidence = [], grants = [\"SPEND\"], effective = \"SOON\" }]",
+            "11: channels[0].value[0].effective is \"SOON\", not one of AT_ONCE, NEXT_DAY",
+        ),
+        ("releases", "[{ channel = \"CITY_APP\" }]", "11: releases[0].value[0].evidence is missing"),
+        (
+            "card_activation",
+            "[{ channel = \"CITY_APP\", evidence = [] }]",
+            "11: card_activation[0].value[0].channel is \"CITY_APP\", not one of AGENCY, HOTLINE_12333, ISSUING_BANK",
+        ),
     ] {
         check(&entry(param, value), expected);
     }

@@ -13,3 +13,4 @@ mod regions;
 mod repeats;
 mod server;
 mod settlements;
+mod wallets;

@@ -136,6 +136,7 @@ fn every_change_can_be_sent_again() {
 
         let by_pair = proto::BindingPair { owner: by_id(&son), beneficiary: by_id(&mother) };
         let release = proto::ReleaseBindingRequest {
+            evidence: release_evidence(),
             request_id: "r-1".to_owned(),
             target: Some(proto::release_binding_request::Target::BindingId(binding_id)),
             requested_by: proto::BindingParty::Owner as i32,

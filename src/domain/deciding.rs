@@ -1,0 +1,92 @@
+//! Which policy values a refusal is about.
+
+use super::policy::Param;
+use super::reason::Reason;
+
+/// The deciding value first; none where the reason rests on no value.
+pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
+    match reason {
+        Reason::SharingNotOpen | Reason::ModeNotDirect | Reason::ModeNotTransfer => &[Param::Modes],
+        Reason::RelationNotAllowed => &[Param::Relations],
+        Reason::BeneficiaryOutOfScope => &[Param::BeneficiaryScope],
+        Reason::OwnerTierNotAllowed => &[Param::OwnerTiers],
+        Reason::OwnerStateNotAllowed => &[Param::OwnerStates],
+        Reason::BeneficiaryStateNotAllowed => &[Param::BeneficiaryStates],
+        Reason::BeneficiarySchemeNotAllowed => &[Param::BeneficiarySchemes],
+        Reason::FamilyServiceDoesNotSpend | Reason::ChannelNotAvailable | Reason::EvidenceMissing => &[Param::Channels],
+        Reason::MembersPerOwnerExceeded => &[Param::MembersPerOwner],
+        Reason::OwnersPerMemberExceeded => &[Param::OwnersPerMember],
+        Reason::OwnersPerSettlementExceeded => &[Param::OwnersPerSettlement],
+        Reason::OwnBalanceNotZero => &[Param::OwnAccountOrder],
+        Reason::FamilySizeExceeded => &[Param::FamilySize],
+        Reason::AlreadyInAnotherFamily => &[Param::OneFamilyPerPerson],
+        Reason::DayLimitReached => &[Param::AidPerDay],
+        Reason::YearLimitReached => &[Param::AidPerYear],
+        Reason::NothingUsable => &[Param::Floor, Param::RelativeBuckets],
+        Reason::PurposeNotAllowed => &[Param::RelativePurposes],
+        Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
+        Reason::ComponentNotPayable => &[Param::RelativeComponents],
+        Reason::PaperAuthorisationNotAllowed => &[Param::PaperAuthorisation],
+        Reason::PaperNotRegularised => &[Param::PaperRegulariseDays],
+        Reason::FamilyCodeIsNotSharing | Reason::CardNotActive | Reason::StepSkipped | Reason::BindingNotVerified => {
+            &[Param::Channels]
+        }
+        Reason::OwnerWalletNotOpen | Reason::BeneficiaryWalletNotOpen | Reason::WalletNotOffered => {
+            &[Param::WalletSources]
+        }
+        Reason::WalletClosedHours => &[Param::WalletClosedHours],
+        Reason::TransfersPerDayReached => &[Param::WalletTransfersPerDay],
+        Reason::TransferTooLarge => &[Param::WalletTransferMax],
+        Reason::TransferReturned => &[Param::WalletReturnTime],
+        Reason::ModeNotQuota => &[Param::CrossProvinceModes, Param::Modes],
+        Reason::QuotaTooLarge => &[Param::QuotaMax],
+        Reason::OrderNotForUser => &[Param::OwnerOrder],
+        Reason::NotTheIssuingBank => &[Param::CardActivation],
+        Reason::RegionNotOpen
+        | Reason::SamePerson
+        | Reason::OwnerNotEmployee
+        | Reason::OwnerWithoutAccount
+        | Reason::BeneficiaryNotInsured
+        | Reason::YearsNotEnough
+        | Reason::AgeNotReached
+        | Reason::AgeReached
+        | Reason::PaymentInterrupted
+        | Reason::WaitingPeriod
+        | Reason::ContinuousMonthsNotEnough
+        | Reason::InjuryNotRecognised
+        | Reason::LeftVoluntarily
+        | Reason::NotRegistered
+        | Reason::TierWindowClosed
+        | Reason::TierChangesUsedUp
+        | Reason::TierNotHigher
+        | Reason::TierChannelNotOffered
+        | Reason::CertificationChannelNotOffered
+        | Reason::PreconditionMissing
+        | Reason::ProxyNotAllowed
+        | Reason::CertificationNotOpen
+        | Reason::BindingAlreadyActive
+        | Reason::BindingNotActive
+        | Reason::BindingNotStarted
+        | Reason::BindingEnded
+        | Reason::BindingsPerMemberExceeded
+        | Reason::CapReached
+        | Reason::GradeRefused
+        | Reason::NothingLeftToPay
+        | Reason::BalanceInsufficient
+        | Reason::BalanceTooLarge
+        | Reason::RefundExceedsPaid
+        | Reason::AlreadyRefunded
+        | Reason::QuoteStale
+        | Reason::QuoteExpired
+        | Reason::InsuranceUnchanged
+        | Reason::BindingAlreadyVerified
+        | Reason::CardAlreadyActive
+        | Reason::CardNotOnRecord
+        | Reason::WalletAlreadyOpen
+        | Reason::TransferAlreadyClaimed
+        | Reason::QuotaUsedUp
+        | Reason::BindingHasLastDay
+        | Reason::QuotaUnchanged
+        | Reason::PositionNotReached => &[],
+    }
+}

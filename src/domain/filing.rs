@@ -1,0 +1,183 @@
+//! Filing a binding, its later steps, and its release (绑定、核验、解绑): what is asked for, and every reason against it.
+
+use jiff::civil::Date;
+
+use super::account::Account;
+use super::binding::Evidence;
+use super::member::Member;
+use super::policy::{ChannelRule, Policy};
+use super::reason::Reason;
+use super::region::RegionBook;
+use super::rule::{Rule, Subject, Trace};
+use super::sharing::{self, Refusal, Side};
+use super::vocabulary::{Channel, Effective, Grant, Relation};
+
+/// What is asked when a binding is filed.
+#[derive(Clone, Debug)]
+pub struct Filing<'a> {
+    pub owner: &'a Member,
+    pub owner_account: Option<&'a Account>,
+    /// Whether the owner has a card that can be swiped.
+    pub owner_card_active: bool,
+    pub beneficiary: &'a Member,
+    /// Full years of the person bound on the day of application; none where the birth date is not known.
+    pub beneficiary_age: Option<u32>,
+    pub relation: Relation,
+    pub channel: Channel,
+    pub evidence: &'a [Evidence],
+    /// Active ties of the beneficiary and bindings of the owner on the day asked.
+    pub owners_now: usize,
+    pub members_now: usize,
+    pub already_bound: bool,
+    /// The owner or the beneficiary stands in a family other than the owner's.
+    pub in_another_family: bool,
+    /// The server's own bound on ties of one person.
+    pub ties_max: usize,
+    /// The day of application.
+    pub today: Date,
+}
+
+/// The answer: what would be granted, every reason against it at once, and what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilingDecision {
+    pub reasons: Vec<Reason>,
+    /// Without these no binding is made.
+    pub missing: Vec<String>,
+    /// Without these it waits.
+    pub pending: Vec<String>,
+    pub grants: Vec<Grant>,
+    pub start: Date,
+    pub trace: Trace,
+}
+
+/// Decides a filing under the policies of its start day. `CheckBinding` and `CreateBinding` both call this.
+pub fn decide_filing(
+    filing: &Filing<'_>,
+    owner: &Policy,
+    beneficiary: &Policy,
+    regions: &RegionBook,
+    on: Date,
+) -> FilingDecision {
+    let mut trace = Trace::under(regions.policy_set);
+    let mut reasons = Vec::new();
+    // A step cites the side that refused, or the side whose limit was looked at.
+    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| {
+        trace.verdict(rule, Subject::Bill, no.map_or(side, |no| no.side).index(), no.map(|no| no.reason));
+        reasons.extend(no.map(|no| no.reason));
+    };
+    let when = |no: bool, side: Side, reason: Reason| no.then_some(Refusal { reason, side });
+    let (of_owner, of_beneficiary) = (Side::Owner, Side::Beneficiary);
+
+    check(Rule::TwoPersons, of_owner, when(filing.owner.id == filing.beneficiary.id, of_owner, Reason::SamePerson));
+    check(Rule::RelationAllowed, of_owner, sharing::relation_refused(owner, beneficiary, filing.relation));
+    check(Rule::ModeBetween, of_owner, sharing::modes_between(owner, beneficiary, regions, on).err());
+    let owner_no = sharing::owner_refused(filing.owner, filing.owner_account.is_some(), owner, beneficiary);
+    check(Rule::OwnerInsurance, of_owner, owner_no);
+    let beneficiary_no = sharing::beneficiary_refused(filing.beneficiary, owner, beneficiary);
+    check(Rule::BeneficiaryInsurance, of_beneficiary, beneficiary_no);
+
+    let rule = owner.channel(filing.channel);
+    let family_code = filing.channel == Channel::FamilyCode;
+    let no_channel = if family_code { Reason::FamilyCodeIsNotSharing } else { Reason::ChannelNotAvailable };
+    check(Rule::ChannelOffered, of_owner, when(rule.is_none(), of_owner, no_channel));
+    let steps = Steps::of(rule, filing, owner);
+    if steps.minor {
+        let photo = rule.is_some_and(|rule| steps.missing.iter().any(|kind| rule.minor_evidence.contains(kind)));
+        check(Rule::MinorEvidence, of_owner, when(photo, of_owner, Reason::EvidenceMissing));
+    }
+    let others = steps.missing.iter().any(|kind| rule.is_some_and(|rule| rule.evidence.contains(kind)));
+    check(Rule::EvidenceComplete, of_owner, when(others, of_owner, Reason::EvidenceMissing));
+    if rule.is_some_and(|rule| !rule.verification.is_empty()) {
+        check(Rule::Verification, of_owner, when(steps.skipped, of_owner, Reason::StepSkipped));
+    }
+    if rule.is_some_and(|rule| rule.card_active) {
+        check(Rule::CardActive, of_owner, when(!filing.owner_card_active, of_owner, Reason::CardNotActive));
+    }
+
+    let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
+    check(Rule::NotBoundYet, of_owner, when(filing.already_bound, of_owner, Reason::BindingAlreadyActive));
+    let members = over(owner.rules.members_per_owner, filing.members_now);
+    check(Rule::MembersPerOwner, of_owner, when(members, of_owner, Reason::MembersPerOwnerExceeded));
+    let owners = over(beneficiary.rules.owners_per_member, filing.owners_now);
+    check(Rule::OwnersPerMember, of_beneficiary, when(owners, of_beneficiary, Reason::OwnersPerMemberExceeded));
+    // The owner and the new member count, too.
+    let family = owner.rules.family_size.is_some_and(|size| filing.members_now + 2 > size as usize);
+    check(Rule::FamilySize, of_owner, when(family, of_owner, Reason::FamilySizeExceeded));
+    let one_family = [(owner, of_owner), (beneficiary, of_beneficiary)];
+    let one_family = one_family.into_iter().find(|(policy, _)| policy.rules.one_family_per_person);
+    let side = one_family.map_or(of_owner, |(_, side)| side);
+    let elsewhere = one_family.is_some() && filing.in_another_family;
+    check(Rule::OneFamilyPerPerson, side, when(elsewhere, side, Reason::AlreadyInAnotherFamily));
+    let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
+    check(Rule::BindingsPerMember, of_owner, when(full, of_owner, Reason::BindingsPerMemberExceeded));
+    let next_day = rule.is_some_and(|rule| rule.effective == Effective::NextDay);
+    let start = if next_day { on.max(filing.today.tomorrow().unwrap_or(on)) } else { on };
+    if next_day {
+        check(Rule::EffectiveDay, of_owner, None);
+    }
+
+    // Relation and mode both say that nothing is open.
+    reasons.dedup();
+    let grants = rule.map(|rule| rule.grants.clone()).unwrap_or_default();
+    FilingDecision { reasons, missing: steps.missing, pending: steps.pending, grants, start, trace }
+}
+
+/// What a channel still asks for.
+#[derive(Default)]
+struct Steps {
+    minor: bool,
+    missing: Vec<String>,
+    pending: Vec<String>,
+    /// A step is at hand whose predecessor is not.
+    skipped: bool,
+}
+
+impl Steps {
+    fn of(rule: Option<&ChannelRule>, filing: &Filing<'_>, owner: &Policy) -> Self {
+        let Some(rule) = rule else { return Self::default() };
+        let given = |kind: &String| filing.evidence.iter().any(|evidence| evidence.kind == *kind);
+        let young = |line: u32| filing.beneficiary_age.is_none_or(|age| age < line);
+        let minor = !rule.minor_evidence.is_empty() && owner.rules.minor_age.is_some_and(young);
+        let asked = rule.evidence.iter().chain(rule.minor_evidence.iter().filter(|_| minor));
+        let missing = asked.filter(|kind| !given(kind)).cloned().collect();
+        let done = rule.verification.iter().take_while(|kind| given(kind)).count();
+        let pending = rule.verification[done..].to_vec();
+        let skipped = pending.iter().any(given);
+        Self { minor, missing, pending, skipped }
+    }
+}
+
+/// What is still missing after the next steps were handed in, in their order.
+pub fn decide_verification(
+    missing: &[String],
+    evidence: &[Evidence],
+    trace: &mut Trace,
+) -> Result<Vec<String>, Reason> {
+    let in_order =
+        evidence.len() <= missing.len() && evidence.iter().zip(missing).all(|(given, kind)| given.kind == *kind);
+    let no = (!in_order).then_some(Reason::StepSkipped);
+    trace.verdict(Rule::Verification, Subject::Bill, 0, no);
+    no.map_or_else(|| Ok(missing[evidence.len()..].to_vec()), Err)
+}
+
+/// Decides a release under the owner's policy of the day: from which day on it holds no longer, or the reason and what is
+/// missing.
+pub fn decide_release(
+    channel: Channel,
+    evidence: &[Evidence],
+    policy: &Policy,
+    today: Date,
+) -> Result<Date, (Reason, Vec<String>)> {
+    let Some(rule) = policy.release(channel) else {
+        return Err((Reason::ChannelNotAvailable, Vec::new()));
+    };
+    let given = |kind: &&String| !evidence.iter().any(|evidence| evidence.kind == **kind);
+    let missing: Vec<String> = rule.evidence.iter().filter(given).cloned().collect();
+    if !missing.is_empty() {
+        return Err((Reason::EvidenceMissing, missing));
+    }
+    Ok(match rule.effective {
+        Effective::AtOnce => today,
+        Effective::NextDay => today.tomorrow().unwrap_or(today),
+    })
+}

@@ -1,0 +1,49 @@
+//! Paper slips (纸面授权): a relative without a binding, named on the back of a prescription. Each leaves a mark, and where the
+//! policy gives a time, the pair has to be bound within it.
+
+use jiff::civil::Date;
+
+use super::ids::MemberId;
+use super::policy::Policy;
+use super::vocabulary::Relation;
+
+/// The slips by which one owner helped one patient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slip {
+    pub owner: MemberId,
+    pub relation: Relation,
+    pub first: Date,
+    pub last: Date,
+    pub uses: u32,
+}
+
+/// All of one patient's, one for each owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slips {
+    pub slips: Vec<Slip>,
+}
+
+impl Slips {
+    pub fn of(&self, owner: MemberId) -> Option<&Slip> {
+        self.slips.iter().find(|slip| slip.owner == owner)
+    }
+
+    /// Counts a slip that was handed in and paid.
+    pub fn count(&mut self, owner: MemberId, relation: Relation, today: Date) {
+        match self.slips.iter_mut().find(|slip| slip.owner == owner) {
+            Some(slip) => {
+                slip.last = today;
+                slip.uses = slip.uses.saturating_add(1);
+            }
+            None => self.slips.push(Slip { owner, relation, first: today, last: today, uses: 1 }),
+        }
+    }
+}
+
+impl Slip {
+    /// The last day on which another slip is taken; none: slips need not be regularised.
+    pub fn regularise_by(&self, policy: &Policy) -> Option<Date> {
+        let days = policy.rules.paper_regularise_days?;
+        self.first.checked_add(jiff::Span::new().days(i64::from(days))).ok()
+    }
+}

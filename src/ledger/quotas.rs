@@ -1,0 +1,205 @@
+//! `SetQuota`, and what becomes of quotas when their binding ends.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::failure::{Failure, Thing};
+use super::fingerprint::Fingerprint;
+use super::reading::{Reading, Standings};
+use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
+use crate::domain::account::Account;
+use crate::domain::binding::{Binding, BindingState, Evidence};
+use crate::domain::ids::{BindingId, MemberId, RequestId};
+use crate::domain::money::Money;
+use crate::domain::posting::Posting;
+use crate::domain::quota::{self, Quota, QuotaAsk};
+use crate::domain::reason::Reason;
+use crate::domain::record::{Event, Record};
+use crate::domain::rule::{Input, Rule, Subject, Trace};
+use crate::domain::time::Moment;
+use crate::domain::vocabulary::Grant;
+use crate::store::entity::Decided;
+use crate::store::{Entity, Key, ListKind};
+
+/// `SetQuota`.
+#[derive(Clone, Debug)]
+pub struct SetQuota {
+    pub caller: Caller,
+    pub request_id: RequestId,
+    pub binding: BindingId,
+    /// Zero gives the quota up.
+    pub wanted: Money,
+    pub evidence: Vec<Evidence>,
+}
+
+/// A quota as it was set.
+#[derive(Clone, Debug)]
+pub struct QuotaOutcome {
+    pub binding: Binding,
+    pub quota: Quota,
+    pub owner: Account,
+    pub trace: Trace,
+    pub policies: Vec<[u8; 32]>,
+}
+
+impl Command for SetQuota {
+    type Outcome = QuotaOutcome;
+    const METHOD: u8 = 34;
+
+    fn request(&self) -> (String, &RequestId) {
+        (self.caller.scope.clone(), &self.request_id)
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        fields.field("binding_id", &self.binding).field("quota_fen", &self.wanted).field("evidence", &self.evidence);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        fresh: Fresh,
+    ) -> Result<Plan<QuotaOutcome>, Failure> {
+        let today = now.civil_day();
+        let (key, quota_key) = (Key::Binding(self.binding), Key::Quota(self.binding));
+        reading.get(&[key, quota_key]).await?;
+        let mut binding = reading.binding(&key)?.cloned().ok_or(Failure::NotFound(Thing::Binding))?;
+        self.check_binding(&binding, today)?;
+        let (owner, beneficiary) = (binding.owner, binding.beneficiary);
+        reading.get(&[Key::Standing(owner), Key::Standing(beneficiary)]).await?;
+        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
+        let policies = [ledger.policy_of(from, today)?, ledger.policy_of(to, today)?];
+        let mut postings = Vec::new();
+        let mut account = reading.account(owner)?.cloned();
+        if let Some(account) = &mut account {
+            account.turn_year(today, &mut postings);
+        }
+        let found = reading.quota(&quota_key)?.cloned();
+        let mut quota = found.unwrap_or_else(|| Quota::none(self.binding, owner, beneficiary, today));
+        quota.turn_year(today, &mut postings);
+
+        for evidence in &self.evidence {
+            if binding.evidence.iter().all(|known| known.kind != evidence.kind) {
+                binding.evidence.push(evidence.clone());
+            }
+        }
+        let mut trace = Trace::under(ledger.book.digest);
+        self.check(&quota, account.as_ref(), &binding, from, to, &policies, ledger, today, &mut trace)?;
+        let mut account = account.ok_or(Failure::NotFound(Thing::Account))?;
+        let buckets = &policies[0].rules.relative_buckets;
+        quota.set(self.wanted, &mut account, buckets, now, &mut postings).map_err(Failure::refused)?;
+
+        let digests: Vec<[u8; 32]> = policies.iter().map(|policy| policy.revision.digest).collect();
+        let decided = Decided { trace: trace.clone(), policies: digests.clone() };
+        let mut puts = vec![
+            (key, Entity::Binding(Arc::new(binding.clone()))),
+            (quota_key, Entity::Quota(Arc::new(quota.clone()))),
+            (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
+        ];
+        let mut standings = Standings::new(reading);
+        standings.of(owner)?.account = Some(account.clone());
+        puts.extend(standings.into_puts());
+        ledger.policy_puts(&policies, &mut puts);
+        let event = Event::QuotaSet { quota: quota.clone(), owner_after: account.clone(), policies: digests.clone() };
+        let lists = vec![(list_of(ListKind::AccountEntries, owner.as_u128()), 0)];
+        let outcome = QuotaOutcome { binding, quota, owner: account, trace, policies: digests };
+        Ok(Plan { record: Record { event, postings }, puts, lists, outcome })
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        request: [u8; 16],
+    ) -> Result<QuotaOutcome, Failure> {
+        let Event::QuotaSet { quota, owner_after, policies } = record.event else {
+            return Err(Failure::Bug("a quota request made another record"));
+        };
+        let (key, decided) = (Key::Binding(quota.binding), Key::Decided(request));
+        reading.get(&[key, decided]).await?;
+        let binding = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a quota leads to no binding"))?;
+        let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
+        Ok(QuotaOutcome { binding, quota, owner: owner_after, trace, policies })
+    }
+}
+
+impl SetQuota {
+    fn check_binding(&self, binding: &Binding, today: Date) -> Result<(), Failure> {
+        let released = binding.released().is_some();
+        let no = match binding.state(today) {
+            BindingState::Active if released => Some(Reason::BindingNotActive),
+            BindingState::Active if !binding.grants.contains(&Grant::Spend) => Some(Reason::FamilyServiceDoesNotSpend),
+            BindingState::Active if binding.last_day.is_some() => Some(Reason::BindingHasLastDay),
+            BindingState::Active => None,
+            BindingState::Pending => Some(Reason::BindingNotVerified),
+            BindingState::Released | BindingState::Ended => Some(Reason::BindingNotActive),
+        };
+        no.map_or(Ok(()), |reason| Err(Failure::refused(reason)))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a fact of its own")]
+    fn check(
+        &self,
+        quota: &Quota,
+        account: Option<&Account>,
+        binding: &Binding,
+        owner: &crate::domain::member::Member,
+        beneficiary: &crate::domain::member::Member,
+        policies: &[Arc<crate::domain::policy::Policy>; 2],
+        ledger: &Ledger,
+        today: Date,
+        trace: &mut Trace,
+    ) -> Result<(), Failure> {
+        if self.wanted.is_zero() {
+            // What was set aside is the owner's: nothing but its absence keeps it from going back.
+            let no = (!quota.is_live()).then_some(Reason::QuotaUnchanged);
+            trace.amount(Rule::QuotaSet, Subject::Own, 0, &[(Input::QuotaBefore, quota.left())], self.wanted);
+            return no.map_or(Ok(()), |reason| Err(Failure::refused(reason)));
+        }
+        let ask = QuotaAsk {
+            owner,
+            account,
+            beneficiary,
+            relation: binding.relation,
+            quota,
+            wanted: self.wanted,
+            evidence: &binding.evidence,
+            on: today,
+        };
+        let (reasons, missing) = quota::refusals(&ask, &policies[0], &policies[1], &ledger.book.regions, trace);
+        match reasons.as_slice() {
+            [] => Ok(()),
+            [Reason::EvidenceMissing] => Err(Failure::EvidenceMissing(missing)),
+            _ => Err(Failure::Refused(reasons)),
+        }
+    }
+}
+
+/// Ends the quotas of bindings that end: what is left goes back to each owner. Returns the owners whose accounts changed.
+/// The quotas and the owners' standings have been loaded.
+pub(super) fn end_all(
+    reading: &Reading<'_>,
+    bindings: &[(BindingId, MemberId)],
+    today: Date,
+    standings: &mut Standings<'_>,
+    puts: &mut Vec<(Key, Entity)>,
+    postings: &mut Vec<Posting>,
+) -> Result<Vec<MemberId>, Failure> {
+    let mut owners = Vec::new();
+    for (binding, owner) in bindings {
+        let key = Key::Quota(*binding);
+        let Some(mut quota) = reading.quota(&key)?.filter(|quota| quota.is_live()).cloned() else { continue };
+        let account = standings.of(*owner)?.account.as_mut().ok_or(Failure::Bug("a quota has no account"))?;
+        account.turn_year(today, postings);
+        quota.turn_year(today, postings);
+        quota.end(account, postings).map_err(Failure::refused)?;
+        puts.push((key, Entity::Quota(Arc::new(quota))));
+        if !owners.contains(owner) {
+            owners.push(*owner);
+        }
+    }
+    Ok(owners)
+}

@@ -1,0 +1,156 @@
+//! Wallets and quotas where stories cannot go: many at once, and what the server does by itself at night.
+
+use gongji::domain::record::Job;
+use gongji::domain::time::{Moment, parse_day};
+use gongji::server::nightly;
+use proto::account_service_client::AccountServiceClient;
+use proto::binding_service_client::BindingServiceClient;
+use tokio::task::JoinSet;
+
+use crate::support::*;
+
+/// A sender in one province, a receiver in another, both with open wallets.
+fn two_wallets(server: &TestServer, prior_fen: i64) -> (String, String) {
+    let (owner, child) = (server.member(1, "622900", prior_fen), server.member(2, "510100", 0));
+    for (place, member) in [&owner, &child].into_iter().enumerate() {
+        let request = proto::OpenWalletRequest { request_id: format!("open-{place}"), member: by_id(member) };
+        server.open_wallet(request).expect("opened");
+    }
+    (owner, child)
+}
+
+fn transfer(request_id: &str, owner: &str, child: &str, fen: i64) -> proto::TransferFundsRequest {
+    proto::TransferFundsRequest {
+        request_id: request_id.to_owned(),
+        owner: by_id(owner),
+        beneficiary: by_id(child),
+        relation: proto::Relation::Child as i32,
+        amount_fen: fen,
+        commitment_ref: "C-1".to_owned(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn of_many_transfers_at_once_three_are_sent() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let (owner, child) = two_wallets(&server, 10_000);
+        let answers = server.wait(async {
+            let mut calls = JoinSet::new();
+            for number in 0..40 {
+                let mut client = AccountServiceClient::new(server.channel());
+                let request = transfer(&format!("t-{number}"), &owner, &child, 100);
+                calls.spawn(async move { client.transfer_funds(request).await });
+            }
+            calls.join_all().await
+        });
+        let sent = answers.iter().filter(|answer| answer.is_ok()).count();
+        for status in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            assert_eq!(words(status), "FailedPrecondition TRANSFERS_PER_DAY_REACHED");
+        }
+        assert_eq!((sent, server.balances(&owner)), (3, (0, 9_700)));
+    });
+}
+
+#[test]
+fn a_transfer_is_taken_once_or_goes_back_once() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let (owner, child) = two_wallets(&server, 10_000);
+        let sent = server.transfer_funds(transfer("t", &owner, &child, 5_000)).expect("sent");
+        let (claims, returned) = server.wait(async {
+            let mut calls = JoinSet::new();
+            for number in 0..20 {
+                let mut client = AccountServiceClient::new(server.channel());
+                let request = proto::ClaimTransferRequest {
+                    request_id: format!("c-{number}"),
+                    transfer_id: sent.transfer_id.clone(),
+                    beneficiary: by_id(&child),
+                    ..Default::default()
+                };
+                calls.spawn(async move { client.claim_transfer(request).await.is_ok() });
+            }
+            // The day is over for the job while claims still come in.
+            server.clock().set("2025-03-04T00:00:00+08:00");
+            let ledger = server.ledger();
+            let returned = ledger.return_unclaimed(parse_day("2025-03-03").expect("a day"), |_| {});
+            let (claims, returned) = tokio::join!(calls.join_all(), returned);
+            (claims.into_iter().filter(|taken| *taken).count(), returned.expect("it runs").returned)
+        });
+        assert_eq!(claims + returned as usize, 1, "{claims} claims, {returned} returns");
+        let wallet = posted(&server.account(&child), proto::Bucket::Wallet);
+        assert_eq!(wallet + server.balances(&owner).1, 10_000);
+    });
+}
+
+#[test]
+fn of_many_quotas_at_once_no_fen_is_set_aside_twice() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        server.clock().set("2026-02-01T09:00:00+08:00");
+        let owner = server.member(1, "622900", 10_000);
+        let bindings: Vec<String> =
+            (0..8).map(|number| server.bind(&owner, &server.member(10 + number, "510100", 0))).collect();
+        let set = server.wait(async {
+            let mut calls = JoinSet::new();
+            for (number, binding_id) in bindings.iter().cloned().enumerate() {
+                let mut client = BindingServiceClient::new(server.channel());
+                let request = proto::SetQuotaRequest {
+                    request_id: format!("q-{number}"),
+                    binding_id,
+                    quota_fen: 3_000,
+                    evidence: ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec(),
+                    ..Default::default()
+                };
+                calls.spawn(async move { client.set_quota(request).await.is_ok() });
+            }
+            calls.join_all().await.into_iter().filter(|set| *set).count()
+        });
+        let account = server.account(&owner);
+        assert_eq!((set, account.quota_frozen_fen, server.balances(&owner)), (3, 9_000, (0, 1_000)));
+    });
+}
+
+#[test]
+fn what_nobody_took_is_due_in_the_small_hours() {
+    let at = "05:30:00".parse().expect("a time");
+    for (now, day) in [
+        ("2025-03-04T05:29:59+08:00", "2025-03-02"),
+        ("2025-03-04T05:30:00+08:00", "2025-03-03"),
+        ("2025-03-04T23:59:59+08:00", "2025-03-03"),
+        ("2025-03-05T00:00:00+08:00", "2025-03-03"),
+    ] {
+        let instant: jiff::Timestamp = now.parse().expect("an instant");
+        let due = nightly::due(Moment::from_micros(instant.as_microsecond()), at);
+        assert_eq!(due.map(|day| day.to_string()).as_deref(), Some(day), "{now}");
+    }
+}
+
+#[test]
+fn the_server_does_the_nights_it_missed() {
+    let mut setup = Setup::embedded();
+    setup.config.return_unclaimed_at = String::new();
+    let mut server = setup.start();
+    let at = "05:30:00".parse().expect("a time");
+    let night = |server: &TestServer, next| {
+        let ledger = server.ledger();
+        server.wait(nightly::catch_up(&ledger, next, at)).expect("it runs")
+    };
+    assert_eq!(night(&server, None), None, "an empty ledger has no days");
+    let (owner, child) = two_wallets(&server, 10_000);
+    server.transfer_funds(transfer("t-1", &owner, &child, 1_000)).expect("sent");
+    server.clock().set("2025-03-05T09:00:00+08:00");
+    server.transfer_funds(transfer("t-2", &owner, &child, 2_000)).expect("sent");
+    // Two days later, after a restart: both days' money goes back, and the last day with work is noted.
+    server.clock().set("2025-03-07T12:00:00+08:00");
+    server.restart();
+    let next = night(&server, None);
+    assert_eq!(next, parse_day("2025-03-07"));
+    assert_eq!(server.balances(&owner), (0, 10_000));
+    let head = server.head();
+    server.restart();
+    assert_eq!(server.wait(server.ledger().job_day(Job::ReturnUnclaimed)), Ok(parse_day("2025-03-06")));
+    assert_eq!((night(&server, None), server.head()), (next, head), "nothing is done twice");
+    assert_eq!(night(&server, next), next);
+}
