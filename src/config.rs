@@ -136,7 +136,7 @@ options! {
     /// Bytes that may wait for the disk; past it changes wait for room.
     queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
     /// Bytes of changes that gather before the embedded store brings its index up to date: read again after a crash.
-    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 48 << 20;
+    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 32 << 20;
     /// What is logged: a level, or a filter such as gongji=debug.
     log / "log" / "GONGJI_LOG": String = "info".to_owned();
     /// Logs as JSON lines.

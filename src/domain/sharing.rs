@@ -1,5 +1,7 @@
 //! Who may share with whom: relation, insurance, purpose and the mode between two regions. Both regions must allow.
 
+use std::borrow::Cow;
+
 use jiff::civil::Date;
 
 use super::member::Member;
@@ -56,12 +58,12 @@ pub fn relation_refused(owner: &Policy, beneficiary: &Policy, relation: Relation
 ///
 /// Within one region the owner's policy names them; within a province both scopes must reach the province; across
 /// provinces both regions must have opened, and then only wallet transfers move money.
-pub fn modes_between(
-    owner: &Policy,
+pub fn modes_between<'p>(
+    owner: &'p Policy,
     beneficiary: &Policy,
     regions: &RegionBook,
     on: Date,
-) -> Result<Vec<Mode>, Refusal> {
+) -> Result<Cow<'p, [Mode]>, Refusal> {
     let closed = |policy: &Policy| policy.rules.beneficiary_scope == Scope::Nowhere;
     if let Some(refusal) = unless_both(owner, beneficiary, Reason::SharingNotOpen, |policy| !closed(policy)) {
         return Err(refusal);
@@ -70,7 +72,7 @@ pub fn modes_between(
         return Err(Refusal { reason: Reason::SharingNotOpen, side: Side::Owner });
     }
     if owner.region == beneficiary.region {
-        return Ok(owner.rules.modes.clone());
+        return Ok(Cow::Borrowed(&owner.rules.modes));
     }
     if owner.region.province() == beneficiary.region.province() {
         let reaches = |policy: &Policy| policy.rules.beneficiary_scope == Scope::SameProvince;
@@ -80,12 +82,12 @@ pub fn modes_between(
         let shared = owner.rules.modes.iter().copied().filter(|mode| beneficiary.rules.modes.contains(mode));
         let shared: Vec<Mode> = shared.collect();
         let none = Refusal { reason: Reason::BeneficiaryOutOfScope, side: Side::Beneficiary };
-        return if shared.is_empty() { Err(none) } else { Ok(shared) };
+        return if shared.is_empty() { Err(none) } else { Ok(Cow::Owned(shared)) };
     }
     let open = |policy: &Policy| regions.open_on(policy.region, on).is_some();
     match unless_both(owner, beneficiary, Reason::RegionNotOpen, open) {
         Some(refusal) => Err(refusal),
-        None => Ok(vec![Mode::WalletTransfer]),
+        None => Ok(Cow::Borrowed(&[Mode::WalletTransfer])),
     }
 }
 
@@ -164,6 +166,6 @@ pub fn check(
     let rule = if crosses { Rule::CrossProvince } else { Rule::ModeBetween };
     check(rule, modes.as_ref().err().copied());
     reasons.dedup();
-    let modes = if reasons.is_empty() { modes.unwrap_or_default() } else { Vec::new() };
+    let modes = if reasons.is_empty() { modes.unwrap_or_default().into_owned() } else { Vec::new() };
     SharingDecision { modes, reasons, trace }
 }

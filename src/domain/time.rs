@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::Offset;
 
 /// Chinese civil time is a fixed +08:00; policies change at its midnight.
 pub const CIVIL_OFFSET_HOURS: i8 = 8;
@@ -29,7 +29,7 @@ impl Moment {
     /// The civil day in China at this instant.
     pub fn civil_day(self) -> Date {
         let stamp = Timestamp::from_microsecond(self.0).unwrap_or(Timestamp::MAX);
-        stamp.to_zoned(TimeZone::fixed(Offset::constant(CIVIL_OFFSET_HOURS))).date()
+        Offset::constant(CIVIL_OFFSET_HOURS).to_datetime(stamp).date()
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod bindings;
+pub mod codec;
 pub mod calculation;
 pub mod certifications;
 pub mod enums;

@@ -296,7 +296,11 @@ impl Ledger {
 
     /// The facts to write so that these policies can be cited for ever: those this process has not committed yet. Noted as
     /// written by the commit alone: a decision that is refused or loses its race has written nothing.
-    pub(crate) fn policy_puts(&self, policies: &[Arc<Policy>], puts: &mut Vec<(Key, Entity)>) {
+    pub(crate) fn policy_puts<'p>(
+        &self,
+        policies: impl IntoIterator<Item = &'p Arc<Policy>>,
+        puts: &mut Vec<(Key, Entity)>,
+    ) {
         let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         for policy in policies {
             let digest = policy.revision.digest;
@@ -327,8 +331,8 @@ impl Ledger {
     }
 
     /// The same for policies at hand.
-    pub fn revisions_of(&self, policies: &[Arc<Policy>]) -> Vec<Arc<StoredPolicy>> {
-        policies.iter().map(|policy| self.remember(policy)).collect()
+    pub fn revisions_of<'p>(&self, policies: impl IntoIterator<Item = &'p Arc<Policy>>) -> Vec<Arc<StoredPolicy>> {
+        policies.into_iter().map(|policy| self.remember(policy)).collect()
     }
 
     async fn load_revision(&self, digest: [u8; 32]) -> Result<Arc<StoredPolicy>, Failure> {

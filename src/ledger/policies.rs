@@ -1,5 +1,6 @@
 //! The policy set and the ledger: what the data were written under, what is other now, and which grades are not decided on.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use super::failure::Failure;
@@ -41,13 +42,13 @@ impl RefusedGrades {
 
 impl Ledger {
     /// Refuses a decision that rests on values of a grade this server does not decide on, naming them.
-    pub fn check_grades(&self, trace: &Trace, policies: &[Arc<Policy>]) -> Result<(), Failure> {
+    pub fn check_grades(&self, trace: &Trace, policies: &[impl Borrow<Arc<Policy>>]) -> Result<(), Failure> {
         if self.limits.refused_grades.is_empty() {
             return Ok(());
         }
         let mut named: Vec<String> = Vec::new();
         for step in &trace.steps {
-            let Some(policy) = policies.get(usize::from(step.policy)) else { continue };
+            let Some(policy) = policies.get(usize::from(step.policy)).map(Borrow::borrow) else { continue };
             for param in step.params() {
                 let value = policy.value(*param);
                 let name = format!("{}/{} {}", policy.region, param.name(), value.grade.name());

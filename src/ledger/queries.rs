@@ -21,6 +21,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::settlement::{self, Settlement, SettlementState};
+use crate::store::encoded::Encoded;
 use crate::store::entity::Basis;
 use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 
@@ -46,7 +47,7 @@ pub struct AccountView {
 #[derive(Clone, Debug)]
 pub struct SettlementView {
     pub settlement: Settlement,
-    pub basis: Option<Basis>,
+    pub basis: Option<Encoded<Basis>>,
     pub position: u64,
 }
 
@@ -137,7 +138,10 @@ impl Ledger {
         self.store().wait_durable(reading.read_at()).await?;
         let id = resolved?;
         let person = Key::Person(id);
-        reading.get(&[Key::Standing(id), person]).await?;
+        // In this order and anew: a change shows the standing before the person, whose version is the etag, so what is
+        // told is never older than its etag.
+        let mut reading = Reading::new(self.store());
+        reading.get(&[person, Key::Standing(id)]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let member = reading.member(id)?.clone();
         Ok(MemberView { member, person: reading.person(&person)?.cloned(), position: reading.version(&person) })
@@ -204,7 +208,12 @@ impl Ledger {
         self.check_grades(&decision.trace, &loaded.policies)?;
         let settlement::Decision { amounts, contributions, excluded, trace } = decision;
         let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
-        Ok((Draw { own, mutual_aid, cash, contributions, excluded }, trace, loaded.policies, patient))
+        Ok((
+            Draw { own, mutual_aid, cash, contributions, excluded },
+            trace,
+            loaded.policies.into_iter().cloned().collect(),
+            patient,
+        ))
     }
 
     pub async fn settlement(&self, key: &SettlementKey) -> Result<SettlementView, Failure> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::encoded::Encoded;
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
 use crate::domain::binding::{AidUse, Binding, Family, Wards};
@@ -51,7 +52,7 @@ pub enum Entity {
     Wards(Arc<Wards>),
     Binding(Arc<Binding>),
     Settlement(Arc<Settlement>),
-    Basis(Arc<Basis>),
+    Basis(Arc<Encoded<Basis>>),
     Policy(Arc<StoredPolicy>),
     Decided(Arc<Decided>),
     Certification(Arc<Certification>),
@@ -121,12 +122,12 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
     pub salt: [u8; 16],
-    pub bill: Bill,
+    pub bill: Arc<Bill>,
     pub payers: Vec<PayerFact>,
     pub excluded: Vec<Excluded>,
     pub papers: Vec<PaperFact>,
     pub used: YearUse,
-    pub trace: Trace,
+    pub trace: Arc<Trace>,
 }
 
 /// What the rules saw of one payer's account.

@@ -11,7 +11,6 @@ use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Vi
 use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Release, Tie, Ward, Wards};
 use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
-use crate::domain::ids::{BindingId, MemberId, SettlementId};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::policy::SetPart;
 use crate::domain::posting::{Party, Posting};
@@ -155,76 +154,54 @@ impl Stored for Party {
     }
 }
 
-impl Key {
-    /// The key's own bytes: a tag that sorts like things together, then the id.
-    pub fn to_bytes(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(33);
-        match self {
-            Self::Request(hash) => [&[1], &hash[..]].concat_into(&mut out),
-            Self::Reference(hash) => [&[2], &hash[..]].concat_into(&mut out),
-            Self::Person(id) => tagged(3, id.as_u128(), &mut out),
-            Self::Standing(id) => tagged(4, id.as_u128(), &mut out),
-            Self::Wards(id) => tagged(7, id.as_u128(), &mut out),
-            Self::Binding(id) => tagged(8, id.as_u128(), &mut out),
-            Self::Settlement(id) => tagged(10, id.as_u128(), &mut out),
-            Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
-            Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
-            Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
-            Self::Certification(id) => tagged(30, id.as_u128(), &mut out),
-            Self::AidUse(owner, beneficiary) => {
-                tagged(14, owner.as_u128(), &mut out);
-                out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());
+/// The bytes of a key: a tag that sorts like things together, then what names it. Written and read from one table, so that
+/// no key can be written that is not read.
+macro_rules! keys {
+    ($($tag:literal = $variant:ident($($part:ident),+);)*) => {
+        impl Key {
+            pub fn to_bytes(self) -> Vec<u8> {
+                let mut out = Vec::with_capacity(33);
+                match self {
+                    $(Self::$variant($($part),+) => {
+                        out.push($tag);
+                        $($part.put(&mut out);)+
+                    })*
+                }
+                out
             }
-            Self::PolicySet(digest) => [&[15], &digest[..]].concat_into(&mut out),
+
+            /// Reads what [`Key::to_bytes`] wrote.
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                let (tag, mut input) = bytes.split_first()?;
+                let key = match tag {
+                    $($tag => {
+                        $(let $part = Stored::take(&mut input).ok()?;)+
+                        Self::$variant($($part),+)
+                    })*
+                    _ => return None,
+                };
+                input.is_empty().then_some(key)
+            }
         }
-        out
-    }
+    };
 }
 
-impl Key {
-    /// Reads what [`Key::to_bytes`] wrote.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (tag, rest) = bytes.split_first()?;
-        let id = || <[u8; 16]>::try_from(rest).ok().map(u128::from_be_bytes);
-        Some(match tag {
-            1 => Self::Request(rest.try_into().ok()?),
-            2 => Self::Reference(rest.try_into().ok()?),
-            3 => Self::Person(MemberId::from_u128(id()?)),
-            4 => Self::Standing(MemberId::from_u128(id()?)),
-            7 => Self::Wards(MemberId::from_u128(id()?)),
-            8 => Self::Binding(BindingId::from_u128(id()?)),
-            10 => Self::Settlement(SettlementId::from_u128(id()?)),
-            11 => Self::Basis(SettlementId::from_u128(id()?)),
-            12 => Self::Policy(rest.try_into().ok()?),
-            13 => Self::Decided(rest.try_into().ok()?),
-            15 => Self::PolicySet(rest.try_into().ok()?),
-            30 => Self::Certification(MemberId::from_u128(id()?)),
-            14 => {
-                let (owner, beneficiary) = rest.split_at_checked(16)?;
-                let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
-                Self::AidUse(id(owner)?, id(beneficiary)?)
-            }
-            _ => return None,
-        })
-    }
+keys! {
+    1 = Request(hash);
+    2 = Reference(hash);
+    3 = Person(member);
+    4 = Standing(member);
+    7 = Wards(member);
+    8 = Binding(binding);
+    10 = Settlement(settlement);
+    11 = Basis(settlement);
+    12 = Policy(digest);
+    13 = Decided(request);
+    14 = AidUse(owner, beneficiary);
+    15 = PolicySet(digest);
+    30 = Certification(member);
 }
 
-fn tagged(tag: u8, id: u128, out: &mut Vec<u8>) {
-    out.push(tag);
-    out.extend_from_slice(&id.to_be_bytes());
-}
-
-trait ConcatInto {
-    fn concat_into(&self, out: &mut Vec<u8>);
-}
-
-impl ConcatInto for [&[u8]; 2] {
-    fn concat_into(&self, out: &mut Vec<u8>) {
-        self.iter().for_each(|part| out.extend_from_slice(part));
-    }
-}
-
-/// A record, and behind it the digest of the policy set that was in force when it was made.
 pub fn encode_record(record: &Record, policy_set: &[u8; 32]) -> Vec<u8> {
     let mut out = codec::encode(FORMAT, record);
     out.extend_from_slice(policy_set);
@@ -258,6 +235,7 @@ pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::{BindingId, MemberId, SettlementId};
 
     #[test]
     fn keys_read_back() {
@@ -276,6 +254,7 @@ mod tests {
             Key::PolicySet([15; 32]),
             Key::Certification(member),
             Key::AidUse(member, other),
+            Key::Certification(member),
         ] {
             let bytes = key.to_bytes();
             assert_eq!(Key::from_bytes(&bytes), Some(key));

@@ -31,6 +31,7 @@ use gongji::domain::vocabulary::{
     Bucket, Category, Channel, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Purpose, Relation, Scheme, Sex,
 };
 use gongji::store::Entity;
+use gongji::store::encoded::Encoded;
 use gongji::store::entity::{
     Basis, Decided, PaperFact, PayerFact, PolicySet, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
 };
@@ -252,7 +253,7 @@ fn trace() -> Trace {
         rule,
         subject,
         policy,
-        inputs: inputs.to_vec(),
+        inputs: inputs.iter().copied().collect(),
         rounded,
         outcome,
     };
@@ -273,7 +274,7 @@ fn trace() -> Trace {
 fn basis(content: BillContent) -> Basis {
     Basis {
         salt: [0xf1; 16],
-        bill: Bill { total: Money::fen(100_000), content },
+        bill: Arc::new(Bill { total: Money::fen(100_000), content }),
         payers: vec![
             PayerFact { member: member_id(2), current: Money::fen(1), prior: Money::fen(2), cap_left: None },
             PayerFact {
@@ -291,7 +292,7 @@ fn basis(content: BillContent) -> Basis {
             signature_ref: "sig-9".into(),
         }],
         used: YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) },
-        trace: trace(),
+        trace: Arc::new(trace()),
     }
 }
 
@@ -466,11 +467,11 @@ fn entities() -> Vec<Entity> {
         })),
         Entity::Binding(Arc::new(binding())),
         Entity::Settlement(Arc::new(settlement())),
-        Entity::Basis(Arc::new(basis(lines()))),
-        Entity::Basis(Arc::new(basis(adjudicated()))),
+        Entity::Basis(Arc::new(Encoded::new(basis(lines())))),
+        Entity::Basis(Arc::new(Encoded::new(basis(adjudicated())))),
         Entity::Policy(Arc::new(policy())),
         Entity::Certification(Arc::new(certification())),
-        Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
+        Entity::Decided(Arc::new(Decided { trace: trace(), policies: vec![[0xd1; 32]] })),
         Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
         Entity::PolicySet(Arc::new(PolicySet {
             parts: vec![SetPart {
