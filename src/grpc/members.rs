@@ -29,9 +29,9 @@ impl MemberService for Service {
         let request_id = fields.request_id(&request_id);
         let name = fields.text("name", &name, 64, true);
         let id_number = fields.id_number("id_number", &id_number);
-        let card = fields.optional_code("card_number", &card_number.unwrap_or_default());
-        let personal = fields.optional_code("personal_number", &personal_number.unwrap_or_default());
-        let computer = fields.optional_code("computer_number", &computer_number.unwrap_or_default());
+        let card = fields.optional_code("card_number", card_number.unwrap_or_default());
+        let personal = fields.optional_code("personal_number", personal_number.unwrap_or_default());
+        let computer = fields.optional_code("computer_number", computer_number.unwrap_or_default());
         let insurance = read_insurance(&mut fields, insurance);
         let full = fields.full_view(view);
         let person = all3(name, id_number, card).zip(personal).zip(computer);
