@@ -1,4 +1,4 @@
-//! The command line: `gongji serve`, `gongji config`, `gongji policy`, `gongji bench`. Wiring only.
+//! The command line: `gongji serve`, `config`, `calc`, `policy`, `bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{bench, demo, policy_tool, run, server, telemetry};
+use crate::{bench, calc, demo, policy_tool, run, server, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -58,6 +58,8 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Calculate contributions, pensions, retirement and the like: one JSON object, or a file of millions of rows.
+    Calc(calc::Options),
     /// Check, try, read and compare the policy files: the law that the server decides by.
     Policy(policy_tool::Options),
     /// Run a daily job by hand, on the data directory of a server that is not running.
@@ -92,6 +94,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
+        Command::Calc(options) => calc::run(&options),
         Command::Policy(options) => policy_tool::run(&options),
         Command::Run { job } => run::run(job),
         Command::Bench(options) => bench::run(&options),
@@ -113,11 +116,18 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     let book = read_policies(config)?;
     let store = open_store(config, &ids)?;
     let ledger = Ledger::new(store, Arc::new(book), clock, ids, config.ledger_limits());
-    let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits() };
-    let api = Api::new(Arc::new(ledger), config.wire_limits(), config.reveal_personal_data, info);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
+        let policy_differences = ledger
+            .policy_differences()
+            .await
+            .map_err(|failure| format!("the policy set of the data cannot be read: {failure:?}"))?;
+        for difference in &policy_differences {
+            tracing::warn!(%difference, "the data were last written under other policies");
+        }
+        let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits(), policy_differences };
+        let api = Api::new(Arc::new(ledger), config.wire_limits(), config.reveal_personal_data, info);
         if demo {
             demo::load(&api.ledger)
                 .await

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::domain::vocabulary::Grade;
 use crate::grpc::WireLimits;
 use crate::grpc::calculation::CalculationLimits;
 use crate::ledger::Limits;
+use crate::ledger::policies::RefusedGrades;
 
 /// Where the ledger is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -119,6 +121,8 @@ options! {
     max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
     /// How often a change is decided anew after losing a race.
     retries / "retries" / "GONGJI_RETRIES": u32 = 8;
+    /// Grades of policy values to refuse, such as demo,unverified: a decision that rests on one is refused. Empty: none.
+    refuse_grade / "refuse-grade" / "GONGJI_REFUSE_GRADE": String = String::new();
     /// How long a quote's token holds, in seconds.
     quote_seconds / "quote-seconds" / "GONGJI_QUOTE_SECONDS": u32 = 300;
     /// Time of day, in China, at which wallet transfers that nobody took on the day before go back, HH:MM:SS; empty: never by
@@ -135,7 +139,7 @@ options! {
     /// Bytes that may wait for the disk; past it changes wait for room.
     queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
     /// Bytes of changes that gather before the embedded store brings its index up to date: read again after a crash.
-    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 48 << 20;
+    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 32 << 20;
     /// What is logged: a level, or a filter such as gongji=debug.
     log / "log" / "GONGJI_LOG": String = "info".to_owned();
     /// Logs as JSON lines.
@@ -243,6 +247,10 @@ impl Config {
         if self.page_size_max < self.page_size_default {
             return refuse("page_size_max: must not be below page_size_default");
         }
+        if let Err(word) = RefusedGrades::parse(&self.refuse_grade) {
+            let known: Vec<String> = Grade::ALL.iter().map(|grade| grade.name().to_lowercase()).collect();
+            return Err(ConfigError::Setting(format!("refuse_grade: {word} is none of {}", known.join(", "))));
+        }
         if self.runtimes > 256 {
             return refuse("runtimes: at most 256");
         }
@@ -261,6 +269,7 @@ impl Config {
             max_backdate_days: self.max_backdate_days,
             bindings_per_member: self.bindings_per_member,
             quote_seconds: self.quote_seconds,
+            refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
         }
     }
 
@@ -352,6 +361,16 @@ mod tests {
         check(Given { clock: Some("2021-06-01T00:00:00Z".into()), ..Given::default() }, false, Err("clock"));
         check(Given { bill_lines: Some(0), ..Given::default() }, false, Err("bill_lines: must be at least 1"));
         check(Given { page_size_max: Some(10), ..Given::default() }, false, Err("page_size_max"));
+        check(
+            Given { refuse_grade: Some("demo,unverified".into()), ..Given::default() },
+            false,
+            Ok(StoreChoice::Embedded),
+        );
+        check(
+            Given { refuse_grade: Some("sure".into()), ..Given::default() },
+            false,
+            Err("refuse_grade: sure is none"),
+        );
         let at = |text: &str| Given { return_unclaimed_at: Some(text.into()), ..Given::default() };
         check(at("5:30"), false, Err("return_unclaimed_at"));
         check(at("24:30:00"), false, Err("return_unclaimed_at"));

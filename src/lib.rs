@@ -11,6 +11,7 @@ pub mod config;
 pub mod server;
 pub mod demo;
 pub mod telemetry;
+pub mod calc;
 pub mod bench;
 pub mod policy_tool;
 pub mod run;

@@ -146,7 +146,7 @@ impl Loader<'_> {
     }
 
     fn change(&mut self, record: &Record, puts: Vec<(Key, Entity)>, lists: Vec<(ListKey, u128)>) {
-        let bytes = record::encode_record(record);
+        let bytes = record::encode_record(record, &[0; 32]);
         self.changes.push(Change {
             began_at: 0,
             expects: Vec::new(),

@@ -5,11 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::grpc::codec::Codec;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
-use tonic_prost::ProstCodec;
 
 pub const PATH: &str = "/gongji.bench.v1.Echo/Echo";
 
@@ -85,7 +85,7 @@ impl Service<http::Request<Body>> for Echo {
             if request.uri().path() != PATH {
                 return Ok(Status::unimplemented("").into_http());
             }
-            let mut grpc = Grpc::new(ProstCodec::<EchoReply, EchoRequest>::default());
+            let mut grpc = Grpc::new(Codec::<EchoReply, EchoRequest>::default());
             Ok(grpc.unary(Method, request).await)
         })
     }

@@ -7,6 +7,7 @@
     reason = "a benchmark reads clocks and divides times; nothing here is money or law"
 )]
 
+mod calculation;
 mod client;
 mod data;
 mod echo;
@@ -56,6 +57,9 @@ pub struct Options {
     /// Instead of all else: how fast the embedded store is back after kill -9 at the end of that many settlements.
     #[arg(long, value_name = "SETTLEMENTS", num_args = 0..=1, default_missing_value = "500000")]
     startup: Option<u64>,
+    /// Instead of all else: CalculateContribution beside the echo, call by call and in a stream.
+    #[arg(long)]
+    calculation: bool,
     /// Writes the figures to a file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -82,6 +86,9 @@ pub fn run(options: &Options) -> Result<(), String> {
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    if options.calculation {
+        return runtime.block_on(calculation::run(plan.time, plan.rounds, options.runtimes));
+    }
     let report = runtime.block_on(async {
         match options.startup {
             Some(settlements) => startup(&plan, settlements).await,

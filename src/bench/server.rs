@@ -62,7 +62,8 @@ async fn serve(config: &Config, echo: bool, people: u64) -> Result<(), String> {
     let store = cli::open_store(config, &ids)?;
     let ledger = Ledger::new(store, Arc::new(book), Arc::new(SystemClock), ids, config.ledger_limits());
     data::load(&ledger, people).await?;
-    let info = server_info::Info { started_at: ledger.now(), limits: config.told_limits() };
+    let info =
+        server_info::Info { started_at: ledger.now(), limits: config.told_limits(), policy_differences: Vec::new() };
     let api = Api::new(Arc::new(ledger), config.wire_limits(), false, info);
     println!("{address}");
     server::run(listener, config, Arc::new(api), stop).await.map_err(|error| error.to_string())

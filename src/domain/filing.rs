@@ -58,7 +58,7 @@ pub fn decide_filing(
     regions: &RegionBook,
     on: Date,
 ) -> FilingDecision {
-    let mut trace = Trace::new();
+    let mut trace = Trace::under(regions.policy_set);
     let mut reasons = Vec::new();
     // A step cites the side that refused, or the side whose limit was looked at.
     let mut check = |rule: Rule, side: Side, no: Option<Refusal>| {

@@ -261,15 +261,29 @@ pub struct PolicyBook {
     pub calculation: CalcBook,
     /// SHA-256 over all revisions, openings, regions and calculation tables.
     pub digest: [u8; 32],
+    /// What the set is made of, to say what differs between two: each folder's revisions and the two tables.
+    pub parts: Vec<SetPart>,
+}
+
+/// One part of a policy set with the beginning of its digest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SetPart {
+    /// The folder, or the table's file name.
+    pub name: String,
+    /// The first day of the revision.
+    pub start: Date,
+    pub digest: [u8; 8],
 }
 
 impl PolicyBook {
     pub fn new(
-        regions: RegionBook,
+        mut regions: RegionBook,
         revisions: BTreeMap<RegionCode, Vec<Arc<Policy>>>,
         calculation: CalcBook,
         digest: [u8; 32],
+        parts: Vec<SetPart>,
     ) -> Self {
+        regions.policy_set = digest;
         for list in revisions.values() {
             assert!(!list.is_empty(), "a region without a policy has no entry");
             let contiguous = list.windows(2).all(|pair| pair[0].revision.end == Some(pair[1].revision.start));
@@ -280,7 +294,7 @@ impl PolicyBook {
         }
         let knows = |list: &[Arc<Policy>]| list.iter().any(|policy| policy.rules.modes.contains(&Mode::Quota));
         let quota_regions = revisions.iter().filter(|(_, list)| knows(list)).map(|(region, _)| *region).collect();
-        Self { regions, revisions, quota_regions, calculation, digest }
+        Self { regions, revisions, quota_regions, calculation, digest, parts }
     }
 
     /// The policy of a pooling region on a day; none before the first recorded law or for a code that is no pool.

@@ -87,11 +87,13 @@ pub struct Opening {
 pub struct RegionBook {
     regions: BTreeMap<RegionCode, Region>,
     openings: BTreeMap<RegionCode, Opening>,
+    /// The digest of the policy set that these regions belong to.
+    pub policy_set: [u8; 32],
 }
 
 impl RegionBook {
     pub fn new(regions: BTreeMap<RegionCode, Region>, openings: BTreeMap<RegionCode, Opening>) -> Self {
-        Self { regions, openings }
+        Self { regions, openings, policy_set: [0; 32] }
     }
 
     pub fn get(&self, code: RegionCode) -> Option<&Region> {

@@ -1,6 +1,8 @@
 //! The trace of a decision: which rule said what about which amount. The run that decides writes it, compactly; titles,
 //! operations and citations are rendered from it and the policy revision, then or years later.
 
+use arrayvec::ArrayVec;
+
 use super::ids::BindingId;
 use super::money::{Money, Rate, Rounding};
 use super::policy::Param;
@@ -231,25 +233,45 @@ pub enum Outcome {
     No(Reason),
 }
 
+/// The amounts that enter a step; kept in it, since a decision takes twenty steps or more.
+pub type Inputs = ArrayVec<(Input, Money), 6>;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub rule: Rule,
     pub subject: Subject,
     /// Whose policy decided: an index into the decision's list of policies.
     pub policy: u8,
-    pub inputs: Vec<(Input, Money)>,
+    pub inputs: Inputs,
     pub rounded: Option<Rounded>,
     pub outcome: Outcome,
+}
+
+impl Step {
+    /// The values it rests on, the deciding one first: for a refusal, those its reason is about.
+    pub fn params(&self) -> &'static [Param] {
+        match self.outcome {
+            Outcome::No(reason) if self.rule == Rule::Excluded => super::deciding::params_of_reason(reason),
+            Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => self.rule.params(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     pub steps: Vec<Step>,
+    /// The digest of the policy set it was decided under.
+    pub policy_set: [u8; 32],
 }
 
 impl Trace {
     pub fn new() -> Self {
-        Self { steps: Vec::with_capacity(20) }
+        Self { steps: Vec::with_capacity(24), policy_set: [0; 32] }
+    }
+
+    /// A trace of a decision under this set of policies.
+    pub fn under(policy_set: [u8; 32]) -> Self {
+        Self { policy_set, ..Self::new() }
     }
 
     /// A step that ends in an amount.
@@ -271,6 +293,6 @@ impl Trace {
         rounded: Option<Rounded>,
         outcome: Outcome,
     ) {
-        self.steps.push(Step { rule, subject, policy, inputs: inputs.to_vec(), rounded, outcome });
+        self.steps.push(Step { rule, subject, policy, inputs: inputs.iter().copied().collect(), rounded, outcome });
     }
 }

@@ -52,7 +52,7 @@ pub struct Decision {
 
 /// The dry run and the real thing are this one function, so they cannot disagree.
 pub fn decide(case: &Case<'_>) -> Decision {
-    let mut trace = Trace::new();
+    let mut trace = Trace::under(case.regions.policy_set);
     let split = split::split(case.bill, case.visit, &case.patient.member.insurance, case.used, case.policy, &mut trace);
     let Draw { own, mutual_aid, cash, contributions, excluded } = draw::draw(
         &split,

@@ -1,5 +1,7 @@
 //! Who may share with whom: relation, insurance, purpose and the mode between two regions. Both regions must allow.
 
+use std::borrow::Cow;
+
 use jiff::civil::Date;
 
 use super::member::Member;
@@ -56,12 +58,12 @@ pub fn relation_refused(owner: &Policy, beneficiary: &Policy, relation: Relation
 ///
 /// Within one region the owner's policy names them; within a province both scopes must reach the province; across
 /// provinces both regions must have opened, and both policies must name the mode: wallet transfers, later quotas.
-pub fn modes_between(
-    owner: &Policy,
+pub fn modes_between<'p>(
+    owner: &'p Policy,
     beneficiary: &Policy,
     regions: &RegionBook,
     on: Date,
-) -> Result<Vec<Mode>, Refusal> {
+) -> Result<Cow<'p, [Mode]>, Refusal> {
     let closed = |policy: &Policy| policy.rules.beneficiary_scope == Scope::Nowhere;
     if let Some(refusal) = unless_both(owner, beneficiary, Reason::SharingNotOpen, |policy| !closed(policy)) {
         return Err(refusal);
@@ -70,7 +72,7 @@ pub fn modes_between(
         return Err(Refusal { reason: Reason::SharingNotOpen, side: Side::Owner });
     }
     if owner.region == beneficiary.region {
-        return Ok(owner.rules.modes.clone());
+        return Ok(Cow::Borrowed(&owner.rules.modes));
     }
     if owner.region.province() == beneficiary.region.province() {
         let reaches = |policy: &Policy| policy.rules.beneficiary_scope == Scope::SameProvince;
@@ -80,7 +82,7 @@ pub fn modes_between(
         let shared = owner.rules.modes.iter().copied().filter(|mode| beneficiary.rules.modes.contains(mode));
         let shared: Vec<Mode> = shared.collect();
         let none = Refusal { reason: Reason::BeneficiaryOutOfScope, side: Side::Beneficiary };
-        return if shared.is_empty() { Err(none) } else { Ok(shared) };
+        return if shared.is_empty() { Err(none) } else { Ok(Cow::Owned(shared)) };
     }
     let open = |policy: &Policy| regions.open_on(policy.region, on).is_some();
     if let Some(refusal) = unless_both(owner, beneficiary, Reason::RegionNotOpen, open) {
@@ -89,7 +91,7 @@ pub fn modes_between(
     let (from, to) = (&owner.rules.cross_province_modes, &beneficiary.rules.cross_province_modes);
     let shared: Vec<Mode> = from.iter().copied().filter(|mode| to.contains(mode)).collect();
     let none = Refusal { reason: Reason::RegionNotOpen, side: Side::Beneficiary };
-    if shared.is_empty() { Err(none) } else { Ok(shared) }
+    if shared.is_empty() { Err(none) } else { Ok(Cow::Owned(shared)) }
 }
 
 /// Why money may not be drawn at settlement between the two regions, if it may not.
@@ -163,7 +165,7 @@ pub fn check(
     relation: Relation,
     on: Date,
 ) -> SharingDecision {
-    let mut trace = Trace::new();
+    let mut trace = Trace::under(regions.policy_set);
     let mut reasons = Vec::new();
     let mut check = |rule: Rule, no: Option<Refusal>| {
         let side = no.map_or(Side::Owner, |no| no.side);
@@ -176,6 +178,6 @@ pub fn check(
     let rule = if crosses { Rule::CrossProvince } else { Rule::ModeBetween };
     check(rule, modes.as_ref().err().copied());
     reasons.dedup();
-    let modes = if reasons.is_empty() { modes.unwrap_or_default() } else { Vec::new() };
+    let modes = if reasons.is_empty() { modes.unwrap_or_default().into_owned() } else { Vec::new() };
     SharingDecision { modes, reasons, trace }
 }

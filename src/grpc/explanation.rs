@@ -4,7 +4,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::deciding::params_of_reason;
 use super::enums::{Wire, reason_to_wire};
 use super::proto;
 use crate::domain::bill::{Bill, BillContent};
@@ -12,6 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
 use crate::domain::rule::{Input, Outcome, Rule, Step, Subject, Trace};
+use crate::domain::vocabulary::Grade;
 use crate::ledger::page::hex;
 use crate::store::entity::{StoredCitation, StoredPolicy, StoredValue};
 
@@ -41,7 +41,14 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
     };
     let citations = if full { citations(trace, basis) } else { Vec::new() };
     let revisions = basis.policies.iter().zip(basis.digests).map(|(policy, digest)| revision(policy, digest));
-    Some(proto::Explanation { view: view as i32, steps, citations, policy_revisions: revisions.collect() })
+    Some(proto::Explanation {
+        view: view as i32,
+        steps,
+        citations,
+        policy_revisions: revisions.collect(),
+        lowest_grade: lowest_grade(trace, basis.policies).map_or(0, Wire::to_wire),
+        policy_set_digest: hex(&trace.policy_set),
+    })
 }
 
 /// The steps that a summary shows. Where rows of the fund's table paid, they say more than their sum.
@@ -69,21 +76,24 @@ fn policy<'a>(step: &Step, basis: &Basis<'a>) -> Option<&'a StoredPolicy> {
     basis.policies.get(usize::from(step.policy)).map(Arc::as_ref)
 }
 
+/// Values stand in the order of their keys; only those of an older version may stand elsewhere.
 pub fn value(policy: &StoredPolicy, param: Param) -> Option<&StoredValue> {
-    policy.values.iter().find(|value| value.param == param)
+    let usual = policy.values.get(usize::from(param.code())).filter(|value| value.param == param);
+    usual.or_else(|| policy.values.iter().find(|value| value.param == param))
 }
 
 /// The parameter that a summary names.
 pub fn deciding(step: &Step) -> Option<Param> {
-    params(step).first().copied()
+    step.params().first().copied()
 }
 
-/// The parameters that decide: for a refusal, those its reason is about.
-fn params(step: &Step) -> &'static [Param] {
-    match step.outcome {
-        Outcome::No(reason) if step.rule == Rule::Excluded => params_of_reason(reason),
-        Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => step.rule.params(),
-    }
+/// The least sure grade among the values that the steps rest on.
+pub fn lowest_grade(trace: &Trace, policies: &[Arc<StoredPolicy>]) -> Option<Grade> {
+    let values = trace.steps.iter().flat_map(|step| {
+        let policy = policies.get(usize::from(step.policy));
+        step.params().iter().filter_map(move |param| value(policy?, *param))
+    });
+    values.map(|value| value.grade).max()
 }
 
 fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
@@ -114,7 +124,7 @@ pub fn short(mut parameter: proto::Parameter, row: Option<String>) -> proto::Par
 }
 
 fn full_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
-    let values = params(step).iter().filter_map(|param| value(policy(step, basis)?, *param));
+    let values = step.params().iter().filter_map(|param| value(policy(step, basis)?, *param));
     let parameters: Vec<proto::Parameter> = values.map(parameter).collect();
     let inputs = step.inputs.iter().map(|(input, amount)| proto::NamedValue {
         name: input.name().to_owned(),
@@ -296,7 +306,7 @@ pub fn parameter(value: &StoredValue) -> proto::Parameter {
 fn citations(trace: &Trace, basis: &Basis<'_>) -> Vec<proto::Citation> {
     let mut found: Vec<proto::Citation> = Vec::new();
     for step in &trace.steps {
-        for param in params(step) {
+        for param in step.params() {
             if let Some(value) = policy(step, basis).and_then(|policy| value(policy, *param))
                 && found.iter().all(|known| known.id != value.citation.id)
             {

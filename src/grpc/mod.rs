@@ -3,9 +3,9 @@
 
 pub mod accounts;
 pub mod bindings;
+pub mod codec;
 pub mod calculation;
 pub mod certifications;
-mod deciding;
 pub mod enums;
 pub mod explanation;
 pub mod fields;

@@ -2,6 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
+use super::enums::Wire;
 use super::proto::server_service_server::ServerService;
 use super::{Service, proto, timestamp};
 use crate::domain::time::Moment;
@@ -13,6 +14,8 @@ pub struct Info {
     pub started_at: Moment,
     /// Name, value, unit, comment of every bound in force.
     pub limits: Vec<(String, u64, &'static str, &'static str)>,
+    /// What of the policies is other than when the data were last written.
+    pub policy_differences: Vec<String>,
 }
 
 #[tonic::async_trait]
@@ -36,6 +39,8 @@ impl ServerService for Service {
             server_time: Some(timestamp(self.ledger.now())),
             clock_fixed: self.ledger.clock_is_shifted(),
             started_at: Some(timestamp(self.info.started_at)),
+            policy_differences: self.info.policy_differences.clone(),
+            refused_grades: self.ledger.limits.refused_grades.list().map(Wire::to_wire).collect(),
         }))
     }
 }

@@ -109,6 +109,9 @@ pub fn of(failure: &Failure) -> Status {
         Failure::EvidenceMissing(missing) => {
             refused(&[Reason::EvidenceMissing], HashMap::from([("missing_evidence".to_owned(), missing.join(","))]))
         }
+        Failure::GradeRefused(named) => {
+            refused(&[Reason::GradeRefused], HashMap::from([("refused_parameters".to_owned(), named.join(","))]))
+        }
         Failure::QuoteStale(difference) => {
             let (quoted, now) = (&difference.quoted, &difference.now);
             let pairs = [

@@ -9,12 +9,15 @@ use std::sync::{Arc, OnceLock};
 
 use prost::Message as _;
 
+use super::enums::Wire;
 use super::explanation::{self, Shown, deciding, parameter, result, revision, summary_steps, value};
 use super::proto;
 use crate::domain::bill::Bill;
 use crate::domain::money::Rate;
 use crate::domain::policy::{Param, Policy, PolicyBook};
 use crate::domain::rule::{Input, Outcome, Rule, Step, Trace};
+use crate::domain::vocabulary::Grade;
+use crate::ledger::page::hex;
 use crate::store::entity::StoredPolicy;
 
 /// The pieces of every revision in the book, each made when it is first used. A revision that the book no longer has is
@@ -28,6 +31,8 @@ struct Pieces {
     values: Vec<Vec<u8>>,
     /// The same for every row of the fund's ratios.
     rows: Vec<(Rate, Vec<u8>)>,
+    /// By parameter: how sure its source is.
+    grades: Vec<Option<Grade>>,
 }
 
 impl Pieces {
@@ -49,6 +54,7 @@ impl Pieces {
             revision: proto::Explanation { policy_revisions: vec![revision], ..Default::default() }.encode_to_vec(),
             values: Param::ALL.iter().map(|param| said(*param, None).unwrap_or_default()).collect(),
             rows: of_rows.map(row).collect(),
+            grades: Param::ALL.iter().map(|param| value(&stored, *param).map(|value| value.grade)).collect(),
         }
     }
 
@@ -92,6 +98,15 @@ impl Summaries {
             out.extend_from_slice(&inner);
         }
         pieces.iter().for_each(|pieces| out.extend_from_slice(&pieces.revision));
+        let grades = trace.steps.iter().filter_map(|step| {
+            let pieces = pieces.get(usize::from(step.policy))?;
+            step.params().iter().filter_map(|param| *pieces.grades.get(usize::from(param.code()))?).max()
+        });
+        if let Some(lowest) = grades.max() {
+            out.push(LOWEST_GRADE);
+            put_number(&mut out, u64::from(lowest.to_wire().unsigned_abs()));
+        }
+        put_text(&mut out, POLICY_SET, hex(&trace.policy_set));
         Some(out)
     }
 }
@@ -99,6 +114,8 @@ impl Summaries {
 // Field numbers with their wire types, as the encoding writes them: of `Explanation`, then of `Step`.
 const VIEW: u8 = 1 << 3;
 const STEPS: u8 = 2 << 3 | 2;
+const LOWEST_GRADE: u8 = 5 << 3;
+const POLICY_SET: u8 = 6 << 3 | 2;
 const RULE_ID: u8 = 1 << 3 | 2;
 const SUBJECT: u8 = 3 << 3 | 2;
 const RESULT: u8 = 9 << 3 | 2;

@@ -120,6 +120,7 @@ impl Ledger {
             today,
         };
         let decision = filing::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
+        self.check_grades(&decision.trace, &policies)?;
         Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary })
     }
 }

@@ -72,7 +72,7 @@ impl Command for ActivateCard {
         let person = reading.person(&person_key)?.cloned();
         let policy = ledger.policy_of(&member, now.civil_day())?;
         let has_number = person.as_ref().is_some_and(|person| !person.card_number.is_empty());
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         let before = reading.card(&key)?;
         let no =
             card::activation_refused(before, has_number, self.channel, &self.bank, &self.evidence, &policy, &mut trace);

@@ -1,5 +1,6 @@
 //! The facts of a case: patient, family, the accounts of everybody in it, and the policies of the visit's day.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -24,18 +25,19 @@ use crate::domain::vocabulary::Relation;
 use crate::store::Key;
 use crate::store::entity::PayerFact;
 
-/// The facts of a case, borrowed from a reading.
-pub struct Loaded<'r> {
+/// The facts of a case, borrowed from a reading; the policies are the ledger's.
+pub struct Loaded<'l, 'r> {
     pub patient: &'r Member,
     pub account: Option<Account>,
     pub used: YearUse,
     pub family: &'r Family,
-    pub policies: Vec<Arc<Policy>>,
+    /// Of the patient's region first, then of the owners' regions.
+    pub policies: Vec<&'l Arc<Policy>>,
     owners: Vec<LoadedOwner<'r>>,
 }
 
 struct LoadedOwner<'r> {
-    tie: Tie,
+    tie: Cow<'r, Tie>,
     paper: Option<u16>,
     slip: Option<&'r Slip>,
     member: &'r Member,
@@ -46,7 +48,7 @@ struct LoadedOwner<'r> {
     aid: AidUse,
 }
 
-impl Loaded<'_> {
+impl Loaded<'_, '_> {
     pub fn case<'a>(&'a self, ledger: &'a Ledger, visit: &'a Visit, bill: &'a Bill, today: Date) -> Case<'a> {
         let owners = self.owners.iter().map(|owner| Owner {
             tie: &owner.tie,
@@ -55,7 +57,7 @@ impl Loaded<'_> {
             member: owner.member,
             account: owner.account.as_ref(),
             quota: owner.quota.as_ref(),
-            policy: &self.policies[usize::from(owner.policy_index)],
+            policy: self.policies[usize::from(owner.policy_index)],
             policy_index: owner.policy_index,
             aid: owner.aid,
         });
@@ -64,7 +66,7 @@ impl Loaded<'_> {
             visit,
             bill,
             patient: Patient { member: self.patient, account: self.account.as_ref() },
-            policy: &self.policies[0],
+            policy: self.policies[0],
             used: self.used,
             owners: owners.collect(),
             regions: &ledger.book.regions,
@@ -151,7 +153,7 @@ impl Ledger {
         let mut counted = Vec::new();
         for key in keys {
             if let Key::Standing(owner) = key
-                && self.policy_of(reading.member(owner)?, visit_day)?.rules.counts_aid()
+                && self.policy_at(reading.member(owner)?, visit_day)?.rules.counts_aid()
             {
                 counted.push(Key::AidUse(owner, patient));
             }
@@ -178,43 +180,45 @@ impl Ledger {
     }
 
     /// Puts the loaded facts together, with the policies of the visit's day.
-    pub fn assemble<'r>(
-        &self,
+    pub fn assemble<'l, 'r>(
+        &'l self,
         reading: &'r Reading<'_>,
         patient: MemberId,
         papers: &[Paper],
         on_paper: &[MemberId],
         visit_day: Date,
         today: Date,
-    ) -> Result<Loaded<'r>, Failure> {
+    ) -> Result<Loaded<'l, 'r>, Failure> {
         let standing = reading.known(patient)?;
         let (member, family) = (&standing.member, &standing.family);
         let account = standing.account.as_ref().map(|account| account.as_of(today));
         let used = standing.year_use(visit_day.year());
-        let mut policies = vec![self.policy_of(member, visit_day)?];
+        let mut policies = vec![self.policy_at(member, visit_day)?];
         let mut owners = Vec::with_capacity(family.ties.len() + papers.len());
         // Nobody pays twice: a binding that can pay goes before paper, paper before one that cannot, and the first paper
         // before the next.
         let can_pay = |tie: &Tie| tie.can_pay(today);
         let bound = |owner: &MemberId| family.ties.iter().any(|tie| tie.owner == *owner && can_pay(tie));
         let kept = family.ties.iter().filter(|tie| can_pay(tie) || !on_paper.contains(&tie.owner));
-        let ties = kept.map(|tie| (tie.clone(), None));
+        let ties = kept.map(|tie| (Cow::Borrowed(tie), None));
         let named = papers.iter().zip(on_paper).enumerate();
         let once = named.filter(|(place, (_, owner))| !bound(owner) && !on_paper[..*place].contains(owner));
         let on_paper = once.map(|(place, (paper, owner))| {
             let place = u16::try_from(place).unwrap_or(u16::MAX);
-            (paper_tie(*owner, paper.relation, place, today), Some(place))
+            (Cow::Owned(paper_tie(*owner, paper.relation, place, today)), Some(place))
         });
         for (tie, paper) in ties.chain(on_paper) {
             let standing = reading.standing(&Key::Standing(tie.owner))?;
             let standing = standing.ok_or(Failure::Bug("a tie leads to no member"))?;
             let member = &standing.member;
-            let policy = self.policy_of(member, visit_day)?;
-            let known = policies.iter().position(|known| known.revision.digest == policy.revision.digest);
-            let index = known.unwrap_or_else(|| {
-                policies.push(policy);
-                policies.len() - 1
-            });
+            // One region has one policy on one day.
+            let index = match policies.iter().position(|known| known.region == member.insurance.region) {
+                Some(index) => index,
+                None => {
+                    policies.push(self.policy_at(member, visit_day)?);
+                    policies.len() - 1
+                }
+            };
             let account = standing.account.as_ref().map(|account| account.as_of(today));
             let counts = policies[index].rules.counts_aid();
             let aid = if counts { reading.aid_use(&Key::AidUse(tie.owner, patient))?.copied() } else { None };
@@ -239,8 +243,12 @@ impl Ledger {
     }
 
     pub(crate) fn policy_of(&self, member: &Member, on: Date) -> Result<Arc<Policy>, Failure> {
-        let policy = self.book.policy(member.insurance.region, on).cloned();
-        policy.ok_or(Failure::NotFound(Thing::Region))
+        self.policy_at(member, on).cloned()
+    }
+
+    /// Not counted: every count of users is a place that all threads write to.
+    fn policy_at(&self, member: &Member, on: Date) -> Result<&Arc<Policy>, Failure> {
+        self.book.policy(member.insurance.region, on).ok_or(Failure::NotFound(Thing::Region))
     }
 
     /// Refuses a region of care that does not exist on the day.
@@ -251,6 +259,9 @@ impl Ledger {
 
     /// Refuses future days and days too long past.
     pub fn check_day(&self, field: &str, day: Date, today: Date) -> Result<(), Failure> {
+        if day == today {
+            return Ok(());
+        }
         if day > today {
             return Err(Failure::invalid(field, "lies in the future"));
         }

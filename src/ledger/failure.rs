@@ -40,6 +40,8 @@ pub enum Failure {
     /// All reasons at once; never empty.
     Refused(Vec<Reason>),
     EvidenceMissing(Vec<String>),
+    /// The values whose grade this server refuses: `440300/fund_shares DEMO`.
+    GradeRefused(Vec<String>),
     /// The quoted and the present amounts.
     QuoteStale(Box<QuoteDifference>),
     RevealNotAllowed,

@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod jobs;
 pub mod members;
 pub mod page;
+pub mod policies;
 pub mod payers;
 pub mod queries;
 pub mod quotas;
@@ -28,6 +29,7 @@ pub mod wallets;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::RwLock;
@@ -40,6 +42,7 @@ use crate::store::entity::{Request, StoredPolicy};
 use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
 pub use failure::{Failure, Violation};
 use fingerprint::{Fingerprint, Keys};
+use policies::RefusedGrades;
 use reading::Reading;
 use source::{Clock, Ids};
 
@@ -54,6 +57,8 @@ pub struct Limits {
     pub bindings_per_member: u32,
     /// How long a quote's token holds, in seconds.
     pub quote_seconds: u32,
+    /// Grades of policy values that are not decided on.
+    pub refused_grades: RefusedGrades,
 }
 
 /// Who asks. Anonymous until there is authentication: one shared scope.
@@ -135,6 +140,8 @@ pub struct Ledger {
     gate: RwLock<()>,
     /// Policy revisions already written by this process, and those ready for rendering.
     stored: Mutex<HashSet<[u8; 32]>>,
+    /// Whether this process has committed what its policy set is made of.
+    set_stored: AtomicBool,
     revisions: Mutex<HashMap<[u8; 32], Arc<StoredPolicy>>>,
 }
 
@@ -156,6 +163,7 @@ impl Ledger {
             keys,
             gate: RwLock::new(()),
             stored: Mutex::new(HashSet::new()),
+            set_stored: AtomicBool::new(false),
             revisions: Mutex::new(HashMap::new()),
         }
     }
@@ -251,9 +259,13 @@ impl Ledger {
             return Ok(Some(Done { outcome, position, at: stored.at, replayed: true }));
         }
         let plan = command.decide(self, reading, now, fresh).await?;
-        let bytes = record::encode_record(&plan.record);
+        let bytes = record::encode_record(&plan.record, &self.book.digest);
         let mut puts = plan.puts;
         puts.push((key, Entity::Request(content.clone())));
+        let names_set = !self.set_stored.load(Ordering::Relaxed);
+        if names_set {
+            puts.push(self.policy_set_put());
+        }
         let change = Change {
             began_at: reading.began_at(),
             expects: reading.expectations(),
@@ -270,6 +282,9 @@ impl Ledger {
         let verdict = self.store.commit(vec![change], now).await.pop();
         match verdict.ok_or(Failure::Bug("a commit gave no verdict"))? {
             Ok(committed) => {
+                if names_set {
+                    self.set_stored.store(true, Ordering::Relaxed);
+                }
                 if !policies.is_empty() {
                     self.stored.lock().unwrap_or_else(PoisonError::into_inner).extend(policies);
                 }
@@ -289,7 +304,11 @@ impl Ledger {
 
     /// The facts to write so that these policies can be cited for ever: those this process has not committed yet. Noted as
     /// written by the commit alone: a decision that is refused or loses its race has written nothing.
-    pub(crate) fn policy_puts(&self, policies: &[Arc<Policy>], puts: &mut Vec<(Key, Entity)>) {
+    pub(crate) fn policy_puts<'p>(
+        &self,
+        policies: impl IntoIterator<Item = &'p Arc<Policy>>,
+        puts: &mut Vec<(Key, Entity)>,
+    ) {
         let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         for policy in policies {
             let digest = policy.revision.digest;
@@ -320,8 +339,8 @@ impl Ledger {
     }
 
     /// The same for policies at hand.
-    pub fn revisions_of(&self, policies: &[Arc<Policy>]) -> Vec<Arc<StoredPolicy>> {
-        policies.iter().map(|policy| self.remember(policy)).collect()
+    pub fn revisions_of<'p>(&self, policies: impl IntoIterator<Item = &'p Arc<Policy>>) -> Vec<Arc<StoredPolicy>> {
+        policies.into_iter().map(|policy| self.remember(policy)).collect()
     }
 
     async fn load_revision(&self, digest: [u8; 32]) -> Result<Arc<StoredPolicy>, Failure> {

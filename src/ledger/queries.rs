@@ -23,6 +23,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::settlement::{self, Settlement, SettlementState};
+use crate::store::encoded::Encoded;
 use crate::store::entity::Basis;
 use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 
@@ -52,7 +53,7 @@ pub struct AccountView {
 #[derive(Clone, Debug)]
 pub struct SettlementView {
     pub settlement: Settlement,
-    pub basis: Option<Basis>,
+    pub basis: Option<Encoded<Basis>>,
     pub position: u64,
 }
 
@@ -144,7 +145,10 @@ impl Ledger {
         self.store().wait_durable(reading.read_at()).await?;
         let id = resolved?;
         let (key, card) = (Key::Person(id), Key::Card(id));
-        reading.get(&[Key::Standing(id), key, card]).await?;
+        // In this order and anew: a change shows the standing before the person, whose version is the etag, so what is
+        // told is never older than its etag.
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key, Key::Standing(id), card]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let member = reading.member(id)?.clone();
         let (person, card) = (reading.person(&key)?.cloned(), reading.card(&card)?.cloned());
@@ -188,7 +192,7 @@ impl Ledger {
     pub fn account_view(&self, member: Member, account: &Account, today: Date) -> Result<AccountView, Failure> {
         let policy = self.policy_of(&member, today)?;
         let account = account.as_of(today);
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(self.book.digest);
         let usable = draw::usable_by_relatives(&account, &policy, Subject::Own, 0, &mut trace);
         for step in &mut trace.steps {
             step.rule = Rule::UsableByRelatives;
@@ -220,9 +224,15 @@ impl Ledger {
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
+        self.check_grades(&decision.trace, &loaded.policies)?;
         let settlement::Decision { amounts, contributions, excluded, trace } = decision;
         let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
-        Ok((Draw { own, mutual_aid, cash, contributions, excluded }, trace, loaded.policies, patient))
+        Ok((
+            Draw { own, mutual_aid, cash, contributions, excluded },
+            trace,
+            loaded.policies.into_iter().cloned().collect(),
+            patient,
+        ))
     }
 
     pub async fn settlement(&self, key: &SettlementKey) -> Result<SettlementView, Failure> {

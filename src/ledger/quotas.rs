@@ -85,7 +85,7 @@ impl Command for SetQuota {
                 binding.evidence.push(evidence.clone());
             }
         }
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         self.check(&quota, account.as_ref(), &binding, from, to, &policies, ledger, today, &mut trace)?;
         let mut account = account.ok_or(Failure::NotFound(Thing::Account))?;
         let buckets = &policies[0].rules.relative_buckets;

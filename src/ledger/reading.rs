@@ -13,7 +13,8 @@ use crate::domain::quota::Quota;
 use crate::domain::settlement::Settlement;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 use crate::ledger::failure::{Failure, Thing};
-use crate::store::entity::{Basis, Decided, JobDay, Request, Standing, StoredPolicy};
+use crate::store::encoded::Encoded;
+use crate::store::entity::{Basis, Decided, JobDay, PolicySet, Request, Standing, StoredPolicy};
 use crate::store::{Entity, Fact, Key, Store};
 
 /// Facts gathered in one or more looks.
@@ -34,16 +35,16 @@ impl<'a> Reading<'a> {
         if keys.is_empty() {
             return Ok(());
         }
-        let mut missing: Vec<Key> = Vec::with_capacity(keys.len());
-        for key in keys {
-            if self.find(key).is_none() && !missing.contains(key) {
-                missing.push(*key);
+        let new = |place: usize| self.find(&keys[place]).is_none() && !keys[..place].contains(&keys[place]);
+        let found = if (0..keys.len()).all(new) {
+            self.store.load(keys).await?
+        } else {
+            let missing: Vec<Key> = (0..keys.len()).filter(|place| new(*place)).map(|place| keys[place]).collect();
+            if missing.is_empty() {
+                return Ok(());
             }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let found = self.store.load(&missing).await?;
+            self.store.load(&missing).await?
+        };
         self.began_at = Some(self.began_at.map_or(found.began_at, |began| began.min(found.began_at)));
         self.read_at = self.read_at.max(found.read_at);
         self.facts.extend(found.facts);
@@ -105,8 +106,9 @@ typed! {
     wards Wards Wards;
     binding Binding Binding;
     aid_use AidUse AidUse;
+    policy_set PolicySet PolicySet;
     settlement Settlement Settlement;
-    basis Basis Basis;
+    basis Basis Encoded<Basis>;
     policy Policy StoredPolicy;
     decided Decided Decided;
     card Card Card;

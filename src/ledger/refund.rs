@@ -52,7 +52,7 @@ impl Command for RefundSettlement {
 
     async fn decide(
         &self,
-        _: &Ledger,
+        ledger: &Ledger,
         reading: &mut Reading<'_>,
         now: Moment,
         fresh: Fresh,
@@ -68,7 +68,7 @@ impl Command for RefundSettlement {
         keys.extend(stored.contributions.iter().filter_map(|contribution| contribution.binding.map(Key::Quota)));
         reading.get(&keys).await?;
 
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         let (parts, returned) = settlement::decide_refund(&stored, self.ask, &mut trace).map_err(Failure::refused)?;
         let today = now.civil_day();
         let mut postings = Vec::new();

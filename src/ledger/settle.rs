@@ -21,6 +21,7 @@ use crate::domain::split::YearUse;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Relation;
 use crate::store::codec::Stored;
+use crate::store::encoded::Encoded;
 use crate::store::entity::{Basis, PaperFact};
 use crate::store::{Entity, Key, ListKey, ListKind, chain};
 
@@ -30,7 +31,8 @@ pub struct Ask {
     pub institution: InstitutionCode,
     pub patient: MemberRef,
     pub visit: Visit,
-    pub bill: Bill,
+    /// Shared with what is stored.
+    pub bill: Arc<Bill>,
     pub papers: Vec<Paper>,
     /// Whether the caller named the visit's day; a repeat on a later day that leaves it out again is the same content.
     pub day_given: bool,
@@ -58,8 +60,8 @@ pub struct Settle {
 /// A settlement with why it came out so.
 #[derive(Clone, Debug)]
 pub struct SettleOutcome {
-    pub settlement: Settlement,
-    pub trace: Trace,
+    pub settlement: Arc<Settlement>,
+    pub trace: Arc<Trace>,
     /// Masked names of its payers, as far as they were at hand.
     pub names: Vec<(MemberId, String)>,
     /// Its state now; differs from the settlement's own when it was refunded since.
@@ -68,18 +70,18 @@ pub struct SettleOutcome {
 
 /// A quote: a decision, and the position it was read at.
 #[derive(Clone, Debug)]
-pub struct Quote {
+pub struct Quote<'l> {
     pub decision: Decision,
     pub patient: MemberId,
     pub names: Vec<(MemberId, String)>,
-    pub policies: Vec<Arc<Policy>>,
+    pub policies: Vec<&'l Arc<Policy>>,
     pub read_at: u64,
     pub token: Quoted,
 }
 
 impl Ledger {
     /// `QuoteSettlement`: decides and changes nothing.
-    pub async fn quote(&self, ask: &Ask) -> Result<Quote, Failure> {
+    pub async fn quote(&self, ask: &Ask) -> Result<Quote<'_>, Failure> {
         let now = self.now();
         let today = now.civil_day();
         self.check_day("visit.visit_date", ask.visit.date, today)?;
@@ -100,6 +102,7 @@ impl Ledger {
             Quoted::of(&decision, self.ask_digest(ask), now.plus_seconds(self.limits.quote_seconds), &self.keys);
         let (names, policies) = (loaded.names(), loaded.policies);
         self.store().wait_durable(read_at).await?;
+        self.check_grades(&decision.trace, &policies)?;
         Ok(Quote { decision, patient, names, policies, read_at, token })
     }
 
@@ -161,6 +164,7 @@ impl Command for Settle {
         let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
+        ledger.check_grades(&decision.trace, &loaded.policies)?;
         if !self.token.is_empty() {
             let token = Quoted::open(&self.token, &ledger.keys)?;
             token.check(&decision, ledger.ask_digest(ask), now, &ledger.keys)?;
@@ -183,7 +187,7 @@ impl Command for Settle {
         let settlement = reading.settlement(&key)?.ok_or(Failure::Bug("a settled record has no settlement"))?;
         let trace = reading.basis(&basis)?.map(|basis| basis.trace.clone()).unwrap_or_default();
         Ok(SettleOutcome {
-            settlement: settlement.as_settled(),
+            settlement: Arc::new(settlement.as_settled()),
             trace,
             names: Vec::new(),
             current_state: settlement.state(),
@@ -201,7 +205,7 @@ fn plan(
     ledger: &Ledger,
     command: &Settle,
     reading: &Reading<'_>,
-    loaded: &Loaded<'_>,
+    loaded: &Loaded<'_, '_>,
     on_paper: &[MemberId],
     decision: Decision,
     now: Moment,
@@ -233,7 +237,8 @@ fn plan(
     let used = YearUse { deductible: loaded.used.deductible + split.deductible, fund: loaded.used.fund + split.fund };
     let policies: Vec<[u8; 32]> = loaded.policies.iter().map(|policy| policy.revision.digest).collect();
     let Decision { amounts, contributions, excluded, trace } = decision;
-    let basis = Basis {
+    let trace = Arc::new(trace);
+    let basis = Encoded::new(Basis {
         salt: fresh.salt,
         bill: ask.bill.clone(),
         payers: loaded.payer_facts(today),
@@ -241,9 +246,7 @@ fn plan(
         papers: paper_facts(&ask.papers, on_paper),
         used: loaded.used,
         trace: trace.clone(),
-    };
-    let mut basis_bytes = Vec::with_capacity(1024);
-    basis.put(&mut basis_bytes);
+    });
     let settled = Settled {
         id,
         institution: ask.institution.clone(),
@@ -252,9 +255,9 @@ fn plan(
         amounts,
         contributions: contributions.clone(),
         policies: policies.clone(),
-        basis_digest: chain::content_hash(&basis_bytes),
+        basis_digest: chain::content_hash(basis.bytes()),
     };
-    let settlement = Settlement {
+    let settlement = Arc::new(Settlement {
         id,
         institution: ask.institution.clone(),
         patient: loaded.patient.id,
@@ -266,7 +269,7 @@ fn plan(
         policies,
         refunds: Vec::new(),
         created_at: now,
-    };
+    });
     let lists = lists(ledger, &settlement);
     let aid = loaded.aid_after(&settlement.contributions, today);
     let mut standings = Standings::new(reading);
@@ -285,11 +288,11 @@ fn plan(
     puts.extend(aid.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
     puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
     puts.extend(slips.map(|slips| (Key::Slips(loaded.patient.id), Entity::Slips(Arc::new(slips)))));
-    ledger.policy_puts(&loaded.policies, &mut puts);
+    ledger.policy_puts(loaded.policies.iter().copied(), &mut puts);
     let names = loaded.names();
     let outcome =
         SettleOutcome { settlement: settlement.clone(), trace, names, current_state: SettlementState::Confirmed };
-    puts.push((Key::Settlement(id), Entity::Settlement(Arc::new(settlement))));
+    puts.push((Key::Settlement(id), Entity::Settlement(settlement)));
     puts.push((Key::Basis(id), Entity::Basis(Arc::new(basis))));
     let record = Record { event: Event::Settled(Box::new(settled)), postings };
     Ok(Plan { record, puts, lists, outcome })

@@ -173,7 +173,7 @@ impl TransferFunds {
         let today = now.civil_day();
         let (owner, beneficiary) = (sides.owner.id, sides.beneficiary.id);
         let account = reading.account(owner)?.map(|account| account.as_of(today));
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         let reasons = transfer::refusals(
             sides.owner,
             account.as_ref(),
@@ -264,7 +264,7 @@ impl TransferFunds {
             sent,
             now,
         };
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         let [of_owner, of_beneficiary] = &sides.policies;
         let from = wallet::decide_sending(&ask, of_owner, of_beneficiary, &ledger.book.regions, &mut trace)
             .map_err(Failure::Refused)?;

@@ -58,7 +58,7 @@ impl Command for VerifyBinding {
         }
         reading.get(&[Key::Standing(binding.beneficiary), Key::Standing(binding.owner)]).await?;
         let policy = ledger.policy_of(reading.member(binding.owner)?, today)?;
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         let missing =
             filing::decide_verification(binding.missing(), &self.evidence, &mut trace).map_err(Failure::refused)?;
         binding.evidence.extend(self.evidence.iter().cloned());

@@ -124,7 +124,7 @@ impl Command for ClaimTransfer {
             return Err(Failure::refused(reason));
         }
         let policy = ledger.policy_of(reading.member(id)?, today)?;
-        let mut trace = Trace::new();
+        let mut trace = Trace::under(ledger.book.digest);
         let amount = sent.transfer.amount;
         trace.amount(Rule::WalletClaim, Subject::Own, 0, &[(Input::Amount, amount)], amount);
         let mut postings = Vec::new();

@@ -172,8 +172,17 @@ fn given(
     let (value, text) = value?;
     let start = life.0?;
     let start_text = start.to_string();
-    let origin =
-        Origin { start, start_text, end: life.1, region: code, citation, grade, note, known_from: known_from? };
+    let origin = Origin {
+        start,
+        start_text,
+        end: life.1,
+        region: code,
+        region_text: code.to_string(),
+        citation,
+        grade,
+        note,
+        known_from: known_from?,
+    };
     Some(Given { value, text, origin })
 }
 

@@ -32,7 +32,7 @@ pub use error::{PolicyError, Problem};
 pub use files::PolicyFiles;
 
 use crate::domain::ids::RegionCode;
-use crate::domain::policy::{Policy, PolicyBook};
+use crate::domain::policy::{Policy, PolicyBook, SetPart};
 use crate::domain::region::{Opening, Region, RegionBook};
 use error::Problems;
 use parse::{Layer, NATIONAL};
@@ -74,8 +74,19 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     let mut digest = Sha256::new();
     digest.update(book_digest(&read.regions, &openings, &revisions));
     digest.update(calculation.digest);
+    let mut parts: Vec<SetPart> = templates
+        .iter()
+        .flat_map(|(folder, templates)| templates.iter().map(|template| template.part(folder)))
+        .collect();
+    for (name, digest) in [
+        (REGIONS, Sha256::digest(needed(files, REGIONS, &mut problems))),
+        (OPENINGS, Sha256::digest(text)),
+        ("calculation tables", calculation.digest.into()),
+    ] {
+        parts.push(SetPart { name: name.to_owned(), start: parse::FIRST_DAY, digest: resolve::first8(&digest) });
+    }
     let regions = RegionBook::new(read.regions, openings);
-    Ok(PolicyBook::new(regions, revisions, calculation, digest.finalize().into()))
+    Ok(PolicyBook::new(regions, revisions, calculation, digest.finalize().into(), parts))
 }
 
 fn needed<'a>(files: &'a PolicyFiles, name: &str, problems: &mut Problems) -> &'a str {

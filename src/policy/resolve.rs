@@ -10,7 +10,7 @@ use super::error::Problems;
 use super::parse::{Entry, FIRST_DAY, Given, Layer, NATIONAL};
 use crate::domain::ids::RegionCode;
 use crate::domain::money::{Money, Rate, Rounding};
-use crate::domain::policy::{Floor, Param, Policy, PolicyValue, Revision, Rules};
+use crate::domain::policy::{Floor, Param, Policy, PolicyValue, Revision, Rules, SetPart};
 use crate::domain::vocabulary::{OwnAccountOrder, OwnerOrder, Scope};
 
 /// A value during the time in which it really holds in one region: what its file says, cut by what overrides it.
@@ -93,6 +93,12 @@ pub(super) struct Template {
 }
 
 impl Template {
+    /// What a set of policies keeps of it.
+    pub fn part(&self, folder: &str) -> SetPart {
+        let (name, start) = (folder.to_owned(), self.policy.revision.start);
+        SetPart { name, start, digest: first8(&self.body) }
+    }
+
     /// The same policy as the revision of one region.
     pub fn of(&self, region: RegionCode) -> Policy {
         let mut policy = self.policy.clone();
@@ -150,6 +156,12 @@ fn value(param: Param, segment: &Segment, given: &Given) -> PolicyValue {
         note: given.note.clone(),
         place: given.place.clone(),
     }
+}
+
+pub(super) fn first8(digest: &[u8]) -> [u8; 8] {
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    first
 }
 
 fn body_digest(policy: &Policy) -> [u8; 32] {

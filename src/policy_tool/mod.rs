@@ -2,6 +2,7 @@
 
 mod check;
 mod diff;
+mod replay;
 mod show;
 mod test;
 mod whatif;

@@ -2,7 +2,6 @@
 //! put into the same words as all others.
 
 use std::future::Future;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,12 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 use tonic::body::Body;
-use tonic::transport::server::Connected;
 use tonic::{Code, Status};
 use tower::Service;
 
@@ -202,71 +197,5 @@ fn reword(response: Response<Body>) -> Response<Body> {
         | Code::Unavailable
         | Code::DataLoss
         | Code::Unauthenticated => response,
-    }
-}
-
-/// A connection that gives its slot back when it ends.
-pub struct Connection {
-    stream: TcpStream,
-    slots: Arc<Semaphore>,
-}
-
-impl Connection {
-    /// Takes a connection over into this thread's runtime.
-    pub fn new(stream: std::net::TcpStream, slots: Arc<Semaphore>) -> io::Result<Self> {
-        let stream = stream
-            .set_nonblocking(true)
-            .and_then(|()| stream.set_nodelay(true))
-            .and_then(|()| TcpStream::from_std(stream));
-        match stream {
-            Ok(stream) => Ok(Self { stream, slots }),
-            Err(error) => {
-                slots.add_permits(1);
-                Err(error)
-            }
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.slots.add_permits(1);
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

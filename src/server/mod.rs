@@ -1,6 +1,7 @@
 //! The running server: one acceptor deals connections to single-threaded runtimes; health, reflection, limits, clean stop.
 
 pub mod admission;
+pub mod connection;
 pub mod nightly;
 
 use std::future::Future;
@@ -191,7 +192,7 @@ impl Worker {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             let slots = self.slots;
-            let incoming = ReceiverStream::new(connections).map(move |stream| admission::Connection::new(stream, slots.clone()));
+            let incoming = ReceiverStream::new(connections).map(move |stream| connection::Connection::new(stream, slots.clone()));
             let gate = self.gate;
             let mut stopping = self.stopping;
             let mut ended = stopping.clone();

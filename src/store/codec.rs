@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use jiff::civil::Date;
 
 use crate::domain::calc::words;
@@ -39,7 +40,7 @@ pub trait Stored: Sized {
 
 /// Writes the version byte and the value.
 pub fn encode<T: Stored>(version: u8, value: &T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(1024);
     out.push(version);
     value.put(&mut out);
     out
@@ -148,8 +149,7 @@ impl<const N: usize> Stored for [u8; N] {
 
 impl Stored for String {
     fn put(&self, out: &mut Vec<u8>) {
-        (self.len() as u64).put(out);
-        out.extend_from_slice(self.as_bytes());
+        Cow::Borrowed(self.as_str()).put(out);
     }
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
         let length = usize::try_from(u64::take(input)?).map_err(|_| DecodeError::Value)?;
@@ -180,6 +180,18 @@ impl<T: Stored> Stored for Vec<T> {
             return Err(DecodeError::Short);
         }
         (0..length).map(|_| T::take(input)).collect()
+    }
+}
+
+/// As a list that is never longer than `N`.
+impl<T: Stored, const N: usize> Stored for ArrayVec<T, N> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).put(out);
+        self.iter().for_each(|item| item.put(out));
+    }
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let length = usize::try_from(u64::take(input)?).ok().filter(|length| *length <= N);
+        (0..length.ok_or(DecodeError::Value)?).map(|_| T::take(input)).collect()
     }
 }
 
@@ -274,6 +286,27 @@ macro_rules! raw_id {
 }
 raw_id!(MemberId, BindingId, SettlementId, TransferId, CertificationId);
 
+macro_rules! text {
+    ($($name:ty, $to:expr, $from:expr;)*) => {$(
+        impl Stored for $name {
+            fn put(&self, out: &mut Vec<u8>) {
+                let to: fn(&$name) -> &str = $to;
+                Cow::Borrowed(to(self)).put(out);
+            }
+            fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                let from: fn(&str) -> Option<$name> = $from;
+                from(&String::take(input)?).ok_or(DecodeError::Value)
+            }
+        }
+    )*};
+}
+text! {
+    InstitutionCode, InstitutionCode::as_str, InstitutionCode::parse;
+    IdNumber, IdNumber::reveal, |text| IdNumber::parse(text).ok();
+    Rounding, |mode| mode.name(), Rounding::parse;
+    Reason, |reason| reason.name(), |name| Reason::ALL.iter().copied().find(|reason| reason.name() == name);
+}
+
 macro_rules! converted {
     ($($name:ty, $wire:ty, $to:expr, $from:expr;)*) => {$(
         impl Stored for $name {
@@ -294,10 +327,6 @@ converted! {
     Moment, i64, |moment| moment.as_micros(), |micros| Some(Moment::from_micros(micros));
     Date, i32, |day| day_number(*day), day_from_number;
     RegionCode, u32, |code| code.as_u32(), RegionCode::from_u32;
-    InstitutionCode, String, |code| code.as_str().to_owned(), |text| InstitutionCode::parse(&text);
-    IdNumber, String, |number| number.reveal().to_owned(), |text| IdNumber::parse(&text).ok();
-    Rounding, String, |mode| mode.name().to_owned(), |name| Rounding::parse(&name);
-    Reason, String, |reason| reason.name().to_owned(), |name| Reason::ALL.iter().copied().find(|reason| reason.name() == name);
 }
 
 /// Lists the fields of a struct once, in stored order.

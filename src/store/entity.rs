@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use super::encoded::Encoded;
 use crate::domain::account::Account;
 use crate::domain::bill::Bill;
 use crate::domain::binding::{AidUse, Binding, Family, Wards};
@@ -56,6 +57,8 @@ pub enum Key {
     Certification(MemberId),
     /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
     AidUse(MemberId, MemberId),
+    /// What a policy set was made of, by its digest.
+    PolicySet([u8; 32]),
 }
 
 /// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
@@ -68,7 +71,7 @@ pub enum Entity {
     Wards(Arc<Wards>),
     Binding(Arc<Binding>),
     Settlement(Arc<Settlement>),
-    Basis(Arc<Basis>),
+    Basis(Arc<Encoded<Basis>>),
     Policy(Arc<StoredPolicy>),
     Decided(Arc<Decided>),
     Card(Arc<Card>),
@@ -80,6 +83,7 @@ pub enum Entity {
     JobDay(JobDay),
     Certification(Arc<Certification>),
     AidUse(AidUse),
+    PolicySet(Arc<PolicySet>),
 }
 
 /// How far a daily job has come.
@@ -123,6 +127,12 @@ impl Standing {
     }
 }
 
+/// A policy set as first used, so that a later start can say what is other than then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicySet {
+    pub parts: Vec<crate::domain::policy::SetPart>,
+}
+
 /// The trace of a binding, transfer or refund, with the policies its steps point to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decided {
@@ -146,12 +156,12 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
     pub salt: [u8; 16],
-    pub bill: Bill,
+    pub bill: Arc<Bill>,
     pub payers: Vec<PayerFact>,
     pub excluded: Vec<Excluded>,
     pub papers: Vec<PaperFact>,
     pub used: YearUse,
-    pub trace: Trace,
+    pub trace: Arc<Trace>,
 }
 
 /// What the rules saw of one payer's account.

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::record::{decode_entity, encode_entity};
+use super::codec::DecodeError;
+use super::record::{decode_entity, encode_entity_into};
 use super::{
     Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, check_expectations,
@@ -49,7 +50,8 @@ enum Slot {
 type Slots = Vec<(Key, Slot)>;
 
 impl Slot {
-    fn of(key: &Key, entity: Entity) -> Self {
+    /// Bytes are put together in `room` and then kept in as many as there are.
+    fn of(key: &Key, entity: Entity, room: &mut Vec<u8>) -> Self {
         match key {
             Key::Request(_)
             | Key::Settlement(_)
@@ -58,18 +60,31 @@ impl Slot {
             | Key::Binding(_)
             | Key::Person(_)
             | Key::Transfer(_)
-            | Key::Certification(_) => Self::Packed(encode_entity(&entity).into_boxed_slice()),
+            | Key::Certification(_) => {
+                room.clear();
+                encode_entity_into(&entity, room);
+                Self::Packed(room.as_slice().into())
+            }
             Key::Reference(_)
             | Key::Standing(_)
             | Key::Wards(_)
-            | Key::Policy(_)
             | Key::AidUse(..)
+            | Key::Policy(_)
+            | Key::PolicySet(_)
             | Key::Card(_)
             | Key::Wallet(_)
             | Key::WalletDay(..)
             | Key::Quota(_)
             | Key::Slips(_)
             | Key::JobDay(_) => Self::Live(entity),
+        }
+    }
+
+    /// Whether it can lie under this key, as far as that is seen without decoding.
+    fn is_of(&self, key: &Key) -> bool {
+        match (key, self) {
+            (Key::Standing(id), Self::Live(Entity::Standing(standing))) => standing.member.id == *id,
+            _ => true,
         }
     }
 
@@ -173,9 +188,41 @@ impl MemoryStore {
         }
     }
 
+    /// Many keys at once. Nearly every step of a look waits for memory, and a processor waits for many places at a time
+    /// unless something comes in between that it must not reorder, as taking a lock is: so first all the locks, then all
+    /// the places, then a touch of all that was found, and only then copies, which count and wait each for itself.
+    ///
+    /// Locks are taken in order of the shards, each once. Nothing else holds more than one, and nothing is waited for
+    /// while holding one, so no two can wait for each other.
+    fn find_together(&self, keys: &[Key]) -> Result<Vec<Fact>, StoreError> {
+        let places: Vec<usize> = keys.iter().map(|key| self.shard_of(key)).collect();
+        let mut order = places.clone();
+        order.sort_unstable();
+        order.dedup();
+        let held: Vec<MutexGuard<'_, Table>> = order.iter().map(|shard| lock(&self.facts[*shard])).collect();
+        let shard = |place: &usize| &held[order.partition_point(|shard| shard < place)];
+        let found: Vec<Option<&(u64, Slot)>> =
+            keys.iter().zip(&places).map(|(key, place)| shard(place).get(key)).collect();
+        let whole = keys
+            .iter()
+            .zip(&found)
+            .fold(true, |whole, (key, found)| whole & found.is_none_or(|(_, slot)| slot.is_of(key)));
+        if !whole {
+            return Err(StoreError::Corrupt(DecodeError::Value));
+        }
+        let fact = |(key, found): (&Key, &Option<&(u64, Slot)>)| match found {
+            None => Ok(Fact { key: *key, version: 0, entity: None }),
+            Some((version, slot)) => Ok(Fact { key: *key, version: *version, entity: Some(slot.entity()?) }),
+        };
+        keys.iter().zip(&found).map(fact).collect()
+    }
+
     fn look(&self, keys: &[Key]) -> Result<Facts, StoreError> {
         let began_at = self.position.load(Ordering::Acquire);
-        let facts: Vec<Fact> = keys.iter().map(|key| self.find(key)).collect::<Result<_, _>>()?;
+        let facts: Vec<Fact> = match keys {
+            [key] => vec![self.find(key)?],
+            keys => self.find_together(keys)?,
+        };
         // A fact may be seen a moment before the position it was written at is told.
         let seen = facts.iter().map(|fact| fact.version).max().unwrap_or_default();
         let read_at = self.position.load(Ordering::Acquire).max(seen);
@@ -186,7 +233,14 @@ impl MemoryStore {
         if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
     }
 
-    fn apply(&self, ledger: &mut Ledger, change: Change, slots: Slots, now: Moment) -> Result<Committed, CommitError> {
+    fn apply(
+        &self,
+        ledger: &mut Ledger,
+        change: Change,
+        slots: Slots,
+        now: Moment,
+        replaced: &mut Vec<(u64, Slot)>,
+    ) -> Result<Committed, CommitError> {
         if self.open().is_err() {
             return Err(CommitError::NotApplied(StoreError::Closed));
         }
@@ -196,7 +250,7 @@ impl MemoryStore {
         check_expectations(&change, |key| self.version(key))?;
         let head = ledger.head.next(&change.content_hash, now);
         for (key, slot) in slots {
-            self.shard(&key).insert(key, (head.position, slot));
+            replaced.extend(self.shard(&key).insert(key, (head.position, slot)));
         }
         for (list, subject) in change.lists {
             let mut lists = lock(&self.lists[self.shard_of(&list)]);
@@ -237,14 +291,22 @@ impl Store for MemoryStore {
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         // Packed before the ledger is taken: others wait for it.
+        let mut room = Vec::with_capacity(2048);
         let packed = changes.into_iter().map(|mut change| {
+            change.record.shrink_to_fit();
             let puts = std::mem::take(&mut change.puts).into_iter();
-            (change, puts.map(|(key, entity)| (key, Slot::of(&key, entity))).collect::<Slots>())
+            (change, puts.map(|(key, entity)| (key, Slot::of(&key, entity, &mut room))).collect::<Slots>())
         });
         let packed: Vec<(Change, Slots)> = packed.collect();
+        let mut replaced = Vec::with_capacity(8 * packed.len());
         let mut ledger = lock(&self.ledger);
-        let verdicts = packed.into_iter().map(|(change, slots)| self.apply(&mut ledger, change, slots, now));
-        Box::pin(std::future::ready(verdicts.collect()))
+        let verdicts =
+            packed.into_iter().map(|(change, slots)| self.apply(&mut ledger, change, slots, now, &mut replaced));
+        let verdicts = verdicts.collect();
+        // What was replaced is dropped when the ledger is free again.
+        drop(ledger);
+        drop(replaced);
+        Box::pin(std::future::ready(verdicts))
     }
 
     fn wait_durable(&self, _position: u64) -> StoreFuture<'_, Result<(), StoreError>> {

@@ -20,6 +20,7 @@
 pub mod chain;
 pub mod codec;
 pub mod embedded;
+pub mod encoded;
 pub mod entity;
 pub mod memory;
 pub mod record;

@@ -3,8 +3,8 @@
 
 use super::codec::{self, DecodeError, Stored, stored, stored_enum};
 use super::entity::{
-    Basis, Decided, Entity, JobDay, Key, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy,
-    StoredValue,
+    Basis, Decided, Entity, JobDay, Key, PaperFact, PayerFact, PolicySet, Request, Standing, StoredCitation,
+    StoredPolicy, StoredValue,
 };
 use crate::domain::account::Account;
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
@@ -12,16 +12,15 @@ use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Life, Rele
 use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::draw::{Contribution, Excluded};
-use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
 use crate::domain::member::{Insurance, Member, Person};
 use crate::domain::paper::{Slip, Slips};
+use crate::domain::policy::SetPart;
 use crate::domain::posting::{Party, Posting};
 use crate::domain::quota::Quota;
-use crate::domain::record::{CreditKind, Event, Job, Record, ReleasedBy, Settled, Transfer};
+use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
 use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
 use crate::domain::settlement::{Amounts, Parts, Refund, Settlement};
 use crate::domain::split::{Split, YearUse};
-use crate::domain::time::{day_from_number, day_number};
 use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 
 /// The format of ledger records and facts.
@@ -66,7 +65,9 @@ stored! {
     Record { event, postings }
     Settled { id, institution, patient, region, amounts, contributions, policies, basis_digest }
     Transfer { id, owner, beneficiary, relation, relation_detail, amount }
-    Trace { steps }
+    Trace { steps, policy_set }
+    SetPart { name, start, digest }
+    PolicySet { parts }
     Step { rule, subject, policy, inputs, rounded, outcome }
     Rounded { of, rate, mode }
     Request { scope, id, method, fingerprint, fields }
@@ -140,6 +141,7 @@ stored_enum! {
         26 = JobDay(day),
         30 = Certification(certification),
         14 = AidUse(used),
+        15 = PolicySet(set),
     }
 }
 
@@ -195,102 +197,75 @@ impl Stored for Party {
     }
 }
 
-impl Key {
-    /// The key's own bytes: a tag that sorts like things together, then the id.
-    pub fn to_bytes(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(33);
-        match self {
-            Self::Request(hash) => [&[1], &hash[..]].concat_into(&mut out),
-            Self::Reference(hash) => [&[2], &hash[..]].concat_into(&mut out),
-            Self::Person(id) => tagged(3, id.as_u128(), &mut out),
-            Self::Standing(id) => tagged(4, id.as_u128(), &mut out),
-            Self::Wards(id) => tagged(7, id.as_u128(), &mut out),
-            Self::Binding(id) => tagged(8, id.as_u128(), &mut out),
-            Self::Settlement(id) => tagged(10, id.as_u128(), &mut out),
-            Self::Basis(id) => tagged(11, id.as_u128(), &mut out),
-            Self::Policy(digest) => [&[12], &digest[..]].concat_into(&mut out),
-            Self::Decided(hash) => [&[13], &hash[..]].concat_into(&mut out),
-            Self::Card(id) => tagged(20, id.as_u128(), &mut out),
-            Self::Wallet(id) => tagged(21, id.as_u128(), &mut out),
-            Self::WalletDay(id, day) => {
-                tagged(22, id.as_u128(), &mut out);
-                out.extend_from_slice(&day_number(day).to_be_bytes());
+/// The bytes of a key: a tag that sorts like things together, then what names it. Written and read from one table, so that
+/// no key can be written that is not read.
+macro_rules! keys {
+    ($($tag:literal = $variant:ident($($part:ident),+);)*) => {
+        impl Key {
+            pub fn to_bytes(self) -> Vec<u8> {
+                let mut out = Vec::with_capacity(33);
+                match self {
+                    $(Self::$variant($($part),+) => {
+                        out.push($tag);
+                        $($part.put(&mut out);)+
+                    })*
+                }
+                out
             }
-            Self::Transfer(id) => tagged(23, id.as_u128(), &mut out),
-            Self::Quota(id) => tagged(24, id.as_u128(), &mut out),
-            Self::Slips(id) => tagged(25, id.as_u128(), &mut out),
-            Self::JobDay(job) => out.extend_from_slice(&[26, job.code()]),
-            Self::Certification(id) => tagged(30, id.as_u128(), &mut out),
-            Self::AidUse(owner, beneficiary) => {
-                tagged(14, owner.as_u128(), &mut out);
-                out.extend_from_slice(&beneficiary.as_u128().to_be_bytes());
+
+            /// Reads what [`Key::to_bytes`] wrote.
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                let (tag, mut input) = bytes.split_first()?;
+                let key = match tag {
+                    $($tag => {
+                        $(let $part = Stored::take(&mut input).ok()?;)+
+                        Self::$variant($($part),+)
+                    })*
+                    _ => return None,
+                };
+                input.is_empty().then_some(key)
             }
         }
-        out
-    }
+    };
 }
 
-impl Key {
-    /// Reads what [`Key::to_bytes`] wrote.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (tag, rest) = bytes.split_first()?;
-        let id = || <[u8; 16]>::try_from(rest).ok().map(u128::from_be_bytes);
-        Some(match tag {
-            1 => Self::Request(rest.try_into().ok()?),
-            2 => Self::Reference(rest.try_into().ok()?),
-            3 => Self::Person(MemberId::from_u128(id()?)),
-            4 => Self::Standing(MemberId::from_u128(id()?)),
-            7 => Self::Wards(MemberId::from_u128(id()?)),
-            8 => Self::Binding(BindingId::from_u128(id()?)),
-            10 => Self::Settlement(SettlementId::from_u128(id()?)),
-            11 => Self::Basis(SettlementId::from_u128(id()?)),
-            12 => Self::Policy(rest.try_into().ok()?),
-            13 => Self::Decided(rest.try_into().ok()?),
-            14 => {
-                let (owner, beneficiary) = rest.split_at_checked(16)?;
-                let id = |half: &[u8]| Some(MemberId::from_u128(u128::from_be_bytes(half.try_into().ok()?)));
-                Self::AidUse(id(owner)?, id(beneficiary)?)
-            }
-            20 => Self::Card(MemberId::from_u128(id()?)),
-            21 => Self::Wallet(MemberId::from_u128(id()?)),
-            22 => {
-                let (id, day) = rest.split_first_chunk::<16>()?;
-                let day = day_from_number(i32::from_be_bytes(day.try_into().ok()?))?;
-                Self::WalletDay(MemberId::from_u128(u128::from_be_bytes(*id)), day)
-            }
-            23 => Self::Transfer(TransferId::from_u128(id()?)),
-            24 => Self::Quota(BindingId::from_u128(id()?)),
-            25 => Self::Slips(MemberId::from_u128(id()?)),
-            26 => match rest {
-                [job] => Self::JobDay(Job::from_code(*job)?),
-                _ => return None,
-            },
-            _ => return None,
-        })
-    }
+keys! {
+    1 = Request(hash);
+    2 = Reference(hash);
+    3 = Person(member);
+    4 = Standing(member);
+    7 = Wards(member);
+    8 = Binding(binding);
+    10 = Settlement(settlement);
+    11 = Basis(settlement);
+    12 = Policy(digest);
+    13 = Decided(request);
+    14 = AidUse(owner, beneficiary);
+    15 = PolicySet(digest);
+    20 = Card(member);
+    21 = Wallet(member);
+    22 = WalletDay(member, day);
+    23 = Transfer(transfer);
+    24 = Quota(binding);
+    25 = Slips(member);
+    26 = JobDay(job);
+    30 = Certification(member);
 }
 
-fn tagged(tag: u8, id: u128, out: &mut Vec<u8>) {
-    out.push(tag);
-    out.extend_from_slice(&id.to_be_bytes());
-}
-
-trait ConcatInto {
-    fn concat_into(&self, out: &mut Vec<u8>);
-}
-
-impl ConcatInto for [&[u8]; 2] {
-    fn concat_into(&self, out: &mut Vec<u8>) {
-        self.iter().for_each(|part| out.extend_from_slice(part));
-    }
-}
-
-pub fn encode_record(record: &Record) -> Vec<u8> {
-    codec::encode(FORMAT, record)
+pub fn encode_record(record: &Record, policy_set: &[u8; 32]) -> Vec<u8> {
+    let mut out = codec::encode(FORMAT, record);
+    out.extend_from_slice(policy_set);
+    out
 }
 
 pub fn decode_record(bytes: &[u8]) -> Result<Record, DecodeError> {
-    codec::decode(FORMAT, bytes)
+    let (record, _) = bytes.split_last_chunk::<32>().ok_or(DecodeError::Short)?;
+    codec::decode(FORMAT, record)
+}
+
+/// The policy set that a record was made under.
+pub fn policy_set_of(bytes: &[u8]) -> Result<[u8; 32], DecodeError> {
+    bytes.split_last_chunk::<32>().map(|(_, digest)| *digest).ok_or(DecodeError::Short)
 }
 
 pub fn encode_entity(entity: &Entity) -> Vec<u8> {
@@ -310,6 +285,10 @@ pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::TransferId;
+    use crate::domain::ids::{BindingId, MemberId, SettlementId};
+    use crate::domain::record::Job;
+    use crate::domain::time::day_from_number;
 
     #[test]
     fn keys_read_back() {
@@ -326,6 +305,8 @@ mod tests {
             Key::Basis(settlement),
             Key::Policy([12; 32]),
             Key::Decided([13; 16]),
+            Key::PolicySet([15; 32]),
+            Key::Certification(member),
             Key::AidUse(member, other),
             Key::Card(member),
             Key::Wallet(other),

@@ -56,6 +56,7 @@ pub enum Op {
 
 /// What was answered, without the two fields that tell a repeat.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a handful of answers")]
 pub enum Answer {
     Member(Box<proto::CreateMemberResponse>),
     Credit(proto::CreditAccountResponse),
@@ -651,7 +652,13 @@ fn a_lost_race_loses_no_policy() {
     let store = Arc::new(LosesOnce { inner: MemoryStore::new([3; 32], 10_000), lost: AtomicBool::new(false) });
     let ledger = || {
         let book = Arc::new(policy::load(&PolicyFiles::embedded()).expect("the policies are good"));
-        let limits = Limits { retries: 8, max_backdate_days: 1_096, bindings_per_member: 32, quote_seconds: 300 };
+        let limits = Limits {
+            retries: 8,
+            max_backdate_days: 1_096,
+            bindings_per_member: 32,
+            quote_seconds: 300,
+            refused_grades: Default::default(),
+        };
         Ledger::new(store.clone(), book, Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits)
     };
     run(async {

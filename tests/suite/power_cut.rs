@@ -637,7 +637,13 @@ fn open(dir: &Path) -> Result<Ledger, String> {
     let options = EmbeddedOptions { cache_bytes: 8 << 20, ..EmbeddedOptions::new(dir, [9; 32]) };
     let store = EmbeddedStore::open(&options).map_err(|error| error.to_string())?;
     let book = policy::load(&PolicyFiles::embedded()).expect("the policies are good");
-    let limits = Limits { retries: 8, max_backdate_days: 1_096, bindings_per_member: 32, quote_seconds: 300 };
+    let limits = Limits {
+        retries: 8,
+        max_backdate_days: 1_096,
+        bindings_per_member: 32,
+        quote_seconds: 300,
+        refused_grades: Default::default(),
+    };
     Ok(Ledger::new(store, Arc::new(book), Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits))
 }
 

@@ -21,7 +21,7 @@ use gongji::domain::ids::{
 use gongji::domain::member::{Insurance, Member, Person};
 use gongji::domain::money::{Money, Rate, Rounding};
 use gongji::domain::paper::{Slip, Slips};
-use gongji::domain::policy::Param;
+use gongji::domain::policy::{Param, SetPart};
 use gongji::domain::posting::{Party, Posting};
 use gongji::domain::quota::Quota;
 use gongji::domain::reason::Reason;
@@ -36,8 +36,10 @@ use gongji::domain::vocabulary::{
 };
 use gongji::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 use gongji::store::Entity;
+use gongji::store::encoded::Encoded;
 use gongji::store::entity::{
-    Basis, Decided, JobDay, PaperFact, PayerFact, Request, Standing, StoredCitation, StoredPolicy, StoredValue,
+    Basis, Decided, JobDay, PaperFact, PayerFact, PolicySet, Request, Standing, StoredCitation, StoredPolicy,
+    StoredValue,
 };
 use gongji::store::record::{decode_entity, decode_record, encode_entity, encode_record};
 use jiff::civil::Date;
@@ -274,13 +276,14 @@ fn trace() -> Trace {
         rule,
         subject,
         policy,
-        inputs: inputs.to_vec(),
+        inputs: inputs.iter().copied().collect(),
         rounded,
         outcome,
     };
     let rounded = |mode| Some(Rounded { of: Money::fen(94_001), rate, mode });
     let inputs = [(Input::InScope, Money::fen(94_001)), (Input::Row, Money::fen(3))];
     Trace {
+        policy_set: SET,
         steps: vec![
             step(Rule::FundShare, Subject::Bill, 0, &inputs, rounded(Rounding::HalfUp), Outcome::Amount(Money::fen(7))),
             step(Rule::FirstSelfPay, Subject::Line(300), 1, &[], rounded(Rounding::Ceiling), Outcome::Yes),
@@ -294,7 +297,7 @@ fn trace() -> Trace {
 fn basis(content: BillContent) -> Basis {
     Basis {
         salt: [0xf1; 16],
-        bill: Bill { total: Money::fen(100_000), content },
+        bill: Arc::new(Bill { total: Money::fen(100_000), content }),
         payers: vec![
             PayerFact { member: member_id(2), current: Money::fen(1), prior: Money::fen(2), cap_left: None },
             PayerFact {
@@ -312,7 +315,7 @@ fn basis(content: BillContent) -> Basis {
             signature_ref: "sig-9".into(),
         }],
         used: YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) },
-        trace: trace(),
+        trace: Arc::new(trace()),
     }
 }
 
@@ -568,12 +571,19 @@ fn entities() -> Vec<Entity> {
         })),
         Entity::Binding(Arc::new(binding())),
         Entity::Settlement(Arc::new(settlement())),
-        Entity::Basis(Arc::new(basis(lines()))),
-        Entity::Basis(Arc::new(basis(adjudicated()))),
+        Entity::Basis(Arc::new(Encoded::new(basis(lines())))),
+        Entity::Basis(Arc::new(Encoded::new(basis(adjudicated())))),
         Entity::Policy(Arc::new(policy())),
         Entity::Certification(Arc::new(certification())),
-        Entity::Decided(Arc::new(Decided { trace: basis(lines()).trace, policies: vec![[0xd1; 32]] })),
+        Entity::Decided(Arc::new(Decided { trace: trace(), policies: vec![[0xd1; 32]] })),
         Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
+        Entity::PolicySet(Arc::new(PolicySet {
+            parts: vec![SetPart {
+                name: "440300-shenzhen".into(),
+                start: day("2023-10-01"),
+                digest: [1, 2, 3, 4, 5, 6, 7, 8],
+            }],
+        })),
         Entity::Standing(Arc::new(unverified)),
         Entity::Binding(Arc::new(Binding { life: pending, ..binding() })),
         Entity::Binding(Arc::new(Binding { life: released_from, ..binding() })),
@@ -617,9 +627,12 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::JobDay(_) => "job-day",
         Entity::Certification(_) => "certification",
         Entity::AidUse(_) => "aid-use",
+        Entity::PolicySet(_) => "policy-set",
     }
 }
-const ENTITY_NAMES: usize = 23;
+const ENTITY_NAMES: usize = 24;
+/// The policy set of the samples.
+const SET: [u8; 32] = [0x5e; 32];
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -654,7 +667,7 @@ fn stored_bytes_stay_as_they_were() {
         entities().into_iter().map(|entity| (format!("entity/{}", entity_name(&entity)), entity)).collect();
     assert_eq!((records.len(), entities.len()), (EVENT_NAMES, ENTITY_NAMES), "each name has its sample");
 
-    let fresh = records.iter().map(|(name, record)| (name.clone(), hex(&encode_record(record))));
+    let fresh = records.iter().map(|(name, record)| (name.clone(), hex(&encode_record(record, &SET))));
     let fresh: BTreeMap<_, _> =
         fresh.chain(entities.iter().map(|(name, entity)| (name.clone(), hex(&encode_entity(entity))))).collect();
     let kept = kept(&fresh);
@@ -670,6 +683,7 @@ fn stored_bytes_stay_as_they_were() {
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "a handful of samples")]
 enum Sample {
     Record(Box<Record>),
     Entity(Entity),
@@ -686,7 +700,7 @@ fn damaged_bytes_never_panic() {
         events().into_iter().map(|event| Sample::Record(Box::new(Record { postings: postings_of(&event), event })));
     for sample in records.chain(entities().into_iter().map(Sample::Entity)) {
         let good = match &sample {
-            Sample::Record(record) => encode_record(record),
+            Sample::Record(record) => encode_record(record, &SET),
             Sample::Entity(entity) => encode_entity(entity),
         };
         assert!(!is_refused(&sample, &good));

@@ -60,6 +60,7 @@ scenarios! {
     refund_after_release
     refund_order
     refund_over_year_end
+    region_limits
     relations
     release
     transfer_beforehand

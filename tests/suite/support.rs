@@ -164,7 +164,11 @@ impl TestServer {
             }
         };
         let ledger = Ledger::new(store, setup.book.clone(), setup.clock.clone(), ids, setup.config.ledger_limits());
-        let info = server_info::Info { started_at: ledger.now(), limits: setup.config.told_limits() };
+        let info = server_info::Info {
+            started_at: ledger.now(),
+            limits: setup.config.told_limits(),
+            policy_differences: Vec::new(),
+        };
         let reveal = setup.config.reveal_personal_data;
         let ledger = Arc::new(ledger);
         let api = Api::new(ledger.clone(), setup.config.wire_limits(), reveal, info);

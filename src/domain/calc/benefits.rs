@@ -101,7 +101,14 @@ pub fn check(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<Benefits
     Ok(found)
 }
 
-fn condition(name: &str, met: bool, reason: Reason, keys: &'static [Key], found: &mut Benefits, trace: &mut Trace) {
+fn condition(
+    name: &'static str,
+    met: bool,
+    reason: Reason,
+    keys: &'static [Key],
+    found: &mut Benefits,
+    trace: &mut Trace,
+) {
     trace.step(Rule::Condition, name, keys, || text(met.to_string()), Detail::default);
     if !met {
         found.reasons.push(reason);

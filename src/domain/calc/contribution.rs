@@ -92,12 +92,13 @@ pub fn average_wage(law: &Law<'_>, given: Option<Money>, trace: &mut Trace) -> R
 pub fn bounds(law: &Law<'_>, average_wage: Money, trace: &mut Trace) -> Result<(Money, Money), Refusal> {
     let (bounds, rounding) = (law.base_bounds()?, *law.contribution_rounding()?);
     let mut of = |rule: Rule, factor: Factor| {
-        let exact = Ratio::of(average_wage) * Ratio::factor(factor);
-        let amount = exact.round(0, rounding);
-        if amount.numerator() > i128::from(Money::INPUT_MAX) {
+        // Whole numbers here, fractions only where they are shown: millions of rows come this way.
+        let product = i128::from(average_wage.as_fen()) * i128::from(factor.millionths());
+        let amount = rounding.divide(product, i128::from(Factor::SCALE));
+        if amount > i128::from(Money::INPUT_MAX) {
             return Err(Refusal::field("average_wage_fen", "gives a bound beyond the largest amount"));
         }
-        let amount = exact.fen(rounding);
+        let amount = Money::fen(i64::try_from(amount).expect("checked"));
         trace.step(
             rule,
             "",
@@ -105,6 +106,7 @@ pub fn bounds(law: &Law<'_>, average_wage: Money, trace: &mut Trace) -> Result<(
             || fen(amount),
             || {
                 let inputs = vec![("average_wage_fen", average_wage.to_string()), ("share", factor.to_string())];
+                let exact = Ratio::of(average_wage) * Ratio::factor(factor);
                 Detail::of(inputs, format!("{average_wage} × {factor}")).rounded(rounding, exact, amount)
             },
         );
@@ -200,8 +202,9 @@ fn base_year(law: &Law<'_>, trace: &mut Trace) -> Result<(Month, Month), Refusal
 }
 
 fn index_of(base: Money, average_wage: Money, decimals: u32, rounding: crate::domain::money::Rounding) -> Factor {
-    let index = (Ratio::of(base) / Ratio::of(average_wage)).round(decimals, rounding);
-    let millionths = index.numerator() * i128::from(Factor::SCALE) / index.denominator();
+    let scale = 10_i128.pow(decimals);
+    let index = rounding.divide(i128::from(base.as_fen()) * scale, i128::from(average_wage.as_fen()));
+    let millionths = index * (i128::from(Factor::SCALE) / scale);
     Factor::from_millionths(i64::try_from(millionths).expect("bases are bounded"))
 }
 
@@ -259,7 +262,7 @@ fn explain(plan: &Plan, base_wage: Money, wage: Money, found: &OnBase, trace: &m
 const fn keys_of(insurance: Insurance) -> &'static [Key] {
     match insurance {
         Insurance::HousingFund => &[Key::HousingFund, Key::ContributionRounding],
-        Insurance::Injury => &[Key::ContributionRates, Key::ContributionRounding],
+        Insurance::Injury => &[Key::InjuryRates, Key::ContributionRates, Key::ContributionRounding],
         Insurance::Pension | Insurance::Medical | Insurance::Unemployment | Insurance::Maternity => {
             &[Key::ContributionRates, Key::ContributionRounding]
         }

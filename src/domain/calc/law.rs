@@ -30,6 +30,7 @@ pub struct Origin {
     pub end: Option<Date>,
     /// Whose file says so: the region, one above it, or [`RegionCode::NATIONAL`].
     pub region: RegionCode,
+    pub region_text: String,
     pub citation: Arc<Citation>,
     pub grade: Grade,
     pub note: String,

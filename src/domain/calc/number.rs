@@ -229,7 +229,22 @@ impl Month {
 
 impl fmt::Display for Month {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}", self.year(), self.month())
+        // As with factors: every answer names months.
+        let (year, month) = (self.year(), self.month());
+        if !(0..10_000).contains(&year) {
+            return write!(f, "{year:04}-{month:02}");
+        }
+        let digit = |number: i32| b'0' + u8::try_from(number % 10).unwrap_or(0);
+        let text = [
+            digit(year / 1000),
+            digit(year / 100),
+            digit(year / 10),
+            digit(year),
+            b'-',
+            digit(month / 10),
+            digit(month),
+        ];
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

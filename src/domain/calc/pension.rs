@@ -171,7 +171,7 @@ fn average_index(spans: &[Span], rounding: &PensionRounding, trace: &mut Trace) 
         sum = sum + index_of_span * Ratio::whole(months);
         trace.step(
             Rule::PeriodIndex,
-            &place.to_string(),
+            place.to_string(),
             &[Key::PensionRounding],
             || text(index_of_span.text()),
             || {

@@ -2,6 +2,8 @@
 //! of it is kept is the caller's choice, the figures never depend on it.
 
 use super::keys::Key;
+use std::borrow::Cow;
+
 use super::law::Law;
 use super::number::Ratio;
 use crate::domain::money::{Money, Rounding};
@@ -107,6 +109,23 @@ rules! {
     InjuryTotal "injury.total" "每月合计" "in sum a month";
 }
 
+impl Rule {
+    /// The working in between, which a summary leaves out: it tells amounts, days and decisions.
+    pub const fn is_working(self) -> bool {
+        matches!(
+            self,
+            Self::AverageWage
+                | Self::LowerBound
+                | Self::UpperBound
+                | Self::BaseYear
+                | Self::InjuryRate
+                | Self::PeriodIndex
+                | Self::UnemploymentCarry
+                | Self::CumulativeMonths
+        )
+    }
+}
+
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -122,7 +141,7 @@ pub enum Level {
 pub struct Step {
     pub rule: Rule,
     /// What it is about, such as an insurance; empty: the whole.
-    pub subject: String,
+    pub subject: Cow<'static, str>,
     /// The tables it rests on, the deciding one first.
     pub keys: &'static [Key],
     pub detail: Detail,
@@ -180,7 +199,7 @@ impl Trace {
     pub fn step(
         &mut self,
         rule: Rule,
-        subject: &str,
+        subject: impl Into<Cow<'static, str>>,
         keys: &'static [Key],
         outcome: impl FnOnce() -> Outcome,
         detail: impl FnOnce() -> Detail,
@@ -188,11 +207,11 @@ impl Trace {
         for key in keys {
             self.used |= 1 << (*key as u8);
         }
-        if self.level == Level::None {
+        if self.level == Level::None || (self.level == Level::Summary && rule.is_working()) {
             return;
         }
         let detail = if self.level == Level::Full { detail() } else { Detail::default() };
-        self.steps.push(Step { rule, subject: subject.to_owned(), keys, detail, outcome: outcome() });
+        self.steps.push(Step { rule, subject: subject.into(), keys, detail, outcome: outcome() });
     }
 
     /// Every table used so far.

@@ -246,7 +246,7 @@ impl BindingService for Service {
             institution,
             patient,
             visit,
-            bill: person_part(amount),
+            bill: person_part(amount).into(),
             papers: Vec::new(),
             day_given: day.is_some(),
         };

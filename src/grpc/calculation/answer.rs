@@ -98,7 +98,7 @@ pub fn answer<Q: Calculation>(mut request: Q, asked: &Asked<'_>) -> Result<Q::Re
     let tail = Tail {
         weakest_grade: trace.weakest(&law).map_or(0, Wire::to_wire),
         what_if: !law.own.is_empty(),
-        explanation: explain::render(&trace, &law, view),
+        explanation: explain::render(trace, &law, view),
     };
     Ok(Q::respond(outcome, tail))
 }

@@ -9,14 +9,16 @@ use crate::grpc::proto;
 /// A table longer than this is left out of a summary.
 const SUMMARY_VALUE_MAX: usize = 64;
 
-pub fn render(trace: &Trace, law: &Law<'_>, view: proto::ExplanationView) -> Option<proto::Explanation> {
+pub fn render(trace: Trace, law: &Law<'_>, view: proto::ExplanationView) -> Option<proto::Explanation> {
     let full = match view {
         proto::ExplanationView::None => return None,
         proto::ExplanationView::Unspecified | proto::ExplanationView::Summary => false,
         proto::ExplanationView::Full => true,
     };
     let mut steps = Vec::with_capacity(trace.steps.len());
-    steps.extend(trace.steps.iter().map(|made| step(made, law, full)));
+    let citations = if full { citations(&trace, law) } else { Vec::new() };
+    let lowest_grade = trace.weakest(law).map_or(0, Wire::to_wire);
+    steps.extend(trace.steps.into_iter().map(|made| step(made, law, full)));
     let revision = &law.revision;
     let revisions = vec![proto::PolicyRevision {
         region_code: law.region.to_string(),
@@ -28,23 +30,25 @@ pub fn render(trace: &Trace, law: &Law<'_>, view: proto::ExplanationView) -> Opt
     Some(proto::Explanation {
         view: view as i32,
         steps,
-        citations: if full { citations(trace, law) } else { Vec::new() },
+        citations,
         policy_revisions: revisions,
+        lowest_grade,
+        policy_set_digest: String::new(),
     })
 }
 
-fn step(step: &Step, law: &Law<'_>, full: bool) -> proto::Step {
+fn step(step: Step, law: &Law<'_>, full: bool) -> proto::Step {
     let entries = step.keys.iter().filter_map(|key| law.entry(*key));
     let deciding = entries.clone().next();
     let shown = entries.take(if full { usize::MAX } else { 1 });
-    let (result, result_fen) = match &step.outcome {
+    let (result, result_fen) = match step.outcome {
         Outcome::Fen(amount) => (amount.to_string(), Some(amount.as_fen())),
-        Outcome::Text(text) => (text.clone(), None),
+        Outcome::Text(text) => (text, None),
     };
     proto::Step {
         rule_id: step.rule.id().to_owned(),
         title: if full { step.rule.zh().to_owned() } else { String::new() },
-        subject: step.subject.clone(),
+        subject: step.subject.into_owned(),
         citation_id: deciding
             .and_then(|entry| entry.origin.as_ref())
             .map(|origin| origin.citation.id.clone())
@@ -52,15 +56,15 @@ fn step(step: &Step, law: &Law<'_>, full: bool) -> proto::Step {
         inputs: step
             .detail
             .inputs
-            .iter()
-            .map(|(name, value)| proto::NamedValue { name: (*name).to_owned(), value: value.clone() })
+            .into_iter()
+            .map(|(name, value)| proto::NamedValue { name: name.to_owned(), value })
             .collect(),
         parameters: shown.map(|entry| parameter(entry, full)).collect(),
-        operation: step.detail.operation.clone(),
-        rounding: step.detail.rounded.as_ref().map(|rounded| proto::Rounding {
+        operation: step.detail.operation,
+        rounding: step.detail.rounded.map(|rounded| proto::Rounding {
             mode: rounded.mode.name().to_owned(),
-            before: rounded.before.clone(),
-            after: rounded.after.clone(),
+            before: rounded.before,
+            after: rounded.after,
         }),
         result,
         result_fen,
@@ -73,7 +77,7 @@ fn parameter(entry: &Entry, full: bool) -> proto::Parameter {
     proto::Parameter {
         name: entry.key.name().to_owned(),
         value,
-        region_code: origin.map(|origin| origin.region.to_string()).unwrap_or_default(),
+        region_code: origin.map(|origin| origin.region_text.clone()).unwrap_or_default(),
         start_date: origin.map(|origin| origin.start_text.clone()).unwrap_or_default(),
         citation_id: origin.map(|origin| origin.citation.id.clone()).unwrap_or_default(),
         grade: origin.map_or(0, |origin| origin.grade.to_wire()),

@@ -7,6 +7,7 @@ mod benefits;
 pub mod certification;
 mod contribution;
 mod explain;
+pub mod json;
 mod pension;
 mod read;
 mod retirement;

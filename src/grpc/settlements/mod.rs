@@ -85,7 +85,7 @@ impl SettlementService for Service {
         let explanation = match self.summary(&decision.trace, &digests, Some(&ask.bill), view) {
             Some(summary) => summary,
             None => {
-                let policies = self.ledger.revisions_of(&quote.policies);
+                let policies = self.ledger.revisions_of(quote.policies.iter().copied());
                 let basis = Basis { policies: &policies, digests: &digests, bill: Some(&ask.bill) };
                 encoded(&decision.trace, &basis, view)
             }

@@ -1,6 +1,7 @@
 //! What a hospital sends → typed commands; every bad field is noted.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
@@ -35,7 +36,7 @@ impl Service {
             institution: institution?,
             patient: patient?,
             visit: visit?,
-            bill: bill?,
+            bill: Arc::new(bill?),
             papers: papers?,
             day_given,
         })

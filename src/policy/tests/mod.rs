@@ -1,6 +1,8 @@
 //! Tests of the loader: what it refuses, and what the files in `policies/` mean on which day.
 
+mod calc;
 mod dates;
+mod faults;
 mod refusals;
 
 use std::path::Path;

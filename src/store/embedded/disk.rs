@@ -12,6 +12,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 
@@ -23,12 +24,24 @@ use crate::store::{Entity, Head, Key, ListKey, ListRow, StoreError, StoredRecord
 /// Behind all facts: how far the index reaches.
 const INDEXED: &[u8] = &[0xff];
 
+/// How much of the log is sorted in memory before it is handed on to become a table. We hand it on, not fjall: fjall asks
+/// its one worker to, again with every batch, and a worker that has long been compacting then finds a full mailbox.
+const SEAL_BYTES: u64 = 64 << 20;
+
+/// Handed on and not yet written; at one more fjall would hold us back until there are fewer, were its worker alive or not.
+const SEALED_MAX: usize = 3;
+
+/// The log grows in memory while fjall's worker is busy. So large, it is not busy but dead.
+const MEMORY_MAX: u64 = 16 * SEAL_BYTES;
+
 /// The open database. Fields are dropped in this order: the process's lock goes last.
 pub(super) struct Disk {
     facts: Keyspace,
     records: Keyspace,
     lists: Keyspace,
     pub meta: Keyspace,
+    /// Bytes of the log in memory, as far as this process wrote them.
+    unsealed: AtomicU64,
     pub db: Database,
     _lock: Option<File>,
 }
@@ -54,9 +67,10 @@ impl Disk {
         };
         Ok(Self {
             facts: keyspace("facts", 1 << 20)?,
-            records: keyspace("records", 64 << 20)?,
+            records: keyspace("records", u64::MAX)?,
             lists: keyspace("lists", 1 << 20)?,
             meta: keyspace("meta", 1 << 20)?,
+            unsealed: AtomicU64::new(0),
             db,
             _lock: lock,
         })
@@ -74,7 +88,21 @@ impl Disk {
             row::write(&queued.head, &queued.content_hash, &queued.body, &mut value);
             rows.insert(&self.records, queued.head.position.to_be_bytes(), Slice::from(&value[..]));
         }
-        rows.commit()
+        rows.commit()?;
+        self.seal(batch.iter().map(|queued| queued.body.len() as u64).sum())
+    }
+
+    /// Hands the log in memory on when there is enough of it.
+    fn seal(&self, written: u64) -> fjall::Result<()> {
+        let bytes = self.unsealed.fetch_add(written, Ordering::Relaxed) + written;
+        if bytes > MEMORY_MAX {
+            return Err(fjall::Error::Io(std::io::Error::other("the log is not being written out of memory any more")));
+        }
+        if bytes > SEAL_BYTES && self.records.sealed_memtable_count() < SEALED_MAX {
+            self.records.rotate_memtable()?;
+            self.unsealed.store(0, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Writes the index of changes that are durable and follow those indexed before. When it returns, it is durable too.
@@ -119,15 +147,31 @@ impl Disk {
         Ok(u64::from_be_bytes(<[u8; 8]>::try_from(&value[..]).map_err(|_| DecodeError::Short)?))
     }
 
-    /// The changes behind a position, in order.
-    pub fn changes_after(&self, position: u64, mut keep: impl FnMut(Head, [u8; 32], Body)) -> Result<(), StoreError> {
+    /// The changes behind a position, in order; all of them up to `head`, each linked to the one before.
+    pub fn changes_after(
+        &self,
+        position: u64,
+        head: &Head,
+        mut keep: impl FnMut(Head, [u8; 32], Body) -> Result<(), DecodeError>,
+    ) -> Result<(), StoreError> {
+        let before = match position {
+            0 => Some(Head::EMPTY),
+            _ => self.records(position, position, 1)?.pop().map(|last| Head { position, link: last.link, at: last.at }),
+        };
+        // An index that reaches beyond the log is of another one.
+        let mut before = before.ok_or(DecodeError::Short)?;
         for found in self.records.range((position + 1).to_be_bytes()..) {
             let (key, value) = found.into_inner().map_err(|error| unreadable(&error))?;
             let position = u64::from_be_bytes(<[u8; 8]>::try_from(&key[..]).map_err(|_| DecodeError::Short)?);
             let (record, body) = row::read(position, &value)?;
-            keep(Head { position, link: record.link, at: record.at }, record.content_hash, body);
+            let next = before.next(&record.content_hash, record.at);
+            if (next.position, next.link) != (position, record.link) {
+                return Err(DecodeError::Value.into());
+            }
+            keep(next, record.content_hash, body)?;
+            before = next;
         }
-        Ok(())
+        if before.position == head.position { Ok(()) } else { Err(DecodeError::Short.into()) }
     }
 
     /// Everything, names of files included.
@@ -216,6 +260,7 @@ pub(super) fn read_again(key: &Key) -> bool {
         | Key::Basis(_)
         | Key::Decided(_)
         | Key::Person(_)
+        | Key::PolicySet(_)
         | Key::Certification(_) => false,
     }
 }

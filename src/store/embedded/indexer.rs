@@ -28,7 +28,7 @@ fn next(shared: &Shared) -> Option<Vec<Arc<Queued>>> {
             return None;
         }
         if pipeline.unindexed_bytes() >= shared.index_bytes || pipeline.flusher_ended {
-            let batch = pipeline.unindexed();
+            let batch = pipeline.unindexed(shared.index_bytes);
             return (!batch.is_empty()).then_some(batch);
         }
         pipeline = shared.index_work.wait(pipeline).unwrap_or_else(PoisonError::into_inner);

@@ -116,7 +116,13 @@ impl EmbeddedStore {
             let started = thread.spawn(move || work(&shared, &disk));
             started.map_err(|source| OpenError::Io { dir: options.dir.clone(), source })
         };
-        let threads = [start("gongji:flusher", flusher::run)?, start("gongji:indexer", indexer::run)?];
+        let indexer = start("gongji:indexer", indexer::run)?;
+        let flusher = start("gongji:flusher", flusher::run).inspect_err(|_| {
+            // Nothing will be flushed, so the other has nothing to wait for.
+            lock(&shared.pipeline).flusher_ended = true;
+            shared.index_work.notify_all();
+        })?;
+        let threads = [flusher, indexer];
         Ok(Arc::new(Self { shared, threads: Mutex::new(Some(threads)) }))
     }
 
@@ -160,25 +166,22 @@ impl Drop for EmbeddedStore {
 }
 
 /// What waits for the index may be so many times what it is asked for before commits wait for it too.
-const UNINDEXED_MAX: usize = 4;
+const UNINDEXED_MAX: usize = 2;
 
 impl Shared {
     /// Takes in what the index does not have yet.
     fn restore(&self, disk: &Disk) -> Result<(), StoreError> {
         let mut pipeline = lock(&self.pipeline);
-        let mut unreadable = None;
-        disk.changes_after(disk.indexed()?, |head, content_hash, body| {
+        let last = pipeline.head();
+        disk.changes_after(disk.indexed()?, &last, |head, content_hash, body| {
             let position = head.position;
             for (key, bytes) in body.facts() {
-                match record::decode_entity(bytes) {
-                    Ok(entity) => self.view.pin(key, position, entity),
-                    Err(error) => unreadable = Some(error),
-                }
+                self.view.pin(key, position, record::decode_entity(bytes)?);
             }
             self.rows.push(position, &body.lists);
             pipeline.restore(Queued { head, content_hash, body });
-        })?;
-        unreadable.map_or(Ok(()), |error| Err(error.into()))
+            Ok(())
+        })
     }
 
     /// The disk, if the store is open and sound.

@@ -141,13 +141,7 @@ impl Pipeline {
 
     /// The next changes to write, oldest first: about `bytes` of them, and one at least if there is one.
     pub fn batch(&self, bytes: usize) -> Vec<Arc<Queued>> {
-        let mut sum = 0_usize;
-        let fits = |queued: &&Arc<Queued>| {
-            let before = sum;
-            sum += queued.bytes();
-            before < bytes
-        };
-        self.queue.iter().take_while(fits).cloned().collect()
+        first(&self.queue, bytes)
     }
 
     /// The oldest changes of the queue are on the disk, and wait for the index.
@@ -159,9 +153,9 @@ impl Pipeline {
         }
     }
 
-    /// All that waits for the index, oldest first.
-    pub fn unindexed(&self) -> Vec<Arc<Queued>> {
-        self.unindexed.iter().cloned().collect()
+    /// The next changes to index, oldest first: about `bytes` of them.
+    pub fn unindexed(&self, bytes: usize) -> Vec<Arc<Queued>> {
+        first(&self.unindexed, bytes)
     }
 
     /// The oldest of them are in the index.
@@ -178,4 +172,15 @@ impl Pipeline {
         let queued = self.queue.iter().skip(skip).take(limit);
         (flushed, queued.map(|queued| row::stored(&queued.head, &queued.content_hash, &queued.body)).collect())
     }
+}
+
+/// The first of a queue: about `bytes` of them, and one at least if there is one.
+fn first(queue: &VecDeque<Arc<Queued>>, bytes: usize) -> Vec<Arc<Queued>> {
+    let mut sum = 0_usize;
+    let fits = |queued: &&Arc<Queued>| {
+        let before = sum;
+        sum += queued.bytes();
+        before < bytes
+    };
+    queue.iter().take_while(fits).cloned().collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 
+// seed: D35, O98
 #[test]
 fn the_ledger_is_one_chain_and_checks_itself() {
     for_each_store(|setup| {

@@ -111,3 +111,41 @@ fn revisions_follow_each_other_and_say_what_they_changed() {
     let none = proto::ListPolicyRevisionsRequest { region_code: "440000".to_owned(), ..Default::default() };
     assert_eq!(failed(server.list_policy_revisions(none)), "NotFound REGION_NOT_FOUND");
 }
+
+/// The days on which the law changed for everybody, and today.
+const DAYS: [&str; 7] =
+    ["2021-01-01", "2022-06-01", "2024-07-26", "2024-12-02", "2025-05-08", "2025-06-30", "2026-02-01"];
+
+#[test]
+fn every_pool_answers_for_every_day_with_sources_that_can_be_looked_up() {
+    let server = Setup::memory().start();
+    let files = gongji::policy::PolicyFiles::embedded();
+    let line_of = |place: &str| {
+        let (file, line) = place.rsplit_once(':').unwrap_or_else(|| panic!("{place} is no place"));
+        let text = files.get(file).unwrap_or_else(|| panic!("{place}: no such file"));
+        let line: usize = line.parse().expect("a number");
+        text.lines().nth(line - 1).unwrap_or_else(|| panic!("{place}: no such line")).to_owned()
+    };
+    let book = book();
+    let pools: Vec<String> =
+        book.regions.iter().filter(|region| region.level.is_pool()).map(|region| region.code.to_string()).collect();
+    let mut looked_up = std::collections::BTreeSet::new();
+    for pool in &pools {
+        for day in DAYS {
+            let found = policy(&server, pool, day);
+            assert_eq!(found.values.len(), gongji::domain::policy::Param::ALL.len(), "{pool} on {day}");
+            for value in &found.values {
+                let cited = found.citations.iter().find(|citation| citation.id == value.citation_id);
+                let cited = cited.unwrap_or_else(|| panic!("{pool} {day} {}: no source", value.name));
+                if looked_up.insert((value.place.clone(), cited.place.clone())) {
+                    let entry = line_of(&value.place);
+                    assert_eq!(entry.trim(), format!("[[{}]]", value.name), "{}", value.place);
+                    let key = cited.id.rsplit('/').next().expect("a key");
+                    assert!(line_of(&cited.place).contains(key), "{}: {}", cited.id, cited.place);
+                }
+            }
+        }
+    }
+    println!("{} pools, {} days, {} places looked up", pools.len(), DAYS.len(), looked_up.len());
+    assert!(pools.len() >= 350 && looked_up.len() > 100);
+}

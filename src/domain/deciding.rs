@@ -1,7 +1,7 @@
 //! Which policy values a refusal is about.
 
-use crate::domain::policy::Param;
-use crate::domain::reason::Reason;
+use super::policy::Param;
+use super::reason::Reason;
 
 /// The deciding value first; none where the reason rests on no value.
 pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {

@@ -1,0 +1,131 @@
+//! The policy set and the ledger: what the data were written under, what is other now, and which grades are not decided on.
+
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::reading::Reading;
+use super::{Ledger, page};
+use crate::domain::policy::{Policy, SetPart};
+use crate::domain::rule::Trace;
+use crate::domain::vocabulary::Grade;
+use crate::store::entity::PolicySet;
+use crate::store::{Entity, Key, StoreError, record};
+
+/// Grades a server was told to refuse, as bits by their stored codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusedGrades(u8);
+
+impl RefusedGrades {
+    /// Reads `demo,unverified`; the first word that is no grade otherwise.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut refused = Self::default();
+        for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            let grade = Grade::parse(&word.to_uppercase()).ok_or_else(|| word.to_owned())?;
+            refused.0 |= 1 << grade.code();
+        }
+        Ok(refused)
+    }
+
+    pub fn contains(self, grade: Grade) -> bool {
+        self.0 & (1 << grade.code()) != 0
+    }
+
+    pub fn list(self) -> impl Iterator<Item = Grade> {
+        Grade::ALL.iter().copied().filter(move |grade| self.contains(*grade))
+    }
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Ledger {
+    /// Refuses a decision that rests on values of a grade this server does not decide on, naming them.
+    pub fn check_grades(&self, trace: &Trace, policies: &[impl Borrow<Arc<Policy>>]) -> Result<(), Failure> {
+        if self.limits.refused_grades.is_empty() {
+            return Ok(());
+        }
+        let mut named: Vec<String> = Vec::new();
+        for step in &trace.steps {
+            let Some(policy) = policies.get(usize::from(step.policy)).map(Borrow::borrow) else { continue };
+            for param in step.params() {
+                let value = policy.value(*param);
+                let name = format!("{}/{} {}", policy.region, param.name(), value.grade.name());
+                if self.limits.refused_grades.contains(value.grade) && !named.contains(&name) {
+                    named.push(name);
+                }
+            }
+        }
+        if named.is_empty() { Ok(()) } else { Err(Failure::GradeRefused(named)) }
+    }
+
+    /// What of the policies is other than when the data were last written; nothing where there are no data yet.
+    pub async fn policy_differences(&self) -> Result<Vec<String>, Failure> {
+        let head = self.store().head().position;
+        if head == 0 {
+            return Ok(Vec::new());
+        }
+        let last = self.record_at(head).await?;
+        let written = record::policy_set_of(&last.bytes).map_err(StoreError::from)?;
+        if written == self.book.digest || written == [0; 32] {
+            return Ok(Vec::new());
+        }
+        let key = Key::PolicySet(written);
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key]).await?;
+        let Some(set) = reading.policy_set(&key)? else {
+            return Ok(vec![format!("the policy set {} is not recorded", page::hex(&written))]);
+        };
+        Ok(differences(&set.parts, &self.book.parts))
+    }
+
+    /// The fact that says what this policy set is made of.
+    pub(super) fn policy_set_put(&self) -> (Key, Entity) {
+        let set = PolicySet { parts: self.book.parts.clone() };
+        (Key::PolicySet(self.book.digest), Entity::PolicySet(Arc::new(set)))
+    }
+}
+
+fn differences(then: &[SetPart], now: &[SetPart]) -> Vec<String> {
+    let same_place = |a: &SetPart, b: &SetPart| a.name == b.name && a.start == b.start;
+    let mut told = Vec::new();
+    for part in now {
+        match then.iter().find(|old| same_place(old, part)) {
+            Some(old) if old.digest == part.digest => {}
+            Some(_) => told.push(format!("{} from {} is changed", part.name, part.start)),
+            None => told.push(format!("{} from {} is new", part.name, part.start)),
+        }
+    }
+    let gone = then.iter().filter(|old| !now.iter().any(|part| same_place(old, part)));
+    told.extend(gone.map(|old| format!("{} from {} is gone", old.name, old.start)));
+    told.sort();
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_other_is_named() {
+        let part = |name: &str, day: i8, digest| SetPart {
+            name: name.to_owned(),
+            start: jiff::civil::date(2024, 1, day),
+            digest: [digest; 8],
+        };
+        let then = [part("a", 1, 1), part("a", 2, 2), part("b", 1, 3)];
+        let now = [part("a", 1, 1), part("a", 2, 9), part("c", 1, 4)];
+        let told = differences(&then, &now);
+        assert_eq!(told, ["a from 2024-01-02 is changed", "b from 2024-01-01 is gone", "c from 2024-01-01 is new"]);
+        assert!(differences(&now, &now).is_empty());
+    }
+
+    #[test]
+    fn grades_are_read_from_words() {
+        let refused = RefusedGrades::parse("demo, unverified").expect("two grades");
+        assert_eq!(refused.list().collect::<Vec<_>>(), [Grade::Unverified, Grade::Demo]);
+        assert_eq!(RefusedGrades::parse("demo,sure"), Err("sure".to_owned()));
+        assert!(RefusedGrades::parse("").expect("none").is_empty());
+    }
+}
