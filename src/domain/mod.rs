@@ -12,7 +12,7 @@ pub mod identity;
 pub mod member;
 pub mod posting;
 pub mod account;
-pub mod deciding;
+mod deciding;
 pub mod rule;
 pub mod sharing;
 pub mod binding;
