@@ -3,7 +3,6 @@
 
 use arrayvec::ArrayVec;
 
-use super::deciding::params_of_reason;
 use super::ids::BindingId;
 use super::money::{Money, Rate, Rounding};
 use super::policy::Param;
@@ -252,7 +251,7 @@ impl Step {
     /// The values it rests on, the deciding one first: for a refusal, those its reason is about.
     pub fn params(&self) -> &'static [Param] {
         match self.outcome {
-            Outcome::No(reason) if self.rule == Rule::Excluded => params_of_reason(reason),
+            Outcome::No(reason) if self.rule == Rule::Excluded => super::deciding::params_of_reason(reason),
             Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => self.rule.params(),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::Offset;
 
 /// Chinese civil time is a fixed +08:00; policies change at its midnight.
 pub const CIVIL_OFFSET_HOURS: i8 = 8;
@@ -43,8 +43,8 @@ impl Moment {
 
     /// The instant of a civil day and time in China.
     pub fn of_civil(day: Date, time: Time) -> Self {
-        let zoned = day.to_datetime(time).to_zoned(TimeZone::fixed(Offset::constant(CIVIL_OFFSET_HOURS)));
-        Self(zoned.map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond()))
+        let stamp = Offset::constant(CIVIL_OFFSET_HOURS).to_timestamp(day.to_datetime(time));
+        Self(stamp.map_or(i64::MAX, Timestamp::as_microsecond))
     }
 }
 

@@ -75,10 +75,9 @@ pub(super) async fn twice(
             binding: binding.unwrap_or_else(|| BindingId::from_u128(place as u128)),
             owner: *owner,
             relation: *relation,
-            spends: if filed.as_ref().is_none_or(|binding| binding.grants.contains(&Grant::Spend)) {
-                Spends::Yes
-            } else {
-                Spends::No
+            spends: match &filed {
+                Some(binding) if !binding.grants.contains(&Grant::Spend) => Spends::No,
+                Some(_) | None => Spends::Yes,
             },
             start: filed.as_ref().map_or(day, |binding| binding.start),
             last_day: filed.as_ref().and_then(|binding| binding.last_day),

@@ -553,7 +553,7 @@ fn memory_kib(server: &Server) -> u64 {
 const NOT_REACHED: &[(&str, &str)] = &[
     ("QUOTA_TOO_LARGE", "no policy at hand sets a limit; the national value is none"),
     ("QUOTA_USED_UP", "the clock stands before the first quota; `scenarios/quota.txt`"),
-    ("PAPER_NOT_REGULARISED", "no policy at hand sets a time; `paper_slips_are_regularised`"),
+    ("PAPER_NOT_REGULARISED", "no policy at hand sets a time; `scenarios/paper_regularised.txt`"),
     ("WALLET_CLOSED_HOURS", "the clock stands at nine in the morning; `scenarios/wallet_hours.txt`"),
     ("WALLET_NOT_OFFERED", "the clock stands after the first wallet; `scenarios/wallet_hours.txt`"),
     ("TRANSFER_RETURNED", "nothing goes back on the day it is sent; `scenarios/wallet_claims.txt`"),
