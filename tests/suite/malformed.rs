@@ -377,7 +377,7 @@ impl Bases {
             }),
             "CheckBenefits" => json!({
                 "regionCode": "440300", "on": DAY, "insurance": "INSURANCE_KIND_MATERNITY", "continuousMonths": 13,
-                "unitAverageWageFen": 800_000, "children": 2, "class": "RETIREMENT_CLASS_MALE", "birthDate": "1970-05",
+                "unitAverageWageFen": 800_000, "children": 2, "dystocia": true,
             }),
             "CalculateUnemploymentBenefit" => json!({
                 "regionCode": "430100", "on": DAY, "paidMonths": 70, "unusedMonths": 2, "registered": true,
