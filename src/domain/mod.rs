@@ -21,6 +21,7 @@ pub mod paper;
 pub mod bill;
 pub mod split;
 pub mod draw;
+mod order;
 pub mod settlement;
 pub mod quota;
 pub mod transfer;
