@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use super::account::Account;
 use super::binding::{AidUse, Spends, Tie};
 use super::ids::{BindingId, MemberId};
+use super::limit;
 use super::member::Member;
 use super::money::Money;
 use super::order::in_order;
@@ -51,7 +52,7 @@ pub struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn subject(&self) -> Subject {
+    pub(super) fn subject(&self) -> Subject {
         self.paper.map_or(Subject::Binding(self.tie.binding), Subject::Paper)
     }
 }
@@ -283,7 +284,7 @@ fn owner_pays(
     if cap == Some(Money::ZERO) {
         return Err(Reason::CapReached);
     }
-    let limit = limit_left(table, owner, trace)?;
+    let limit = limit::left(owner, table.today, trace)?;
     let still = open.payable(components);
     let amount = usable.min(still).min(cap.unwrap_or(usable)).min(limit.unwrap_or(usable));
     let mut left = amount;
@@ -307,25 +308,6 @@ fn owner_pays(
     let rule = if owner.quota.is_some() { Rule::QuotaDraw } else { Rule::OwnerDraw };
     trace.amount(rule, owner.subject(), owner.policy_index, inputs, amount);
     Ok(())
-}
-
-/// What the owner's region leaves of its limits per beneficiary, if it has any.
-fn limit_left(table: &Table<'_>, owner: &Owner<'_>, trace: &mut Trace) -> Result<Option<Money>, Reason> {
-    let rules = &owner.policy.rules;
-    let (day, year) = owner.aid.of(table.today);
-    let per_day = rules.aid_per_day.map(|limit| limit.minus_or_zero(day));
-    let per_year = rules.aid_per_year.map(|limit| limit.minus_or_zero(year));
-    let Some(left) = [rules.aid_per_settlement, per_day, per_year].into_iter().flatten().min() else {
-        return Ok(None);
-    };
-    let inputs = [(Input::UsedToday, day), (Input::UsedThisYear, year), (Input::LimitLeft, left)];
-    trace.amount(Rule::AidLimit, owner.subject(), owner.policy_index, &inputs, left);
-    match left {
-        Money::ZERO if per_year == Some(Money::ZERO) => Err(Reason::YearLimitReached),
-        Money::ZERO if per_day == Some(Money::ZERO) => Err(Reason::DayLimitReached),
-        Money::ZERO => Err(Reason::CapReached),
-        left => Ok(Some(left)),
-    }
 }
 
 /// What of an account relatives may use: the drawable buckets, but never so much that less than the floor stays in the

@@ -21,6 +21,7 @@ pub mod paper;
 pub mod bill;
 pub mod split;
 pub mod draw;
+mod limit;
 mod order;
 pub mod settlement;
 pub mod quota;

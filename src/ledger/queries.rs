@@ -148,7 +148,7 @@ impl Ledger {
         // In this order and anew: a change shows the standing before the person, whose version is the etag, so what is
         // told is never older than its etag.
         let mut reading = Reading::new(self.store());
-        reading.get(&[key, Key::Standing(id), card]).await?;
+        reading.get(&[key, card, Key::Standing(id)]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let member = reading.member(id)?.clone();
         let (person, card) = (reading.person(&key)?.cloned(), reading.card(&card)?.cloned());

@@ -133,9 +133,10 @@ fn decide(
         tie: &payer.tie,
         paper: payer.paper,
         slip: None,
-        quota: None,
         member: &payer.member,
         account: payer.account.as_ref(),
+        // What a quota paid is not decided again: quotas are not kept as they were.
+        quota: None,
         policy,
         policy_index: 0,
         aid: AidUse::default(),

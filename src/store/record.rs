@@ -285,8 +285,7 @@ pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::TransferId;
-    use crate::domain::ids::{BindingId, MemberId, SettlementId};
+    use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
     use crate::domain::record::Job;
     use crate::domain::time::day_from_number;
 

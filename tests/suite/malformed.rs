@@ -792,6 +792,8 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
     }
     steps(&channel, methods, watcher).await;
     wallets(&channel, methods, watcher).await;
+    let same = json!({ "requestId": "same", "member": card("D-poor"), "insurance": insurance("440300") });
+    send("UpdateInsurance", same).await.expect_err("nothing changes");
     let filings = [
         filing("SZ-CARD-1002", "SZ-CARD-1002", "RELATION_CHILD"),
         filing("SZ-CARD-1002", "SZ-CARD-1001", "RELATION_PARENT"),

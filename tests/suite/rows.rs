@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use gongji::policy::{PolicyFiles, cases};
 
+/// Rows whose mechanism this version does not have; only ever shorter.
+const WAITING: &[&str] = &[];
+
 const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite");
 
 #[test]
@@ -39,7 +42,7 @@ fn every_row_of_the_documents_has_a_case() {
     let unknown: Vec<&String> = found.keys().filter(|row| rows.iter().all(|(known, _)| known != row)).collect();
     assert!(unknown.is_empty(), "no such rows: {unknown:?}");
     let empty: Vec<&str> = rows.iter().map(|(row, _)| *row).filter(|row| !found.contains_key(*row)).collect();
-    assert_eq!((rows.len(), empty), (55, Vec::new()));
+    assert_eq!((rows.len(), empty), (55, WAITING.to_vec()));
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
