@@ -22,6 +22,7 @@ pub mod bill;
 pub mod split;
 pub mod draw;
 mod limit;
+mod order;
 pub mod settlement;
 pub mod quota;
 pub mod transfer;
