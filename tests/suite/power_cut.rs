@@ -329,6 +329,7 @@ impl Disk {
                 let bytes = strings(&call.arguments).concat();
                 self.answered.extend(settlement_ids(&bytes));
             }
+            "close" => drop(self.open.remove(&fd)),
             "fsync" | "fdatasync" => {
                 if let Some(opened) = self.open.get(&fd) {
                     let node = self.opened[*opened].node;
@@ -390,7 +391,8 @@ impl Disk {
                     self.synced(node, covered);
                 }
             }
-            "close" => drop(self.open.remove(&fd)),
+            // When it began: by its end another thread may have been given the same number.
+            "close" => {}
             "dup" | "dup2" | "dup3" => self.copy(known, result),
             "fcntl" if arguments.contains("F_DUPFD") => self.copy(known, result),
             "fcntl" => {}
