@@ -243,6 +243,8 @@ struct Disk {
     opened: Vec<Opened>,
     /// Syncs that have begun: how much each will have covered.
     syncing: HashMap<u32, (usize, usize)>,
+    /// How many changes of a node its syncs have covered so far.
+    covered: HashMap<usize, usize>,
     /// Settlements whose ids have gone to a socket.
     answered: BTreeSet<String>,
 }
@@ -256,6 +258,7 @@ impl Disk {
             open: HashMap::new(),
             opened: Vec::new(),
             syncing: HashMap::new(),
+            covered: HashMap::new(),
             answered: BTreeSet::new(),
         }
     }
@@ -315,10 +318,15 @@ impl Disk {
         }
     }
 
+    /// A sync of what had been done by `covered` has ended. Two threads may sync one directory at once: what the other's
+    /// has covered is done.
     fn synced(&mut self, node: usize, covered: usize) {
+        let before = self.covered.entry(node).or_default();
+        let more = covered.saturating_sub(*before);
+        *before += more;
         match &mut self.nodes[node] {
-            Node::File { synced, pending, .. } => pending.drain(..covered).for_each(|op| synced.apply(&op)),
-            Node::Dir { synced, pending, .. } => pending.drain(..covered).for_each(|op| apply_dir(synced, &op)),
+            Node::File { synced, pending, .. } => pending.drain(..more).for_each(|op| synced.apply(&op)),
+            Node::Dir { synced, pending, .. } => pending.drain(..more).for_each(|op| apply_dir(synced, &op)),
         }
     }
 
@@ -333,7 +341,8 @@ impl Disk {
             "fsync" | "fdatasync" => {
                 if let Some(opened) = self.open.get(&fd) {
                     let node = self.opened[*opened].node;
-                    self.syncing.insert(call.thread, (node, self.pending(node)));
+                    let before = self.covered.get(&node).copied().unwrap_or_default();
+                    self.syncing.insert(call.thread, (node, before + self.pending(node)));
                 }
             }
             _ => {}
