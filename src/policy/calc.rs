@@ -13,8 +13,7 @@ use super::error::Problems;
 use super::parse::{FIRST_DAY, follows, region};
 use super::reader::{Doc, Node, Table};
 use super::resolve::update;
-use super::sources::{Sources, lowered};
-use super::value::name_of;
+use super::sources::{Sources, Vouched};
 use crate::domain::calc::keys::{Key, Value};
 use crate::domain::calc::law::{CalcBook, Entry, Origin, Revision};
 use crate::domain::ids::RegionCode;
@@ -148,27 +147,8 @@ fn given(
     problems: &mut Problems,
 ) -> Option<Given> {
     let value = table.need("value", problems).and_then(|node| calc_value::read(key, &node, problems));
-    let citation = table.need("source", problems).and_then(|node| {
-        let named = node.filled(problems)?;
-        let citation = sources.get(named).cloned();
-        if citation.is_none() {
-            node.refuse(problems, format!("{named:?} is not a key of [sources] or sources.toml"));
-        }
-        citation
-    });
-    let known_from = table.need("known_from", problems).and_then(|node| node.day(problems));
-    let grade_node = table.get("grade");
-    let own = grade_node.as_ref().and_then(|node| name_of(node, problems));
-    let note = table.get("note").and_then(|node| node.filled(problems)).unwrap_or_default().to_owned();
-    let citation = citation?;
-    let grade = match (lowered(citation.grade, own), &grade_node) {
-        (Ok(grade), _) => grade,
-        (Err(message), Some(node)) => {
-            node.refuse(problems, message);
-            citation.grade
-        }
-        (Err(_), None) => citation.grade,
-    };
+    let vouched = Vouched::read(table, sources, problems);
+    let Vouched { citation, grade, known_from, note } = vouched?;
     let (value, text) = value?;
     let start = life.0?;
     let start_text = start.to_string();
@@ -181,7 +161,7 @@ fn given(
         citation,
         grade,
         note,
-        known_from: known_from?,
+        known_from,
     };
     Some(Given { value, text, origin })
 }

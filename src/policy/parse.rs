@@ -7,8 +7,8 @@ use jiff::civil::Date;
 
 use super::error::Problems;
 use super::reader::{Doc, Node, Table};
-use super::sources::{Sources, lowered};
-use super::value::{self, Value, name_of};
+use super::sources::{Sources, Vouched};
+use super::value::{self, Value};
 use crate::domain::ids::RegionCode;
 use crate::domain::policy::{Citation, Param};
 use crate::domain::vocabulary::Grade;
@@ -202,26 +202,7 @@ fn given(
     problems: &mut Problems,
 ) -> Option<Given> {
     let value = table.need("value", problems).and_then(|node| value::read(param, &node, problems));
-    let citation = table.need("source", problems).and_then(|node| {
-        let key = node.filled(problems)?;
-        let citation = sources.get(key).cloned();
-        if citation.is_none() {
-            node.refuse(problems, format!("{key:?} is not a key of [sources] or sources.toml"));
-        }
-        citation
-    });
-    let known_from = table.need("known_from", problems).and_then(|node| node.day(problems));
-    let grade_node = table.get("grade");
-    let own = grade_node.as_ref().and_then(|node| name_of(node, problems));
-    let note = table.get("note").and_then(|node| node.filled(problems)).unwrap_or_default().to_owned();
-    let citation = citation?;
-    let grade = match (lowered(citation.grade, own), &grade_node) {
-        (Ok(grade), _) => grade,
-        (Err(message), Some(node)) => {
-            node.refuse(problems, message);
-            citation.grade
-        }
-        (Err(_), None) => citation.grade,
-    };
-    Some(Given { value: value?, region, citation, grade, known_from: known_from?, note, place })
+    let vouched = Vouched::read(table, sources, problems);
+    let Vouched { citation, grade, known_from, note } = vouched?;
+    Some(Given { value: value?, region, citation, grade, known_from, note, place })
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::error::Problems;
 use super::reader::{Node, Table};
 use super::value::name_of;
@@ -75,5 +77,40 @@ pub(super) fn lowered(source: Grade, own: Option<Grade>) -> Result<Grade, String
         }
         Some(own) => Ok(own),
         None => Ok(source),
+    }
+}
+
+/// What vouches for an entry of any file: its source, how sure it is, since when it is in the data, and the remark.
+pub(super) struct Vouched {
+    pub citation: Arc<Citation>,
+    pub grade: Grade,
+    pub known_from: Date,
+    pub note: String,
+}
+
+impl Vouched {
+    pub fn read(table: &mut Table<'_>, sources: &Sources, problems: &mut Problems) -> Option<Self> {
+        let citation = table.need("source", problems).and_then(|node| {
+            let key = node.filled(problems)?;
+            let citation = sources.get(key).cloned();
+            if citation.is_none() {
+                node.refuse(problems, format!("{key:?} is not a key of [sources] or sources.toml"));
+            }
+            citation
+        });
+        let known_from = table.need("known_from", problems).and_then(|node| node.day(problems));
+        let grade_node = table.get("grade");
+        let own = grade_node.as_ref().and_then(|node| name_of(node, problems));
+        let note = table.get("note").and_then(|node| node.filled(problems)).unwrap_or_default().to_owned();
+        let citation = citation?;
+        let grade = match (lowered(citation.grade, own), &grade_node) {
+            (Ok(grade), _) => grade,
+            (Err(message), Some(node)) => {
+                node.refuse(problems, message);
+                citation.grade
+            }
+            (Err(_), None) => citation.grade,
+        };
+        Some(Self { citation, grade, known_from: known_from?, note })
     }
 }

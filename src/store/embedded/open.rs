@@ -41,7 +41,7 @@ pub struct EmbeddedOptions {
     /// What may wait for the disk. Past it, commits block until there is room.
     pub queue_bytes: usize,
     /// Rows of changes that gather before the index is brought up to date: read again after a crash. They
-    /// are held in memory, decoded too; past three times as many, commits wait for the index.
+    /// are held in memory, decoded too; past twice as many, commits wait for the index.
     pub index_bytes: usize,
     /// For the suite.
     pub faults: Option<Arc<Faults>>,
