@@ -14,5 +14,7 @@ pub mod telemetry;
 pub mod calc;
 pub mod bench;
 pub mod policy_tool;
+pub mod ledger_tool;
+pub mod backup;
 pub mod run;
 pub mod cli;

@@ -209,6 +209,35 @@ impl Disk {
         self.records.range(from.to_be_bytes()..=until.to_be_bytes()).take(limit).map(record_of).collect()
     }
 
+    /// Whole rows of changes with `from <= position <= until`, gapless.
+    pub fn rows(&self, from: u64, until: u64, limit: usize) -> Result<Vec<Slice>, StoreError> {
+        let mut rows = Vec::new();
+        for found in self.records.range(from.to_be_bytes()..=until.to_be_bytes()).take(limit) {
+            let (key, value) = found.into_inner().map_err(|error| unreadable(&error))?;
+            if key[..] != (from + rows.len() as u64).to_be_bytes() {
+                return Err(DecodeError::Value.into());
+            }
+            rows.push(value);
+        }
+        Ok(rows)
+    }
+
+    /// What the index has of a fact: its version, and its bytes where they are copied.
+    pub fn index_row(&self, key: &Key) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        let Some(value) = self.facts.get(key.to_bytes()).map_err(|error| unreadable(&error))? else { return Ok(None) };
+        let version = value.first_chunk().ok_or(DecodeError::Short)?;
+        Ok(Some((u64::from_be_bytes(*version), value[8..].to_vec())))
+    }
+
+    /// How many facts the index has, and how many list rows.
+    pub fn index_sizes(&self) -> Result<(u64, u64), StoreError> {
+        let count = |keyspace: &Keyspace| keyspace.iter().try_fold(0, |count, row| row.into_inner().map(|_| count + 1));
+        let facts: u64 = count(&self.facts).map_err(|error| unreadable(&error))?;
+        let lists = count(&self.lists).map_err(|error| unreadable(&error))?;
+        // One row says how far it reaches.
+        Ok((facts.saturating_sub(u64::from(self.indexed()? > 0)), lists))
+    }
+
     /// Rows with `after < position <= until`.
     pub fn list(&self, key: ListKey, after: u64, until: u64, limit: usize) -> Result<Vec<ListRow>, StoreError> {
         if after >= until {
