@@ -12,7 +12,7 @@ use super::calc_value;
 use super::error::Problems;
 use super::parse::{FIRST_DAY, follows, region};
 use super::reader::{Doc, Node, Table};
-use super::resolve::update;
+use super::resolve::{cite, update};
 use super::sources::{Sources, Vouched};
 use crate::domain::calc::keys::{Key, Value};
 use crate::domain::calc::law::{CalcBook, Entry, Origin, Revision};
@@ -241,9 +241,11 @@ fn revisions(chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>) -> Vec<
             known_from = known_from.max(given.origin.known_from);
             let end = span.end.map(|end| end.to_string()).unwrap_or_default();
             let (from, region) = (span.start.to_string(), given.origin.region.to_string());
-            let origin = [given.origin.citation.id.as_str(), given.origin.grade.name()];
+            let known = given.origin.known_from.to_string();
+            let own = [given.origin.grade.name(), given.origin.note.as_str(), &known];
             update(&mut hash, &[key.name(), &given.text, &from, &end, &region]);
-            update(&mut hash, &origin);
+            update(&mut hash, &own);
+            cite(&mut hash, &given.origin.citation);
             let entry = made.entry((*key, span.start)).or_insert_with(|| {
                 let start_text = span.start.to_string();
                 let origin = Origin { start: span.start, start_text, end: span.end, ..given.origin.clone() };

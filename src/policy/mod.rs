@@ -117,13 +117,13 @@ fn book_digest(
         let from = region.valid_from.to_string();
         let to = region.valid_to.map(|to| to.to_string()).unwrap_or_default();
         let aliases = region.aliases.join("|");
-        let origin = [region.citation.id.as_str(), region.citation.grade.name()];
         update(&mut hash, &["region", &code, &region.name, &aliases, &parent, region.level.name(), &from, &to]);
-        update(&mut hash, &origin);
+        resolve::cite(&mut hash, &region.citation);
     }
     for opening in openings.values() {
         let (unit, since) = (opening.unit.to_string(), opening.since.to_string());
-        update(&mut hash, &["opening", &unit, &since, &opening.citation.id, opening.citation.grade.name()]);
+        update(&mut hash, &["opening", &unit, &since]);
+        resolve::cite(&mut hash, &opening.citation);
     }
     for policy in revisions.values().flatten() {
         hash.update(policy.revision.digest);

@@ -124,7 +124,8 @@ impl FilingCase {
             beneficiary_age: Some(self.age),
             today: on,
         };
-        let decision = filing::decide_filing(&filing, of_owner, of_beneficiary, &book.regions, on);
+        let decision =
+            filing::decide_filing(&filing, [of_owner, of_beneficiary], [of_owner, of_beneficiary], &book.regions, on);
         let mut found = verdict(&named(&decision.reasons));
         if let Some(missing) = &self.missing {
             expected.push_str(&format!(" missing={missing:?}"));
