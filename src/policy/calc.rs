@@ -110,18 +110,26 @@ fn spans(key: Key, node: &Node<'_>, code: RegionCode, sources: &Sources, problem
     }
     let mut spans: Vec<Span> = Vec::with_capacity(nodes.len());
     for item in &nodes {
-        let Some(span) = span(key, item, code, sources, problems) else { continue };
+        let Some((span, start)) = span(key, item, code, sources, problems) else { continue };
         if let Some(last) = spans.last() {
-            follows(item, last.end, span.start, problems);
+            follows(&start, last.end, span.start, problems);
         }
         spans.push(span);
     }
     spans
 }
 
-fn span(key: Key, item: &Node<'_>, code: RegionCode, sources: &Sources, problems: &mut Problems) -> Option<Span> {
+/// The span, and the key that says where it begins.
+fn span<'a>(
+    key: Key,
+    item: &Node<'a>,
+    code: RegionCode,
+    sources: &Sources,
+    problems: &mut Problems,
+) -> Option<(Span, Node<'a>)> {
     let mut table = item.table(problems)?;
-    let start = table.need("start", problems).and_then(|node| node.day(problems));
+    let start_node = table.need("start", problems);
+    let start = start_node.as_ref().and_then(|node| node.day(problems));
     let end_node = table.get("end");
     let end = end_node.as_ref().and_then(|node| node.day(problems));
     if let (Some(start), Some(end), Some(node)) = (start, end, &end_node)
@@ -135,7 +143,7 @@ fn span(key: Key, item: &Node<'_>, code: RegionCode, sources: &Sources, problems
         _ = note.filled(problems);
     }
     table.finish(problems);
-    Some(Span { start: start?, end, given })
+    Some((Span { start: start?, end, given }, start_node?))
 }
 
 fn given(

@@ -45,13 +45,7 @@ use sources::{SHARED, Sources};
 /// source for every key of every pool on every day since 1998-12-14.
 pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     let mut problems = Problems::default();
-    let shared = shared_sources(files, &mut problems);
-    let layers: BTreeMap<String, Layer> = files
-        .folders()
-        .filter_map(|(folder, text)| {
-            parse::layer(folder, text, &shared, &mut problems).map(|layer| (folder.to_owned(), layer))
-        })
-        .collect();
+    let (shared, layers) = layers(files, &mut problems);
     let folders: BTreeSet<&str> = files.folders().map(|(folder, _)| folder).collect();
     let read = regions::regions(needed(files, REGIONS, &mut problems), &shared, &folders, &mut problems);
     regions::check_folders(&layers, &read, &mut problems);
@@ -87,6 +81,16 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     }
     let regions = RegionBook::new(read.regions, openings);
     Ok(PolicyBook::new(regions, revisions, calculation, digest.finalize().into(), parts))
+}
+
+/// What each folder says by itself, and the sources that all may use.
+fn layers(files: &PolicyFiles, problems: &mut Problems) -> (Sources, BTreeMap<String, Layer>) {
+    let shared = shared_sources(files, problems);
+    let read = files.folders().filter_map(|(folder, text)| {
+        parse::layer(folder, text, &shared, problems).map(|layer| (folder.to_owned(), layer))
+    });
+    let layers = read.collect();
+    (shared, layers)
 }
 
 fn needed<'a>(files: &'a PolicyFiles, name: &str, problems: &mut Problems) -> &'a str {

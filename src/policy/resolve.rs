@@ -93,6 +93,10 @@ pub(super) struct Template {
 }
 
 impl Template {
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// What a set of policies keeps of it.
     pub fn part(&self, folder: &str) -> SetPart {
         let (name, start) = (folder.to_owned(), self.policy.revision.start);
@@ -109,7 +113,7 @@ impl Template {
     }
 }
 
-fn revisions(folder: &str, layers: &BTreeMap<String, Layer>) -> Vec<Template> {
+pub(super) fn revisions(folder: &str, layers: &BTreeMap<String, Layer>) -> Vec<Template> {
     let timelines: Vec<_> = Param::ALL.iter().map(|param| (*param, timeline(*param, folder, layers))).collect();
     // Starts are enough: timelines have no holes, so each end is the next segment's start.
     let starts: BTreeSet<Date> =
