@@ -105,7 +105,7 @@ fn tables_change_on_their_day() {
             "330100",
             "channels",
             "2022-01-01",
-            vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE"],
+            vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE", "STREET_OFFICE"],
         ),
     ] {
         let policy = BOOK.policy(code(region), day(on)).expect("a policy on that day");
