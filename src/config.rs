@@ -9,8 +9,10 @@ use serde::Deserialize;
 use crate::domain::vocabulary::Grade;
 use crate::grpc::WireLimits;
 use crate::grpc::calculation::CalculationLimits;
+use crate::grpc::reconciliation::ReconciliationLimits;
 use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
+use crate::ledger::reconcile::ReconcileLimits;
 
 /// Where the ledger is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -95,9 +97,9 @@ options! {
     connections / "connections" / "GONGJI_CONNECTIONS": u32 = 1024;
     /// Longest time of one call, in milliseconds.
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
-    /// Longest time of one CheckLedger, which reads everything there is, in milliseconds.
+    /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
-    /// Longest time a stream of calculations may stand still, in milliseconds.
+    /// Longest time a stream may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
@@ -121,6 +123,16 @@ options! {
     calculation_answer_bytes / "calculation-answer-bytes" / "GONGJI_CALCULATION_ANSWER_BYTES": u32 = 8 << 20;
     /// Most periods of one contribution history.
     calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;
+    /// Most comparisons of books at once (CompareTotals, CompareDetails); each indexes its lines in memory, 29 bytes a line.
+    reconciliations / "reconciliations" / "GONGJI_RECONCILIATIONS": u32 = 4;
+    /// Most days of one comparison of books.
+    reconciliation_days / "reconciliation-days" / "GONGJI_RECONCILIATION_DAYS": u32 = 366;
+    /// Most lines of one comparison, of the ledger or of the institution.
+    reconciliation_lines / "reconciliation-lines" / "GONGJI_RECONCILIATION_LINES": u32 = 2_000_000;
+    /// Most lines in one message of CompareDetails.
+    reconciliation_message_lines / "reconciliation-message-lines" / "GONGJI_RECONCILIATION_MESSAGE_LINES": u32 = 1_000;
+    /// Most differences and bad lines of one comparison.
+    reconciliation_differences / "reconciliation-differences" / "GONGJI_RECONCILIATION_DIFFERENCES": u32 = 50_000;
     /// How old a visit or a binding's first day may be, in days.
     max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
     /// How often a change is decided anew after losing a race.
@@ -244,6 +256,11 @@ impl Config {
             ("calculation_periods", self.calculation_periods),
             ("calculation_answer_bytes", self.calculation_answer_bytes),
             ("stream_idle_ms", self.stream_idle_ms),
+            ("reconciliations", self.reconciliations),
+            ("reconciliation_days", self.reconciliation_days),
+            ("reconciliation_lines", self.reconciliation_lines),
+            ("reconciliation_message_lines", self.reconciliation_message_lines),
+            ("reconciliation_differences", self.reconciliation_differences),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -256,6 +273,10 @@ impl Config {
         if let Err(word) = RefusedGrades::parse(&self.refuse_grade) {
             let known: Vec<String> = Grade::ALL.iter().map(|grade| grade.name().to_lowercase()).collect();
             return Err(ConfigError::Setting(format!("refuse_grade: {word} is none of {}", known.join(", "))));
+        }
+        // The sums of so many of the largest amounts still fit.
+        if self.reconciliation_lines > 5_000_000 {
+            return refuse("reconciliation_lines: at most 5000000");
         }
         if self.runtimes > 256 {
             return refuse("runtimes: at most 256");
@@ -290,6 +311,15 @@ impl Config {
                 batch_items: self.calculation_batch_items,
                 periods: self.calculation_periods,
                 answer_bytes: self.calculation_answer_bytes,
+            },
+            reconciliation: ReconciliationLimits {
+                at_once: self.reconciliations,
+                days: self.reconciliation_days,
+                message_lines: self.reconciliation_message_lines,
+                of_ledger: ReconcileLimits {
+                    lines: self.reconciliation_lines,
+                    differences: self.reconciliation_differences,
+                },
             },
         }
     }
@@ -332,7 +362,12 @@ impl Config {
             row("connections", self.connections.into(), "connections", "most connections at once"),
             row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
             row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds", "longest time a stream may stand still"),
-            row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest time of one CheckLedger"),
+            row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest CheckLedger or CompareTotals"),
+            row("reconciliations", self.reconciliations.into(), "calls", "most comparisons of books at once"),
+            row("reconciliation_days", self.reconciliation_days.into(), "days", "most days of one comparison"),
+            row("reconciliation_lines", self.reconciliation_lines.into(), "lines", "most lines of one comparison"),
+            row("reconciliation_message_lines", self.reconciliation_message_lines.into(), "lines", "in one message"),
+            row("reconciliation_differences", self.reconciliation_differences.into(), "lines", "most that are told"),
             row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
             row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
             row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),
@@ -343,54 +378,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(given: Given, demo: bool, expected: Result<StoreChoice, &str>) {
-        let read = Config::read(given, None, demo).map(|config| config.store).map_err(|error| error.to_string());
-        match (read, expected) {
-            (Ok(store), Ok(expected)) => assert_eq!(store, expected),
-            (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
-            (read, expected) => assert_eq!(format!("{read:?}"), format!("{expected:?}")),
-        }
-    }
-
-    #[test]
-    fn settings_are_checked_together() {
-        check(Given::default(), false, Ok(StoreChoice::Embedded));
-        check(Given::default(), true, Ok(StoreChoice::Memory));
-        check(Given { data_dir: Some("x".into()), ..Given::default() }, true, Ok(StoreChoice::Embedded));
-        let anywhere = SocketAddr::from(([0, 0, 0, 0], 50051));
-        check(Given { listen: Some(anywhere), ..Given::default() }, false, Err("--insecure"));
-        check(
-            Given { listen: Some(anywhere), insecure: Some(true), ..Given::default() },
-            false,
-            Ok(StoreChoice::Embedded),
-        );
-        check(Given { clock: Some("2021-06-01T00:00:00Z".into()), ..Given::default() }, false, Err("clock"));
-        check(Given { bill_lines: Some(0), ..Given::default() }, false, Err("bill_lines: must be at least 1"));
-        check(Given { page_size_max: Some(10), ..Given::default() }, false, Err("page_size_max"));
-        check(
-            Given { refuse_grade: Some("demo,unverified".into()), ..Given::default() },
-            false,
-            Ok(StoreChoice::Embedded),
-        );
-        check(
-            Given { refuse_grade: Some("sure".into()), ..Given::default() },
-            false,
-            Err("refuse_grade: sure is none"),
-        );
-        let at = |text: &str| Given { return_unclaimed_at: Some(text.into()), ..Given::default() };
-        check(at("5:30"), false, Err("return_unclaimed_at"));
-        check(at("24:30:00"), false, Err("return_unclaimed_at"));
-        check(at(""), false, Ok(StoreChoice::Embedded));
-    }
-
-    #[test]
-    fn what_is_printed_can_be_read_again() {
-        let config =
-            Config::read(Given { log_json: Some(true), ..Given::default() }, None, false).expect("defaults are good");
-        let file: FromFile = toml::from_str(&config.print()).expect("printed settings are a file");
-        assert_eq!(Config::merge(Given::default(), file), config);
-    }
-}
+mod tests;

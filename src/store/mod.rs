@@ -74,10 +74,12 @@ pub enum ListKind {
     BeneficiaryBindings = 6,
     /// Wallet transfers sent on a civil day.
     TransfersOfDay = 20,
+    /// Where an institution's settlements changed after they were made; leads to the settlement.
+    InstitutionChanges = 25,
 }
 
 impl ListKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AccountEntries,
         Self::InstitutionSettlements,
         Self::PatientSettlements,
@@ -85,6 +87,7 @@ impl ListKind {
         Self::OwnerBindings,
         Self::BeneficiaryBindings,
         Self::TransfersOfDay,
+        Self::InstitutionChanges,
     ];
 
     /// The kind with this stored code.
