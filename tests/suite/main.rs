@@ -19,6 +19,7 @@ mod malformed;
 mod power_cut;
 mod process;
 mod readme;
+mod reconcile;
 mod rpc;
 mod rows;
 mod samples;
