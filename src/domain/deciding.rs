@@ -89,6 +89,8 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::QuotaUnchanged
         | Reason::PositionNotReached
         | Reason::ReconciliationTooLarge
-        | Reason::ReconciliationTooDifferent => &[],
+        | Reason::ReconciliationTooDifferent
+        | Reason::PositionCompacted
+        | Reason::ChainDiffers => &[],
     }
 }

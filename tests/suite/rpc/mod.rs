@@ -15,3 +15,4 @@ mod repeats;
 mod server;
 mod settlements;
 mod wallets;
+mod watch;
