@@ -10,6 +10,7 @@ mod ledger;
 mod members;
 mod pages;
 mod parallel;
+pub mod reconciliation;
 mod regions;
 mod repeats;
 mod server;
