@@ -16,5 +16,6 @@ pub mod bench;
 pub mod policy_tool;
 pub mod ledger_tool;
 pub mod backup;
+pub mod reconcile;
 pub mod run;
 pub mod cli;

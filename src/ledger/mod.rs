@@ -2,6 +2,7 @@
 //! decision, one conditional commit; the clock, ids and retries live here and nowhere below.
 
 pub mod accounts;
+mod aid;
 pub mod bindings;
 pub mod cards;
 pub mod case;
@@ -19,6 +20,7 @@ pub mod queries;
 pub mod quotas;
 pub mod quote;
 pub mod reading;
+pub mod reconcile;
 pub mod refund;
 pub mod release;
 pub mod settle;

@@ -299,7 +299,7 @@ mod tests {
         check(|bytes| bytes[200] ^= 1, End::Damaged(0));
         check(|bytes| bytes[..520].fill(0), End::Damaged(0));
         // A process killed between two entries; a disk that stopped at a sector. Zeros were there before.
-        let item = 27 + 900;
+        let item = 22 + 900;
         for cut in [first + 13, first + 13 + item, first + 13 + 3 * item, 1_024, 1_536, 2_048, 3_072] {
             check(|bytes| bytes[cut..].fill(0), torn);
         }
