@@ -17,8 +17,11 @@ pub mod server_info;
 pub mod settlements;
 pub mod status;
 pub mod summary;
+mod wire;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::domain::time::Moment;
 use crate::ledger::{Caller, Ledger};
@@ -52,12 +55,16 @@ pub struct Api {
     pub reveal: bool,
     pub info: server_info::Info,
     summaries: summary::Summaries,
+    /// Places for parts of batches of calculations: one for each processor.
+    calculating: Arc<Semaphore>,
 }
 
 impl Api {
     pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
         let summaries = summary::Summaries::of(&ledger.book);
-        Self { ledger, limits, reveal, info, summaries }
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let calculating = Arc::new(Semaphore::new(processors));
+        Self { ledger, limits, reveal, info, summaries, calculating }
     }
 
     /// The caller; anonymous until there is authentication.
