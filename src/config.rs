@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -11,6 +12,7 @@ use crate::grpc::WireLimits;
 use crate::grpc::calculation::CalculationLimits;
 use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
+use crate::ledger::watch::WatchLimits;
 
 /// Where the ledger is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -99,6 +101,14 @@ options! {
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
     /// Longest time a stream of calculations may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
+    /// Most streams of Watch open at once; more are refused as OVERLOADED.
+    watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;
+    /// Bytes of records, as stored, after which one message of Watch ends.
+    watch_message_bytes / "watch-message-bytes" / "GONGJI_WATCH_MESSAGE_BYTES": u32 = 128 << 10;
+    /// Longest time a Watch is silent before it sends a checkpoint, in milliseconds.
+    watch_checkpoint_ms / "watch-checkpoint-ms" / "GONGJI_WATCH_CHECKPOINT_MS": u32 = 5_000;
+    /// Most values of one filter of Watch.
+    watch_filter_values / "watch-filter-values" / "GONGJI_WATCH_FILTER_VALUES": u32 = 100;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
     /// Largest message received, in bytes.
@@ -244,6 +254,10 @@ impl Config {
             ("calculation_periods", self.calculation_periods),
             ("calculation_answer_bytes", self.calculation_answer_bytes),
             ("stream_idle_ms", self.stream_idle_ms),
+            ("watch_streams", self.watch_streams),
+            ("watch_message_bytes", self.watch_message_bytes),
+            ("watch_checkpoint_ms", self.watch_checkpoint_ms),
+            ("watch_filter_values", self.watch_filter_values),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -291,6 +305,11 @@ impl Config {
                 periods: self.calculation_periods,
                 answer_bytes: self.calculation_answer_bytes,
             },
+            watch_filter_values: self.watch_filter_values,
+            watch: WatchLimits {
+                message_bytes: self.watch_message_bytes as usize,
+                checkpoint: Duration::from_millis(self.watch_checkpoint_ms.into()),
+            },
         }
     }
 
@@ -332,6 +351,10 @@ impl Config {
             row("connections", self.connections.into(), "connections", "most connections at once"),
             row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
             row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds", "longest time a stream may stand still"),
+            row("watch_streams", self.watch_streams.into(), "streams", "most streams of Watch at once"),
+            row("watch_message_bytes", self.watch_message_bytes.into(), "bytes", "records after which a message ends"),
+            row("watch_checkpoint_ms", self.watch_checkpoint_ms.into(), "milliseconds", "longest silence of a Watch"),
+            row("watch_filter_values", self.watch_filter_values.into(), "values", "most values of one filter of Watch"),
             row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest time of one CheckLedger"),
             row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
             row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
@@ -343,54 +366,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(given: Given, demo: bool, expected: Result<StoreChoice, &str>) {
-        let read = Config::read(given, None, demo).map(|config| config.store).map_err(|error| error.to_string());
-        match (read, expected) {
-            (Ok(store), Ok(expected)) => assert_eq!(store, expected),
-            (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
-            (read, expected) => assert_eq!(format!("{read:?}"), format!("{expected:?}")),
-        }
-    }
-
-    #[test]
-    fn settings_are_checked_together() {
-        check(Given::default(), false, Ok(StoreChoice::Embedded));
-        check(Given::default(), true, Ok(StoreChoice::Memory));
-        check(Given { data_dir: Some("x".into()), ..Given::default() }, true, Ok(StoreChoice::Embedded));
-        let anywhere = SocketAddr::from(([0, 0, 0, 0], 50051));
-        check(Given { listen: Some(anywhere), ..Given::default() }, false, Err("--insecure"));
-        check(
-            Given { listen: Some(anywhere), insecure: Some(true), ..Given::default() },
-            false,
-            Ok(StoreChoice::Embedded),
-        );
-        check(Given { clock: Some("2021-06-01T00:00:00Z".into()), ..Given::default() }, false, Err("clock"));
-        check(Given { bill_lines: Some(0), ..Given::default() }, false, Err("bill_lines: must be at least 1"));
-        check(Given { page_size_max: Some(10), ..Given::default() }, false, Err("page_size_max"));
-        check(
-            Given { refuse_grade: Some("demo,unverified".into()), ..Given::default() },
-            false,
-            Ok(StoreChoice::Embedded),
-        );
-        check(
-            Given { refuse_grade: Some("sure".into()), ..Given::default() },
-            false,
-            Err("refuse_grade: sure is none"),
-        );
-        let at = |text: &str| Given { return_unclaimed_at: Some(text.into()), ..Given::default() };
-        check(at("5:30"), false, Err("return_unclaimed_at"));
-        check(at("24:30:00"), false, Err("return_unclaimed_at"));
-        check(at(""), false, Ok(StoreChoice::Embedded));
-    }
-
-    #[test]
-    fn what_is_printed_can_be_read_again() {
-        let config =
-            Config::read(Given { log_json: Some(true), ..Given::default() }, None, false).expect("defaults are good");
-        let file: FromFile = toml::from_str(&config.print()).expect("printed settings are a file");
-        assert_eq!(Config::merge(Given::default(), file), config);
-    }
-}
+mod tests;

@@ -14,3 +14,4 @@ mod repeats;
 mod server;
 mod settlements;
 mod wallets;
+mod watch;
