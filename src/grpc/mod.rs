@@ -12,6 +12,7 @@ pub mod fields;
 pub mod ledger;
 pub mod members;
 pub mod people;
+pub mod reconciliation;
 pub mod regions;
 pub mod server_info;
 pub mod settlements;
@@ -46,6 +47,7 @@ pub struct WireLimits {
     pub paper_authorisations: u32,
     pub evidence: u32,
     pub calculation: calculation::CalculationLimits,
+    pub reconciliation: reconciliation::ReconciliationLimits,
     /// Values of one filter of `Watch`.
     pub watch_filter_values: u32,
     pub watch: crate::ledger::watch::WatchLimits,
@@ -59,6 +61,7 @@ pub struct Api {
     pub reveal: bool,
     pub info: server_info::Info,
     summaries: summary::Summaries,
+    places: reconciliation::Places,
     /// Places for parts of batches of calculations: one for each processor.
     calculating: Arc<Semaphore>,
 }
@@ -66,9 +69,10 @@ pub struct Api {
 impl Api {
     pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
         let summaries = summary::Summaries::of(&ledger.book);
+        let places = reconciliation::Places::new(&limits.reconciliation);
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let calculating = Arc::new(Semaphore::new(processors));
-        Self { ledger, limits, reveal, info, summaries, calculating }
+        Self { ledger, limits, reveal, info, summaries, places, calculating }
     }
 
     /// The caller; anonymous until there is authentication.

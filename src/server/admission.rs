@@ -22,11 +22,12 @@ use crate::config::Config;
 use crate::grpc::status::{self, transport};
 use crate::ledger::Failure;
 
-/// The one method that reads everything there is has a time limit of its own.
-const CHECK_LEDGER: &str = "/gongji.v1.LedgerService/CheckLedger";
+/// Methods that read very much have a time limit of their own.
+const LONG: [&str; 2] = ["/gongji.v1.LedgerService/CheckLedger", "/gongji.v1.ReconciliationService/CompareTotals"];
 
-/// The one method that answers in a stream.
-const CALCULATE_BATCH: &str = "/gongji.v1.CalculationService/CalculateBatch";
+/// Methods that answer in a stream.
+const STREAMS: [&str; 2] =
+    ["/gongji.v1.CalculationService/CalculateBatch", "/gongji.v1.ReconciliationService/CompareDetails"];
 
 /// The one stream that has no end: it does not count as a running call, and a stop does not wait for it to be done.
 const WATCH: &str = "/gongji.v1.LedgerService/Watch";
@@ -141,9 +142,9 @@ where
             return Call { pass: None, refused: None, inner, limit: None, streams: false };
         }
         let watches = request.uri().path() == WATCH;
-        let streams = watches || request.uri().path() == CALCULATE_BATCH;
-        let check = request.uri().path() == CHECK_LEDGER;
-        let longest = if check { self.gate.longest_check } else { self.gate.longest };
+        let streams = watches || STREAMS.contains(&request.uri().path());
+        let long = LONG.contains(&request.uri().path());
+        let longest = if long { self.gate.longest_check } else { self.gate.longest };
         match self.gate.enter(watches) {
             Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams },
             Ok(pass) => Call {
