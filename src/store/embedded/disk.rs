@@ -229,13 +229,23 @@ impl Disk {
         Ok(Some((u64::from_be_bytes(*version), value[8..].to_vec())))
     }
 
-    /// How many facts the index has, and how many list rows.
+    /// How many facts the index has, and how many list rows as far as it reaches. Lists are written before facts, so behind
+    /// it there may be rows of an indexing that was cut off; they are written again.
     pub fn index_sizes(&self) -> Result<(u64, u64), StoreError> {
-        let count = |keyspace: &Keyspace| keyspace.iter().try_fold(0, |count, row| row.into_inner().map(|_| count + 1));
-        let facts: u64 = count(&self.facts).map_err(|error| unreadable(&error))?;
-        let lists = count(&self.lists).map_err(|error| unreadable(&error))?;
+        let reach = self.indexed()?;
+        let mut facts = 0_u64;
+        for row in self.facts.iter() {
+            row.into_inner().map_err(|error| unreadable(&error))?;
+            facts += 1;
+        }
+        let mut lists = 0;
+        for row in self.lists.iter() {
+            let (key, _) = row.into_inner().map_err(|error| unreadable(&error))?;
+            let position = u64::from_be_bytes(*key.last_chunk().ok_or(DecodeError::Short)?);
+            lists += u64::from(position <= reach);
+        }
         // One row says how far it reaches.
-        Ok((facts.saturating_sub(u64::from(self.indexed()? > 0)), lists))
+        Ok((facts.saturating_sub(u64::from(reach > 0)), lists))
     }
 
     /// Rows with `after < position <= until`.
