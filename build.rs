@@ -24,7 +24,10 @@ fn compile_protos(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     // For reflection; prost's own code generation writes none.
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
     json(&set)?;
-    tonic_prost_build::configure().codec_path("crate::grpc::codec::Codec").compile_fds(with_ready_explanations(set))?;
+    tonic_prost_build::configure()
+        .codec_path("crate::grpc::codec::Codec")
+        .extern_path(".google.rpc", "::tonic_types::pb")
+        .compile_fds(with_ready_explanations(set))?;
     Ok(())
 }
 

@@ -1,13 +1,17 @@
 //! Every setting: read once, flag over environment over file over default, checked, printable.
 
+mod told;
+
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::domain::vocabulary::Grade;
 use crate::grpc::WireLimits;
+use crate::grpc::bulk::BulkLimits;
 use crate::grpc::calculation::CalculationLimits;
 use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
@@ -97,7 +101,7 @@ options! {
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
     /// Longest time of one CheckLedger, which reads everything there is, in milliseconds.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
-    /// Longest time a stream of calculations may stand still, in milliseconds.
+    /// Longest time a stream may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
@@ -121,6 +125,14 @@ options! {
     calculation_answer_bytes / "calculation-answer-bytes" / "GONGJI_CALCULATION_ANSWER_BYTES": u32 = 8 << 20;
     /// Most periods of one contribution history.
     calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;
+    /// Most settlements in one BatchSettle.
+    settle_batch_items / "settle-batch-items" / "GONGJI_SETTLE_BATCH_ITEMS": u32 = 500;
+    /// Most bytes in one answer that holds the results of many items: past it BatchSettle leaves explanations out.
+    bulk_answer_bytes / "bulk-answer-bytes" / "GONGJI_BULK_ANSWER_BYTES": u32 = 3 << 20;
+    /// Most items of one batch, stream or import under way at a time; more wait in the transport.
+    bulk_window / "bulk-window" / "GONGJI_BULK_WINDOW": u32 = 256;
+    /// Most items of all batches, streams and imports under way at a time; more wait for their turn.
+    bulk_running / "bulk-running" / "GONGJI_BULK_RUNNING": u32 = 2_048;
     /// How old a visit or a binding's first day may be, in days.
     max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
     /// How often a change is decided anew after losing a race.
@@ -244,6 +256,10 @@ impl Config {
             ("calculation_periods", self.calculation_periods),
             ("calculation_answer_bytes", self.calculation_answer_bytes),
             ("stream_idle_ms", self.stream_idle_ms),
+            ("settle_batch_items", self.settle_batch_items),
+            ("bulk_answer_bytes", self.bulk_answer_bytes),
+            ("bulk_window", self.bulk_window),
+            ("bulk_running", self.bulk_running),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -291,54 +307,14 @@ impl Config {
                 periods: self.calculation_periods,
                 answer_bytes: self.calculation_answer_bytes,
             },
+            bulk: BulkLimits {
+                settle_items: self.settle_batch_items,
+                answer_bytes: self.bulk_answer_bytes,
+                window: self.bulk_window,
+                running: self.bulk_running,
+                idle: Duration::from_millis(self.stream_idle_ms.into()),
+            },
         }
-    }
-
-    /// Every bound, as `GetServerInfo` tells it.
-    pub fn told_limits(&self) -> Vec<(String, u64, &'static str, &'static str)> {
-        let row = |name: &str, value: u64, unit, comment| (name.to_owned(), value, unit, comment);
-        vec![
-            row("message_bytes", self.message_bytes.into(), "bytes", "largest message received"),
-            row("bill_lines", self.bill_lines.into(), "lines", "most lines of one bill"),
-            row(
-                "page_size_default",
-                self.page_size_default.into(),
-                "items",
-                "items on a page when the request does not say",
-            ),
-            row("page_size_max", self.page_size_max.into(), "items", "most items on a page"),
-            row(
-                "bindings_per_member",
-                self.bindings_per_member.into(),
-                "bindings",
-                "most active bindings of one person on either side",
-            ),
-            row(
-                "paper_authorisations",
-                self.paper_authorisations.into(),
-                "entries",
-                "most paper authorisations of one settlement",
-            ),
-            row("evidence", self.evidence.into(), "entries", "most pieces of evidence of one binding"),
-            row(
-                "calculation_batch_items",
-                self.calculation_batch_items.into(),
-                "items",
-                "most items in one message of CalculateBatch",
-            ),
-            row("calculation_answer_bytes", self.calculation_answer_bytes.into(), "bytes", "results in one answer"),
-            row("calculation_periods", self.calculation_periods.into(), "periods", "most periods of one history"),
-            row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
-            row("connections", self.connections.into(), "connections", "most connections at once"),
-            row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
-            row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds", "longest time a stream may stand still"),
-            row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest time of one CheckLedger"),
-            row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
-            row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
-            row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),
-            row("request_id_length", crate::domain::ids::RequestId::MAX_LEN as u64, "characters", "longest request_id"),
-            row("amount_fen", crate::domain::money::Money::INPUT_MAX.unsigned_abs(), "fen", "largest amount received"),
-        ]
     }
 }
 

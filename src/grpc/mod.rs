@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod bindings;
+pub mod bulk;
 pub mod codec;
 pub mod calculation;
 pub mod certifications;
@@ -42,6 +43,7 @@ pub struct WireLimits {
     pub paper_authorisations: u32,
     pub evidence: u32,
     pub calculation: calculation::CalculationLimits,
+    pub bulk: bulk::BulkLimits,
 }
 
 /// What every service works with.
@@ -52,12 +54,13 @@ pub struct Api {
     pub reveal: bool,
     pub info: server_info::Info,
     summaries: summary::Summaries,
+    bulk: bulk::Bulk,
 }
 
 impl Api {
     pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
         let summaries = summary::Summaries::of(&ledger.book);
-        Self { ledger, limits, reveal, info, summaries }
+        Self { ledger, limits, reveal, info, summaries, bulk: bulk::Bulk::new(limits.bulk) }
     }
 
     /// The caller; anonymous until there is authentication.

@@ -19,14 +19,19 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use crate::config::Config;
+use crate::grpc::bulk::Stopping;
 use crate::grpc::status::{self, transport};
 use crate::ledger::Failure;
 
 /// The one method that reads everything there is has a time limit of its own.
 const CHECK_LEDGER: &str = "/gongji.v1.LedgerService/CheckLedger";
 
-/// The one method that answers in a stream.
-const CALCULATE_BATCH: &str = "/gongji.v1.CalculationService/CalculateBatch";
+/// Methods that answer in a stream.
+const STREAMS: [&str; 2] = ["/gongji.v1.CalculationService/CalculateBatch", STREAM_SETTLE];
+const STREAM_SETTLE: &str = "/gongji.v1.SettlementService/StreamSettle";
+
+/// Methods that take in a stream of changes: told of a stop, they finish what they have begun and end by themselves.
+const FINISH: [&str; 1] = [STREAM_SETTLE];
 
 /// Counts running calls.
 pub struct Gate {
@@ -113,14 +118,18 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // Health and reflection stay reachable under load and have streams without an end.
         if !request.uri().path().starts_with("/gongji.v1.") {
             let inner = Some(Box::pin(self.inner.call(request)));
-            return Call { pass: None, refused: None, inner, limit: None, streams: false };
+            return Call { pass: None, refused: None, inner, limit: None, streams: None };
         }
-        let streams = request.uri().path() == CALCULATE_BATCH;
-        let check = request.uri().path() == CHECK_LEDGER;
+        let path = request.uri().path();
+        let streams = STREAMS.iter().position(|known| *known == path).map(|place| STREAMS[place]);
+        let check = path == CHECK_LEDGER;
+        if FINISH.contains(&path) {
+            request.extensions_mut().insert(Stopping(self.gate.closing.subscribe()));
+        }
         let longest = if check { self.gate.longest_check } else { self.gate.longest };
         match self.gate.enter() {
             Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams },
@@ -141,8 +150,8 @@ pub struct Call<F> {
     refused: Option<Status>,
     inner: Option<Pin<Box<F>>>,
     limit: Option<Limit>,
-    /// The answer is a stream, which runs on after its beginning.
-    streams: bool,
+    /// The method whose answer is a stream, which runs on after its beginning.
+    streams: Option<&'static str>,
 }
 
 /// A timer that is made only when a call does not answer at its first poll: most do.
@@ -175,9 +184,12 @@ where
         if let Some(outcome) = outcome {
             self.inner = None;
             let pass = self.pass.take();
-            return Poll::Ready(match pass {
-                Some(pass) if self.streams => outcome.map(|response| response.map(|body| Running::body(body, pass))),
-                _ => outcome,
+            return Poll::Ready(match (pass, self.streams) {
+                (Some(pass), Some(method)) => {
+                    let finishes = FINISH.contains(&method);
+                    outcome.map(|response| response.map(|body| Running::body(body, pass, finishes)))
+                }
+                (_, _) => outcome,
             });
         }
         if let Some(limit) = self.limit.as_mut() {
@@ -204,9 +216,12 @@ struct Running {
 }
 
 impl Running {
-    fn body(inner: Body, pass: Pass) -> Body {
+    /// `finishes`: it is told of a stop and ends by itself.
+    fn body(inner: Body, pass: Pass, finishes: bool) -> Body {
         let mut closing = pass.0.closing.subscribe();
-        let closing = Box::pin(async move { drop(closing.wait_for(|closed| *closed).await) });
+        let closing = Box::pin(async move {
+            drop(closing.wait_for(|closed| *closed && !finishes).await);
+        });
         let idle = Box::pin(tokio::time::sleep(pass.0.stream_idle));
         Body::new(Self { inner, pass: Some(pass), idle, closing })
     }
@@ -299,7 +314,7 @@ mod tests {
         let config = Config::read(given, None, true).expect("settings");
         let gate = Arc::new(Gate::new(&config));
         let pass = gate.enter().expect("there is room");
-        let mut body = Running::body(Body::new(Never), pass);
+        let mut body = Running::body(Body::new(Never), pass, false);
         assert_eq!(gate.running(), 1, "a stream keeps its place");
         if close {
             gate.close();

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bindings;
+mod bulk;
 mod calculations;
 mod certifications;
 mod ledger;

@@ -1,0 +1,58 @@
+//! The bounds among the settings, as `GetServerInfo` tells them.
+
+use super::Config;
+use crate::domain::ids::RequestId;
+use crate::domain::money::Money;
+
+impl Config {
+    /// Every bound, as `GetServerInfo` tells it.
+    pub fn told_limits(&self) -> Vec<(String, u64, &'static str, &'static str)> {
+        let row = |name: &str, value: u64, unit, comment| (name.to_owned(), value, unit, comment);
+        vec![
+            row("message_bytes", self.message_bytes.into(), "bytes", "largest message received"),
+            row("bill_lines", self.bill_lines.into(), "lines", "most lines of one bill"),
+            row(
+                "page_size_default",
+                self.page_size_default.into(),
+                "items",
+                "items on a page when the request does not say",
+            ),
+            row("page_size_max", self.page_size_max.into(), "items", "most items on a page"),
+            row(
+                "bindings_per_member",
+                self.bindings_per_member.into(),
+                "bindings",
+                "most active bindings of one person on either side",
+            ),
+            row(
+                "paper_authorisations",
+                self.paper_authorisations.into(),
+                "entries",
+                "most paper authorisations of one settlement",
+            ),
+            row("evidence", self.evidence.into(), "entries", "most pieces of evidence of one binding"),
+            row(
+                "calculation_batch_items",
+                self.calculation_batch_items.into(),
+                "items",
+                "most items in one message of CalculateBatch",
+            ),
+            row("calculation_answer_bytes", self.calculation_answer_bytes.into(), "bytes", "results in one answer"),
+            row("calculation_periods", self.calculation_periods.into(), "periods", "most periods of one history"),
+            row("settle_batch_items", self.settle_batch_items.into(), "items", "most settlements in one BatchSettle"),
+            row("bulk_answer_bytes", self.bulk_answer_bytes.into(), "bytes", "results of many items in one answer"),
+            row("bulk_window", self.bulk_window.into(), "items", "most items of one call under way at a time"),
+            row("bulk_running", self.bulk_running.into(), "items", "most items of all such calls under way at a time"),
+            row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
+            row("connections", self.connections.into(), "connections", "most connections at once"),
+            row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
+            row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds", "longest time a stream may stand still"),
+            row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest time of one CheckLedger"),
+            row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
+            row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
+            row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),
+            row("request_id_length", RequestId::MAX_LEN as u64, "characters", "longest request_id"),
+            row("amount_fen", Money::INPUT_MAX.unsigned_abs(), "fen", "largest amount received"),
+        ]
+    }
+}
