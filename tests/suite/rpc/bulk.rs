@@ -63,8 +63,11 @@ fn every_item_is_answered_as_by_itself_and_in_order() {
                 proto::SettleRequest::default(),
                 "InvalidArgument INVALID_FIELDS bill institution_code patient request_id visit",
             ),
-            ("a stale token", proto::SettleRequest { quote_token: "0".to_owned(), ..settle("five", &mother, 1) },
-                "InvalidArgument QUOTE_TOKEN_INVALID"),
+            (
+                "a stale token",
+                proto::SettleRequest { quote_token: "0".to_owned(), ..settle("five", &mother, 1) },
+                "InvalidArgument QUOTE_TOKEN_INVALID",
+            ),
             ("nothing left", settle("six", &mother, 500), "0"),
         ];
         let results = way(&server, rows.iter().map(|(_, item, _)| item.clone()).collect());
@@ -106,7 +109,8 @@ fn a_batch_has_so_many_items_and_bytes() {
         assert_eq!(failed(refused), "InvalidArgument INVALID_FIELDS items");
     }
     // Past the bytes an answer has no explanation, and its money all the same.
-    let size = |server: &TestServer| in_batch(server, items("at", 5)).iter().map(prost::Message::encoded_len).sum::<usize>();
+    let size =
+        |server: &TestServer| in_batch(server, items("at", 5)).iter().map(prost::Message::encoded_len).sum::<usize>();
     let all = size(&server);
     for (bytes, left_out) in [(all, 0), (all - 1, 1), (1, 5)] {
         let server = Setup::memory().with(|config| config.bulk_answer_bytes = bytes as u32).start();
@@ -257,5 +261,8 @@ fn what_came_before_a_message_that_cannot_be_read_is_answered() {
     assert_eq!(first.expect("answered"), "100");
     assert_eq!(words(&ended.expect_err("ended")), "ResourceExhausted MESSAGE_TOO_LARGE");
     assert_eq!(server.balances(&son), (0, 49_900));
-    assert!(!server.settle(settle("after", &mother, 100)).expect("settled").replayed, "what came after was not taken in");
+    assert!(
+        !server.settle(settle("after", &mother, 100)).expect("settled").replayed,
+        "what came after was not taken in"
+    );
 }
