@@ -129,6 +129,10 @@ options! {
     settle_batch_items / "settle-batch-items" / "GONGJI_SETTLE_BATCH_ITEMS": u32 = 500;
     /// Most bytes in one answer that holds the results of many items: past it BatchSettle leaves explanations out.
     bulk_answer_bytes / "bulk-answer-bytes" / "GONGJI_BULK_ANSWER_BYTES": u32 = 3 << 20;
+    /// Most rows of one import call; `gongji import` sends as many calls as it takes.
+    import_rows / "import-rows" / "GONGJI_IMPORT_ROWS": u32 = 10_000;
+    /// Longest time in which one import call takes in rows, in milliseconds.
+    import_time_ms / "import-time-ms" / "GONGJI_IMPORT_TIME_MS": u32 = 600_000;
     /// Most items of one batch, stream or import under way at a time; more wait in the transport.
     bulk_window / "bulk-window" / "GONGJI_BULK_WINDOW": u32 = 256;
     /// Most items of all batches, streams and imports under way at a time; more wait for their turn.
@@ -260,6 +264,8 @@ impl Config {
             ("bulk_answer_bytes", self.bulk_answer_bytes),
             ("bulk_window", self.bulk_window),
             ("bulk_running", self.bulk_running),
+            ("import_rows", self.import_rows),
+            ("import_time_ms", self.import_time_ms),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -312,6 +318,8 @@ impl Config {
                 answer_bytes: self.bulk_answer_bytes,
                 window: self.bulk_window,
                 running: self.bulk_running,
+                import_rows: self.import_rows,
+                import_time: Duration::from_millis(self.import_time_ms.into()),
                 idle: Duration::from_millis(self.stream_idle_ms.into()),
             },
         }

@@ -178,11 +178,10 @@ impl Client {
             let grpc = Grpc::new(self.channels[number % self.channels.len()].clone());
             let shared = shared.clone();
             tokio::spawn(async move {
-                let failed = match kind {
-                    Kind::StreamEmbedded => many::stream(grpc, &shared).await,
-                    _ => many::batches(grpc, &shared).await,
-                };
-                if let Err(status) = failed {
+                let streams = kind == Kind::StreamEmbedded;
+                let ended =
+                    if streams { many::stream(grpc, &shared).await } else { many::batches(grpc, &shared).await };
+                if let Err(status) = ended {
                     shared.note(Instant::now(), Err(status));
                 }
             })

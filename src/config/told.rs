@@ -43,6 +43,13 @@ impl Config {
             row("bulk_answer_bytes", self.bulk_answer_bytes.into(), "bytes", "results of many items in one answer"),
             row("bulk_window", self.bulk_window.into(), "items", "most items of one call under way at a time"),
             row("bulk_running", self.bulk_running.into(), "items", "most items of all such calls under way at a time"),
+            row("import_rows", self.import_rows.into(), "rows", "most rows of one import call"),
+            row(
+                "import_time_ms",
+                self.import_time_ms.into(),
+                "milliseconds",
+                "longest time one import call takes in rows",
+            ),
             row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
             row("connections", self.connections.into(), "connections", "most connections at once"),
             row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),

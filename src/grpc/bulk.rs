@@ -27,6 +27,10 @@ pub struct BulkLimits {
     pub window: u32,
     /// Items of all calls together; more wait for their turn.
     pub running: u32,
+    /// Rows of one import.
+    pub import_rows: u32,
+    /// Longest time of one import.
+    pub import_time: Duration,
     /// Longest time in which nothing comes from a client that streams.
     pub idle: Duration,
 }
@@ -72,7 +76,14 @@ impl Bulk {
             Some(Stopping(mut told)) => Box::pin(async move { drop(told.wait_for(|stop| *stop).await) }),
             None => Box::pin(std::future::pending()),
         };
-        Intake { messages: request.into_inner(), stopped, idle: self.limits.idle, timer: None, ended: false }
+        Intake {
+            messages: request.into_inner(),
+            stopped,
+            idle: self.limits.idle,
+            timer: None,
+            longest: None,
+            ended: false,
+        }
     }
 }
 
@@ -84,7 +95,17 @@ pub struct Intake<M> {
     idle: Duration,
     /// Runs while nothing comes.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Runs from the beginning, where the whole has a limit.
+    longest: Option<Pin<Box<Sleep>>>,
     ended: bool,
+}
+
+impl<M> Intake<M> {
+    /// Takes nothing in any more after this time.
+    pub fn within(mut self, longest: Duration) -> Self {
+        self.longest = Some(Box::pin(tokio::time::sleep(longest)));
+        self
+    }
 }
 
 impl<M> Stream for Intake<M> {
@@ -98,6 +119,10 @@ impl<M> Stream for Intake<M> {
         if self.stopped.as_mut().poll(cx).is_ready() {
             self.ended = true;
             return Poll::Ready(Some(Err(transport::shutting_down())));
+        }
+        if self.longest.as_mut().is_some_and(|longest| longest.as_mut().poll(cx).is_ready()) {
+            self.ended = true;
+            return Poll::Ready(Some(Err(transport::time_limit())));
         }
         match Pin::new(&mut self.messages).poll_next(cx) {
             Poll::Ready(Some(Ok(message))) => {

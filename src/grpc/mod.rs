@@ -10,6 +10,7 @@ pub mod certifications;
 pub mod enums;
 pub mod explanation;
 pub mod fields;
+pub mod imports;
 pub mod ledger;
 pub mod members;
 pub mod people;

@@ -31,7 +31,10 @@ const STREAMS: [&str; 2] = ["/gongji.v1.CalculationService/CalculateBatch", STRE
 const STREAM_SETTLE: &str = "/gongji.v1.SettlementService/StreamSettle";
 
 /// Methods that take in a stream of changes: told of a stop, they finish what they have begun and end by themselves.
-const FINISH: [&str; 1] = [STREAM_SETTLE];
+const FINISH: [&str; 3] = [STREAM_SETTLE, IMPORTS[0], IMPORTS[1]];
+
+/// Methods that take in a stream and answer once: they keep a time limit of their own.
+const IMPORTS: [&str; 2] = ["/gongji.v1.MemberService/ImportMembers", "/gongji.v1.AccountService/ImportCredits"];
 
 /// Counts running calls.
 pub struct Gate {
@@ -39,6 +42,7 @@ pub struct Gate {
     most: u32,
     longest: Duration,
     longest_check: Duration,
+    longest_import: Duration,
     stream_idle: Duration,
     closed: AtomicBool,
     /// Tells the streams.
@@ -52,6 +56,8 @@ impl Gate {
             most: config.concurrent_requests,
             longest: Duration::from_millis(config.call_time_ms.into()),
             longest_check: Duration::from_millis(config.check_time_ms.into()),
+            // What was begun at its end has the time of a call.
+            longest_import: Duration::from_millis(u64::from(config.import_time_ms) + u64::from(config.call_time_ms)),
             stream_idle: Duration::from_millis(config.stream_idle_ms.into()),
             closed: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -126,11 +132,14 @@ where
         }
         let path = request.uri().path();
         let streams = STREAMS.iter().position(|known| *known == path).map(|place| STREAMS[place]);
-        let check = path == CHECK_LEDGER;
+        let longest = match path {
+            CHECK_LEDGER => self.gate.longest_check,
+            path if IMPORTS.contains(&path) => self.gate.longest_import,
+            _ => self.gate.longest,
+        };
         if FINISH.contains(&path) {
             request.extensions_mut().insert(Stopping(self.gate.closing.subscribe()));
         }
-        let longest = if check { self.gate.longest_check } else { self.gate.longest };
         match self.gate.enter() {
             Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams },
             Ok(pass) => Call {

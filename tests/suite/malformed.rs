@@ -367,6 +367,8 @@ impl Bases {
                 "bill": if number.is_multiple_of(2) { lines() } else { bill(2_000) },
                 "paperAuthorisations": [],
             }),
+            "ImportMembers" => json!({ "row": self.of("CreateMember", number + 400_000) }),
+            "ImportCredits" => json!({ "row": self.of("CreditAccount", number + 2_000_000) }),
             "BatchSettle" => json!({ "items": [self.of("Settle", number), self.of("Settle", number + 1_000_000)] }),
             "StreamSettle" => json!({ "item": self.of("Settle", number) }),
             "RefundSettlement" => json!({
