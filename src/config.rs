@@ -15,6 +15,7 @@ use crate::grpc::bulk::BulkLimits;
 use crate::grpc::calculation::CalculationLimits;
 use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
+use crate::ledger::watch::WatchLimits;
 
 /// Where the ledger is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -103,6 +104,14 @@ options! {
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
     /// Longest time a stream may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
+    /// Most streams of Watch open at once; more are refused as OVERLOADED.
+    watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;
+    /// Bytes of records, as stored, after which one message of Watch ends.
+    watch_message_bytes / "watch-message-bytes" / "GONGJI_WATCH_MESSAGE_BYTES": u32 = 128 << 10;
+    /// Longest time a Watch is silent before it sends a checkpoint, in milliseconds.
+    watch_checkpoint_ms / "watch-checkpoint-ms" / "GONGJI_WATCH_CHECKPOINT_MS": u32 = 5_000;
+    /// Most values of one filter of Watch.
+    watch_filter_values / "watch-filter-values" / "GONGJI_WATCH_FILTER_VALUES": u32 = 100;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
     /// Largest message received, in bytes.
@@ -266,6 +275,10 @@ impl Config {
             ("bulk_running", self.bulk_running),
             ("import_rows", self.import_rows),
             ("import_time_ms", self.import_time_ms),
+            ("watch_streams", self.watch_streams),
+            ("watch_message_bytes", self.watch_message_bytes),
+            ("watch_checkpoint_ms", self.watch_checkpoint_ms),
+            ("watch_filter_values", self.watch_filter_values),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -322,59 +335,14 @@ impl Config {
                 import_time: Duration::from_millis(self.import_time_ms.into()),
                 idle: Duration::from_millis(self.stream_idle_ms.into()),
             },
+            watch_filter_values: self.watch_filter_values,
+            watch: WatchLimits {
+                message_bytes: self.watch_message_bytes as usize,
+                checkpoint: Duration::from_millis(self.watch_checkpoint_ms.into()),
+            },
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(given: Given, demo: bool, expected: Result<StoreChoice, &str>) {
-        let read = Config::read(given, None, demo).map(|config| config.store).map_err(|error| error.to_string());
-        match (read, expected) {
-            (Ok(store), Ok(expected)) => assert_eq!(store, expected),
-            (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
-            (read, expected) => assert_eq!(format!("{read:?}"), format!("{expected:?}")),
-        }
-    }
-
-    #[test]
-    fn settings_are_checked_together() {
-        check(Given::default(), false, Ok(StoreChoice::Embedded));
-        check(Given::default(), true, Ok(StoreChoice::Memory));
-        check(Given { data_dir: Some("x".into()), ..Given::default() }, true, Ok(StoreChoice::Embedded));
-        let anywhere = SocketAddr::from(([0, 0, 0, 0], 50051));
-        check(Given { listen: Some(anywhere), ..Given::default() }, false, Err("--insecure"));
-        check(
-            Given { listen: Some(anywhere), insecure: Some(true), ..Given::default() },
-            false,
-            Ok(StoreChoice::Embedded),
-        );
-        check(Given { clock: Some("2021-06-01T00:00:00Z".into()), ..Given::default() }, false, Err("clock"));
-        check(Given { bill_lines: Some(0), ..Given::default() }, false, Err("bill_lines: must be at least 1"));
-        check(Given { page_size_max: Some(10), ..Given::default() }, false, Err("page_size_max"));
-        check(
-            Given { refuse_grade: Some("demo,unverified".into()), ..Given::default() },
-            false,
-            Ok(StoreChoice::Embedded),
-        );
-        check(
-            Given { refuse_grade: Some("sure".into()), ..Given::default() },
-            false,
-            Err("refuse_grade: sure is none"),
-        );
-        let at = |text: &str| Given { return_unclaimed_at: Some(text.into()), ..Given::default() };
-        check(at("5:30"), false, Err("return_unclaimed_at"));
-        check(at("24:30:00"), false, Err("return_unclaimed_at"));
-        check(at(""), false, Ok(StoreChoice::Embedded));
-    }
-
-    #[test]
-    fn what_is_printed_can_be_read_again() {
-        let config =
-            Config::read(Given { log_json: Some(true), ..Given::default() }, None, false).expect("defaults are good");
-        let file: FromFile = toml::from_str(&config.print()).expect("printed settings are a file");
-        assert_eq!(Config::merge(Given::default(), file), config);
-    }
-}
+mod tests;

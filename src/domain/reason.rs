@@ -163,6 +163,10 @@ reasons! {
     PaperNotRegularised "PAPER_NOT_REGULARISED" "书面授权后未在规定期限内补办绑定，不能再次使用书面授权。";
     /// The ledger has not reached the position a read asked for.
     PositionNotReached "POSITION_NOT_REACHED" "账本尚未到达所要求的位置。";
+    /// Records from that position on are not all kept any more.
+    PositionCompacted "POSITION_COMPACTED" "该位置之前的账本记录已归档，请从现存的第一条记录开始读取。";
+    /// What the caller holds is of another history than this ledger's.
+    ChainDiffers "CHAIN_DIFFERS" "账本在该位置的摘要与所持不一致，请核对是否恢复过备份。";
     /// Fewer contribution months than the rule asks for.
     YearsNotEnough "YEARS_NOT_ENOUGH" "缴费年限不足。";
     /// The legal age lies ahead.

@@ -19,6 +19,7 @@ pub mod server_info;
 pub mod settlements;
 pub mod status;
 pub mod summary;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -45,6 +46,9 @@ pub struct WireLimits {
     pub evidence: u32,
     pub calculation: calculation::CalculationLimits,
     pub bulk: bulk::BulkLimits,
+    /// Values of one filter of `Watch`.
+    pub watch_filter_values: u32,
+    pub watch: crate::ledger::watch::WatchLimits,
 }
 
 /// What every service works with.

@@ -23,9 +23,11 @@ pub mod refund;
 pub mod release;
 pub mod settle;
 pub mod source;
+pub mod subjects;
 pub mod transfers;
 pub mod verify;
 pub mod wallets;
+pub mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;

@@ -53,6 +53,10 @@ pub const CONNECTION_WINDOW: u32 = 4 << 20;
 const STREAMS_PER_CONNECTION: u32 = 1024;
 /// How often a stop looks whether the last call has ended.
 const DRAIN_STEP: Duration = Duration::from_millis(10);
+/// How long a stop waits for those who watch to hear of it: one that does not read never will.
+const WATCHES_END: Duration = Duration::from_millis(500);
+/// How long connections have for their last words once every call has ended: longer only where streams have no end.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a stop keeps answering health checks with NOT_SERVING before connections close.
 const NOT_SERVING_FOR: Duration = Duration::from_millis(100);
 
@@ -134,6 +138,12 @@ pub async fn serve_routes(
 
 /// Waits for running calls, but not for ever.
 async fn drain(gate: &Gate, longest: Duration) {
+    let told = async {
+        while gate.watching() > 0 {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+    };
+    let _ = tokio::time::timeout(longest.min(WATCHES_END), told).await;
     let drained = async {
         while gate.running() > 0 {
             tokio::time::sleep(DRAIN_STEP).await;
@@ -209,7 +219,7 @@ impl Worker {
             tokio::select! {
                 served = serving => served.map_err(ServerError::from),
                 // The calls are done by now: what is left are streams without an end.
-                _ = async { let _ = ended.wait_for(|stop| *stop).await; tokio::time::sleep(DRAIN_STEP).await } => Ok(()),
+                _ = async { let _ = ended.wait_for(|stop| *stop).await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
             }
         });
         runtime.shutdown_timeout(Duration::from_millis(500));

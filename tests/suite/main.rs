@@ -10,6 +10,7 @@
 mod bench;
 mod calculation;
 mod embedded;
+mod feed;
 mod limits;
 mod policies;
 mod policy_damage;

@@ -76,10 +76,15 @@ async fn call(channel: &Channel, method: &MethodDescriptor, bytes: Vec<u8>) -> R
     let path = PathAndQuery::from_maybe_shared(path).expect("a path");
     let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    match tokio::time::timeout(DEADLINE, client.unary(Request::new(bytes), path, Raw)).await {
-        Ok(answer) => answer.map(tonic::Response::into_inner),
-        Err(_) => panic!("{} hangs", method.full_name()),
-    }
+    let answer = async {
+        if method.is_client_streaming() || !method.is_server_streaming() {
+            return client.unary(Request::new(bytes), path, Raw).await.map(tonic::Response::into_inner);
+        }
+        // Streams that go on for as long as somebody listens: the first message tells.
+        let mut answers = client.server_streaming(Request::new(bytes), path, Raw).await?.into_inner();
+        answers.message().await?.ok_or_else(|| Status::unknown("a stream without a word"))
+    };
+    tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| panic!("{} hangs", method.full_name()))
 }
 
 /// Which status each reason may come with, as its comment says.
@@ -430,6 +435,10 @@ impl Bases {
                 "regionCode": "440300", "on": DAY, "baseFen": 500_000, "explanationView": "EXPLANATION_VIEW_FULL",
             } }] }),
             "ListRecords" => json!({ "fromPosition": 1, "pageSize": 10 }),
+            "Watch" => json!({
+                "fromPosition": 1, "kinds": ["RECORD_KIND_SETTLED"], "memberIds": [self.member],
+                "institutionCodes": ["H001"], "regionCodes": ["440300"],
+            }),
             "GetHead" | "CheckLedger" | "GetServerInfo" => json!({}),
             other => panic!("{other} is new: give it a valid request here"),
         }
@@ -584,6 +593,7 @@ const NOT_REACHED: &[(&str, &str)] = &[
     ("WALLET_NOT_OFFERED", "the clock stands after the first wallet; `scenarios/wallet_hours.txt`"),
     ("TRANSFER_RETURNED", "nothing goes back on the day it is sent; `scenarios/wallet_claims.txt`"),
     ("CERTIFICATION_CHANNEL_NOT_OFFERED", "the nation's list has every channel"),
+    ("POSITION_COMPACTED", "no store compacts; `rpc/watch.rs` has one that did"),
     ("GRADE_REFUSED", "this server was told to refuse no grade; `process.rs` starts one that was"),
 ];
 
@@ -771,6 +781,9 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         });
         assert_eq!(send("RefundSettlement", refund).await.is_ok(), place == 0);
     }
+    // A consumer that knows another ledger.
+    let other = json!({ "fromPosition": 2, "afterDigest": "0".repeat(64) });
+    send("Watch", other).await.expect_err("it is another chain");
     // Certifications that cannot be.
     let valid = bases.of("RecordCertification", 310_000);
     for (place, (field, value)) in [

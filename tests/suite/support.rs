@@ -242,6 +242,12 @@ impl TestServer {
         connect_to(self.running().address)
     }
 
+    /// Connects from another runtime.
+    pub fn connect_elsewhere(&self) -> impl AsyncFnOnce() -> Channel + Send + use<> {
+        let address = self.running().address;
+        async move || connect_to(address)
+    }
+
     pub fn channel(&self) -> Channel {
         self.running().channel.clone()
     }

@@ -16,3 +16,4 @@ mod repeats;
 mod server;
 mod settlements;
 mod wallets;
+mod watch;
