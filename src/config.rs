@@ -1,21 +1,15 @@
 //! Every setting: read once, flag over environment over file over default, checked, printable.
 
-mod told;
+mod limits;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::domain::vocabulary::Grade;
-use crate::grpc::WireLimits;
-use crate::grpc::bulk::BulkLimits;
-use crate::grpc::calculation::CalculationLimits;
-use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
-use crate::ledger::watch::WatchLimits;
 
 /// Where the ledger is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -100,7 +94,7 @@ options! {
     connections / "connections" / "GONGJI_CONNECTIONS": u32 = 1024;
     /// Longest time of one call, in milliseconds.
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
-    /// Longest time of one CheckLedger, which reads everything there is, in milliseconds.
+    /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
     /// Longest time a stream may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
@@ -146,6 +140,16 @@ options! {
     bulk_window / "bulk-window" / "GONGJI_BULK_WINDOW": u32 = 256;
     /// Most items of all batches, streams and imports under way at a time; more wait for their turn.
     bulk_running / "bulk-running" / "GONGJI_BULK_RUNNING": u32 = 2_048;
+    /// Most comparisons of books at once (CompareTotals, CompareDetails); each indexes its lines in memory, 29 bytes a line.
+    reconciliations / "reconciliations" / "GONGJI_RECONCILIATIONS": u32 = 4;
+    /// Most days of one comparison of books.
+    reconciliation_days / "reconciliation-days" / "GONGJI_RECONCILIATION_DAYS": u32 = 366;
+    /// Most lines of one comparison, of the ledger or of the institution.
+    reconciliation_lines / "reconciliation-lines" / "GONGJI_RECONCILIATION_LINES": u32 = 2_000_000;
+    /// Most lines in one message of CompareDetails.
+    reconciliation_message_lines / "reconciliation-message-lines" / "GONGJI_RECONCILIATION_MESSAGE_LINES": u32 = 1_000;
+    /// Most differences and bad lines of one comparison.
+    reconciliation_differences / "reconciliation-differences" / "GONGJI_RECONCILIATION_DIFFERENCES": u32 = 50_000;
     /// How old a visit or a binding's first day may be, in days.
     max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
     /// How often a change is decided anew after losing a race.
@@ -275,6 +279,11 @@ impl Config {
             ("bulk_running", self.bulk_running),
             ("import_rows", self.import_rows),
             ("import_time_ms", self.import_time_ms),
+            ("reconciliations", self.reconciliations),
+            ("reconciliation_days", self.reconciliation_days),
+            ("reconciliation_lines", self.reconciliation_lines),
+            ("reconciliation_message_lines", self.reconciliation_message_lines),
+            ("reconciliation_differences", self.reconciliation_differences),
             ("watch_streams", self.watch_streams),
             ("watch_message_bytes", self.watch_message_bytes),
             ("watch_checkpoint_ms", self.watch_checkpoint_ms),
@@ -292,6 +301,10 @@ impl Config {
             let known: Vec<String> = Grade::ALL.iter().map(|grade| grade.name().to_lowercase()).collect();
             return Err(ConfigError::Setting(format!("refuse_grade: {word} is none of {}", known.join(", "))));
         }
+        // The sums of so many of the largest amounts still fit.
+        if self.reconciliation_lines > 5_000_000 {
+            return refuse("reconciliation_lines: at most 5000000");
+        }
         if self.runtimes > 256 {
             return refuse("runtimes: at most 256");
         }
@@ -302,45 +315,6 @@ impl Config {
     pub fn nightly_return_at(&self) -> Option<jiff::civil::Time> {
         let text = &self.return_unclaimed_at;
         if text.len() == 8 { text.parse().ok() } else { None }
-    }
-
-    pub fn ledger_limits(&self) -> Limits {
-        Limits {
-            retries: self.retries,
-            max_backdate_days: self.max_backdate_days,
-            bindings_per_member: self.bindings_per_member,
-            quote_seconds: self.quote_seconds,
-            refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
-        }
-    }
-
-    pub fn wire_limits(&self) -> WireLimits {
-        WireLimits {
-            bill_lines: self.bill_lines,
-            page_size_default: self.page_size_default,
-            page_size_max: self.page_size_max,
-            paper_authorisations: self.paper_authorisations,
-            evidence: self.evidence,
-            calculation: CalculationLimits {
-                batch_items: self.calculation_batch_items,
-                periods: self.calculation_periods,
-                answer_bytes: self.calculation_answer_bytes,
-            },
-            bulk: BulkLimits {
-                settle_items: self.settle_batch_items,
-                answer_bytes: self.bulk_answer_bytes,
-                window: self.bulk_window,
-                running: self.bulk_running,
-                import_rows: self.import_rows,
-                import_time: Duration::from_millis(self.import_time_ms.into()),
-                idle: Duration::from_millis(self.stream_idle_ms.into()),
-            },
-            watch_filter_values: self.watch_filter_values,
-            watch: WatchLimits {
-                message_bytes: self.watch_message_bytes as usize,
-                checkpoint: Duration::from_millis(self.watch_checkpoint_ms.into()),
-            },
-        }
     }
 }
 

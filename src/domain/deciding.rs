@@ -88,6 +88,8 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::BindingHasLastDay
         | Reason::QuotaUnchanged
         | Reason::PositionNotReached
+        | Reason::ReconciliationTooLarge
+        | Reason::ReconciliationTooDifferent
         | Reason::PositionCompacted
         | Reason::ChainDiffers => &[],
     }

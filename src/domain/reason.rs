@@ -201,6 +201,10 @@ reasons! {
     ProxyNotAllowed "PROXY_NOT_ALLOWED" "该认证渠道须由本人办理，不可代办。";
     /// The certification has ended, or may not move that way.
     CertificationNotOpen "CERTIFICATION_NOT_OPEN" "该认证已办结，或不能变更为该状态。";
+    /// More lines than one comparison takes.
+    ReconciliationTooLarge "RECONCILIATION_TOO_LARGE" "对账明细行数超过上限，请缩短对账日期。";
+    /// More differences than one comparison tells.
+    ReconciliationTooDifferent "RECONCILIATION_TOO_DIFFERENT" "差异行数超过上限，请核对机构编号和对账日期。";
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod imports;
 pub mod ledger;
 pub mod members;
 pub mod people;
+pub mod reconciliation;
 pub mod regions;
 pub mod server_info;
 pub mod settlements;
@@ -46,6 +47,7 @@ pub struct WireLimits {
     pub evidence: u32,
     pub calculation: calculation::CalculationLimits,
     pub bulk: bulk::BulkLimits,
+    pub reconciliation: reconciliation::ReconciliationLimits,
     /// Values of one filter of `Watch`.
     pub watch_filter_values: u32,
     pub watch: crate::ledger::watch::WatchLimits,
@@ -60,12 +62,15 @@ pub struct Api {
     pub info: server_info::Info,
     summaries: summary::Summaries,
     bulk: bulk::Bulk,
+    places: reconciliation::Places,
 }
 
 impl Api {
     pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
         let summaries = summary::Summaries::of(&ledger.book);
-        Self { ledger, limits, reveal, info, summaries, bulk: bulk::Bulk::new(limits.bulk) }
+        let places = reconciliation::Places::new(&limits.reconciliation);
+        let bulk = bulk::Bulk::new(limits.bulk);
+        Self { ledger, limits, reveal, info, summaries, bulk, places }
     }
 
     /// The caller; anonymous until there is authentication.

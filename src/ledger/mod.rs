@@ -19,6 +19,7 @@ pub mod queries;
 pub mod quotas;
 pub mod quote;
 pub mod reading;
+pub mod reconcile;
 pub mod refund;
 pub mod release;
 pub mod settle;

@@ -370,7 +370,7 @@ impl Ledger {
     }
 
     /// How many records were committed before a civil day began.
-    async fn positions_before(&self, day: Date, until: u64) -> Result<u64, Failure> {
+    pub(crate) async fn positions_before(&self, day: Date, until: u64) -> Result<u64, Failure> {
         let (mut low, mut high) = (0, until);
         while low < high {
             let middle = low + (high - low).div_ceil(2);

@@ -126,7 +126,8 @@ impl Command for RefundSettlement {
             }
         }
         let lists = accounts.iter().map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), 0));
-        let lists = lists.collect();
+        let mut lists: Vec<_> = lists.collect();
+        lists.push((ledger.changes_of(&self.institution), self.settlement.as_u128()));
         for account in accounts {
             let member = account.member;
             standings.of(member)?.account = Some(account);

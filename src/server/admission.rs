@@ -23,11 +23,16 @@ use crate::grpc::bulk::Stopping;
 use crate::grpc::status::{self, transport};
 use crate::ledger::Failure;
 
-/// The one method that reads everything there is has a time limit of its own.
-const CHECK_LEDGER: &str = "/gongji.v1.LedgerService/CheckLedger";
+/// Methods that read very much have a time limit of their own.
+const LONG: [&str; 2] = ["/gongji.v1.LedgerService/CheckLedger", "/gongji.v1.ReconciliationService/CompareTotals"];
 
 /// Methods that answer in a stream.
-const STREAMS: [&str; 3] = ["/gongji.v1.CalculationService/CalculateBatch", STREAM_SETTLE, WATCH];
+const STREAMS: [&str; 4] = [
+    "/gongji.v1.CalculationService/CalculateBatch",
+    "/gongji.v1.ReconciliationService/CompareDetails",
+    STREAM_SETTLE,
+    WATCH,
+];
 const STREAM_SETTLE: &str = "/gongji.v1.SettlementService/StreamSettle";
 
 /// Methods that take in a stream of changes: told of a stop, they finish what they have begun and end by themselves.
@@ -154,7 +159,7 @@ where
         let path = request.uri().path();
         let streams = STREAMS.iter().position(|known| *known == path).map(|place| STREAMS[place]);
         let longest = match path {
-            CHECK_LEDGER => self.gate.longest_check,
+            path if LONG.contains(&path) => self.gate.longest_check,
             path if IMPORTS.contains(&path) => self.gate.longest_import,
             _ => self.gate.longest,
         };

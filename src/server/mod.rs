@@ -25,6 +25,7 @@ use crate::grpc::proto::binding_service_server::BindingServiceServer;
 use crate::grpc::proto::calculation_service_server::CalculationServiceServer;
 use crate::grpc::proto::ledger_service_server::LedgerServiceServer;
 use crate::grpc::proto::member_service_server::MemberServiceServer;
+use crate::grpc::proto::reconciliation_service_server::ReconciliationServiceServer;
 use crate::grpc::proto::region_service_server::RegionServiceServer;
 use crate::grpc::proto::server_service_server::ServerServiceServer;
 use crate::grpc::proto::settlement_service_server::SettlementServiceServer;
@@ -245,6 +246,7 @@ fn routes(
         .add_service(BindingServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(SettlementServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(CalculationServiceServer::new(service.clone()).max_decoding_message_size(largest))
+        .add_service(ReconciliationServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(LedgerServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(ServerServiceServer::new(service).max_decoding_message_size(largest))
         .add_service(health)
@@ -256,6 +258,7 @@ fn routes(
 async fn set_health(health: &HealthReporter, status: ServingStatus) {
     let names = [
         "",
+        <ReconciliationServiceServer<Service> as NamedService>::NAME,
         <RegionServiceServer<Service> as NamedService>::NAME,
         <MemberServiceServer<Service> as NamedService>::NAME,
         <AccountServiceServer<Service> as NamedService>::NAME,

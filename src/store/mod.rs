@@ -75,12 +75,14 @@ pub enum ListKind {
     BeneficiaryBindings = 6,
     /// Wallet transfers sent on a civil day.
     TransfersOfDay = 20,
+    /// Where an institution's settlements changed after they were made; leads to the settlement.
+    InstitutionChanges = 25,
     /// The regions a member was insured in: a row per record that says so, leading to the region's number.
     MemberRegions = 30,
 }
 
 impl ListKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AccountEntries,
         Self::InstitutionSettlements,
         Self::PatientSettlements,
@@ -88,6 +90,7 @@ impl ListKind {
         Self::OwnerBindings,
         Self::BeneficiaryBindings,
         Self::TransfersOfDay,
+        Self::InstitutionChanges,
         Self::MemberRegions,
     ];
 

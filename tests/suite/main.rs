@@ -20,6 +20,7 @@ mod malformed;
 mod power_cut;
 mod process;
 mod readme;
+mod reconcile;
 mod rpc;
 mod rows;
 mod samples;

@@ -435,6 +435,14 @@ impl Bases {
                 "regionCode": "440300", "on": DAY, "baseFen": 500_000, "explanationView": "EXPLANATION_VIEW_FULL",
             } }] }),
             "ListRecords" => json!({ "fromPosition": 1, "pageSize": 10 }),
+            "CompareTotals" => json!({
+                "institutionCode": "H001", "startDate": DAY, "lastDay": DAY, "theirs": [
+                    { "kind": "LINE_KIND_SETTLEMENT", "count": 1, "amounts": { "totalFen": 9_000, "fundFen": 100 } },
+                    { "kind": "LINE_KIND_REFUND", "date": DAY, "count": 0, "amounts": { "totalFen": 0, "cashFen": 1 } },
+                ],
+            }),
+            "CompareDetails" => json!({ "start": { "institutionCode": "H001", "startDate": DAY, "lastDay": DAY } }),
+            "ListLines" => json!({ "institutionCode": "H001", "startDate": DAY, "lastDay": DAY, "pageSize": 10 }),
             "Watch" => json!({
                 "fromPosition": 1, "kinds": ["RECORD_KIND_SETTLED"], "memberIds": [self.member],
                 "institutionCodes": ["H001"], "regionCodes": ["440300"],
@@ -593,6 +601,11 @@ const NOT_REACHED: &[(&str, &str)] = &[
     ("WALLET_NOT_OFFERED", "the clock stands after the first wallet; `scenarios/wallet_hours.txt`"),
     ("TRANSFER_RETURNED", "nothing goes back on the day it is sent; `scenarios/wallet_claims.txt`"),
     ("CERTIFICATION_CHANNEL_NOT_OFFERED", "the nation's list has every channel"),
+    ("RECONCILIATION_TOO_LARGE", "nobody settles two million bills here; `rpc/reconciliation.rs` lowers the bound"),
+    (
+        "RECONCILIATION_TOO_DIFFERENT",
+        "one message at a time differs too little; `rpc/reconciliation.rs` lowers the bound",
+    ),
     ("POSITION_COMPACTED", "no store compacts; `rpc/watch.rs` has one that did"),
     ("GRADE_REFUSED", "this server was told to refuse no grade; `process.rs` starts one that was"),
 ];

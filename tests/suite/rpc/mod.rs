@@ -11,6 +11,7 @@ mod ledger;
 mod members;
 mod pages;
 mod parallel;
+pub mod reconciliation;
 mod regions;
 mod repeats;
 mod server;
