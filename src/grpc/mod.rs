@@ -21,8 +21,11 @@ pub mod settlements;
 pub mod status;
 pub mod summary;
 pub mod watch;
+mod wire;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::domain::time::Moment;
 use crate::ledger::{Caller, Ledger};
@@ -63,6 +66,8 @@ pub struct Api {
     summaries: summary::Summaries,
     bulk: bulk::Bulk,
     places: reconciliation::Places,
+    /// Places for parts of batches of calculations: one for each processor.
+    calculating: Arc<Semaphore>,
 }
 
 impl Api {
@@ -70,7 +75,9 @@ impl Api {
         let summaries = summary::Summaries::of(&ledger.book);
         let places = reconciliation::Places::new(&limits.reconciliation);
         let bulk = bulk::Bulk::new(limits.bulk);
-        Self { ledger, limits, reveal, info, summaries, bulk, places }
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let calculating = Arc::new(Semaphore::new(processors));
+        Self { ledger, limits, reveal, info, summaries, bulk, places, calculating }
     }
 
     /// The caller; anonymous until there is authentication.

@@ -6,6 +6,7 @@ mod bindings;
 mod bulk;
 mod calculations;
 mod certifications;
+mod grades;
 mod imports;
 mod ledger;
 mod members;
