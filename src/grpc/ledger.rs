@@ -7,6 +7,7 @@ use super::proto::ledger_service_server::LedgerService;
 use super::{Service, proto, timestamp, wire_position};
 use crate::domain::money::Money;
 use crate::domain::record::{Event, Record};
+use crate::domain::settlement::hold::HoldEnd;
 use crate::ledger::page::hex;
 use crate::store::{Head, StoredRecord, chain};
 
@@ -88,6 +89,12 @@ fn record(stored: &StoredRecord, content: &Record) -> proto::Record {
         Event::TransferClaimed { transfer, .. } => (K::TransferClaimed, transfer.id.to_string()),
         Event::TransferReturned { transfer, .. } => (K::TransferReturned, transfer.id.to_string()),
         Event::CardActivated { member, .. } => (K::CardActivated, member.id.to_string()),
+        Event::Held { settled, .. } => (K::SettlementHeld, settled.id.to_string()),
+        Event::HoldConfirmed { settlement, .. } => (K::HoldConfirmed, settlement.to_string()),
+        Event::HoldEnded { settlement, how: HoldEnd::Released, .. } => (K::HoldReleased, settlement.to_string()),
+        Event::HoldEnded { settlement, how: HoldEnd::Expired, .. } => (K::HoldExpired, settlement.to_string()),
+        Event::Fenced { request } => (K::RequestFenced, hex(request)),
+        Event::RefundReversed { settlement, .. } => (K::RefundReversed, settlement.to_string()),
         Event::JobDone { job, day, .. } => (K::JobDone, format!("{} {day}", job.name())),
     };
     let postings = content.postings.iter().map(|posting| proto::Posting {

@@ -22,7 +22,9 @@ use crate::domain::quota::Quota;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Rule, Subject, Trace};
+use crate::domain::settlement::hold::{HoldState, Mark};
 use crate::domain::settlement::{self, Settlement, SettlementState};
+use crate::domain::time::Moment;
 use crate::store::encoded::Encoded;
 use crate::store::entity::Basis;
 use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
@@ -44,6 +46,8 @@ pub struct AccountView {
     pub usable: Money,
     /// Set aside as quotas.
     pub frozen: Money,
+    /// What open holds hold of the account, and of quotas set aside from it.
+    pub holds: Vec<Mark>,
     pub wallet_open: bool,
     pub policy: Arc<Policy>,
     pub trace: Trace,
@@ -128,6 +132,19 @@ pub enum SettlementKey {
     External(InstitutionCode, &'static str, String),
 }
 
+/// The settlement or hold that a request was about.
+fn settlement_of(event: &Event) -> Option<SettlementId> {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "no other request is about a settlement")]
+    match event {
+        Event::Settled(settled) | Event::Held { settled, .. } => Some(settled.id),
+        Event::Refunded { settlement, .. }
+        | Event::HoldConfirmed { settlement, .. }
+        | Event::HoldEnded { settlement, .. }
+        | Event::RefundReversed { settlement, .. } => Some(*settlement),
+        _ => None,
+    }
+}
+
 impl Ledger {
     /// Refuses a read that asks for more than there is; returns where the ledger stands.
     pub async fn fresh_enough(&self, min_position: u64) -> Result<u64, Failure> {
@@ -170,22 +187,40 @@ impl Ledger {
     }
 
     pub async fn account(&self, reference: &MemberRef) -> Result<AccountView, Failure> {
-        let mut reading = Reading::new(self.store());
-        let id = self.resolve(&mut reading, reference).await?;
+        loop {
+            let now = self.now();
+            let mut reading = Reading::as_of(self.store(), now);
+            match self.account_in(&mut reading, reference, now).await {
+                Err(Failure::RanOut(holds)) => self.end_holds(&holds).await?,
+                found => {
+                    self.store().wait_durable(reading.read_at()).await?;
+                    return found;
+                }
+            }
+        }
+    }
+
+    async fn account_in(
+        &self,
+        reading: &mut Reading<'_>,
+        reference: &MemberRef,
+        now: Moment,
+    ) -> Result<AccountView, Failure> {
+        let id = self.resolve(reading, reference).await?;
         let (wallet, wards) = (Key::Wallet(id), Key::Wards(id));
         reading.get(&[Key::Standing(id), wallet, wards]).await?;
         let bindings = reading.wards(&wards)?.map(|wards| wards.bindings.iter().map(|ward| Key::Quota(ward.binding)));
         let quotas: Vec<Key> = bindings.map(Iterator::collect).unwrap_or_default();
         reading.get(&quotas).await?;
-        self.store().wait_durable(reading.read_at()).await?;
         let mut frozen = Money::ZERO;
         for key in &quotas {
             frozen += reading.quota(key)?.map(Quota::left).unwrap_or_default();
         }
         let wallet_open = reading.wallet(&wallet)?.is_some();
         let account = reading.account(id)?.ok_or(Failure::NotFound(Thing::Account))?;
-        let view = self.account_view(reading.member(id)?.clone(), account, self.now().civil_day())?;
-        Ok(AccountView { frozen, wallet_open, ..view })
+        let view = self.account_view(reading.member(id)?.clone(), account, now.civil_day())?;
+        let holds = reading.known(id)?.holds.clone();
+        Ok(AccountView { frozen, wallet_open, holds, ..view })
     }
 
     /// The same for an account at hand on a day, such as the one that a credit left, which a repeat shows again.
@@ -197,7 +232,8 @@ impl Ledger {
         for step in &mut trace.steps {
             step.rule = Rule::UsableByRelatives;
         }
-        Ok(AccountView { account, member, usable, frozen: Money::ZERO, wallet_open: false, policy, trace })
+        let (frozen, holds, wallet_open) = (Money::ZERO, Vec::new(), false);
+        Ok(AccountView { account, member, usable, frozen, holds, wallet_open, policy, trace })
     }
 
     /// A member by id, for answers that show an account.
@@ -217,10 +253,9 @@ impl Ledger {
 
     /// Who can pay for this person, and how much of this part of a bill. The ask's bill is the person's part.
     pub async fn payers(&self, ask: &Ask) -> Result<(Draw, Trace, Vec<Arc<Policy>>, MemberId), Failure> {
-        let today = self.now().civil_day();
-        self.check_day("visit_date", ask.visit.date, today)?;
-        let mut reading = Reading::new(self.store());
-        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[], ask.visit.date).await?;
+        self.check_day("visit_date", ask.visit.date, self.now().civil_day())?;
+        let (now, reading, patient, on_paper) = self.look_at_case(&ask.patient, &[], ask.visit.date).await?;
+        let today = now.civil_day();
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
@@ -245,13 +280,7 @@ impl Ledger {
                 reading.get(&[key]).await?;
                 let position = reading.request(&key)?.map(|_| reading.version(&key));
                 let record = self.record(position.ok_or_else(|| not_found.clone())?).await?;
-                if let Event::Settled(settled) = record.event {
-                    settled.id
-                } else if let Event::Refunded { settlement, .. } = record.event {
-                    settlement
-                } else {
-                    return Err(not_found);
-                }
+                settlement_of(&record.event).ok_or(not_found.clone())?
             }
             SettlementKey::External(institution, kind, text) => {
                 let key =
@@ -270,11 +299,26 @@ impl Ledger {
             }
         };
         let (key, basis) = (Key::Settlement(id), Key::Basis(id));
-        let mut reading = Reading::new(self.store());
-        reading.get(&[key, basis]).await?;
+        let reading = loop {
+            let mut reading = Reading::as_of(self.store(), self.now());
+            match reading.get(&[key, basis]).await {
+                Err(Failure::RanOut(holds)) => self.end_holds(&holds).await?,
+                found => break found.map(|()| reading)?,
+            }
+        };
         self.store().wait_durable(reading.read_at()).await?;
         let settlement = reading.settlement(&key)?.cloned().ok_or(not_found)?;
         Ok(SettlementView { settlement, basis: reading.basis(&basis)?.cloned(), position: reading.version(&key) })
+    }
+
+    /// How a confirmation took less than was held; empty where it took all, or nothing was held.
+    pub async fn confirmation(&self, settlement: &Settlement) -> Result<Trace, Failure> {
+        let state = settlement.hold.as_ref().map(|hold| hold.state);
+        let Some(HoldState::Confirmed { request, .. }) = state else { return Ok(Trace::new()) };
+        let key = Key::Decided(request);
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key]).await?;
+        Ok(reading.decided(&key)?.map(|decided| decided.trace.clone()).unwrap_or_default())
     }
 
     /// Where each refund of a settlement stands: where its request had its effect.

@@ -90,8 +90,9 @@ impl Setup {
     fn new(place: Place) -> Self {
         let clock = Arc::new(ManualClock(AtomicI64::new(0)));
         clock.set(MORNING);
-        // The clock is the test's, so what the server does at night is the test's to call.
-        let given = Given { return_unclaimed_at: Some(String::new()), ..Given::default() };
+        // The clock is the test's, so what the server does at night and by the clock is the test's to call.
+        let (return_unclaimed_at, hold_sweep_ms) = (Some(String::new()), Some(0));
+        let given = Given { return_unclaimed_at, hold_sweep_ms, ..Given::default() };
         let config = Config::read(given, None, true).expect("the defaults are good");
         Self { place, faults: Arc::default(), config, clock, book: book(), check_at_end: true }
     }
@@ -309,6 +310,10 @@ calls! {
         quote_settlement QuoteSettlementRequest QuoteSettlementResponse;
         settle SettleRequest SettleResponse;
         refund_settlement RefundSettlementRequest RefundSettlementResponse;
+        hold_settlement HoldSettlementRequest HoldSettlementResponse;
+        confirm_settlement ConfirmSettlementRequest ConfirmSettlementResponse;
+        release_hold ReleaseHoldRequest ReleaseHoldResponse;
+        resolve_outcome ResolveOutcomeRequest ResolveOutcomeResponse;
         get_settlement GetSettlementRequest GetSettlementResponse;
         list_settlements ListSettlementsRequest ListSettlementsResponse;
     }

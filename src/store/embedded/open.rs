@@ -13,9 +13,11 @@ use super::faults::Faults;
 use super::repair;
 
 /// The format this version writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The oldest version of this program, by its format, that may open what this one writes.
-const READER: u32 = 1;
+const READER: u32 = 2;
+/// The oldest format this version reads. Nothing older was ever released.
+const OLDEST: u32 = 2;
 
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
@@ -73,6 +75,12 @@ pub enum OpenError {
         dir.display()
     )]
     NewerFormat { dir: PathBuf, found: u32, supported: u32 },
+    #[error(
+        "{} was written in format {found}, by an earlier version than any released; this one reads format {supported} and \
+         later: open it with the version that wrote it, or name another directory",
+        dir.display()
+    )]
+    OlderFormat { dir: PathBuf, found: u32, supported: u32 },
     #[error("{} is not empty and holds no gongji data set; name an empty or absent directory for a new one", dir.display())]
     NotADataSet { dir: PathBuf },
     #[error("the data set in {} cannot be opened: {cause}", dir.display())]
@@ -205,13 +213,18 @@ fn check_format(dir: &Path) -> Result<(), OpenError> {
         }
         Err(error) => return Err(io(error)),
     };
-    let reader = text
-        .strip_prefix(FIRST_LINE)
-        .and_then(|rest| rest.lines().find_map(|line| line.strip_prefix("reader ")))
-        .and_then(|number| number.trim().parse::<u32>().ok())
-        .ok_or_else(|| OpenError::damaged(dir, "its FORMAT file cannot be understood"))?;
+    let number = |name: &str| {
+        text.strip_prefix(FIRST_LINE)
+            .and_then(|rest| rest.lines().find_map(|line| line.strip_prefix(name)))
+            .and_then(|number| number.trim().parse::<u32>().ok())
+            .ok_or_else(|| OpenError::damaged(dir, "its FORMAT file cannot be understood"))
+    };
+    let (format, reader) = (number("format ")?, number("reader ")?);
     if reader > FORMAT {
         return Err(OpenError::NewerFormat { dir: dir.to_owned(), found: reader, supported: FORMAT });
+    }
+    if format < OLDEST {
+        return Err(OpenError::OlderFormat { dir: dir.to_owned(), found: format, supported: OLDEST });
     }
     Ok(())
 }
