@@ -143,13 +143,13 @@ options! {
     /// Blocks the embedded store keeps in memory, in bytes.
     cache_bytes / "cache-bytes" / "GONGJI_CACHE_BYTES": u64 = 256 << 20;
     /// Facts the embedded store keeps decoded in memory.
-    cached_facts / "cached-facts" / "GONGJI_CACHED_FACTS": u32 = 2_000_000;
+    cached_facts / "cached-facts" / "GONGJI_CACHED_FACTS": u32 = 4_000_000;
     /// Keys whose last change the embedded store remembers, to compare what a decision saw.
     recent_keys / "recent-keys" / "GONGJI_RECENT_KEYS": u32 = 400_000;
     /// Bytes that may wait for the disk; past it changes wait for room.
     queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
     /// Bytes of changes that gather before the embedded store brings its index up to date: read again after a crash.
-    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 32 << 20;
+    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 128 << 20;
     /// What is logged: a level, or a filter such as gongji=debug.
     log / "log" / "GONGJI_LOG": String = "info".to_owned();
     /// Logs as JSON lines.

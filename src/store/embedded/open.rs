@@ -59,7 +59,7 @@ impl EmbeddedOptions {
             cached_facts: 200_000,
             recent_keys: 400_000,
             queue_bytes: 64 << 20,
-            index_bytes: 32 << 20,
+            index_bytes: 128 << 20,
             faults: None,
         }
     }
