@@ -107,6 +107,9 @@ impl Sweep {
     pub const STEP: usize = 512;
     /// Holds that are ended at once, so that they share a sync of the disk.
     const TOGETHER: usize = 64;
+    /// Seconds after midnight at which a day's list is taken to be whole where no record says so: what is being recorded
+    /// just then is recorded by then. A hold that came later still would be ended by whoever meets it.
+    const GRACE: u32 = 5;
 }
 
 impl Ledger {
@@ -147,7 +150,8 @@ impl Ledger {
         // A hold is never recorded at or after the instant at which it runs out, so once a record is of a later day, the
         // day's list is whole.
         let tomorrow = day.tomorrow().map_err(|_| Failure::Bug("the calendar ends"))?;
-        let over = head.at >= Moment::of_civil(tomorrow, Time::midnight());
+        let midnight = Moment::of_civil(tomorrow, Time::midnight());
+        let over = head.at >= midnight || now >= midnight.plus_seconds(Sweep::GRACE);
         if over && sweep.open.is_empty() {
             if sweep.found > 0 {
                 self.finish_day(Job::EndHolds, day, sweep.found).await?;

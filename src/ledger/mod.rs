@@ -25,6 +25,7 @@ pub mod refund;
 pub mod release;
 pub mod resolve;
 pub mod settle;
+pub mod settlements;
 pub mod settling;
 pub mod source;
 pub mod transfers;
@@ -39,7 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::RwLock;
 
 use crate::domain::ids::{RequestId, SettlementId};
-use crate::domain::policy::{Policy, PolicyBook};
+use crate::domain::policy::PolicyBook;
 use crate::domain::reason::Reason;
 use crate::domain::record::Record;
 use crate::domain::time::Moment;
@@ -332,57 +333,6 @@ impl Ledger {
         let mut found = self.store.records(position, 1).await?;
         found.pop().filter(|record| record.position == position).ok_or(Failure::Bug("a request's record is missing"))
     }
-
-    /// The facts to write so that these policies can be cited for ever: those this process has not committed yet. Noted as
-    /// written by the commit alone: a decision that is refused or loses its race has written nothing.
-    pub(crate) fn policy_puts<'p>(
-        &self,
-        policies: impl IntoIterator<Item = &'p Arc<Policy>>,
-        puts: &mut Vec<(Key, Entity)>,
-    ) {
-        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        for policy in policies {
-            let digest = policy.revision.digest;
-            let key = Key::Policy(digest);
-            if !stored.contains(&digest) && !puts.iter().any(|(put, _)| *put == key) {
-                let revision = self.remember(policy);
-                puts.push((key, Entity::Policy(revision)));
-            }
-        }
-    }
-
-    fn remember(&self, policy: &Policy) -> Arc<StoredPolicy> {
-        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
-        revisions.entry(policy.revision.digest).or_insert_with(|| Arc::new(StoredPolicy::of(policy))).clone()
-    }
-
-    /// What a decision's policy said, for rendering: from this process's memory, or as stored on first use.
-    pub async fn revisions(&self, digests: &[[u8; 32]]) -> Result<Vec<Arc<StoredPolicy>>, Failure> {
-        let mut found = Vec::with_capacity(digests.len());
-        for digest in digests {
-            let known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
-            found.push(match known {
-                Some(revision) => revision,
-                None => self.load_revision(*digest).await?,
-            });
-        }
-        Ok(found)
-    }
-
-    /// The same for policies at hand.
-    pub fn revisions_of<'p>(&self, policies: impl IntoIterator<Item = &'p Arc<Policy>>) -> Vec<Arc<StoredPolicy>> {
-        policies.into_iter().map(|policy| self.remember(policy)).collect()
-    }
-
-    async fn load_revision(&self, digest: [u8; 32]) -> Result<Arc<StoredPolicy>, Failure> {
-        let key = Key::Policy(digest);
-        let mut reading = Reading::new(self.store());
-        reading.get(&[key]).await?;
-        let stored = reading.policy(&key)?.cloned().ok_or(Failure::Bug("a decision's policy revision is missing"))?;
-        let stored = Arc::new(stored);
-        self.revisions.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, stored.clone());
-        Ok(stored)
-    }
 }
 
 enum Attempt<T> {
@@ -396,35 +346,4 @@ enum Attempt<T> {
 /// A list of a member.
 pub(crate) fn list_of(kind: ListKind, id: u128) -> ListKey {
     ListKey { kind, of: id.to_be_bytes() }
-}
-
-impl StoredPolicy {
-    pub(crate) fn of(policy: &Policy) -> Self {
-        use crate::store::entity::{StoredCitation, StoredValue};
-        let values = policy.values.iter().map(|value| StoredValue {
-            param: value.param,
-            text: value.text.clone(),
-            start: value.start,
-            end: value.end,
-            region: value.region,
-            grade: value.grade,
-            note: value.note.clone(),
-            citation: StoredCitation {
-                id: value.citation.id.clone(),
-                document: value.citation.document.clone(),
-                article: value.citation.article.clone(),
-                effective: value.citation.effective,
-                url: value.citation.url.clone(),
-                grade: value.citation.grade,
-                note: value.citation.note.clone(),
-            },
-        });
-        Self {
-            region: policy.region,
-            start: policy.revision.start,
-            end: policy.revision.end,
-            known_from: policy.revision.known_from,
-            values: values.collect(),
-        }
-    }
 }

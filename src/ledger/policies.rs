@@ -1,7 +1,7 @@
 //! The policy set and the ledger: what the data were written under, what is other now, and which grades are not decided on.
 
 use std::borrow::Borrow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::failure::Failure;
 use super::reading::Reading;
@@ -9,7 +9,7 @@ use super::{Ledger, page};
 use crate::domain::policy::{Policy, SetPart};
 use crate::domain::rule::Trace;
 use crate::domain::vocabulary::Grade;
-use crate::store::entity::PolicySet;
+use crate::store::entity::{PolicySet, StoredPolicy};
 use crate::store::{Entity, Key, StoreError, record};
 
 /// Grades a server was told to refuse, as bits by their stored codes.
@@ -127,5 +127,89 @@ mod tests {
         assert_eq!(refused.list().collect::<Vec<_>>(), [Grade::Unverified, Grade::Demo]);
         assert_eq!(RefusedGrades::parse("demo,sure"), Err("sure".to_owned()));
         assert!(RefusedGrades::parse("").expect("none").is_empty());
+    }
+}
+
+impl Ledger {
+    /// The facts to write so that these policies can be cited for ever: those this process has not committed yet. Noted as
+    /// written by the commit alone: a decision that is refused or loses its race has written nothing.
+    pub(crate) fn policy_puts<'p>(
+        &self,
+        policies: impl IntoIterator<Item = &'p Arc<Policy>>,
+        puts: &mut Vec<(Key, Entity)>,
+    ) {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        for policy in policies {
+            let digest = policy.revision.digest;
+            let key = Key::Policy(digest);
+            if !stored.contains(&digest) && !puts.iter().any(|(put, _)| *put == key) {
+                let revision = self.remember(policy);
+                puts.push((key, Entity::Policy(revision)));
+            }
+        }
+    }
+
+    fn remember(&self, policy: &Policy) -> Arc<StoredPolicy> {
+        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        revisions.entry(policy.revision.digest).or_insert_with(|| Arc::new(StoredPolicy::of(policy))).clone()
+    }
+
+    /// What a decision's policy said, for rendering: from this process's memory, or as stored on first use.
+    pub async fn revisions(&self, digests: &[[u8; 32]]) -> Result<Vec<Arc<StoredPolicy>>, Failure> {
+        let mut found = Vec::with_capacity(digests.len());
+        for digest in digests {
+            let known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+            found.push(match known {
+                Some(revision) => revision,
+                None => self.load_revision(*digest).await?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The same for policies at hand.
+    pub fn revisions_of<'p>(&self, policies: impl IntoIterator<Item = &'p Arc<Policy>>) -> Vec<Arc<StoredPolicy>> {
+        policies.into_iter().map(|policy| self.remember(policy)).collect()
+    }
+
+    async fn load_revision(&self, digest: [u8; 32]) -> Result<Arc<StoredPolicy>, Failure> {
+        let key = Key::Policy(digest);
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key]).await?;
+        let stored = reading.policy(&key)?.cloned().ok_or(Failure::Bug("a decision's policy revision is missing"))?;
+        let stored = Arc::new(stored);
+        self.revisions.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, stored.clone());
+        Ok(stored)
+    }
+}
+
+impl StoredPolicy {
+    pub(crate) fn of(policy: &Policy) -> Self {
+        use crate::store::entity::{StoredCitation, StoredValue};
+        let values = policy.values.iter().map(|value| StoredValue {
+            param: value.param,
+            text: value.text.clone(),
+            start: value.start,
+            end: value.end,
+            region: value.region,
+            grade: value.grade,
+            note: value.note.clone(),
+            citation: StoredCitation {
+                id: value.citation.id.clone(),
+                document: value.citation.document.clone(),
+                article: value.citation.article.clone(),
+                effective: value.citation.effective,
+                url: value.citation.url.clone(),
+                grade: value.citation.grade,
+                note: value.citation.note.clone(),
+            },
+        });
+        Self {
+            region: policy.region,
+            start: policy.revision.start,
+            end: policy.revision.end,
+            known_from: policy.revision.known_from,
+            values: values.collect(),
+        }
     }
 }

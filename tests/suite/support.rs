@@ -446,6 +446,51 @@ pub fn settle(request_id: &str, patient: &str, fen: i64) -> proto::SettleRequest
     }
 }
 
+/// A hold for what a request would settle.
+pub fn hold_of(request: &proto::SettleRequest, seconds: i64) -> proto::HoldSettlementRequest {
+    let request = request.clone();
+    proto::HoldSettlementRequest {
+        request_id: request.request_id,
+        institution_code: request.institution_code,
+        patient: request.patient,
+        visit: request.visit,
+        bill: request.bill,
+        paper_authorisations: request.paper_authorisations,
+        quote_token: request.quote_token,
+        hold_for: Some(prost_types::Duration { seconds, nanos: 0 }),
+        explanation_view: request.explanation_view,
+    }
+}
+
+/// Confirms all that is held.
+pub fn confirm(request_id: &str, settlement_id: &str) -> proto::ConfirmSettlementRequest {
+    proto::ConfirmSettlementRequest {
+        request_id: request_id.to_owned(),
+        institution_code: HOSPITAL.to_owned(),
+        settlement_id: settlement_id.to_owned(),
+        ..Default::default()
+    }
+}
+
+pub fn release_of(request_id: &str, settlement_id: &str) -> proto::ReleaseHoldRequest {
+    proto::ReleaseHoldRequest {
+        request_id: request_id.to_owned(),
+        institution_code: HOSPITAL.to_owned(),
+        settlement_id: settlement_id.to_owned(),
+    }
+}
+
+/// Fences what did not happen, keeps what did.
+pub fn fence(request_id: &str, original: &str) -> proto::ResolveOutcomeRequest {
+    proto::ResolveOutcomeRequest {
+        request_id: request_id.to_owned(),
+        institution_code: HOSPITAL.to_owned(),
+        original_request_id: original.to_owned(),
+        on_missing: proto::OnMissing::Fence as i32,
+        if_applied: proto::IfApplied::Keep as i32,
+    }
+}
+
 /// The quote for what a request would settle.
 pub fn quote_of(request: &proto::SettleRequest) -> proto::QuoteSettlementRequest {
     proto::QuoteSettlementRequest {

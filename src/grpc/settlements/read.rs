@@ -10,8 +10,9 @@ use crate::domain::ids::SettlementId;
 use crate::domain::settlement::{Parts, RefundAsk, SettlementState};
 use crate::grpc::fields::Fields;
 use crate::grpc::{Service, proto};
-use crate::ledger::queries::{SettlementKey, SettlementsBy};
+use crate::ledger::queries::SettlementsBy;
 use crate::ledger::settle::{Ask, Paper};
+use crate::ledger::settlements::SettlementKey;
 
 /// Lines up to which a bill's ids are compared with each other.
 const SHORT_BILL: usize = 16;
