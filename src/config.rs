@@ -1,5 +1,7 @@
 //! Every setting: read once, flag over environment over file over default, checked, printable.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -7,9 +9,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::domain::vocabulary::Grade;
-use crate::grpc::WireLimits;
-use crate::grpc::calculation::CalculationLimits;
-use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
 
 /// Where the ledger is kept.
@@ -95,10 +94,18 @@ options! {
     connections / "connections" / "GONGJI_CONNECTIONS": u32 = 1024;
     /// Longest time of one call, in milliseconds.
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
-    /// Longest time of one CheckLedger, which reads everything there is, in milliseconds.
+    /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
-    /// Longest time a stream of calculations may stand still, in milliseconds.
+    /// Longest time a stream may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
+    /// Most streams of Watch open at once; more are refused as OVERLOADED.
+    watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;
+    /// Bytes of records, as stored, after which one message of Watch ends.
+    watch_message_bytes / "watch-message-bytes" / "GONGJI_WATCH_MESSAGE_BYTES": u32 = 128 << 10;
+    /// Longest time a Watch is silent before it sends a checkpoint, in milliseconds.
+    watch_checkpoint_ms / "watch-checkpoint-ms" / "GONGJI_WATCH_CHECKPOINT_MS": u32 = 5_000;
+    /// Most values of one filter of Watch.
+    watch_filter_values / "watch-filter-values" / "GONGJI_WATCH_FILTER_VALUES": u32 = 100;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
     /// Largest message received, in bytes.
@@ -121,6 +128,16 @@ options! {
     calculation_answer_bytes / "calculation-answer-bytes" / "GONGJI_CALCULATION_ANSWER_BYTES": u32 = 8 << 20;
     /// Most periods of one contribution history.
     calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;
+    /// Most comparisons of books at once (CompareTotals, CompareDetails); each indexes its lines in memory, 29 bytes a line.
+    reconciliations / "reconciliations" / "GONGJI_RECONCILIATIONS": u32 = 4;
+    /// Most days of one comparison of books.
+    reconciliation_days / "reconciliation-days" / "GONGJI_RECONCILIATION_DAYS": u32 = 366;
+    /// Most lines of one comparison, of the ledger or of the institution.
+    reconciliation_lines / "reconciliation-lines" / "GONGJI_RECONCILIATION_LINES": u32 = 2_000_000;
+    /// Most lines in one message of CompareDetails.
+    reconciliation_message_lines / "reconciliation-message-lines" / "GONGJI_RECONCILIATION_MESSAGE_LINES": u32 = 1_000;
+    /// Most differences and bad lines of one comparison.
+    reconciliation_differences / "reconciliation-differences" / "GONGJI_RECONCILIATION_DIFFERENCES": u32 = 50_000;
     /// How old a visit or a binding's first day may be, in days.
     max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
     /// How often a change is decided anew after losing a race.
@@ -252,6 +269,15 @@ impl Config {
             ("calculation_periods", self.calculation_periods),
             ("calculation_answer_bytes", self.calculation_answer_bytes),
             ("stream_idle_ms", self.stream_idle_ms),
+            ("reconciliations", self.reconciliations),
+            ("reconciliation_days", self.reconciliation_days),
+            ("reconciliation_lines", self.reconciliation_lines),
+            ("reconciliation_message_lines", self.reconciliation_message_lines),
+            ("reconciliation_differences", self.reconciliation_differences),
+            ("watch_streams", self.watch_streams),
+            ("watch_message_bytes", self.watch_message_bytes),
+            ("watch_checkpoint_ms", self.watch_checkpoint_ms),
+            ("watch_filter_values", self.watch_filter_values),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -265,6 +291,10 @@ impl Config {
             let known: Vec<String> = Grade::ALL.iter().map(|grade| grade.name().to_lowercase()).collect();
             return Err(ConfigError::Setting(format!("refuse_grade: {word} is none of {}", known.join(", "))));
         }
+        // The sums of so many of the largest amounts still fit.
+        if self.reconciliation_lines > 5_000_000 {
+            return refuse("reconciliation_lines: at most 5000000");
+        }
         if self.runtimes > 256 {
             return refuse("runtimes: at most 256");
         }
@@ -275,82 +305,6 @@ impl Config {
     pub fn nightly_return_at(&self) -> Option<jiff::civil::Time> {
         let text = &self.return_unclaimed_at;
         if text.len() == 8 { text.parse().ok() } else { None }
-    }
-
-    pub fn ledger_limits(&self) -> Limits {
-        Limits {
-            retries: self.retries,
-            max_backdate_days: self.max_backdate_days,
-            bindings_per_member: self.bindings_per_member,
-            quote_seconds: self.quote_seconds,
-            hold_seconds: self.hold_seconds,
-            holds_per_member: self.holds_per_member,
-            refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
-        }
-    }
-
-    pub fn wire_limits(&self) -> WireLimits {
-        WireLimits {
-            bill_lines: self.bill_lines,
-            page_size_default: self.page_size_default,
-            page_size_max: self.page_size_max,
-            paper_authorisations: self.paper_authorisations,
-            evidence: self.evidence,
-            calculation: CalculationLimits {
-                batch_items: self.calculation_batch_items,
-                periods: self.calculation_periods,
-                answer_bytes: self.calculation_answer_bytes,
-            },
-        }
-    }
-
-    /// Every bound, as `GetServerInfo` tells it.
-    pub fn told_limits(&self) -> Vec<(String, u64, &'static str, &'static str)> {
-        let row = |name: &str, value: u64, unit, comment| (name.to_owned(), value, unit, comment);
-        vec![
-            row("message_bytes", self.message_bytes.into(), "bytes", "largest message received"),
-            row("bill_lines", self.bill_lines.into(), "lines", "most lines of one bill"),
-            row(
-                "page_size_default",
-                self.page_size_default.into(),
-                "items",
-                "items on a page when the request does not say",
-            ),
-            row("page_size_max", self.page_size_max.into(), "items", "most items on a page"),
-            row(
-                "bindings_per_member",
-                self.bindings_per_member.into(),
-                "bindings",
-                "most active bindings of one person on either side",
-            ),
-            row(
-                "paper_authorisations",
-                self.paper_authorisations.into(),
-                "entries",
-                "most paper authorisations of one settlement",
-            ),
-            row("evidence", self.evidence.into(), "entries", "most pieces of evidence of one binding"),
-            row(
-                "calculation_batch_items",
-                self.calculation_batch_items.into(),
-                "items",
-                "most items in one message of CalculateBatch",
-            ),
-            row("calculation_answer_bytes", self.calculation_answer_bytes.into(), "bytes", "results in one answer"),
-            row("calculation_periods", self.calculation_periods.into(), "periods", "most periods of one history"),
-            row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
-            row("connections", self.connections.into(), "connections", "most connections at once"),
-            row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
-            row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds", "longest time a stream may stand still"),
-            row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest time of one CheckLedger"),
-            row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
-            row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
-            row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),
-            row("hold_seconds", self.hold_seconds.into(), "seconds", "longest time for which money may be held"),
-            row("holds_per_member", self.holds_per_member.into(), "holds", "most open holds of one patient or payer"),
-            row("request_id_length", crate::domain::ids::RequestId::MAX_LEN as u64, "characters", "longest request_id"),
-            row("amount_fen", crate::domain::money::Money::INPUT_MAX.unsigned_abs(), "fen", "largest amount received"),
-        ]
     }
 }
 

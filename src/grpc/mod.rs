@@ -12,11 +12,13 @@ pub mod fields;
 pub mod ledger;
 pub mod members;
 pub mod people;
+pub mod reconciliation;
 pub mod regions;
 pub mod server_info;
 pub mod settlements;
 pub mod status;
 pub mod summary;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -42,6 +44,10 @@ pub struct WireLimits {
     pub paper_authorisations: u32,
     pub evidence: u32,
     pub calculation: calculation::CalculationLimits,
+    pub reconciliation: reconciliation::ReconciliationLimits,
+    /// Values of one filter of `Watch`.
+    pub watch_filter_values: u32,
+    pub watch: crate::ledger::watch::WatchLimits,
 }
 
 /// What every service works with.
@@ -52,12 +58,14 @@ pub struct Api {
     pub reveal: bool,
     pub info: server_info::Info,
     summaries: summary::Summaries,
+    places: reconciliation::Places,
 }
 
 impl Api {
     pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
         let summaries = summary::Summaries::of(&ledger.book);
-        Self { ledger, limits, reveal, info, summaries }
+        let places = reconciliation::Places::new(&limits.reconciliation);
+        Self { ledger, limits, reveal, info, summaries, places }
     }
 
     /// The caller; anonymous until there is authentication.

@@ -125,6 +125,9 @@ pub fn of(failure: &Failure) -> Status {
             });
             refused(&[Reason::QuoteStale], both.collect())
         }
+        Failure::PositionCompacted(first) => {
+            refused(&[Reason::PositionCompacted], HashMap::from([("first_position".to_owned(), first.to_string())]))
+        }
         Failure::RevealNotAllowed => plain(
             Code::PermissionDenied,
             "REVEAL_NOT_ALLOWED",
@@ -206,6 +209,11 @@ pub mod transport {
 
     pub fn overloaded() -> Status {
         plain(Code::ResourceExhausted, "OVERLOADED", "too many calls are running; try again", "系统繁忙，请稍后重试。")
+    }
+
+    pub fn too_many_watches() -> Status {
+        let message = "too many streams of Watch are open; try again when one has ended";
+        plain(Code::ResourceExhausted, "OVERLOADED", message, "账本订阅数已达上限，请稍后重试。")
     }
 
     pub fn shutting_down() -> Status {

@@ -46,14 +46,20 @@ impl Command for EndHold {
         fields.field("settlement_id", &self.settlement);
     }
 
-    async fn decide(&self, _: &Ledger, reading: &mut Reading<'_>, now: Moment, _: Fresh) -> Result<Plan<()>, Failure> {
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        _: Fresh,
+    ) -> Result<Plan<()>, Failure> {
         let key = Key::Settlement(self.settlement);
         reading.get(&[key]).await?;
         let held = reading.settlement(&key)?.cloned().ok_or(Failure::NotFound(Thing::Settlement))?;
         if held.held_until().is_some_and(|expires| expires > now) {
             return Err(Failure::refused(Reason::HoldOpen));
         }
-        let Plan { record, puts, lists, outcome } = end(reading, held, HoldEnd::Expired, now, "").await?;
+        let Plan { record, puts, lists, outcome } = end(ledger, reading, held, HoldEnd::Expired, now, "").await?;
         let ResolvedHold { .. } = outcome;
         Ok(Plan { record, puts, lists, outcome: () })
     }

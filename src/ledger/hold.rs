@@ -119,7 +119,7 @@ impl Command for ConfirmSettlement {
         let returned = hold::apply_confirm(&mut settlement, amounts, taken, state, &mut books);
         let decided = Decided { trace: trace.clone(), policies: held.policies.clone() };
         let mut puts = vec![(Key::Decided(fresh.request), Entity::Decided(Arc::new(decided)))];
-        let mut lists = Vec::new();
+        let mut lists = vec![(ledger.changes_of(&held.institution), held.id.as_u128())];
         let mut standings = Standings::new(reading);
         unmark(&held, &mut standings)?;
         let postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
@@ -186,13 +186,13 @@ impl Command for ReleaseHold {
 
     async fn decide(
         &self,
-        _: &Ledger,
+        ledger: &Ledger,
         reading: &mut Reading<'_>,
         now: Moment,
         _: Fresh,
     ) -> Result<Plan<ResolvedHold>, Failure> {
         let held = of_institution(reading, self.settlement, &self.institution).await?;
-        end(reading, held, HoldEnd::Released, now, "").await
+        end(ledger, reading, held, HoldEnd::Released, now, "").await
     }
 
     async fn replay(
@@ -228,6 +228,7 @@ pub(super) async fn of_institution(
 
 /// Ends a hold with nothing paid: all money, and all that was counted at once, is as if it had never been.
 pub(super) async fn end(
+    ledger: &Ledger,
     reading: &mut Reading<'_>,
     held: Settlement,
     how: HoldEnd,
@@ -249,7 +250,7 @@ pub(super) async fn end(
     let mut settlement = Settlement { reversed_by: reversed_by.to_owned(), ..held.clone() };
     let returned = hold::apply_end(&mut settlement, state, &mut books);
     let mut puts = Vec::new();
-    let mut lists = Vec::new();
+    let mut lists = vec![(ledger.changes_of(&held.institution), held.id.as_u128())];
     let mut standings = Standings::new(reading);
     unmark(&held, &mut standings)?;
     let (year, split) = (held.visit.date.year(), &held.amounts.split);

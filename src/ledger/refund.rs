@@ -109,7 +109,7 @@ pub(super) async fn plan(
     let refund = Refund { request_id, parts, returned: returned.clone(), at: now, reversal: None };
     settlement::apply_refund(&mut refunded, refund.clone(), &mut books).map_err(Failure::refused)?;
     let event = Event::Refunded { settlement: stored.id, parts, returned, place };
-    write(reading, &stored, refunded, refund, event, books, trace, fresh)
+    write(ledger, reading, &stored, refunded, refund, event, books, trace, fresh)
 }
 
 /// Puts a refund back, while the money is there.
@@ -133,11 +133,12 @@ pub(super) async fn plan_reversal(
     settlement::reverse_refund(&mut paid_again, place, reversal, &mut books, &mut trace).map_err(Failure::refused)?;
     let refund = paid_again.refunds[usize::from(place)].clone();
     let event = Event::RefundReversed { settlement: stored.id, place, parts, taken };
-    write(reading, &stored, paid_again, refund, event, books, trace, fresh)
+    write(ledger, reading, &stored, paid_again, refund, event, books, trace, fresh)
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is a fact of its own")]
 fn write(
+    ledger: &Ledger,
     reading: &Reading<'_>,
     before: &Settlement,
     after: Settlement,
@@ -162,7 +163,7 @@ fn write(
     if used_after != used {
         standings.of(before.patient)?.set_year_use(year, used_after);
     }
-    let (mut puts, mut lists) = (Vec::new(), Vec::new());
+    let (mut puts, mut lists) = (Vec::new(), vec![(ledger.changes_of(&before.institution), before.id.as_u128())]);
     let postings = close_books(books, before.patient, &mut standings, &mut puts, &mut lists)?;
     puts.extend(standings.into_puts());
     let decided = Decided { trace: trace.clone(), policies: before.policies.clone() };

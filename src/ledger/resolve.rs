@@ -282,7 +282,7 @@ impl ResolveOutcome {
                 (plan.record, plan.puts, plan.lists, plan.outcome.settlement)
             }
             Original::Hold => {
-                let plan = end(reading, settlement, HoldEnd::Released, now, id.as_str()).await?;
+                let plan = end(ledger, reading, settlement, HoldEnd::Released, now, id.as_str()).await?;
                 (plan.record, plan.puts, plan.lists, plan.outcome.settlement)
             }
             Original::Refund(place) => {

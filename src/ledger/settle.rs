@@ -87,7 +87,7 @@ impl Ledger {
             Quoted::of(&decision, self.ask_digest(ask), now.plus_seconds(self.limits.quote_seconds), &self.keys);
         let (names, policies) = (loaded.names(), loaded.policies);
         self.store().wait_durable(read_at).await?;
-        self.check_grades(&decision.trace, &policies)?;
+        self.check_grades(&decision.trace, &policies, ask.visit.date)?;
         Ok(Quote { decision, patient, names, policies, read_at, token })
     }
 

@@ -48,7 +48,7 @@ impl Settling<'_> {
         }
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
-        ledger.check_grades(&decision.trace, &loaded.policies)?;
+        ledger.check_grades(&decision.trace, &loaded.policies, ask.visit.date)?;
         if !self.token.is_empty() {
             let token = Quoted::open(self.token, &ledger.keys)?;
             token.check(&decision, ledger.ask_digest(ask), now, &ledger.keys)?;

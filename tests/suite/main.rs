@@ -10,6 +10,7 @@
 mod bench;
 mod calculation;
 mod embedded;
+mod feed;
 mod limits;
 mod policies;
 mod policy_damage;
@@ -19,6 +20,7 @@ mod malformed;
 mod power_cut;
 mod process;
 mod readme;
+mod reconcile;
 mod rpc;
 mod rows;
 mod samples;

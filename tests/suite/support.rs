@@ -208,6 +208,13 @@ impl TestServer {
         }
     }
 
+    /// The same data under another configuration or other policies.
+    pub fn restart_with(&mut self, change: impl FnOnce(&mut Setup)) {
+        self.close();
+        change(&mut self.setup);
+        self.open();
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the server runs between calls")
     }
@@ -233,6 +240,12 @@ impl TestServer {
     /// One more connection; to be used within `wait`.
     pub fn connect(&self) -> Channel {
         connect_to(self.running().address)
+    }
+
+    /// Connects from another runtime.
+    pub fn connect_elsewhere(&self) -> impl AsyncFnOnce() -> Channel + Send + use<> {
+        let address = self.running().address;
+        async move || connect_to(address)
     }
 
     pub fn channel(&self) -> Channel {

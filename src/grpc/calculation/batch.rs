@@ -26,7 +26,7 @@ pub fn stream(service: Service, requests: Streaming<proto::CalculateBatchRequest
 }
 
 /// What the transport says of a message carries no details; it gets the words of its reason.
-fn reworded(status: &Status) -> Status {
+pub fn reworded(status: &Status) -> Status {
     if matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted) {
         transport::too_large()
     } else if matches!(status.code(), Code::Cancelled | Code::Unavailable) {

@@ -22,7 +22,7 @@ use super::proto::calculation_service_server::CalculationService;
 use super::{Service, proto};
 pub use answer::Asked;
 use answer::{Calculation, answer};
-pub use batch::answer_item;
+pub use batch::{answer_item, reworded};
 
 type Reply<T> = Result<Response<T>, Status>;
 
