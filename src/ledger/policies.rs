@@ -144,33 +144,6 @@ fn differences(then: &[SetPart], now: &[SetPart]) -> Vec<String> {
     told
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_other_is_named() {
-        let part = |name: &str, day: i8, digest| SetPart {
-            name: name.to_owned(),
-            start: jiff::civil::date(2024, 1, day),
-            digest: [digest; 8],
-        };
-        let then = [part("a", 1, 1), part("a", 2, 2), part("b", 1, 3)];
-        let now = [part("a", 1, 1), part("a", 2, 9), part("c", 1, 4)];
-        let told = differences(&then, &now);
-        assert_eq!(told, ["a from 2024-01-02 is changed", "b from 2024-01-01 is gone", "c from 2024-01-01 is new"]);
-        assert!(differences(&now, &now).is_empty());
-    }
-
-    #[test]
-    fn grades_are_read_from_words() {
-        let refused = RefusedGrades::parse("demo, unverified").expect("two grades");
-        assert_eq!(refused.list().collect::<Vec<_>>(), [Grade::Unverified, Grade::Demo]);
-        assert_eq!(RefusedGrades::parse("demo,sure"), Err("sure".to_owned()));
-        assert!(RefusedGrades::parse("").expect("none").is_empty());
-    }
-}
-
 impl Ledger {
     /// The facts to write so that these policies can be cited for ever: those this process has not committed yet. Noted as
     /// written by the commit alone: a decision that is refused or loses its race has written nothing.
@@ -252,5 +225,32 @@ impl StoredPolicy {
             known_from: policy.revision.known_from,
             values: values.collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_other_is_named() {
+        let part = |name: &str, day: i8, digest| SetPart {
+            name: name.to_owned(),
+            start: jiff::civil::date(2024, 1, day),
+            digest: [digest; 8],
+        };
+        let then = [part("a", 1, 1), part("a", 2, 2), part("b", 1, 3)];
+        let now = [part("a", 1, 1), part("a", 2, 9), part("c", 1, 4)];
+        let told = differences(&then, &now);
+        assert_eq!(told, ["a from 2024-01-02 is changed", "b from 2024-01-01 is gone", "c from 2024-01-01 is new"]);
+        assert!(differences(&now, &now).is_empty());
+    }
+
+    #[test]
+    fn grades_are_read_from_words() {
+        let refused = RefusedGrades::parse("demo, unverified").expect("two grades");
+        assert_eq!(refused.list().collect::<Vec<_>>(), [Grade::Unverified, Grade::Demo]);
+        assert_eq!(RefusedGrades::parse("demo,sure"), Err("sure".to_owned()));
+        assert!(RefusedGrades::parse("").expect("none").is_empty());
     }
 }

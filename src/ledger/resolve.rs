@@ -152,11 +152,13 @@ impl Ledger {
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "one for each call, and never stored")]
 enum Looked {
     Nothing(Resolved),
     Changes,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one for each call, and never stored")]
 enum Found {
     Missing,
     Fenced,
