@@ -3,10 +3,12 @@
 
 mod accounts;
 mod bindings;
+mod bulk;
 mod calculations;
 mod certifications;
 mod grades;
 mod holds;
+mod imports;
 mod ledger;
 mod members;
 mod pages;
