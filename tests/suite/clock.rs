@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use gongji::grpc::proto;
 use gongji::grpc::proto::account_service_client::AccountServiceClient;
 use gongji::grpc::proto::ledger_service_client::LedgerServiceClient;
-use gongji::grpc::proto::member_ref::By;
+use gongji::grpc::proto::member_ref::Ref;
 use gongji::grpc::proto::settlement_service_client::SettlementServiceClient;
 use tempfile::TempDir;
 
@@ -131,7 +131,7 @@ fn start(folder: &TempDir, options: &[&str]) -> Server {
 }
 
 fn person(id_number: &str) -> proto::MemberRef {
-    proto::MemberRef { by: Some(By::IdNumber(id_number.to_owned())) }
+    proto::MemberRef { r#ref: Some(Ref::IdNumber(id_number.to_owned())) }
 }
 
 /// Nobody sweeps: what is asked for is right all the same.
