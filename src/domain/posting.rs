@@ -22,6 +22,8 @@ pub enum Party {
     Quota(BindingId, Bucket),
     /// A wallet transfer that nobody has taken yet. Keeps a balance.
     Transfer(TransferId),
+    /// Where the interest of closed years comes from, by region.
+    Interest(RegionCode),
 }
 
 impl std::fmt::Display for Party {
@@ -35,6 +37,7 @@ impl std::fmt::Display for Party {
             Self::Cash => f.write_str("cash"),
             Self::Quota(binding, bucket) => write!(f, "quota:{binding}/{}", bucket.name()),
             Self::Transfer(id) => write!(f, "transfer:{id}"),
+            Self::Interest(region) => write!(f, "interest:{region}"),
         }
     }
 }
@@ -67,7 +70,8 @@ impl Posting {
                 | Party::HospitalPart(_)
                 | Party::Cash
                 | Party::Quota(..)
-                | Party::Transfer(_),
+                | Party::Transfer(_)
+                | Party::Interest(_),
                 _,
             ) => None,
         };

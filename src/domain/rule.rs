@@ -148,6 +148,11 @@ rules! {
     ];
     /// Which part of a bill the wallet may pay.
     WalletPayable "draw.wallet_payable" "医保钱包可支付部分" [WalletPurposes, OwnComponents];
+    /// What the account held when the year ended; the current part became prior years'.
+    YearEnded "year.ended" "年末余额，当年部分结转为历年" [];
+    InterestCurrent "interest.current_year" "当年余额计息" [YearInterest];
+    InterestPrior "interest.prior_years" "历年余额计息" [YearInterest];
+    InterestTotal "interest.total" "利息计入历年账户" [YearInterest];
 }
 
 /// What a step is about.
@@ -224,6 +229,8 @@ inputs! {
     Limit "limit";
     Quota "quota_fen";
     QuotaBefore "quota_before_fen";
+    InterestCurrent "interest_current_fen";
+    InterestPrior "interest_prior_fen";
 }
 
 /// A rounding inside a step: `of × rate`, so the exact value can be shown again.

@@ -240,6 +240,9 @@ fn operation(step: &Step) -> String {
             Rule::RefundOther => {
                 format!("{} + {} + {}", input(Input::Fund), input(Input::HospitalPart), input(Input::Cash))
             }
+            Rule::InterestTotal if step.inputs.len() > 1 => {
+                format!("{} + {}", input(Input::InterestCurrent), input(Input::InterestPrior))
+            }
             Rule::FullSelfPay
             | Rule::OverLimit
             | Rule::FirstSelfPay
@@ -284,6 +287,10 @@ fn operation(step: &Step) -> String {
             | Rule::QuotaEvidence
             | Rule::QuotaLimit
             | Rule::QuotaSet
+            | Rule::YearEnded
+            | Rule::InterestCurrent
+            | Rule::InterestPrior
+            | Rule::InterestTotal
             | Rule::WalletPayable => return String::new(),
         }
     };

@@ -96,6 +96,9 @@ pub(super) fn kind(event: &Event) -> proto::RecordKind {
         Event::TransferReturned { .. } => K::TransferReturned,
         Event::CardActivated { .. } => K::CardActivated,
         Event::JobDone { .. } => K::JobDone,
+        Event::YearClosed { .. } => K::YearClosed,
+        Event::YearCloseStarted { .. } => K::YearCloseStarted,
+        Event::YearCloseAdvanced { .. } => K::YearCloseAdvanced,
     }
 }
 
@@ -119,6 +122,10 @@ fn subject_id(event: &Event) -> String {
         Event::TransferReturned { transfer, .. } => transfer.id.to_string(),
         Event::CardActivated { member, .. } => member.id.to_string(),
         Event::JobDone { job, day, .. } => format!("{} {day}", job.name()),
+        Event::YearClosed { after, .. } => after.member.to_string(),
+        Event::YearCloseStarted { close } | Event::YearCloseAdvanced { close } => {
+            format!("{} {}", close.region, close.year)
+        }
     }
 }
 

@@ -53,7 +53,12 @@ impl Holder {
             Party::Bucket(member, bucket) => Some(Self::Bucket(*member, *bucket)),
             Party::Quota(binding, bucket) => Some(Self::Quota(*binding, *bucket)),
             Party::Transfer(id) => Some(Self::Transfer(*id)),
-            Party::Fund(_) | Party::Credits(_) | Party::Institution(_) | Party::HospitalPart(_) | Party::Cash => None,
+            Party::Fund(_)
+            | Party::Credits(_)
+            | Party::Institution(_)
+            | Party::HospitalPart(_)
+            | Party::Cash
+            | Party::Interest(_) => None,
         }
     }
 
@@ -188,6 +193,12 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
                 report.problem(position, "a refund's parts and postings differ");
             }
         }
+        Event::YearClosed { interest, .. } => {
+            let paid = record.postings.iter().filter(|posting| matches!(posting.from, Party::Interest(_)));
+            if paid.map(|posting| posting.amount).sum::<Money>() != *interest {
+                report.problem(position, "a closed year's interest and postings differ");
+            }
+        }
         Event::MemberCreated { .. }
         | Event::InsuranceUpdated { .. }
         | Event::Credited { .. }
@@ -203,6 +214,8 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
         | Event::TransferReturned { .. }
         | Event::CardActivated { .. }
         | Event::JobDone { .. }
+        | Event::YearCloseStarted { .. }
+        | Event::YearCloseAdvanced { .. }
         | Event::CertificationRecorded { .. } => {}
     }
 }

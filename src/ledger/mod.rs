@@ -7,6 +7,7 @@ pub mod bindings;
 pub mod cards;
 pub mod case;
 pub mod certification;
+pub mod close_year;
 pub mod check;
 pub mod entries;
 pub mod failure;
@@ -22,6 +23,7 @@ pub mod quote;
 pub mod reading;
 pub mod reconcile;
 pub mod refund;
+pub mod region_close;
 pub mod release;
 pub mod settle;
 pub mod source;
@@ -36,7 +38,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 use crate::domain::ids::RequestId;
 use crate::domain::policy::{Policy, PolicyBook};
@@ -147,6 +149,8 @@ pub struct Ledger {
     /// Whether this process has committed what its policy set is made of.
     set_stored: AtomicBool,
     revisions: Mutex<HashMap<[u8; 32], Arc<StoredPolicy>>>,
+    /// Tells whoever closes years that one was begun.
+    year_closes: Notify,
 }
 
 impl Ledger {
@@ -169,6 +173,7 @@ impl Ledger {
             stored: Mutex::new(HashSet::new()),
             set_stored: AtomicBool::new(false),
             revisions: Mutex::new(HashMap::new()),
+            year_closes: Notify::new(),
         }
     }
 
@@ -367,35 +372,4 @@ enum Attempt<T> {
 /// A list of a member.
 pub(crate) fn list_of(kind: ListKind, id: u128) -> ListKey {
     ListKey { kind, of: id.to_be_bytes() }
-}
-
-impl StoredPolicy {
-    pub(crate) fn of(policy: &Policy) -> Self {
-        use crate::store::entity::{StoredCitation, StoredValue};
-        let values = policy.values.iter().map(|value| StoredValue {
-            param: value.param,
-            text: value.text.clone(),
-            start: value.start,
-            end: value.end,
-            region: value.region,
-            grade: value.grade,
-            note: value.note.clone(),
-            citation: StoredCitation {
-                id: value.citation.id.clone(),
-                document: value.citation.document.clone(),
-                article: value.citation.article.clone(),
-                effective: value.citation.effective,
-                url: value.citation.url.clone(),
-                grade: value.citation.grade,
-                note: value.citation.note.clone(),
-            },
-        });
-        Self {
-            region: policy.region,
-            start: policy.revision.start,
-            end: policy.revision.end,
-            known_from: policy.revision.known_from,
-            values: values.collect(),
-        }
-    }
 }

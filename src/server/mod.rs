@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod connection;
 pub mod nightly;
+pub mod year_close;
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -76,12 +77,16 @@ pub async fn run(
         tokio::time::sleep(NOT_SERVING_FOR).await;
     };
     let serving = serve_routes(listener, config, &routes, stop, not_serving);
-    let outcome = match config.nightly_return_at() {
-        None => serving.await,
-        Some(at) => tokio::select! {
-            outcome = serving => outcome,
-            never = nightly::run(&api.ledger, at) => match never {},
-        },
+    let nightly = async {
+        match config.nightly_return_at() {
+            None => std::future::pending().await,
+            Some(at) => nightly::run(&api.ledger, at).await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = serving => outcome,
+        never = nightly => match never {},
+        never = year_close::run(&api.ledger, config.close_year_per_second) => match never {},
     };
     api.ledger.store().close().await?;
     tracing::info!("stopped");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gongji::domain::account::Account;
+use gongji::domain::account::{Account, YearEnd};
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use gongji::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
 use gongji::domain::calc::words::{CertificationChannel, CertificationState};
@@ -35,6 +35,7 @@ use gongji::domain::vocabulary::{
     Relation, Scheme, Sex,
 };
 use gongji::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
+use gongji::domain::year_close::{Tally, YearClose};
 use gongji::store::Entity;
 use gongji::store::encoded::Encoded;
 use gongji::store::entity::{
@@ -84,7 +85,8 @@ fn member() -> Member {
 
 fn account(number: u128) -> Account {
     let (current, prior, wallet) = (Money::fen(123_456), Money::fen(7_890_123), Money::fen(-1));
-    Account { member: member_id(number), year: 2026, current, prior, wallet }
+    let ended = vec![YearEnd { year: 2025, current: Money::fen(4_321), prior: Money::fen(56_789) }];
+    Account { member: member_id(number), year: 2026, current, prior, wallet, ended }
 }
 
 fn caps() -> Caps {
@@ -258,6 +260,7 @@ fn postings_of(event: &Event) -> Vec<Posting> {
     let later = match event {
         Event::QuotaSet { .. } => Party::Quota(binding_id(), Bucket::CurrentYear),
         Event::TransferSent { .. } => Party::Transfer(transfer().id),
+        Event::YearClosed { .. } => Party::Interest(region("330100")),
         _ => return postings(),
     };
     let from = Party::Bucket(member_id(1), Bucket::CurrentYear);
@@ -464,7 +467,28 @@ fn events() -> Vec<Event> {
             policies: verified,
         },
         Event::JobDone { job: Job::ReturnUnclaimed, day: day("2026-01-09"), items: 300 },
+        Event::YearClosed {
+            after: account(1),
+            end: YearEnd { year: 2024, current: Money::fen(8_001), prior: Money::fen(90_002) },
+            interest: Money::fen(589),
+            policies: vec![[0xd3; 32]],
+        },
+        Event::YearCloseStarted { close: YearClose { ended: None, after: 0, tally: Tally::default(), ..year_close() } },
+        Event::YearCloseAdvanced { close: year_close() },
     ]
+}
+
+fn year_close() -> YearClose {
+    YearClose {
+        region: region("330100"),
+        year: 2025,
+        round: 2,
+        started: Moment::from_micros(1_764_000_000_000_006),
+        ended: Some(Moment::from_micros(1_764_000_000_000_007)),
+        after: 300,
+        until: 4_000,
+        tally: Tally { closed: 130, without: 14, refused: 1, interest: Money::fen(70_700) },
+    }
 }
 
 fn transfer() -> Transfer {
@@ -513,9 +537,12 @@ fn event_name(event: &Event) -> &'static str {
         Event::TransferReturned { .. } => "transfer-returned",
         Event::CardActivated { .. } => "card-activated",
         Event::JobDone { .. } => "job-done",
+        Event::YearClosed { .. } => "year-closed",
+        Event::YearCloseStarted { .. } => "year-close-started",
+        Event::YearCloseAdvanced { .. } => "year-close-advanced",
     }
 }
-const EVENT_NAMES: usize = 20;
+const EVENT_NAMES: usize = 23;
 
 fn entities() -> Vec<Entity> {
     let request = Request {
@@ -594,6 +621,7 @@ fn entities() -> Vec<Entity> {
         Entity::Quota(Arc::new(quota())),
         Entity::Slips(Arc::new(Slips { slips: vec![slip] })),
         Entity::JobDay(JobDay { job: Job::ReturnUnclaimed, done: day("2026-01-09") }),
+        Entity::YearClose(year_close()),
     ]
 }
 
@@ -625,12 +653,13 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Quota(_) => "quota",
         Entity::Slips(_) => "slips",
         Entity::JobDay(_) => "job-day",
+        Entity::YearClose(_) => "year-close",
         Entity::Certification(_) => "certification",
         Entity::AidUse(_) => "aid-use",
         Entity::PolicySet(_) => "policy-set",
     }
 }
-const ENTITY_NAMES: usize = 24;
+const ENTITY_NAMES: usize = 25;
 /// The policy set of the samples.
 const SET: [u8; 32] = [0x5e; 32];
 

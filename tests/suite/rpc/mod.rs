@@ -18,4 +18,5 @@ mod repeats;
 mod server;
 mod settlements;
 mod wallets;
+mod year_close;
 mod watch;
