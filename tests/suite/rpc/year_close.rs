@@ -53,10 +53,10 @@ fn the_answer_explains_the_interest() {
         let step = |rule: &str| explanation.steps.iter().find(|step| step.rule_id == rule).expect("a step");
         let prior = step("interest.prior_years");
         let rounding = prior.rounding.as_ref().expect("each rounding is told");
-        assert_eq!((prior.operation.as_str(), rounding.mode.as_str()), ("100000 × 0.0065", "HALF_UP_FEN"));
+        assert_eq!((prior.operation.as_str(), rounding.mode.as_str()), ("100000 × 0.0065 = 650", "HALF_UP_FEN"));
         assert_eq!(prior.parameters[0].name, "year_interest");
         assert_eq!(prior.parameters[0].grade, proto::Grade::Demo as i32);
-        assert_eq!(step("interest.total").operation, "0 + 650");
+        assert_eq!(step("interest.total").operation, "0 + 650 = 650");
         // The same id again is the same outcome, for the region or another year it is another content.
         let again = server.close_year(of_member("c", &son, 2025)).expect("found");
         assert!(again.replayed);
