@@ -84,11 +84,13 @@ fn on_data(
 }
 
 fn told(failure: &Failure) -> String {
-    match failure {
-        Failure::Invalid(bad) => bad.iter().map(|bad| format!("--{}: {}", bad.field, bad.description)).collect(),
-        Failure::Refused(reasons) => reasons.iter().map(|reason| reason.sentence()).collect(),
-        other => format!("broken off, and safe to run again: {other:?}"),
+    if let Failure::Invalid(bad) = failure {
+        return bad.iter().map(|bad| format!("--{}: {}", bad.field, bad.description)).collect();
     }
+    if let Failure::Refused(reasons) = failure {
+        return reasons.iter().map(|reason| reason.sentence()).collect();
+    }
+    format!("broken off, and safe to run again: {failure:?}")
 }
 
 fn bar(template: &str) -> Result<ProgressBar, String> {
