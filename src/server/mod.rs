@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod connection;
 pub mod nightly;
+pub mod sweeper;
 pub mod year_close;
 
 use std::future::Future;
@@ -83,9 +84,16 @@ pub async fn run(
             Some(at) => nightly::run(&api.ledger, at).await,
         }
     };
+    let sweeping = async {
+        match config.hold_sweep_ms {
+            0 => std::future::pending().await,
+            every => sweeper::run(&api.ledger, Duration::from_millis(every.into())).await,
+        }
+    };
     let outcome = tokio::select! {
         outcome = serving => outcome,
         never = nightly => match never {},
+        never = sweeping => match never {},
         never = year_close::run(&api.ledger, config.close_year_per_second) => match never {},
     };
     api.ledger.store().close().await?;
