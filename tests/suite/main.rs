@@ -28,7 +28,9 @@ mod reconcile;
 mod rpc;
 mod rows;
 mod samples;
+
 mod scenarios;
+mod settle_tool;
 mod store;
 mod support;
 mod tidy;
