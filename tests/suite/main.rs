@@ -28,7 +28,6 @@ mod reconcile;
 mod rpc;
 mod rows;
 mod samples;
-
 mod scenarios;
 mod settle_tool;
 mod store;
