@@ -10,6 +10,7 @@
 mod bench;
 mod calculation;
 mod embedded;
+mod histories;
 mod feed;
 mod limits;
 mod policies;
