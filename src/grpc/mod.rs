@@ -19,8 +19,11 @@ pub mod settlements;
 pub mod status;
 pub mod summary;
 pub mod watch;
+mod wire;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::domain::time::Moment;
 use crate::ledger::{Caller, Ledger};
@@ -59,13 +62,17 @@ pub struct Api {
     pub info: server_info::Info,
     summaries: summary::Summaries,
     places: reconciliation::Places,
+    /// Places for parts of batches of calculations: one for each processor.
+    calculating: Arc<Semaphore>,
 }
 
 impl Api {
     pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
         let summaries = summary::Summaries::of(&ledger.book);
         let places = reconciliation::Places::new(&limits.reconciliation);
-        Self { ledger, limits, reveal, info, summaries, places }
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let calculating = Arc::new(Semaphore::new(processors));
+        Self { ledger, limits, reveal, info, summaries, places, calculating }
     }
 
     /// The caller; anonymous until there is authentication.

@@ -14,6 +14,7 @@ use crate::domain::card::Card;
 use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::member::{Insurance, Member, MemberRef, Person};
+use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::time::Moment;
@@ -214,6 +215,9 @@ impl Command for UpdateInsurance {
         let policy = ledger.policy_of(&before, today)?;
         let ended = member.insurance.state == InsuranceState::Ended && before.insurance.state != InsuranceState::Ended;
         let moved = member.insurance.region != before.insurance.region;
+        if ended || moved {
+            ledger.check_values(&policy, &[Param::ReleaseOnEndOrMove])?;
+        }
         let releases = policy.rules.release_on_end_or_move && (ended || moved);
         let others = if releases { load_bindings(reading, id).await? } else { Vec::new() };
         let mut standings = Standings::new(reading);

@@ -2,6 +2,7 @@
 //! decision, one conditional commit; the clock, ids and retries live here and nowhere below.
 
 pub mod accounts;
+mod aid;
 pub mod bindings;
 pub mod cards;
 pub mod case;

@@ -224,7 +224,7 @@ impl Ledger {
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
-        self.check_grades(&decision.trace, &loaded.policies)?;
+        self.check_grades(&decision.trace, &loaded.policies, ask.visit.date)?;
         let settlement::Decision { amounts, contributions, excluded, trace } = decision;
         let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
         Ok((

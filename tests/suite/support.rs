@@ -207,6 +207,13 @@ impl TestServer {
         }
     }
 
+    /// The same data under another configuration or other policies.
+    pub fn restart_with(&mut self, change: impl FnOnce(&mut Setup)) {
+        self.close();
+        change(&mut self.setup);
+        self.open();
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the server runs between calls")
     }

@@ -5,6 +5,7 @@ mod accounts;
 mod bindings;
 mod calculations;
 mod certifications;
+mod grades;
 mod ledger;
 mod members;
 mod pages;
