@@ -115,10 +115,13 @@ mod tests {
         Op { call, began, ended: None }
     }
 
+    /// A name, whether there is an order, and the calls.
+    type Row = (&'static str, bool, Vec<Op<Call, i32>>);
+
     #[test]
     fn histories_that_have_an_order_and_that_have_none() {
         use Call::{Add, Read, Write};
-        let rows: [(&str, bool, Vec<Op<Call, i32>>); 16] = [
+        let rows: [Row; 16] = [
             ("nothing", true, vec![]),
             ("one after another", true, vec![op(1, 2, Write(5), 0), op(3, 4, Read, 5)]),
             ("a stale read", false, vec![op(1, 2, Write(5), 0), op(3, 4, Read, 0)]),

@@ -398,7 +398,7 @@ async fn compare(server: &Server, books: Books) -> (Vec<proto::Difference>, prot
     let mut book = books.book();
     let messages = std::iter::once(Part::Start(start)).chain(std::iter::from_fn(move || {
         let lines: Vec<_> = book.by_ref().take(LINES_OF_A_MESSAGE).collect();
-        (!lines.is_empty()).then(|| Part::Lines(proto::CompareDetailsLines { lines }))
+        (!lines.is_empty()).then_some(Part::Lines(proto::CompareDetailsLines { lines }))
     }));
     let messages = tokio_stream::iter(messages.map(|part| proto::CompareDetailsRequest { part: Some(part) }));
     let mut answers = client.compare_details(messages).await.expect("begun").into_inner();
