@@ -26,6 +26,7 @@ fn compile_protos(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     json(&set)?;
     tonic_prost_build::configure()
         .codec_path("crate::grpc::codec::Codec")
+        .extern_path(".google.rpc", "::tonic_types::pb")
         .bytes(".gongji.v1.CalculateBatchRequest")
         .bytes(".gongji.v1.CalculateBatchResponse")
         .compile_fds(with_ready_bytes(with_ready_explanations(set)))?;

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use prost::Message as _;
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::answer::{self, Asked, Calculation, Trouble, answer};
+use crate::grpc::bulk::reworded;
 use crate::grpc::fields::Fields;
 use crate::grpc::status::transport;
 use crate::grpc::wire::{bytes, put_message, put_text};
@@ -33,17 +34,6 @@ pub fn stream(service: Service, requests: Streaming<proto::CalculateBatchRequest
         let service = service.clone();
         async move { answer_message(&service, message.map_err(|status| reworded(&status))?).await }
     }))
-}
-
-/// What the transport says of a message carries no details; it gets the words of its reason.
-pub fn reworded(status: &Status) -> Status {
-    if matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted) {
-        transport::too_large()
-    } else if matches!(status.code(), Code::Cancelled | Code::Unavailable) {
-        transport::shutting_down()
-    } else {
-        transport::malformed()
-    }
 }
 
 async fn answer_message(

@@ -23,7 +23,7 @@ use super::proto::calculation_service_server::CalculationService;
 use super::{Service, proto};
 pub use answer::Asked;
 use answer::{Calculation, answer};
-pub use batch::{answer_item, encode_item, reworded};
+pub use batch::{answer_item, encode_item};
 
 type Reply<T> = Result<Response<T>, Status>;
 
