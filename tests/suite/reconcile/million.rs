@@ -248,6 +248,8 @@ impl Writer {
             policies: Vec::new(),
             refunds: Vec::new(),
             created_at: self.now,
+            hold: None,
+            reversed_by: String::new(),
         }
     }
 
@@ -301,7 +303,8 @@ impl Writer {
         let (id, total) = (settlement.id, settlement.amounts.split.total);
         let parts = Parts { fund: total, ..Parts::default() };
         let request_id = format!("b-{number}");
-        settlement.refunds = vec![Refund { request_id: request_id.clone(), parts, returned: Vec::new(), at: self.now }];
+        settlement.refunds =
+            vec![Refund { request_id: request_id.clone(), parts, returned: Vec::new(), at: self.now, reversal: None }];
         let event = Event::Refunded { settlement: id, parts, returned: Vec::new(), place: 0 };
         let of = self.keys.institution(&self.hospital);
         let lists = vec![(ListKey { kind: ListKind::InstitutionChanges, of }, id.as_u128())];
@@ -325,7 +328,15 @@ impl Writer {
         puts.push((key, Entity::Request(Arc::new(request))));
         let bytes = record::encode_record(&Record { event, postings: vec![posting] }, &[0; 32]);
         let content_hash = chain::content_hash(&bytes);
-        self.changes.push(Change { began_at: 0, expects: Vec::new(), puts, record: bytes, content_hash, lists });
+        self.changes.push(Change {
+            began_at: 0,
+            expects: Vec::new(),
+            puts,
+            record: bytes,
+            content_hash,
+            lists,
+            before: None,
+        });
     }
 }
 
