@@ -1,0 +1,4 @@
+//! Reconciliation from outside: the command line, and a book of a million lines.
+
+mod command;
+mod million;
