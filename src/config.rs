@@ -96,7 +96,7 @@ options! {
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
     /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
-    /// Longest time a stream may stand still, in milliseconds.
+    /// Longest time a stream, or whoever takes a backup, may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
     /// Most streams of Watch open at once; more are refused as OVERLOADED.
     watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;

@@ -153,7 +153,7 @@ impl Command for CreateMember {
 }
 
 /// The list row that says from this record on where a member is insured.
-fn insured_in(member: &Member) -> (ListKey, u128) {
+pub(crate) fn insured_in(member: &Member) -> (ListKey, u128) {
     (list_of(ListKind::MemberRegions, member.id.as_u128()), member.insurance.region.as_u32().into())
 }
 
