@@ -167,6 +167,9 @@ options! {
     /// Time of day, in China, at which wallet transfers that nobody took on the day before go back, HH:MM:SS; empty: never by
     /// itself, only by `gongji run return-unclaimed`.
     return_unclaimed_at / "return-unclaimed-at" / "GONGJI_RETURN_UNCLAIMED_AT": String = "05:30:00".to_owned();
+    /// Most accounts in a second whose year is closed beside settlements, when a region's is (CloseYear); 0: none, only by
+    /// `gongji run close-year`.
+    close_year_per_second / "close-year-per-second" / "GONGJI_CLOSE_YEAR_PER_SECOND": u32 = 500;
     /// Most records of the memory store; past it changes are refused as STORE_FULL.
     memory_records / "memory-records" / "GONGJI_MEMORY_RECORDS": u64 = 5_000_000;
     /// Blocks the embedded store keeps in memory, in bytes.

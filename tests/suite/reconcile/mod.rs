@@ -2,3 +2,5 @@
 
 mod command;
 mod million;
+
+pub use command::{HOSPITAL, settle};
