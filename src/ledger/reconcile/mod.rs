@@ -128,11 +128,10 @@ impl Ledger {
     async fn hold_ended_at(&self, position: u64) -> Result<Option<SettlementId>, Failure> {
         let stored = self.record_at(position).await?;
         let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
-        Ok(match &record.event {
-            Event::HoldConfirmed { settlement, .. } | Event::HoldEnded { settlement, .. } => Some(*settlement),
-            #[allow(clippy::wildcard_enum_match_arm, reason = "no other record says what became of a hold")]
-            _ => None,
-        })
+        if let Event::HoldConfirmed { settlement, .. } | Event::HoldEnded { settlement, .. } = &record.event {
+            return Ok(Some(*settlement));
+        }
+        Ok(None)
     }
 
     async fn settlement_fact(&self, id: SettlementId) -> Result<Settlement, Failure> {
