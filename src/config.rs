@@ -132,7 +132,7 @@ options! {
     settle_batch_items / "settle-batch-items" / "GONGJI_SETTLE_BATCH_ITEMS": u32 = 500;
     /// Most bytes in one answer that holds the results of many items: past it BatchSettle leaves explanations out.
     bulk_answer_bytes / "bulk-answer-bytes" / "GONGJI_BULK_ANSWER_BYTES": u32 = 3 << 20;
-    /// Most rows of one import call; `gongji import` sends as many calls as it takes.
+    /// Most rows of one call of ImportMembers or ImportCredits; a longer file takes several.
     import_rows / "import-rows" / "GONGJI_IMPORT_ROWS": u32 = 10_000;
     /// Longest time in which one import call takes in rows, in milliseconds.
     import_time_ms / "import-time-ms" / "GONGJI_IMPORT_TIME_MS": u32 = 600_000;
