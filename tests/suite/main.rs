@@ -10,6 +10,8 @@
 mod backup;
 mod bench;
 mod calculation;
+#[cfg(feature = "test-clock")]
+mod clock;
 mod damage;
 mod embedded;
 mod histories;
