@@ -496,13 +496,13 @@ fn holds_are_in_flight_until_they_end_and_what_is_put_back_is_no_line() {
         let release = proto::ReleaseHoldRequest {
             request_id: "release".to_owned(),
             institution_code: HOSPITAL.to_owned(),
-            settlement_id: given_up.clone(),
+            settlement_id: given_up,
         };
         server.release_hold(release).expect("released");
         let confirm = proto::ConfirmSettlementRequest {
             request_id: "confirm".to_owned(),
             institution_code: HOSPITAL.to_owned(),
-            settlement_id: taken.clone(),
+            settlement_id: taken,
             ..Default::default()
         };
         server.confirm_settlement(confirm).expect("confirmed");
