@@ -62,8 +62,8 @@ pub(crate) fn run(job: Job) -> Result<(), String> {
             format!("broken off, and safe to run again: {failure:?}")
         })?;
         println!(
-            "{day}: {} transfers, {} gone back now, {} fen; {} could not go back",
-            done.looked_at, done.returned, done.amount, done.refused
+            "{day}: {} transfers, {} gone back now, {} fen; {} could not go back, {} can still be taken",
+            done.looked_at, done.returned, done.amount, done.refused, done.waiting
         );
         Ok(())
     })

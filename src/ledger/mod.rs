@@ -205,7 +205,11 @@ impl Ledger {
                     drop((_shared, _alone));
                     let read_at = reading.read_at();
                     let until = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
-                    let committed = result.as_ref().is_ok_and(|done| !done.replayed);
+                    let committed = match &result {
+                        Ok(done) => !done.replayed,
+                        // A commit without a verdict stays one, whatever becomes of the wait.
+                        Err(failure) => *failure == Failure::OutcomeUnknown,
+                    };
                     return match self.store.wait_durable(until).await {
                         Ok(()) => result,
                         Err(_) if committed => Err(Failure::OutcomeUnknown),
@@ -226,10 +230,11 @@ impl Ledger {
         fresh: Fresh,
         reading: &mut Reading<'_>,
     ) -> Attempt<C::Outcome> {
-        let now = self.clock.now();
-        match self.attempt_inner(command, content, fields, fresh, reading, now).await {
+        match self.attempt_inner(command, content, fields, fresh, reading).await {
             Ok(Some(done)) => Attempt::Settled(Ok(done)),
             Ok(None) => Attempt::Lost,
+            // No moment explains a refusal that was read half before a change and half after it.
+            Err(_) if reading.is_torn() => Attempt::Lost,
             Err(failure) => Attempt::Settled(Err(failure)),
         }
     }
@@ -241,10 +246,11 @@ impl Ledger {
         fields: &Fingerprint<'_>,
         fresh: Fresh,
         reading: &mut Reading<'_>,
-        now: Moment,
     ) -> Result<Option<Done<C::Outcome>>, Failure> {
         let key = Key::Request(fresh.request);
         reading.get(&[key]).await?;
+        // After the look began: what it finds, and is not torn, was made at an earlier time than this.
+        let now = self.clock.now();
         if let Some(known) = reading.request(&key)?.cloned() {
             if (&known.scope, &known.id) != (&content.scope, &content.id) {
                 return Err(Failure::Bug("two request ids share one hash"));
@@ -259,6 +265,9 @@ impl Ledger {
             return Ok(Some(Done { outcome, position, at: stored.at, replayed: true }));
         }
         let plan = command.decide(self, reading, now, fresh).await?;
+        if reading.is_torn() {
+            return Ok(None);
+        }
         let bytes = record::encode_record(&plan.record, &self.book.digest);
         let mut puts = plan.puts;
         puts.push((key, Entity::Request(content.clone())));
@@ -363,35 +372,4 @@ enum Attempt<T> {
 /// A list of a member.
 pub(crate) fn list_of(kind: ListKind, id: u128) -> ListKey {
     ListKey { kind, of: id.to_be_bytes() }
-}
-
-impl StoredPolicy {
-    pub(crate) fn of(policy: &Policy) -> Self {
-        use crate::store::entity::{StoredCitation, StoredValue};
-        let values = policy.values.iter().map(|value| StoredValue {
-            param: value.param,
-            text: value.text.clone(),
-            start: value.start,
-            end: value.end,
-            region: value.region,
-            grade: value.grade,
-            note: value.note.clone(),
-            citation: StoredCitation {
-                id: value.citation.id.clone(),
-                document: value.citation.document.clone(),
-                article: value.citation.article.clone(),
-                effective: value.citation.effective,
-                url: value.citation.url.clone(),
-                grade: value.citation.grade,
-                note: value.citation.note.clone(),
-            },
-        });
-        Self {
-            region: policy.region,
-            start: policy.revision.start,
-            end: policy.revision.end,
-            known_from: policy.revision.known_from,
-            values: values.collect(),
-        }
-    }
 }

@@ -82,19 +82,22 @@ pub struct Quote<'l> {
 impl Ledger {
     /// `QuoteSettlement`: decides and changes nothing.
     pub async fn quote(&self, ask: &Ask) -> Result<Quote<'_>, Failure> {
-        let now = self.now();
-        let today = now.civil_day();
-        self.check_day("visit.visit_date", ask.visit.date, today)?;
-        self.check_care_region(&ask.visit)?;
         let mut reading = Reading::new(self.store());
-        let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers, ask.visit.date).await;
-        let (patient, on_paper) = match loaded {
+        let mut found = self.look_for_quote(&mut reading, ask).await;
+        if reading.is_torn() {
+            // Alone, so that it cannot be torn again by this process.
+            let _alone = self.gate.write().await;
+            reading = Reading::new(self.store());
+            found = self.look_for_quote(&mut reading, ask).await;
+        }
+        let (patient, on_paper, now) = match found {
             Ok(found) => found,
             Err(failure) => {
                 self.store().wait_durable(reading.read_at()).await?;
                 return Err(failure);
             }
         };
+        let today = now.civil_day();
         let read_at = reading.read_at();
         let loaded = self.assemble(&reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
@@ -104,6 +107,20 @@ impl Ledger {
         self.store().wait_durable(read_at).await?;
         self.check_grades(&decision.trace, &policies)?;
         Ok(Quote { decision, patient, names, policies, read_at, token })
+    }
+
+    /// The patient, the owners on paper, and the time, told after the look began.
+    async fn look_for_quote(
+        &self,
+        reading: &mut Reading<'_>,
+        ask: &Ask,
+    ) -> Result<(MemberId, Vec<MemberId>, Moment), Failure> {
+        self.resolve(reading, &ask.patient).await?;
+        let now = self.now();
+        self.check_day("visit.visit_date", ask.visit.date, now.civil_day())?;
+        self.check_care_region(&ask.visit)?;
+        let (patient, on_paper) = self.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
+        Ok((patient, on_paper, now))
     }
 
     /// The digest of the content a quote's token belongs to.

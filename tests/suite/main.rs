@@ -10,6 +10,7 @@
 mod bench;
 mod calculation;
 mod embedded;
+mod faults;
 mod limits;
 mod policies;
 mod policy_damage;
@@ -23,6 +24,7 @@ mod rpc;
 mod rows;
 mod samples;
 mod scenarios;
+mod simulation;
 mod store;
 mod support;
 mod tidy;
