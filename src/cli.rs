@@ -1,4 +1,4 @@
-//! The command line: `gongji serve`, `config`, `calc`, `policy`, `bench`. Wiring only.
+//! The command line: `gongji serve`, `config`, `calc`, `policy`, `reconcile`, `bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{bench, calc, demo, policy_tool, run, server, telemetry};
+use crate::{bench, calc, demo, policy_tool, reconcile, run, server, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -62,6 +62,8 @@ enum Command {
     Calc(calc::Options),
     /// Check, try, read and compare the policy files: the law that the server decides by.
     Policy(policy_tool::Options),
+    /// Lay an institution's book beside the ledger: totals, details, or write the ledger's lines (对账).
+    Reconcile(reconcile::Options),
     /// Run a daily job by hand, on the data directory of a server that is not running.
     Run {
         #[command(subcommand)]
@@ -96,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
         Command::Calc(options) => calc::run(&options),
         Command::Policy(options) => policy_tool::run(&options),
+        Command::Reconcile(options) => return reconcile::run(&options),
         Command::Run { job } => run::run(job),
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),
@@ -161,6 +164,11 @@ pub(crate) fn read_policies(config: &Config) -> Result<PolicyBook, String> {
 }
 
 pub(crate) fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
+    #[cfg(feature = "test-clock")]
+    if let Some(path) = std::env::var_os("GONGJI_TEST_CLOCK") {
+        tracing::warn!("this program takes its time from a file: it is for tests");
+        return Ok(Arc::new(crate::ledger::source::FileClock::reading(path.into())?));
+    }
     if config.clock.is_empty() {
         return Ok(Arc::new(SystemClock));
     }

@@ -1,5 +1,7 @@
 //! Every setting: read once, flag over environment over file over default, checked, printable.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -7,9 +9,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::domain::vocabulary::Grade;
-use crate::grpc::WireLimits;
-use crate::grpc::calculation::CalculationLimits;
-use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
 
 /// Where the ledger is kept.
@@ -95,10 +94,18 @@ options! {
     connections / "connections" / "GONGJI_CONNECTIONS": u32 = 1024;
     /// Longest time of one call, in milliseconds.
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
-    /// Longest time of one CheckLedger, which reads everything there is, in milliseconds.
+    /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
-    /// Longest time a stream of calculations may stand still, in milliseconds.
+    /// Longest time a stream may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
+    /// Most streams of Watch open at once; more are refused as OVERLOADED.
+    watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;
+    /// Bytes of records, as stored, after which one message of Watch ends.
+    watch_message_bytes / "watch-message-bytes" / "GONGJI_WATCH_MESSAGE_BYTES": u32 = 128 << 10;
+    /// Longest time a Watch is silent before it sends a checkpoint, in milliseconds.
+    watch_checkpoint_ms / "watch-checkpoint-ms" / "GONGJI_WATCH_CHECKPOINT_MS": u32 = 5_000;
+    /// Most values of one filter of Watch.
+    watch_filter_values / "watch-filter-values" / "GONGJI_WATCH_FILTER_VALUES": u32 = 100;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
     /// Largest message received, in bytes.
@@ -121,6 +128,28 @@ options! {
     calculation_answer_bytes / "calculation-answer-bytes" / "GONGJI_CALCULATION_ANSWER_BYTES": u32 = 8 << 20;
     /// Most periods of one contribution history.
     calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;
+    /// Most settlements in one BatchSettle.
+    settle_batch_items / "settle-batch-items" / "GONGJI_SETTLE_BATCH_ITEMS": u32 = 500;
+    /// Most bytes in one answer that holds the results of many items: past it BatchSettle leaves explanations out.
+    bulk_answer_bytes / "bulk-answer-bytes" / "GONGJI_BULK_ANSWER_BYTES": u32 = 3 << 20;
+    /// Most rows of one import call; `gongji import` sends as many calls as it takes.
+    import_rows / "import-rows" / "GONGJI_IMPORT_ROWS": u32 = 10_000;
+    /// Longest time in which one import call takes in rows, in milliseconds.
+    import_time_ms / "import-time-ms" / "GONGJI_IMPORT_TIME_MS": u32 = 600_000;
+    /// Most items of one batch, stream or import under way at a time; more wait in the transport.
+    bulk_window / "bulk-window" / "GONGJI_BULK_WINDOW": u32 = 256;
+    /// Most items of all batches, streams and imports under way at a time; more wait for their turn.
+    bulk_running / "bulk-running" / "GONGJI_BULK_RUNNING": u32 = 2_048;
+    /// Most comparisons of books at once (CompareTotals, CompareDetails); each indexes its lines in memory, 29 bytes a line.
+    reconciliations / "reconciliations" / "GONGJI_RECONCILIATIONS": u32 = 4;
+    /// Most days of one comparison of books.
+    reconciliation_days / "reconciliation-days" / "GONGJI_RECONCILIATION_DAYS": u32 = 366;
+    /// Most lines of one comparison, of the ledger or of the institution.
+    reconciliation_lines / "reconciliation-lines" / "GONGJI_RECONCILIATION_LINES": u32 = 2_000_000;
+    /// Most lines in one message of CompareDetails.
+    reconciliation_message_lines / "reconciliation-message-lines" / "GONGJI_RECONCILIATION_MESSAGE_LINES": u32 = 1_000;
+    /// Most differences and bad lines of one comparison.
+    reconciliation_differences / "reconciliation-differences" / "GONGJI_RECONCILIATION_DIFFERENCES": u32 = 50_000;
     /// How old a visit or a binding's first day may be, in days.
     max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
     /// How often a change is decided anew after losing a race.
@@ -137,13 +166,13 @@ options! {
     /// Blocks the embedded store keeps in memory, in bytes.
     cache_bytes / "cache-bytes" / "GONGJI_CACHE_BYTES": u64 = 256 << 20;
     /// Facts the embedded store keeps decoded in memory.
-    cached_facts / "cached-facts" / "GONGJI_CACHED_FACTS": u32 = 2_000_000;
+    cached_facts / "cached-facts" / "GONGJI_CACHED_FACTS": u32 = 4_000_000;
     /// Keys whose last change the embedded store remembers, to compare what a decision saw.
     recent_keys / "recent-keys" / "GONGJI_RECENT_KEYS": u32 = 400_000;
     /// Bytes that may wait for the disk; past it changes wait for room.
     queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
     /// Bytes of changes that gather before the embedded store brings its index up to date: read again after a crash.
-    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 32 << 20;
+    index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 128 << 20;
     /// What is logged: a level, or a filter such as gongji=debug.
     log / "log" / "GONGJI_LOG": String = "info".to_owned();
     /// Logs as JSON lines.
@@ -244,6 +273,21 @@ impl Config {
             ("calculation_periods", self.calculation_periods),
             ("calculation_answer_bytes", self.calculation_answer_bytes),
             ("stream_idle_ms", self.stream_idle_ms),
+            ("settle_batch_items", self.settle_batch_items),
+            ("bulk_answer_bytes", self.bulk_answer_bytes),
+            ("bulk_window", self.bulk_window),
+            ("bulk_running", self.bulk_running),
+            ("import_rows", self.import_rows),
+            ("import_time_ms", self.import_time_ms),
+            ("reconciliations", self.reconciliations),
+            ("reconciliation_days", self.reconciliation_days),
+            ("reconciliation_lines", self.reconciliation_lines),
+            ("reconciliation_message_lines", self.reconciliation_message_lines),
+            ("reconciliation_differences", self.reconciliation_differences),
+            ("watch_streams", self.watch_streams),
+            ("watch_message_bytes", self.watch_message_bytes),
+            ("watch_checkpoint_ms", self.watch_checkpoint_ms),
+            ("watch_filter_values", self.watch_filter_values),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -257,6 +301,10 @@ impl Config {
             let known: Vec<String> = Grade::ALL.iter().map(|grade| grade.name().to_lowercase()).collect();
             return Err(ConfigError::Setting(format!("refuse_grade: {word} is none of {}", known.join(", "))));
         }
+        // The sums of so many of the largest amounts still fit.
+        if self.reconciliation_lines > 5_000_000 {
+            return refuse("reconciliation_lines: at most 5000000");
+        }
         if self.runtimes > 256 {
             return refuse("runtimes: at most 256");
         }
@@ -268,129 +316,7 @@ impl Config {
         let text = &self.return_unclaimed_at;
         if text.len() == 8 { text.parse().ok() } else { None }
     }
-
-    pub fn ledger_limits(&self) -> Limits {
-        Limits {
-            retries: self.retries,
-            max_backdate_days: self.max_backdate_days,
-            bindings_per_member: self.bindings_per_member,
-            quote_seconds: self.quote_seconds,
-            refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
-        }
-    }
-
-    pub fn wire_limits(&self) -> WireLimits {
-        WireLimits {
-            bill_lines: self.bill_lines,
-            page_size_default: self.page_size_default,
-            page_size_max: self.page_size_max,
-            paper_authorisations: self.paper_authorisations,
-            evidence: self.evidence,
-            calculation: CalculationLimits {
-                batch_items: self.calculation_batch_items,
-                periods: self.calculation_periods,
-                answer_bytes: self.calculation_answer_bytes,
-            },
-        }
-    }
-
-    /// Every bound, as `GetServerInfo` tells it.
-    pub fn told_limits(&self) -> Vec<(String, u64, &'static str, &'static str)> {
-        let row = |name: &str, value: u64, unit, comment| (name.to_owned(), value, unit, comment);
-        vec![
-            row("message_bytes", self.message_bytes.into(), "bytes", "largest message received"),
-            row("bill_lines", self.bill_lines.into(), "lines", "most lines of one bill"),
-            row(
-                "page_size_default",
-                self.page_size_default.into(),
-                "items",
-                "items on a page when the request does not say",
-            ),
-            row("page_size_max", self.page_size_max.into(), "items", "most items on a page"),
-            row(
-                "bindings_per_member",
-                self.bindings_per_member.into(),
-                "bindings",
-                "most active bindings of one person on either side",
-            ),
-            row(
-                "paper_authorisations",
-                self.paper_authorisations.into(),
-                "entries",
-                "most paper authorisations of one settlement",
-            ),
-            row("evidence", self.evidence.into(), "entries", "most pieces of evidence of one binding"),
-            row(
-                "calculation_batch_items",
-                self.calculation_batch_items.into(),
-                "items",
-                "most items in one message of CalculateBatch",
-            ),
-            row("calculation_answer_bytes", self.calculation_answer_bytes.into(), "bytes", "results in one answer"),
-            row("calculation_periods", self.calculation_periods.into(), "periods", "most periods of one history"),
-            row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
-            row("connections", self.connections.into(), "connections", "most connections at once"),
-            row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
-            row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds", "longest time a stream may stand still"),
-            row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest time of one CheckLedger"),
-            row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
-            row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
-            row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),
-            row("request_id_length", crate::domain::ids::RequestId::MAX_LEN as u64, "characters", "longest request_id"),
-            row("amount_fen", crate::domain::money::Money::INPUT_MAX.unsigned_abs(), "fen", "largest amount received"),
-        ]
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(given: Given, demo: bool, expected: Result<StoreChoice, &str>) {
-        let read = Config::read(given, None, demo).map(|config| config.store).map_err(|error| error.to_string());
-        match (read, expected) {
-            (Ok(store), Ok(expected)) => assert_eq!(store, expected),
-            (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
-            (read, expected) => assert_eq!(format!("{read:?}"), format!("{expected:?}")),
-        }
-    }
-
-    #[test]
-    fn settings_are_checked_together() {
-        check(Given::default(), false, Ok(StoreChoice::Embedded));
-        check(Given::default(), true, Ok(StoreChoice::Memory));
-        check(Given { data_dir: Some("x".into()), ..Given::default() }, true, Ok(StoreChoice::Embedded));
-        let anywhere = SocketAddr::from(([0, 0, 0, 0], 50051));
-        check(Given { listen: Some(anywhere), ..Given::default() }, false, Err("--insecure"));
-        check(
-            Given { listen: Some(anywhere), insecure: Some(true), ..Given::default() },
-            false,
-            Ok(StoreChoice::Embedded),
-        );
-        check(Given { clock: Some("2021-06-01T00:00:00Z".into()), ..Given::default() }, false, Err("clock"));
-        check(Given { bill_lines: Some(0), ..Given::default() }, false, Err("bill_lines: must be at least 1"));
-        check(Given { page_size_max: Some(10), ..Given::default() }, false, Err("page_size_max"));
-        check(
-            Given { refuse_grade: Some("demo,unverified".into()), ..Given::default() },
-            false,
-            Ok(StoreChoice::Embedded),
-        );
-        check(
-            Given { refuse_grade: Some("sure".into()), ..Given::default() },
-            false,
-            Err("refuse_grade: sure is none"),
-        );
-        let at = |text: &str| Given { return_unclaimed_at: Some(text.into()), ..Given::default() };
-        check(at("5:30"), false, Err("return_unclaimed_at"));
-        check(at("24:30:00"), false, Err("return_unclaimed_at"));
-        check(at(""), false, Ok(StoreChoice::Embedded));
-    }
-
-    #[test]
-    fn what_is_printed_can_be_read_again() {
-        let config =
-            Config::read(Given { log_json: Some(true), ..Given::default() }, None, false).expect("defaults are good");
-        let file: FromFile = toml::from_str(&config.print()).expect("printed settings are a file");
-        assert_eq!(Config::merge(Given::default(), file), config);
-    }
-}
+mod tests;

@@ -14,5 +14,6 @@ pub mod telemetry;
 pub mod calc;
 pub mod bench;
 pub mod policy_tool;
+pub mod reconcile;
 pub mod run;
 pub mod cli;

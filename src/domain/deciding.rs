@@ -87,6 +87,10 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::QuotaUsedUp
         | Reason::BindingHasLastDay
         | Reason::QuotaUnchanged
-        | Reason::PositionNotReached => &[],
+        | Reason::PositionNotReached
+        | Reason::ReconciliationTooLarge
+        | Reason::ReconciliationTooDifferent
+        | Reason::PositionCompacted
+        | Reason::ChainDiffers => &[],
     }
 }

@@ -50,21 +50,26 @@ pub struct FilingDecision {
     pub trace: Trace,
 }
 
-/// Decides a filing under the policies of its start day. `CheckBinding` and `CreateBinding` both call this.
+/// Decides a filing. `CheckBinding` and `CreateBinding` both call this.
+///
+/// The law is that of the binding's first day; how many may stand in a family is today's question, whichever day that is, or a
+/// binding could be dated back to before a limit. Steps about numbers point to today's policies: behind the two of the first
+/// day, unless they are the same.
 pub fn decide_filing(
     filing: &Filing<'_>,
-    owner: &Policy,
-    beneficiary: &Policy,
+    [owner, beneficiary]: [&Policy; 2],
+    now: [&Policy; 2],
     regions: &RegionBook,
     on: Date,
 ) -> FilingDecision {
     let mut trace = Trace::under(regions.policy_set);
     let mut reasons = Vec::new();
     // A step cites the side that refused, or the side whose limit was looked at.
-    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| {
-        trace.verdict(rule, Subject::Bill, no.map_or(side, |no| no.side).index(), no.map(|no| no.reason));
+    let mut checked = |rule: Rule, side: Side, no: Option<Refusal>, first: u8| {
+        trace.verdict(rule, Subject::Bill, first + no.map_or(side, |no| no.side).index(), no.map(|no| no.reason));
         reasons.extend(no.map(|no| no.reason));
     };
+    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| checked(rule, side, no, 0);
     let when = |no: bool, side: Side, reason: Reason| no.then_some(Refusal { reason, side });
     let (of_owner, of_beneficiary) = (Side::Owner, Side::Beneficiary);
 
@@ -96,6 +101,9 @@ pub fn decide_filing(
 
     let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
     check(Rule::NotBoundYet, of_owner, when(filing.already_bound, of_owner, Reason::BindingAlreadyActive));
+    let first = if same_revisions([owner, beneficiary], now) { 0 } else { NOW };
+    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| checked(rule, side, no, first);
+    let [owner, beneficiary] = now;
     let members = over(owner.rules.members_per_owner, filing.members_now);
     check(Rule::MembersPerOwner, of_owner, when(members, of_owner, Reason::MembersPerOwnerExceeded));
     let owners = over(beneficiary.rules.owners_per_member, filing.owners_now);
@@ -110,6 +118,7 @@ pub fn decide_filing(
     check(Rule::OneFamilyPerPerson, side, when(elsewhere, side, Reason::AlreadyInAnotherFamily));
     let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
     check(Rule::BindingsPerMember, of_owner, when(full, of_owner, Reason::BindingsPerMemberExceeded));
+    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| checked(rule, side, no, 0);
     let next_day = rule.is_some_and(|rule| rule.effective == Effective::NextDay);
     let start = if next_day { on.max(filing.today.tomorrow().unwrap_or(on)) } else { on };
     if next_day {
@@ -120,6 +129,14 @@ pub fn decide_filing(
     reasons.dedup();
     let grants = rule.map(|rule| rule.grants.clone()).unwrap_or_default();
     FilingDecision { reasons, missing: steps.missing, pending: steps.pending, grants, start, trace }
+}
+
+/// Where today's policies stand behind those of the first day.
+const NOW: u8 = 2;
+
+/// Whether one pair of policies is the other: then a decision lists it once.
+pub fn same_revisions(law: [&Policy; 2], now: [&Policy; 2]) -> bool {
+    law.iter().zip(now).all(|(law, now)| law.revision.digest == now.revision.digest)
 }
 
 /// What a channel still asks for.

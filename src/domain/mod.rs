@@ -30,4 +30,5 @@ pub mod wallet;
 pub mod card;
 pub mod certification;
 pub mod record;
+pub mod reconcile;
 pub mod calc;

@@ -163,6 +163,10 @@ reasons! {
     PaperNotRegularised "PAPER_NOT_REGULARISED" "书面授权后未在规定期限内补办绑定，不能再次使用书面授权。";
     /// The ledger has not reached the position a read asked for.
     PositionNotReached "POSITION_NOT_REACHED" "账本尚未到达所要求的位置。";
+    /// Records from that position on are not all kept any more.
+    PositionCompacted "POSITION_COMPACTED" "该位置之前的账本记录已归档，请从现存的第一条记录开始读取。";
+    /// What the caller holds is of another history than this ledger's.
+    ChainDiffers "CHAIN_DIFFERS" "账本在该位置的摘要与所持不一致，请核对是否恢复过备份。";
     /// Fewer contribution months than the rule asks for.
     YearsNotEnough "YEARS_NOT_ENOUGH" "缴费年限不足。";
     /// The legal age lies ahead.
@@ -197,6 +201,10 @@ reasons! {
     ProxyNotAllowed "PROXY_NOT_ALLOWED" "该认证渠道须由本人办理，不可代办。";
     /// The certification has ended, or may not move that way.
     CertificationNotOpen "CERTIFICATION_NOT_OPEN" "该认证已办结，或不能变更为该状态。";
+    /// More lines than one comparison takes.
+    ReconciliationTooLarge "RECONCILIATION_TOO_LARGE" "对账明细行数超过上限，请缩短对账日期。";
+    /// More differences than one comparison tells.
+    ReconciliationTooDifferent "RECONCILIATION_TOO_DIFFERENT" "差异行数超过上限，请核对机构编号和对账日期。";
 }
 
 #[cfg(test)]

@@ -77,11 +77,17 @@ rules! {
     /// What an owner's account may give: buckets, floor, cap.
     OwnerUsable "draw.owner_usable" "共济账户可用余额" [RelativeBuckets, Floor];
     /// An owner's account pays.
-    OwnerDraw "draw.relative" "家庭共济支付" [OwnerOrder, RelativeBuckets, Floor];
+    OwnerDraw "draw.relative" "家庭共济支付" [
+        OwnerOrder, RelativeBuckets, Floor, Relations, Modes, BeneficiaryScope, OwnerTiers, OwnerStates, BeneficiarySchemes,
+        BeneficiaryStates, RelativePurposes, ProhibitedPurposes, AidPerSettlement, AidPerDay, AidPerYear
+    ];
     /// Everything else is cash.
     Cash "draw.cash" "现金支付" [];
     /// Own account and relatives, summed for the wire.
-    MutualAidTotal "draw.mutual_aid" "家庭共济支付合计" [RelativeComponents];
+    MutualAidTotal "draw.mutual_aid" "家庭共济支付合计" [
+        RelativeComponents, Relations, Modes, BeneficiaryScope, OwnerStates, BeneficiarySchemes, BeneficiaryStates,
+        RelativePurposes, ProhibitedPurposes, OwnersPerSettlement
+    ];
 
     /// Owner and beneficiary differ.
     TwoPersons "binding.two_persons" "共济人与被共济人不同" [];
@@ -136,7 +142,10 @@ rules! {
     QuotaLimit "quota.limit" "共济额度上限" [QuotaMax];
     QuotaSet "quota.set" "设定共济额度" [RelativeBuckets, Floor];
     /// A quota pays at settlement.
-    QuotaDraw "draw.quota" "共济额度支付" [OwnerOrder, CrossProvinceModes];
+    QuotaDraw "draw.quota" "共济额度支付" [
+        OwnerOrder, CrossProvinceModes, Relations, Modes, BeneficiaryScope, OwnerTiers, OwnerStates, BeneficiarySchemes,
+        BeneficiaryStates, RelativePurposes, ProhibitedPurposes, AidPerSettlement, AidPerDay, AidPerYear
+    ];
     /// Which part of a bill the wallet may pay.
     WalletPayable "draw.wallet_payable" "医保钱包可支付部分" [WalletPurposes, OwnComponents];
 }
@@ -248,12 +257,27 @@ pub struct Step {
 }
 
 impl Step {
-    /// The values it rests on, the deciding one first: for a refusal, those its reason is about.
+    /// The values it rests on, the deciding one first: for a refusal, those its reason is about. What relatives pay rests on
+    /// everything that lets them pay; where they pay nothing, nothing let them.
     pub fn params(&self) -> &'static [Param] {
         match self.outcome {
             Outcome::No(reason) if self.rule == Rule::Excluded => super::deciding::params_of_reason(reason),
+            Outcome::Amount(Money::ZERO) if self.rule == Rule::MutualAidTotal => &[Param::RelativeComponents],
             Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => self.rule.params(),
         }
+    }
+}
+
+impl Step {
+    /// The places of the two policies between whose regions it decides; across provinces it rests on their openings too. A
+    /// quota is drawn for the patient, whose policy is the first; other steps are about the first two.
+    pub fn between(&self) -> Option<(usize, usize)> {
+        use Rule as R;
+        if self.rule == R::QuotaDraw {
+            return Some((0, usize::from(self.policy)));
+        }
+        let of_two = [R::ModeBetween, R::CrossProvince, R::QuotaBetween, R::Transfer, R::WalletTransfer];
+        of_two.contains(&self.rule).then_some((0, 1))
     }
 }
 

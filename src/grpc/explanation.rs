@@ -76,10 +76,8 @@ fn policy<'a>(step: &Step, basis: &Basis<'a>) -> Option<&'a StoredPolicy> {
     basis.policies.get(usize::from(step.policy)).map(Arc::as_ref)
 }
 
-/// Values stand in the order of their keys; only those of an older version may stand elsewhere.
 pub fn value(policy: &StoredPolicy, param: Param) -> Option<&StoredValue> {
-    let usual = policy.values.get(usize::from(param.code())).filter(|value| value.param == param);
-    usual.or_else(|| policy.values.iter().find(|value| value.param == param))
+    policy.value(param)
 }
 
 /// The parameter that a summary names.

@@ -1,10 +1,10 @@
-//! LedgerService: proof.
+//! LedgerService: proof, and the feed.
 
 use tonic::{Request, Response, Status};
 
 use super::fields::{Fields, all3};
 use super::proto::ledger_service_server::LedgerService;
-use super::{Service, proto, timestamp, wire_position};
+use super::{Service, proto, timestamp, watch, wire_position};
 use crate::domain::money::Money;
 use crate::domain::record::{Event, Record};
 use crate::ledger::page::hex;
@@ -57,6 +57,12 @@ impl LedgerService for Service {
             problems: report.problems,
         }))
     }
+
+    type WatchStream = watch::Feed;
+
+    async fn watch(&self, request: Request<proto::WatchRequest>) -> Reply<watch::Feed> {
+        watch::stream(self, request.into_inner()).await.map(Response::new)
+    }
 }
 
 fn head(head: &Head) -> proto::Head {
@@ -68,28 +74,55 @@ fn head(head: &Head) -> proto::Head {
     }
 }
 
-fn record(stored: &StoredRecord, content: &Record) -> proto::Record {
+/// The wire's word for what a record says.
+pub(super) fn kind(event: &Event) -> proto::RecordKind {
     use proto::RecordKind as K;
-    let (kind, subject_id) = match &content.event {
-        Event::MemberCreated { member } => (K::MemberCreated, member.id.to_string()),
-        Event::InsuranceUpdated { member, .. } => (K::InsuranceUpdated, member.id.to_string()),
-        Event::Credited { after, .. } => (K::AccountCredited, after.member.to_string()),
-        Event::Transferred { transfer, .. } => (K::FundsTransferred, transfer.id.to_string()),
-        Event::BindingCreated { binding, .. } => (K::BindingCreated, binding.id.to_string()),
-        Event::BindingReleased { binding, .. } => (K::BindingReleased, binding.to_string()),
-        Event::Settled(settled) => (K::Settled, settled.id.to_string()),
-        Event::CertificationRecorded { certification } => (K::CertificationRecorded, certification.id.to_string()),
-        Event::Refunded { settlement, .. } => (K::Refunded, settlement.to_string()),
-        Event::BindingVerified { binding, .. } => (K::BindingVerified, binding.to_string()),
-        Event::BindingsReordered { beneficiary, .. } => (K::BindingsReordered, beneficiary.to_string()),
-        Event::QuotaSet { quota, .. } => (K::QuotaSet, quota.binding.to_string()),
-        Event::WalletOpened { after } => (K::WalletOpened, after.member.to_string()),
-        Event::TransferSent { transfer, .. } => (K::TransferSent, transfer.id.to_string()),
-        Event::TransferClaimed { transfer, .. } => (K::TransferClaimed, transfer.id.to_string()),
-        Event::TransferReturned { transfer, .. } => (K::TransferReturned, transfer.id.to_string()),
-        Event::CardActivated { member, .. } => (K::CardActivated, member.id.to_string()),
-        Event::JobDone { job, day, .. } => (K::JobDone, format!("{} {day}", job.name())),
-    };
+    match event {
+        Event::MemberCreated { .. } => K::MemberCreated,
+        Event::InsuranceUpdated { .. } => K::InsuranceUpdated,
+        Event::Credited { .. } => K::AccountCredited,
+        Event::Transferred { .. } => K::FundsTransferred,
+        Event::BindingCreated { .. } => K::BindingCreated,
+        Event::BindingReleased { .. } => K::BindingReleased,
+        Event::Settled(_) => K::Settled,
+        Event::CertificationRecorded { .. } => K::CertificationRecorded,
+        Event::Refunded { .. } => K::Refunded,
+        Event::BindingVerified { .. } => K::BindingVerified,
+        Event::BindingsReordered { .. } => K::BindingsReordered,
+        Event::QuotaSet { .. } => K::QuotaSet,
+        Event::WalletOpened { .. } => K::WalletOpened,
+        Event::TransferSent { .. } => K::TransferSent,
+        Event::TransferClaimed { .. } => K::TransferClaimed,
+        Event::TransferReturned { .. } => K::TransferReturned,
+        Event::CardActivated { .. } => K::CardActivated,
+        Event::JobDone { .. } => K::JobDone,
+    }
+}
+
+fn subject_id(event: &Event) -> String {
+    match event {
+        Event::MemberCreated { member } => member.id.to_string(),
+        Event::InsuranceUpdated { member, .. } => member.id.to_string(),
+        Event::Credited { after, .. } => after.member.to_string(),
+        Event::Transferred { transfer, .. } => transfer.id.to_string(),
+        Event::BindingCreated { binding, .. } => binding.id.to_string(),
+        Event::BindingReleased { binding, .. } => binding.to_string(),
+        Event::Settled(settled) => settled.id.to_string(),
+        Event::CertificationRecorded { certification } => certification.id.to_string(),
+        Event::Refunded { settlement, .. } => settlement.to_string(),
+        Event::BindingVerified { binding, .. } => binding.to_string(),
+        Event::BindingsReordered { beneficiary, .. } => beneficiary.to_string(),
+        Event::QuotaSet { quota, .. } => quota.binding.to_string(),
+        Event::WalletOpened { after } => after.member.to_string(),
+        Event::TransferSent { transfer, .. } => transfer.id.to_string(),
+        Event::TransferClaimed { transfer, .. } => transfer.id.to_string(),
+        Event::TransferReturned { transfer, .. } => transfer.id.to_string(),
+        Event::CardActivated { member, .. } => member.id.to_string(),
+        Event::JobDone { job, day, .. } => format!("{} {day}", job.name()),
+    }
+}
+
+pub(super) fn record(stored: &StoredRecord, content: &Record) -> proto::Record {
     let postings = content.postings.iter().map(|posting| proto::Posting {
         from: posting.from.to_string(),
         to: posting.to.to_string(),
@@ -100,10 +133,10 @@ fn record(stored: &StoredRecord, content: &Record) -> proto::Record {
     proto::Record {
         position: wire_position(stored.position),
         committed_at: Some(timestamp(stored.at)),
-        kind: kind as i32,
+        kind: kind(&content.event) as i32,
         content_hash: hex(&stored.content_hash),
         link: hex(&stored.link),
         postings: postings.collect(),
-        subject_id,
+        subject_id: subject_id(&content.event),
     }
 }

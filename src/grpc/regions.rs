@@ -143,7 +143,7 @@ impl RegionService for Service {
         let find = |code| book.policy(code, on).cloned().ok_or(Failure::NotFound(Thing::Region));
         let used = vec![find(owner)?, find(beneficiary)?];
         let decision = sharing::check(&used[0], &used[1], &book.regions, relation, on);
-        self.ledger.check_grades(&decision.trace, &used)?;
+        self.ledger.check_grades(&decision.trace, &used, on)?;
         let (policies, digests) = self.rendering(&used);
         let basis = Basis { policies: &policies, digests: &digests, bill: None };
         let yes = decision.reasons.is_empty();

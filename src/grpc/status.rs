@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -52,6 +53,18 @@ impl From<StoreError> for Status {
     fn from(error: StoreError) -> Self {
         of(&Failure::from(error))
     }
+}
+
+/// A status as part of an answer: what a call of its own would have ended with.
+pub fn within(status: &Status) -> tonic_types::Status {
+    tonic_types::Status::decode(status.details())
+        .ok()
+        .filter(|inner| inner.code == status.code() as i32)
+        .unwrap_or_else(|| tonic_types::Status {
+            code: status.code() as i32,
+            message: status.message().to_owned(),
+            details: Vec::new(),
+        })
 }
 
 /// The status of a failure.
@@ -124,6 +137,9 @@ pub fn of(failure: &Failure) -> Status {
                 [(format!("quoted_{name}"), quoted.to_string()), (format!("now_{name}"), now.to_string())]
             });
             refused(&[Reason::QuoteStale], both.collect())
+        }
+        Failure::PositionCompacted(first) => {
+            refused(&[Reason::PositionCompacted], HashMap::from([("first_position".to_owned(), first.to_string())]))
         }
         Failure::RevealNotAllowed => plain(
             Code::PermissionDenied,
@@ -205,6 +221,11 @@ pub mod transport {
 
     pub fn overloaded() -> Status {
         plain(Code::ResourceExhausted, "OVERLOADED", "too many calls are running; try again", "系统繁忙，请稍后重试。")
+    }
+
+    pub fn too_many_watches() -> Status {
+        let message = "too many streams of Watch are open; try again when one has ended";
+        plain(Code::ResourceExhausted, "OVERLOADED", message, "账本订阅数已达上限，请稍后重试。")
     }
 
     pub fn shutting_down() -> Status {

@@ -40,7 +40,8 @@ pub struct FilingAsk {
 /// A filing decided, with the people and policies it was decided for.
 pub struct FilingAnswer {
     pub decision: FilingDecision,
-    pub policies: [Arc<Policy>; 2],
+    /// Of the first day, the owner's and the beneficiary's; then of today, where that is another law.
+    pub policies: Vec<Arc<Policy>>,
     pub read_at: u64,
     owner: MemberId,
     beneficiary: MemberId,
@@ -79,9 +80,10 @@ impl Ledger {
                 of_beneficiary,
             ])
             .await?;
-        let policies =
-            [self.policy_of(reading.member(owner)?, start)?, self.policy_of(reading.member(beneficiary)?, start)?];
-        let one_family = policies.iter().any(|policy| policy.rules.one_family_per_person);
+        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
+        let law = [self.policy_of(from, start)?, self.policy_of(to, start)?];
+        let now = [self.policy_of(from, today)?, self.policy_of(to, today)?];
+        let one_family = now.iter().any(|policy| policy.rules.one_family_per_person);
         if one_family {
             reading.get(&[Key::Wards(beneficiary)]).await?;
         }
@@ -119,8 +121,11 @@ impl Ledger {
             ties_max: self.limits.bindings_per_member as usize,
             today,
         };
-        let decision = filing::decide_filing(&filing, &policies[0], &policies[1], &self.book.regions, start);
-        self.check_grades(&decision.trace, &policies)?;
+        let pairs = [[&*law[0], &*law[1]], [&*now[0], &*now[1]]];
+        let decision = filing::decide_filing(&filing, pairs[0], pairs[1], &self.book.regions, start);
+        let same = filing::same_revisions(pairs[0], pairs[1]);
+        let policies: Vec<_> = law.into_iter().chain(now.into_iter().filter(|_| !same)).collect();
+        self.check_grades(&decision.trace, &policies, start)?;
         Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary })
     }
 }

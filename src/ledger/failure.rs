@@ -44,6 +44,8 @@ pub enum Failure {
     GradeRefused(Vec<String>),
     /// The quoted and the present amounts.
     QuoteStale(Box<QuoteDifference>),
+    /// The position of the first record that is kept.
+    PositionCompacted(u64),
     RevealNotAllowed,
     Contention,
     EtagMismatch,

@@ -14,12 +14,13 @@ use crate::domain::card::Card;
 use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::member::{Insurance, Member, MemberRef, Person};
+use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{InsuranceState, Scheme};
 use crate::store::entity::Standing;
-use crate::store::{Entity, Key, ListKind};
+use crate::store::{Entity, Key, ListKey, ListKind};
 
 /// The first day of an insurance whose start was left out: the server's day when it is decided, whichever that is. Before any
 /// law, so no caller can mean it; the content of a request keeps it, so that a repeat on a later day is the same content.
@@ -132,8 +133,9 @@ impl Command for CreateMember {
         let card = (!card.active || !card.issuing_bank.is_empty()).then_some(card);
         puts.extend(card.clone().map(|card| (Key::Card(id), Entity::Card(Arc::new(card)))));
         let record = Record { event: Event::MemberCreated { member: member.clone() }, postings: Vec::new() };
+        let lists = vec![insured_in(&member)];
         let outcome = MemberOutcome { member, person: Some(person), card, released: Vec::new() };
-        Ok(Plan { record, puts, lists: Vec::new(), outcome })
+        Ok(Plan { record, puts, lists, outcome })
     }
 
     async fn replay(
@@ -148,6 +150,11 @@ impl Command for CreateMember {
         };
         outcome(reading, member, Vec::new()).await
     }
+}
+
+/// The list row that says from this record on where a member is insured.
+fn insured_in(member: &Member) -> (ListKey, u128) {
+    (list_of(ListKind::MemberRegions, member.id.as_u128()), member.insurance.region.as_u32().into())
 }
 
 async fn outcome(
@@ -208,6 +215,9 @@ impl Command for UpdateInsurance {
         let policy = ledger.policy_of(&before, today)?;
         let ended = member.insurance.state == InsuranceState::Ended && before.insurance.state != InsuranceState::Ended;
         let moved = member.insurance.region != before.insurance.region;
+        if ended || moved {
+            ledger.check_values(&policy, &[Param::ReleaseOnEndOrMove])?;
+        }
         let releases = policy.rules.release_on_end_or_move && (ended || moved);
         let others = if releases || moved { load_bindings(reading, id).await? } else { Vec::new() };
         let mut standings = Standings::new(reading);
@@ -218,7 +228,9 @@ impl Command for UpdateInsurance {
         let ends: Vec<(BindingId, MemberId)> = others.iter().map(|bound| (bound.binding, bound.owner)).collect();
         let mut postings = Vec::new();
         let changed = quotas::end_all(reading, &ends, today, &mut standings, &mut puts, &mut postings)?;
-        let lists = changed.iter().map(|owner| (list_of(ListKind::AccountEntries, owner.as_u128()), 0)).collect();
+        let mut lists: Vec<_> =
+            changed.iter().map(|owner| (list_of(ListKind::AccountEntries, owner.as_u128()), 0)).collect();
+        lists.push(insured_in(&member));
         let standing = standings.of(id)?;
         if member.insurance.has_account && standing.account.is_none() {
             standing.account = Some(Account::opened(id, today));

@@ -2,6 +2,7 @@
 //! decision, one conditional commit; the clock, ids and retries live here and nowhere below.
 
 pub mod accounts;
+mod aid;
 pub mod bindings;
 pub mod cards;
 pub mod case;
@@ -19,13 +20,16 @@ pub mod queries;
 pub mod quotas;
 pub mod quote;
 pub mod reading;
+pub mod reconcile;
 pub mod refund;
 pub mod release;
 pub mod settle;
 pub mod source;
+pub mod subjects;
 pub mod transfers;
 pub mod verify;
 pub mod wallets;
+pub mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;

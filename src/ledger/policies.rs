@@ -3,10 +3,14 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::failure::Failure;
 use super::reading::Reading;
 use super::{Ledger, page};
-use crate::domain::policy::{Policy, SetPart};
+use crate::domain::ids::RegionCode;
+use crate::domain::policy::{Param, Policy, SetPart};
+use crate::domain::region::RegionBook;
 use crate::domain::rule::Trace;
 use crate::domain::vocabulary::Grade;
 use crate::store::entity::{PolicySet, StoredPolicy};
@@ -40,24 +44,61 @@ impl RefusedGrades {
     }
 }
 
+/// What of refused grades a decision rests on, each once.
+struct Named {
+    refused: RefusedGrades,
+    names: Vec<String>,
+}
+
+impl Named {
+    fn value(&mut self, policy: &Policy, param: Param) {
+        self.add(policy.region, param.name(), policy.value(param).grade);
+    }
+
+    fn opening(&mut self, regions: &RegionBook, region: RegionCode, on: Date) {
+        if let Some(opening) = regions.open_on(region, on) {
+            self.add(region, "cross_province", opening.citation.grade);
+        }
+    }
+
+    fn add(&mut self, region: RegionCode, name: &str, grade: Grade) {
+        let name = format!("{region}/{name} {}", grade.name());
+        if self.refused.contains(grade) && !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+
+    fn done(self) -> Result<(), Failure> {
+        if self.names.is_empty() { Ok(()) } else { Err(Failure::GradeRefused(self.names)) }
+    }
+}
+
 impl Ledger {
-    /// Refuses a decision that rests on values of a grade this server does not decide on, naming them.
-    pub fn check_grades(&self, trace: &Trace, policies: &[impl Borrow<Arc<Policy>>]) -> Result<(), Failure> {
-        if self.limits.refused_grades.is_empty() {
+    /// Refuses a decision that rests on values of a grade this server does not decide on, naming them. `on` is the day of
+    /// the law: where money crosses provinces, it rests on both regions' having opened by then.
+    pub fn check_grades(&self, trace: &Trace, policies: &[impl Borrow<Arc<Policy>>], on: Date) -> Result<(), Failure> {
+        let refused = self.limits.refused_grades;
+        if refused.is_empty() {
             return Ok(());
         }
-        let mut named: Vec<String> = Vec::new();
+        let mut named = Named { refused, names: Vec::new() };
         for step in &trace.steps {
             let Some(policy) = policies.get(usize::from(step.policy)).map(Borrow::borrow) else { continue };
-            for param in step.params() {
-                let value = policy.value(*param);
-                let name = format!("{}/{} {}", policy.region, param.name(), value.grade.name());
-                if self.limits.refused_grades.contains(value.grade) && !named.contains(&name) {
-                    named.push(name);
-                }
+            step.params().iter().for_each(|param| named.value(policy, *param));
+            let sides = step.between().and_then(|(one, other)| Some((policies.get(one)?, policies.get(other)?)));
+            let sides = sides.map(|(one, other)| [one.borrow().region, other.borrow().region]);
+            if let Some(sides) = sides.filter(|[one, other]| one.province() != other.province()) {
+                sides.iter().for_each(|region| named.opening(&self.book.regions, *region, on));
             }
         }
-        if named.is_empty() { Ok(()) } else { Err(Failure::GradeRefused(named)) }
+        named.done()
+    }
+
+    /// The same for values that a change rests on without a trace.
+    pub fn check_values(&self, policy: &Policy, params: &[Param]) -> Result<(), Failure> {
+        let mut named = Named { refused: self.limits.refused_grades, names: Vec::new() };
+        params.iter().for_each(|param| named.value(policy, *param));
+        named.done()
     }
 
     /// What of the policies is other than when the data were last written; nothing where there are no data yet.

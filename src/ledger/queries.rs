@@ -224,7 +224,7 @@ impl Ledger {
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
-        self.check_grades(&decision.trace, &loaded.policies)?;
+        self.check_grades(&decision.trace, &loaded.policies, ask.visit.date)?;
         let settlement::Decision { amounts, contributions, excluded, trace } = decision;
         let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
         Ok((
@@ -370,7 +370,7 @@ impl Ledger {
     }
 
     /// How many records were committed before a civil day began.
-    async fn positions_before(&self, day: Date, until: u64) -> Result<u64, Failure> {
+    pub(crate) async fn positions_before(&self, day: Date, until: u64) -> Result<u64, Failure> {
         let (mut low, mut high) = (0, until);
         while low < high {
             let middle = low + (high - low).div_ceil(2);

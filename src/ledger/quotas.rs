@@ -87,7 +87,7 @@ impl Command for SetQuota {
         }
         let mut trace = Trace::under(ledger.book.digest);
         self.check(&quota, account.as_ref(), &binding, from, to, &policies, ledger, today, &mut trace)?;
-        ledger.check_grades(&trace, &policies)?;
+        ledger.check_grades(&trace, &policies, today)?;
         let mut account = account.ok_or(Failure::NotFound(Thing::Account))?;
         let buckets = &policies[0].rules.relative_buckets;
         quota.set(self.wanted, &mut account, buckets, now, &mut postings).map_err(Failure::refused)?;

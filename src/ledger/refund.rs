@@ -67,6 +67,7 @@ impl Command for RefundSettlement {
         keys.extend(relatives.map(|contribution| Key::AidUse(contribution.payer, stored.patient)));
         keys.extend(stored.contributions.iter().filter_map(|contribution| contribution.binding.map(Key::Quota)));
         reading.get(&keys).await?;
+        let was_counted = ledger.counted_aid(reading, &stored).await?;
 
         let mut trace = Trace::under(ledger.book.digest);
         let (parts, returned) = settlement::decide_refund(&stored, self.ask, &mut trace).map_err(Failure::refused)?;
@@ -115,7 +116,7 @@ impl Command for RefundSettlement {
         for (place, amount) in &returned {
             let contribution = &stored.contributions[usize::from(*place)];
             let key = Key::AidUse(contribution.payer, stored.patient);
-            if contribution.is_own() {
+            if !was_counted[usize::from(*place)] {
                 continue;
             }
             if let Some((_, aid)) = counted.iter_mut().find(|(known, _)| *known == key) {
@@ -126,7 +127,8 @@ impl Command for RefundSettlement {
             }
         }
         let lists = accounts.iter().map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), 0));
-        let lists = lists.collect();
+        let mut lists: Vec<_> = lists.collect();
+        lists.push((ledger.changes_of(&self.institution), self.settlement.as_u128()));
         for account in accounts {
             let member = account.member;
             standings.of(member)?.account = Some(account);

@@ -105,7 +105,7 @@ impl Ledger {
             Quoted::of(&decision, self.ask_digest(ask), now.plus_seconds(self.limits.quote_seconds), &self.keys);
         let (names, policies) = (loaded.names(), loaded.policies);
         self.store().wait_durable(read_at).await?;
-        self.check_grades(&decision.trace, &policies)?;
+        self.check_grades(&decision.trace, &policies, ask.visit.date)?;
         Ok(Quote { decision, patient, names, policies, read_at, token })
     }
 
@@ -181,7 +181,7 @@ impl Command for Settle {
         let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
         let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
-        ledger.check_grades(&decision.trace, &loaded.policies)?;
+        ledger.check_grades(&decision.trace, &loaded.policies, ask.visit.date)?;
         if !self.token.is_empty() {
             let token = Quoted::open(&self.token, &ledger.keys)?;
             token.check(&decision, ledger.ask_digest(ask), now, &ledger.keys)?;

@@ -189,7 +189,7 @@ impl TransferFunds {
         if !reasons.is_empty() {
             return Err(Failure::Refused(reasons));
         }
-        ledger.check_grades(&trace, &sides.policies)?;
+        ledger.check_grades(&trace, &sides.policies, today)?;
         let mut postings = Vec::new();
         let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         // A relative without an account gets one: the money is theirs from now on.
@@ -269,7 +269,7 @@ impl TransferFunds {
         let [of_owner, of_beneficiary] = &sides.policies;
         let from = wallet::decide_sending(&ask, of_owner, of_beneficiary, &ledger.book.regions, &mut trace)
             .map_err(Failure::Refused)?;
-        ledger.check_grades(&trace, &sides.policies)?;
+        ledger.check_grades(&trace, &sides.policies, today)?;
         let mut postings = Vec::new();
         let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         source.turn_year(today, &mut postings);

@@ -12,7 +12,7 @@ use super::calc_value;
 use super::error::Problems;
 use super::parse::{FIRST_DAY, follows, region};
 use super::reader::{Doc, Node, Table};
-use super::resolve::update;
+use super::resolve::{cite, update};
 use super::sources::{Sources, Vouched};
 use crate::domain::calc::keys::{Key, Value};
 use crate::domain::calc::law::{CalcBook, Entry, Origin, Revision};
@@ -110,18 +110,26 @@ fn spans(key: Key, node: &Node<'_>, code: RegionCode, sources: &Sources, problem
     }
     let mut spans: Vec<Span> = Vec::with_capacity(nodes.len());
     for item in &nodes {
-        let Some(span) = span(key, item, code, sources, problems) else { continue };
+        let Some((span, start)) = span(key, item, code, sources, problems) else { continue };
         if let Some(last) = spans.last() {
-            follows(item, last.end, span.start, problems);
+            follows(&start, last.end, span.start, problems);
         }
         spans.push(span);
     }
     spans
 }
 
-fn span(key: Key, item: &Node<'_>, code: RegionCode, sources: &Sources, problems: &mut Problems) -> Option<Span> {
+/// The span, and the key that says where it begins.
+fn span<'a>(
+    key: Key,
+    item: &Node<'a>,
+    code: RegionCode,
+    sources: &Sources,
+    problems: &mut Problems,
+) -> Option<(Span, Node<'a>)> {
     let mut table = item.table(problems)?;
-    let start = table.need("start", problems).and_then(|node| node.day(problems));
+    let start_node = table.need("start", problems);
+    let start = start_node.as_ref().and_then(|node| node.day(problems));
     let end_node = table.get("end");
     let end = end_node.as_ref().and_then(|node| node.day(problems));
     if let (Some(start), Some(end), Some(node)) = (start, end, &end_node)
@@ -135,7 +143,7 @@ fn span(key: Key, item: &Node<'_>, code: RegionCode, sources: &Sources, problems
         _ = note.filled(problems);
     }
     table.finish(problems);
-    Some(Span { start: start?, end, given })
+    Some((Span { start: start?, end, given }, start_node?))
 }
 
 fn given(
@@ -241,9 +249,11 @@ fn revisions(chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>) -> Vec<
             known_from = known_from.max(given.origin.known_from);
             let end = span.end.map(|end| end.to_string()).unwrap_or_default();
             let (from, region) = (span.start.to_string(), given.origin.region.to_string());
-            let origin = [given.origin.citation.id.as_str(), given.origin.grade.name()];
+            let known = given.origin.known_from.to_string();
+            let own = [given.origin.grade.name(), given.origin.note.as_str(), &known];
             update(&mut hash, &[key.name(), &given.text, &from, &end, &region]);
-            update(&mut hash, &origin);
+            update(&mut hash, &own);
+            cite(&mut hash, &given.origin.citation);
             let entry = made.entry((*key, span.start)).or_insert_with(|| {
                 let start_text = span.start.to_string();
                 let origin = Origin { start: span.start, start_text, end: span.end, ..given.origin.clone() };

@@ -45,13 +45,7 @@ use sources::{SHARED, Sources};
 /// source for every key of every pool on every day since 1998-12-14.
 pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     let mut problems = Problems::default();
-    let shared = shared_sources(files, &mut problems);
-    let layers: BTreeMap<String, Layer> = files
-        .folders()
-        .filter_map(|(folder, text)| {
-            parse::layer(folder, text, &shared, &mut problems).map(|layer| (folder.to_owned(), layer))
-        })
-        .collect();
+    let (shared, layers) = layers(files, &mut problems);
     let folders: BTreeSet<&str> = files.folders().map(|(folder, _)| folder).collect();
     let read = regions::regions(needed(files, REGIONS, &mut problems), &shared, &folders, &mut problems);
     regions::check_folders(&layers, &read, &mut problems);
@@ -89,6 +83,16 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     Ok(PolicyBook::new(regions, revisions, calculation, digest.finalize().into(), parts))
 }
 
+/// What each folder says by itself, and the sources that all may use.
+fn layers(files: &PolicyFiles, problems: &mut Problems) -> (Sources, BTreeMap<String, Layer>) {
+    let shared = shared_sources(files, problems);
+    let read = files.folders().filter_map(|(folder, text)| {
+        parse::layer(folder, text, &shared, problems).map(|layer| (folder.to_owned(), layer))
+    });
+    let layers = read.collect();
+    (shared, layers)
+}
+
 fn needed<'a>(files: &'a PolicyFiles, name: &str, problems: &mut Problems) -> &'a str {
     files.get(name).unwrap_or_else(|| {
         problems.add(name, 0, "", "is missing");
@@ -117,13 +121,13 @@ fn book_digest(
         let from = region.valid_from.to_string();
         let to = region.valid_to.map(|to| to.to_string()).unwrap_or_default();
         let aliases = region.aliases.join("|");
-        let origin = [region.citation.id.as_str(), region.citation.grade.name()];
         update(&mut hash, &["region", &code, &region.name, &aliases, &parent, region.level.name(), &from, &to]);
-        update(&mut hash, &origin);
+        resolve::cite(&mut hash, &region.citation);
     }
     for opening in openings.values() {
         let (unit, since) = (opening.unit.to_string(), opening.since.to_string());
-        update(&mut hash, &["opening", &unit, &since, &opening.citation.id, opening.citation.grade.name()]);
+        update(&mut hash, &["opening", &unit, &since]);
+        resolve::cite(&mut hash, &opening.citation);
     }
     for policy in revisions.values().flatten() {
         hash.update(policy.revision.digest);

@@ -45,7 +45,7 @@ pub(super) struct Entry {
 }
 
 /// A value with its origin.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Given {
     pub value: Value,
     pub region: RegionCode,
@@ -127,11 +127,11 @@ fn param_entries(
     let mut entries: Vec<Arc<Entry>> = Vec::with_capacity(nodes.len());
     let is_national = region == RegionCode::NATIONAL;
     for (index, item) in nodes.iter().enumerate() {
-        let Some(entry) = entry(param, item, region, sources, problems) else { continue };
+        let Some((entry, start)) = entry(param, item, region, sources, problems) else { continue };
         match entries.last().map(|last| last.end) {
-            Some(end) => follows(item, end, entry.start, problems),
+            Some(end) => follows(&start, end, entry.start, problems),
             None if index == 0 && is_national && entry.start != FIRST_DAY => {
-                item.refuse(problems, format!("must start on {FIRST_DAY}: national values cover every day"));
+                start.refuse(problems, format!("must be {FIRST_DAY}: national values cover every day"));
             }
             None => {}
         }
@@ -139,7 +139,8 @@ fn param_entries(
     }
     match (entries.last(), nodes.last()) {
         (Some(last), Some(item)) if is_national && last.end.is_some() => {
-            item.refuse(problems, "must be open: national values cover every day");
+            let end = item.table(problems).and_then(|mut table| table.get("end"));
+            end.as_ref().unwrap_or(item).refuse(problems, "must be left out: national values cover every day");
         }
         (None, _) if nodes.is_empty() => node.refuse(problems, "has no entries"),
         _ => {}
@@ -147,31 +148,34 @@ fn param_entries(
     entries
 }
 
-pub(super) fn follows(item: &Node<'_>, end: Option<Date>, start: Date, problems: &mut Problems) {
+/// Told at the key that says where an entry begins.
+pub(super) fn follows(node: &Node<'_>, end: Option<Date>, start: Date, problems: &mut Problems) {
     match end {
-        None => item.refuse(problems, format!("starts on {start}, but the entry before it is open")),
+        None => node.refuse(problems, format!("is {start}, but the entry before it is open")),
         Some(end) if start < end => {
-            item.refuse(problems, format!("starts on {start}: overlaps the entry before it, which ends on {end}"));
+            node.refuse(problems, format!("is {start}: overlaps the entry before it, which ends on {end}"));
         }
-        Some(end) if start > end => item.refuse(
+        Some(end) if start > end => node.refuse(
             problems,
-            format!("starts on {start}: leaves a gap after {end}; hand it back with `inherit = true` or fill it"),
+            format!("is {start}: leaves a gap after {end}; hand it back with `inherit = true` or fill it"),
         ),
         Some(_) => {}
     }
 }
 
-fn entry(
+/// The entry, and the key that says where it begins.
+fn entry<'a>(
     param: Param,
-    item: &Node<'_>,
+    item: &Node<'a>,
     region: RegionCode,
     sources: &Sources,
     problems: &mut Problems,
-) -> Option<Entry> {
+) -> Option<(Entry, Node<'a>)> {
     let mut table = item.table(problems)?;
-    let start = table.need("start", problems).and_then(|node| node.day(problems));
-    if let Some(start) = start.filter(|start| *start < FIRST_DAY) {
-        item.refuse(problems, format!("starts on {start}, before {FIRST_DAY}: no day of the system reaches it"));
+    let start_node = table.need("start", problems);
+    let start = start_node.as_ref().and_then(|node| node.day(problems));
+    if let (Some(start), Some(node)) = (start.filter(|start| *start < FIRST_DAY), &start_node) {
+        node.refuse(problems, format!("is {start}, before {FIRST_DAY}: no day of the system reaches it"));
     }
     let end_node = table.get("end");
     let end = end_node.as_ref().and_then(|node| node.day(problems));
@@ -180,9 +184,10 @@ fn entry(
     {
         node.refuse(problems, format!("{end} is not after the start {start}"));
     }
-    let inherit = table.get("inherit").and_then(|node| node.flag(problems)).unwrap_or(false);
-    if inherit && region == RegionCode::NATIONAL {
-        item.refuse(problems, "inherits, but national values extend nothing");
+    let inherit_node = table.get("inherit");
+    let inherit = inherit_node.as_ref().and_then(|node| node.flag(problems)).unwrap_or(false);
+    if let Some(node) = inherit_node.filter(|_| inherit && region == RegionCode::NATIONAL) {
+        node.refuse(problems, "hands back, but national values extend nothing");
     }
     let place = item.place();
     let given = if inherit { None } else { given(param, &mut table, (region, place), sources, problems) };
@@ -191,7 +196,7 @@ fn entry(
     }
     table.finish(problems);
     // An entry whose value cannot be read still has its span, so that its neighbours are not reported as a gap.
-    Some(Entry { start: start?, end, given })
+    Some((Entry { start: start?, end, given }, start_node?))
 }
 
 fn given(

@@ -10,7 +10,7 @@ use super::error::Problems;
 use super::parse::{Entry, FIRST_DAY, Given, Layer, NATIONAL};
 use crate::domain::ids::RegionCode;
 use crate::domain::money::{Money, Rate, Rounding};
-use crate::domain::policy::{Floor, Param, Policy, PolicyValue, Revision, Rules, SetPart};
+use crate::domain::policy::{Citation, Floor, Param, Policy, PolicyValue, Revision, Rules, SetPart};
 use crate::domain::vocabulary::{OwnAccountOrder, OwnerOrder, Scope};
 
 /// A value during the time in which it really holds in one region: what its file says, cut by what overrides it.
@@ -93,6 +93,10 @@ pub(super) struct Template {
 }
 
 impl Template {
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// What a set of policies keeps of it.
     pub fn part(&self, folder: &str) -> SetPart {
         let (name, start) = (folder.to_owned(), self.policy.revision.start);
@@ -109,7 +113,7 @@ impl Template {
     }
 }
 
-fn revisions(folder: &str, layers: &BTreeMap<String, Layer>) -> Vec<Template> {
+pub(super) fn revisions(folder: &str, layers: &BTreeMap<String, Layer>) -> Vec<Template> {
     let timelines: Vec<_> = Param::ALL.iter().map(|param| (*param, timeline(*param, folder, layers))).collect();
     // Starts are enough: timelines have no holes, so each end is the next segment's start.
     let starts: BTreeSet<Date> =
@@ -123,6 +127,9 @@ fn revisions(folder: &str, layers: &BTreeMap<String, Layer>) -> Vec<Template> {
             Some(last) if last.policy.values == template.policy.values => last.policy.revision.end = end,
             _ => templates.push(template),
         }
+    }
+    for template in &mut templates {
+        template.body = body_digest(&template.policy);
     }
     templates
 }
@@ -141,7 +148,7 @@ fn template(start: Date, end: Option<Date>, timelines: &[(Param, Vec<Segment>)])
     }
     let revision = Revision { digest: [0; 32], start, end, known_from };
     let policy = Policy { region: RegionCode::NATIONAL, revision, rules: Arc::new(rules), values: values.into() };
-    Template { body: body_digest(&policy), policy }
+    Template { body: [0; 32], policy }
 }
 
 fn value(param: Param, segment: &Segment, given: &Given) -> PolicyValue {
@@ -164,16 +171,29 @@ pub(super) fn first8(digest: &[u8]) -> [u8; 8] {
     first
 }
 
+/// Everything that is kept of a revision and shown from it. Each struct is destructured, so that a field that is added is in
+/// the digest or is left out on purpose: places in files are, since a comment above a value is no other law.
 fn body_digest(policy: &Policy) -> [u8; 32] {
     let mut hash = Sha256::new();
+    let Revision { digest: _, start, end, known_from } = &policy.revision;
+    update(&mut hash, &[&start.to_string(), &day_or_open(*end), &known_from.to_string()]);
     for value in policy.values.iter() {
-        let end = value.end.map_or_else(|| "open".to_owned(), |end| end.to_string());
-        let (start, region) = (value.start.to_string(), value.region.to_string());
-        let parts =
-            [value.param.name(), &value.text, &start, &end, &region, value.citation.id.as_str(), value.grade.name()];
-        update(&mut hash, &parts);
+        let PolicyValue { param, text, start, end, region, citation, grade, note, place: _ } = value;
+        let (start, end, region) = (start.to_string(), day_or_open(*end), region.to_string());
+        update(&mut hash, &[param.name(), text, &start, &end, &region, grade.name(), note]);
+        cite(&mut hash, citation);
     }
     hash.finalize().into()
+}
+
+fn day_or_open(day: Option<Date>) -> String {
+    day.map_or_else(|| "open".to_owned(), |day| day.to_string())
+}
+
+/// Adds a source with all that is shown of it.
+pub(super) fn cite(hash: &mut Sha256, citation: &Citation) {
+    let Citation { id, document, article, effective, url, grade, note, place: _ } = citation;
+    update(hash, &[id, document, article, &day_or_open(*effective), url, grade.name(), note]);
 }
 
 /// Adds texts with their lengths, so that no two lists of texts run together into the same bytes.

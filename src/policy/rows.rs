@@ -22,12 +22,12 @@ pub(super) fn floor(node: &Node<'_>, problems: &mut Problems) -> Option<Floor> {
     floor
 }
 
-/// Rows of a table value; two rows of one name could not be told apart in an explanation.
+/// Rows of a table value with the key that names them; two rows of one name could not be told apart in an explanation.
 pub(super) fn tables<T>(
     node: &Node<'_>,
     problems: &mut Problems,
     row: fn(&mut Table<'_>, &mut Problems) -> Option<T>,
-    name: fn(&T) -> &str,
+    (named_by, name): (&'static str, fn(&T) -> &str),
     covers: fn(&T, &T) -> bool,
 ) -> Option<Vec<T>> {
     let nodes = node.items(problems)?;
@@ -36,7 +36,8 @@ pub(super) fn tables<T>(
         let Some(mut table) = item.table(problems) else { continue };
         if let Some(read) = row(&mut table, problems) {
             if rows.iter().any(|earlier| name(earlier) == name(&read)) {
-                item.refuse(problems, format!("is a second row named {}", name(&read)));
+                let node = table.get(named_by).unwrap_or_else(|| item.clone());
+                node.refuse(problems, format!("is the name of a second row: {}", name(&read)));
             }
             if let Some(earlier) = rows.iter().find(|earlier| covers(earlier, &read)) {
                 let earlier = name(earlier);

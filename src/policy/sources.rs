@@ -58,12 +58,12 @@ fn citation(id: String, node: &Node<'_>, problems: &mut Problems) -> Citation {
     }
     citation.effective = table.get("effective").and_then(|node| node.day(problems));
     for (key, field) in [("article", &mut citation.article), ("url", &mut citation.url), ("note", &mut citation.note)] {
-        if let Some(text) = table.get(key).and_then(|node| node.filled(problems)) {
-            text.clone_into(field);
+        let Some(node) = table.get(key) else { continue };
+        let Some(text) = node.filled(problems) else { continue };
+        if key == "url" && !text.starts_with("https://") && !text.starts_with("http://") {
+            node.refuse(problems, "must begin with https:// or http://");
         }
-    }
-    if !citation.url.is_empty() && !citation.url.starts_with("https://") && !citation.url.starts_with("http://") {
-        table.refuse(problems, "url", "must begin with https:// or http://");
+        text.clone_into(field);
     }
     table.finish(problems);
     citation

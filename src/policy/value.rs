@@ -29,6 +29,11 @@ impl Value {
         Self { text, put: Arc::new(put) }
     }
 
+    /// Of no rule: leaves the rules as they are.
+    pub fn nothing() -> Self {
+        Self::new(String::new(), |_| {})
+    }
+
     pub fn put_into(&self, rules: &mut Rules) {
         (self.put)(rules);
     }
@@ -104,10 +109,10 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::OwnComponents => put!(names(node, problems), joined, own_components),
         Param::RelativeComponents => put!(names(node, problems), joined, relative_components),
         Param::FundShares => {
-            put!(tables(node, problems, fund_share, |row| &row.name, fund_share_covers), table, fund_shares)
+            put!(tables(node, problems, fund_share, ("name", |row| &row.name), fund_share_covers), table, fund_shares)
         }
         Param::Deductibles => {
-            put!(tables(node, problems, deductible, |row| &row.name, deductible_covers), table, deductibles)
+            put!(tables(node, problems, deductible, ("name", |row| &row.name), deductible_covers), table, deductibles)
         }
         Param::FundYearCap => put!(or_none(node, problems, amount), or_none_text, fund_year_cap),
         Param::FirstSelfPayRate => put!(rate(node, problems), ToString::to_string, first_self_pay_rate),
@@ -116,7 +121,7 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::OwnersPerMember => put!(or_none(node, problems, limit), or_none_text, owners_per_member),
         Param::OwnersPerSettlement => put!(or_none(node, problems, limit), or_none_text, owners_per_settlement),
         Param::Channels => {
-            put!(tables(node, problems, channel, |row| row.channel.name(), |_, _| false), table, channels)
+            put!(tables(node, problems, channel, ("channel", |row| row.channel.name()), |_, _| false), table, channels)
         }
         Param::PaperAuthorisation => put!(node.flag(problems), ToString::to_string, paper_authorisation),
         Param::ReleaseOnEndOrMove => put!(node.flag(problems), ToString::to_string, release_on_end_or_move),
@@ -127,14 +132,14 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::AidPerYear => put!(or_none(node, problems, amount), or_none_text, aid_per_year),
         Param::FullSelfPayClasses => put!(names(node, problems), joined, full_self_pay_classes),
         Param::PriceCaps => {
-            put!(tables(node, problems, price_cap, |row| &row.name, price_cap_covers), table, price_caps)
+            put!(tables(node, problems, price_cap, ("name", |row| &row.name), price_cap_covers), table, price_caps)
         }
         Param::MinorAge => put!(or_none(node, problems, limit), or_none_text, minor_age),
         Param::Releases => {
-            put!(tables(node, problems, release, |row| row.channel.name(), |_, _| false), table, releases)
+            put!(tables(node, problems, release, ("channel", |row| row.channel.name()), |_, _| false), table, releases)
         }
         Param::CardActivation => {
-            let rows = tables(node, problems, card_activation, |row| row.channel.name(), |_, _| false);
+            let rows = tables(node, problems, card_activation, ("channel", |row| row.channel.name()), |_, _| false);
             put!(rows, table, card_activation)
         }
         Param::PaperRegulariseDays => put!(or_none(node, problems, limit), or_none_text, paper_regularise_days),

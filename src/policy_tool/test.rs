@@ -20,6 +20,7 @@ pub fn run(options: &Options, files: &PolicyFiles) -> Result<(), String> {
     let book = super::load(files)?;
     let cases = cases::read(files).map_err(|error| error.to_string())?;
     let (values, sides) = cases::uncovered(files, &cases);
+    let (tried, unshown) = cases::unshown(files, &cases).map_err(|error| error.to_string())?;
     let wanted = |case: &&cases::WorkedCase| options.folder.as_ref().is_none_or(|folder| case.folder == *folder);
     let chosen: Vec<_> = cases.iter().filter(wanted).collect();
     let place = |case: &cases::WorkedCase| format!("{}:{}", case.file, case.line);
@@ -41,10 +42,20 @@ pub fn run(options: &Options, files: &PolicyFiles) -> Result<(), String> {
     }
     _ = writeln!(
         out,
-        "{} cases, {failed} failed; {values} dated values, {} sides without a case",
+        "{} cases, {failed} failed; {values} dated values, {} sides without a case; {tried} values taken out in turn, {} that no case rests on",
         chosen.len(),
-        sides.len()
+        sides.len(),
+        unshown.len()
     );
+    for value in &unshown {
+        let why =
+            if value.restates { "restates what holds without it" } else { "no case comes out otherwise without it" };
+        _ = writeln!(out, "      {} {} from {}: {why}", value.place, value.key, value.start);
+    }
     super::print(&out)?;
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} cases came out otherwise than written")) }
+    match (failed, unshown.len()) {
+        (0, 0) => Ok(()),
+        (0, unshown) => Err(format!("{unshown} values could be taken out and no case would tell")),
+        (failed, _) => Err(format!("{failed} cases came out otherwise than written")),
+    }
 }

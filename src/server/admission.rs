@@ -19,21 +19,40 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use crate::config::Config;
+use crate::grpc::bulk::Stopping;
 use crate::grpc::status::{self, transport};
 use crate::ledger::Failure;
 
-/// The one method that reads everything there is has a time limit of its own.
-const CHECK_LEDGER: &str = "/gongji.v1.LedgerService/CheckLedger";
+/// Methods that read very much have a time limit of their own.
+const LONG: [&str; 2] = ["/gongji.v1.LedgerService/CheckLedger", "/gongji.v1.ReconciliationService/CompareTotals"];
 
-/// The one method that answers in a stream.
-const CALCULATE_BATCH: &str = "/gongji.v1.CalculationService/CalculateBatch";
+/// Methods that answer in a stream.
+const STREAMS: [&str; 4] = [
+    "/gongji.v1.CalculationService/CalculateBatch",
+    "/gongji.v1.ReconciliationService/CompareDetails",
+    STREAM_SETTLE,
+    WATCH,
+];
+const STREAM_SETTLE: &str = "/gongji.v1.SettlementService/StreamSettle";
+
+/// Methods that take in a stream of changes: told of a stop, they finish what they have begun and end by themselves.
+const FINISH: [&str; 3] = [STREAM_SETTLE, IMPORTS[0], IMPORTS[1]];
+
+/// Methods that take in a stream and answer once: they keep a time limit of their own.
+const IMPORTS: [&str; 2] = ["/gongji.v1.MemberService/ImportMembers", "/gongji.v1.AccountService/ImportCredits"];
+
+/// The one stream that has no end: it does not count as a running call, and a stop does not wait for it to be done.
+const WATCH: &str = "/gongji.v1.LedgerService/Watch";
 
 /// Counts running calls.
 pub struct Gate {
     running: AtomicU32,
     most: u32,
+    watching: AtomicU32,
+    most_watching: u32,
     longest: Duration,
     longest_check: Duration,
+    longest_import: Duration,
     stream_idle: Duration,
     closed: AtomicBool,
     /// Tells the streams.
@@ -45,8 +64,12 @@ impl Gate {
         Self {
             running: AtomicU32::new(0),
             most: config.concurrent_requests,
+            watching: AtomicU32::new(0),
+            most_watching: config.watch_streams,
             longest: Duration::from_millis(config.call_time_ms.into()),
             longest_check: Duration::from_millis(config.check_time_ms.into()),
+            // What was begun at its end has the time of a call.
+            longest_import: Duration::from_millis(u64::from(config.import_time_ms) + u64::from(config.call_time_ms)),
             stream_idle: Duration::from_millis(config.stream_idle_ms.into()),
             closed: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -57,33 +80,47 @@ impl Gate {
         self.running.load(Ordering::SeqCst)
     }
 
+    pub fn watching(&self) -> u32 {
+        self.watching.load(Ordering::SeqCst)
+    }
+
     /// No new calls from here on; streams end where they wait.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.closing.send_replace(true);
     }
 
-    fn enter(self: &Arc<Self>) -> Result<Pass, Status> {
+    fn enter(self: &Arc<Self>, watches: bool) -> Result<Pass, Status> {
+        let pass = Pass { gate: self.clone(), watches };
+        let most = if watches { self.most_watching } else { self.most };
         // Counted before it is checked, so that a stop either sees the call or the call sees the stop; a refusal gives its
         // place back too.
-        let before = self.running.fetch_add(1, Ordering::SeqCst);
-        let pass = Pass(self.clone());
+        let before = pass.counter().fetch_add(1, Ordering::SeqCst);
         if self.closed.load(Ordering::SeqCst) {
             Err(transport::shutting_down())
-        } else if before >= self.most {
-            Err(transport::overloaded())
+        } else if before >= most {
+            Err(if watches { transport::too_many_watches() } else { transport::overloaded() })
         } else {
             Ok(pass)
         }
     }
 }
 
-/// One running call.
-struct Pass(Arc<Gate>);
+/// One running call, or one that watches.
+struct Pass {
+    gate: Arc<Gate>,
+    watches: bool,
+}
+
+impl Pass {
+    fn counter(&self) -> &AtomicU32 {
+        if self.watches { &self.gate.watching } else { &self.gate.running }
+    }
+}
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.counter().fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -113,16 +150,24 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // Health and reflection stay reachable under load and have streams without an end.
         if !request.uri().path().starts_with("/gongji.v1.") {
             let inner = Some(Box::pin(self.inner.call(request)));
-            return Call { pass: None, refused: None, inner, limit: None, streams: false };
+            return Call { pass: None, refused: None, inner, limit: None, streams: None };
         }
-        let streams = request.uri().path() == CALCULATE_BATCH;
-        let check = request.uri().path() == CHECK_LEDGER;
-        let longest = if check { self.gate.longest_check } else { self.gate.longest };
-        match self.gate.enter() {
+        let path = request.uri().path();
+        let streams = STREAMS.iter().position(|known| *known == path).map(|place| STREAMS[place]);
+        let longest = match path {
+            path if LONG.contains(&path) => self.gate.longest_check,
+            path if IMPORTS.contains(&path) => self.gate.longest_import,
+            _ => self.gate.longest,
+        };
+        let (watches, finishes) = (path == WATCH, FINISH.contains(&path));
+        if finishes {
+            request.extensions_mut().insert(Stopping(self.gate.closing.subscribe()));
+        }
+        match self.gate.enter(watches) {
             Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams },
             Ok(pass) => Call {
                 pass: Some(pass),
@@ -141,8 +186,8 @@ pub struct Call<F> {
     refused: Option<Status>,
     inner: Option<Pin<Box<F>>>,
     limit: Option<Limit>,
-    /// The answer is a stream, which runs on after its beginning.
-    streams: bool,
+    /// The method whose answer is a stream, which runs on after its beginning.
+    streams: Option<&'static str>,
 }
 
 /// A timer that is made only when a call does not answer at its first poll: most do.
@@ -175,9 +220,12 @@ where
         if let Some(outcome) = outcome {
             self.inner = None;
             let pass = self.pass.take();
-            return Poll::Ready(match pass {
-                Some(pass) if self.streams => outcome.map(|response| response.map(|body| Running::body(body, pass))),
-                _ => outcome,
+            return Poll::Ready(match (pass, self.streams) {
+                (Some(pass), Some(method)) => {
+                    let finishes = FINISH.contains(&method);
+                    outcome.map(|response| response.map(|body| Running::body(body, pass, finishes)))
+                }
+                (_, _) => outcome,
             });
         }
         if let Some(limit) = self.limit.as_mut() {
@@ -194,20 +242,24 @@ where
 }
 
 /// A stream that has begun, under the bounds of a call: it keeps its place until its last frame, ends when it stands still too
-/// long, and when the server stops. Somebody who does not read is held by the transport's windows: one answer waits.
+/// long, and when the server stops. Somebody who does not read is held by the transport's windows: one answer waits. One that
+/// watches is silent as long as it likes, and ends at a stop even if there is more to tell.
 struct Running {
     inner: Body,
     /// None: it has ended.
     pass: Option<Pass>,
-    idle: Pin<Box<Sleep>>,
+    idle: Option<Pin<Box<Sleep>>>,
     closing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Running {
-    fn body(inner: Body, pass: Pass) -> Body {
-        let mut closing = pass.0.closing.subscribe();
-        let closing = Box::pin(async move { drop(closing.wait_for(|closed| *closed).await) });
-        let idle = Box::pin(tokio::time::sleep(pass.0.stream_idle));
+    /// `finishes`: it is told of a stop and ends by itself.
+    fn body(inner: Body, pass: Pass, finishes: bool) -> Body {
+        let mut closing = pass.gate.closing.subscribe();
+        let closing = Box::pin(async move {
+            drop(closing.wait_for(|closed| *closed && !finishes).await);
+        });
+        let idle = (!pass.watches).then(|| Box::pin(tokio::time::sleep(pass.gate.stream_idle)));
         Body::new(Self { inner, pass: Some(pass), idle, closing })
     }
 
@@ -224,7 +276,10 @@ impl http_body::Body for Running {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(pass) = &self.pass else { return Poll::Ready(None) };
-        let longest = pass.0.stream_idle;
+        let (longest, watches) = (pass.gate.stream_idle, pass.watches);
+        if watches && self.closing.as_mut().poll(cx).is_ready() {
+            return self.end(&transport::shutting_down());
+        }
         let inner = &mut self.inner;
         let Ok(polled) = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx))) else {
             return self.end(&status::of(&Failure::Bug("a stream panicked")));
@@ -233,8 +288,8 @@ impl http_body::Body for Running {
             Poll::Ready(Some(Ok(frame))) => {
                 if frame.is_trailers() {
                     self.pass = None;
-                } else {
-                    self.idle.as_mut().reset(Instant::now() + longest);
+                } else if let Some(idle) = &mut self.idle {
+                    idle.as_mut().reset(Instant::now() + longest);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -242,9 +297,14 @@ impl http_body::Body for Running {
                 self.pass = None;
                 Poll::Ready(ended)
             }
-            Poll::Pending if self.closing.as_mut().poll(cx).is_ready() => self.end(&transport::shutting_down()),
-            Poll::Pending if self.idle.as_mut().poll(cx).is_ready() => self.end(&transport::time_limit()),
-            Poll::Pending => Poll::Pending,
+            // Where it has not just been asked.
+            Poll::Pending if !watches && self.closing.as_mut().poll(cx).is_ready() => {
+                self.end(&transport::shutting_down())
+            }
+            Poll::Pending => {
+                let idle = self.idle.as_mut().is_some_and(|idle| idle.as_mut().poll(cx).is_ready());
+                if idle { self.end(&transport::time_limit()) } else { Poll::Pending }
+            }
         }
     }
 }
@@ -293,25 +353,29 @@ mod tests {
         }
     }
 
-    /// With what code a stream ends that nothing comes from.
-    async fn ended(stream_idle_ms: u32, close: bool) -> Option<Code> {
+    /// With what code a stream ends that nothing comes from; none: it goes on.
+    async fn ended(stream_idle_ms: u32, close: bool, watches: bool) -> Option<Code> {
         let given = crate::config::Given { stream_idle_ms: Some(stream_idle_ms), ..Default::default() };
         let config = Config::read(given, None, true).expect("settings");
         let gate = Arc::new(Gate::new(&config));
-        let pass = gate.enter().expect("there is room");
-        let mut body = Running::body(Body::new(Never), pass);
-        assert_eq!(gate.running(), 1, "a stream keeps its place");
+        let pass = gate.enter(watches).expect("there is room");
+        let mut body = Running::body(Body::new(Never), pass, false);
+        let counts = || (gate.running(), gate.watching());
+        assert_eq!(counts(), (u32::from(!watches), u32::from(watches)), "a stream keeps its place");
         if close {
             gate.close();
         }
-        let frame = poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx)).await?.ok()?;
-        assert_eq!(gate.running(), 0, "and gives it back");
+        let frame = poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx));
+        let frame = tokio::time::timeout(Duration::from_millis(50), frame).await.ok()??.ok()?;
+        assert_eq!(counts(), (0, 0), "and gives it back");
         Some(Code::from_bytes(frame.trailers_ref()?.get("grpc-status")?.as_bytes()))
     }
 
     #[tokio::test]
     async fn a_stream_that_stands_still_ends() {
-        assert_eq!(ended(1, false).await, Some(Code::DeadlineExceeded));
-        assert_eq!(ended(u32::MAX, true).await, Some(Code::Unavailable));
+        assert_eq!(ended(1, false, false).await, Some(Code::DeadlineExceeded));
+        assert_eq!(ended(u32::MAX, true, false).await, Some(Code::Unavailable));
+        assert_eq!(ended(1, false, true).await, None, "who watches may wait");
+        assert_eq!(ended(u32::MAX, true, true).await, Some(Code::Unavailable));
     }
 }

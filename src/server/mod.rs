@@ -25,6 +25,7 @@ use crate::grpc::proto::binding_service_server::BindingServiceServer;
 use crate::grpc::proto::calculation_service_server::CalculationServiceServer;
 use crate::grpc::proto::ledger_service_server::LedgerServiceServer;
 use crate::grpc::proto::member_service_server::MemberServiceServer;
+use crate::grpc::proto::reconciliation_service_server::ReconciliationServiceServer;
 use crate::grpc::proto::region_service_server::RegionServiceServer;
 use crate::grpc::proto::server_service_server::ServerServiceServer;
 use crate::grpc::proto::settlement_service_server::SettlementServiceServer;
@@ -53,6 +54,10 @@ pub const CONNECTION_WINDOW: u32 = 4 << 20;
 const STREAMS_PER_CONNECTION: u32 = 1024;
 /// How often a stop looks whether the last call has ended.
 const DRAIN_STEP: Duration = Duration::from_millis(10);
+/// How long a stop waits for those who watch to hear of it: one that does not read never will.
+const WATCHES_END: Duration = Duration::from_millis(500);
+/// How long connections have for their last words once every call has ended: longer only where streams have no end.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a stop keeps answering health checks with NOT_SERVING before connections close.
 const NOT_SERVING_FOR: Duration = Duration::from_millis(100);
 
@@ -134,6 +139,12 @@ pub async fn serve_routes(
 
 /// Waits for running calls, but not for ever.
 async fn drain(gate: &Gate, longest: Duration) {
+    let told = async {
+        while gate.watching() > 0 {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+    };
+    let _ = tokio::time::timeout(longest.min(WATCHES_END), told).await;
     let drained = async {
         while gate.running() > 0 {
             tokio::time::sleep(DRAIN_STEP).await;
@@ -209,7 +220,7 @@ impl Worker {
             tokio::select! {
                 served = serving => served.map_err(ServerError::from),
                 // The calls are done by now: what is left are streams without an end.
-                _ = async { let _ = ended.wait_for(|stop| *stop).await; tokio::time::sleep(DRAIN_STEP).await } => Ok(()),
+                _ = async { let _ = ended.wait_for(|stop| *stop).await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
             }
         });
         runtime.shutdown_timeout(Duration::from_millis(500));
@@ -235,6 +246,7 @@ fn routes(
         .add_service(BindingServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(SettlementServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(CalculationServiceServer::new(service.clone()).max_decoding_message_size(largest))
+        .add_service(ReconciliationServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(LedgerServiceServer::new(service.clone()).max_decoding_message_size(largest))
         .add_service(ServerServiceServer::new(service).max_decoding_message_size(largest))
         .add_service(health)
@@ -246,6 +258,7 @@ fn routes(
 async fn set_health(health: &HealthReporter, status: ServingStatus) {
     let names = [
         "",
+        <ReconciliationServiceServer<Service> as NamedService>::NAME,
         <RegionServiceServer<Service> as NamedService>::NAME,
         <MemberServiceServer<Service> as NamedService>::NAME,
         <AccountServiceServer<Service> as NamedService>::NAME,

@@ -193,6 +193,14 @@ pub struct StoredPolicy {
     pub values: Vec<StoredValue>,
 }
 
+impl StoredPolicy {
+    /// Values stand in the order of their keys; only those of an older version may stand elsewhere.
+    pub fn value(&self, param: crate::domain::policy::Param) -> Option<&StoredValue> {
+        let usual = self.values.get(usize::from(param.code())).filter(|value| value.param == param);
+        usual.or_else(|| self.values.iter().find(|value| value.param == param))
+    }
+}
+
 /// One value of a stored policy with its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredValue {

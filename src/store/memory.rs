@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::codec::DecodeError;
 use super::record::{decode_entity, encode_entity_into};
 use super::{
@@ -32,6 +34,8 @@ pub struct MemoryStore {
     ledger: Mutex<Ledger>,
     /// The ledger's position, for looks that do not wait for a commit.
     position: AtomicU64,
+    /// Tells those who wait for a position that nobody has taken yet.
+    moved: Notify,
     closed: AtomicBool,
     records_max: u64,
 }
@@ -162,6 +166,7 @@ impl MemoryStore {
             hasher,
             ledger: Mutex::new(Ledger { head: Head::EMPTY, records: Vec::new() }),
             position: AtomicU64::new(0),
+            moved: Notify::new(),
             closed: AtomicBool::new(false),
             records_max,
         }
@@ -306,11 +311,25 @@ impl Store for MemoryStore {
         // What was replaced is dropped when the ledger is free again.
         drop(ledger);
         drop(replaced);
+        self.moved.notify_waiters();
         Box::pin(std::future::ready(verdicts))
     }
 
-    fn wait_durable(&self, _position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        Box::pin(std::future::ready(self.open()))
+    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
+        if self.open().is_err() || position <= self.position.load(Ordering::Acquire) {
+            return Box::pin(std::future::ready(self.open()));
+        }
+        Box::pin(async move {
+            loop {
+                // Made before the look, so that a commit in between is not overlooked.
+                let moved = self.moved.notified();
+                self.open()?;
+                if position <= self.position.load(Ordering::Acquire) {
+                    return Ok(());
+                }
+                moved.await;
+            }
+        })
     }
 
     fn head(&self) -> Head {
@@ -347,6 +366,7 @@ impl Store for MemoryStore {
         // Taken, so that no commit is halfway when it returns.
         let _ledger = lock(&self.ledger);
         self.closed.store(true, Ordering::Release);
+        self.moved.notify_waiters();
         Box::pin(std::future::ready(Ok(())))
     }
 }

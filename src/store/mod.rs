@@ -12,7 +12,8 @@
 //! 6. **Positions are gapless**, in commit order, and start at 1.
 //! 7. **The chain**: each record's link is `Head::next` of the one before; `at` never runs backwards.
 //! 8. **A commit is seen at once** by every later load, and `Facts::read_at` is at least the position of what was seen.
-//! 9. **Durable means kept**: after `wait_durable(p)` returns, everything up to `p` survives any crash.
+//! 9. **Durable means kept**: after `wait_durable(p)` returns, everything up to `p` survives any crash. A position that
+//!    nobody has taken yet is waited for.
 //! 10. **Lists are in position order**, bounded by both ends, cut at the limit and at nothing else.
 //! 11. **Bytes come back as written**: records are kept and never re-encoded.
 //! 12. **A store that cannot carry on says so** (`StoreError`), for every later call, and never answers from doubt.
@@ -74,10 +75,14 @@ pub enum ListKind {
     BeneficiaryBindings = 6,
     /// Wallet transfers sent on a civil day.
     TransfersOfDay = 20,
+    /// Where an institution's settlements changed after they were made; leads to the settlement.
+    InstitutionChanges = 25,
+    /// The regions a member was insured in: a row per record that says so, leading to the region's number.
+    MemberRegions = 30,
 }
 
 impl ListKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::AccountEntries,
         Self::InstitutionSettlements,
         Self::PatientSettlements,
@@ -85,6 +90,8 @@ impl ListKind {
         Self::OwnerBindings,
         Self::BeneficiaryBindings,
         Self::TransfersOfDay,
+        Self::InstitutionChanges,
+        Self::MemberRegions,
     ];
 
     /// The kind with this stored code.
@@ -176,7 +183,8 @@ pub trait Store: Send + Sync + 'static {
     /// Applies each change whole, or not at all. Applied means seen by every later load, not yet durable.
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>>;
 
-    /// Returns when everything up to `position` survives any crash.
+    /// Returns when everything up to `position` survives any crash, which may be long after: it is how one waits for the
+    /// next record.
     fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>>;
 
     /// Where the ledger stands, durable or not yet.

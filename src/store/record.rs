@@ -24,7 +24,7 @@ use crate::domain::split::{Split, YearUse};
 use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 
 /// The format of ledger records and facts.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 stored! {
     Account { member, year, current, prior, wallet }

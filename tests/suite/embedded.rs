@@ -72,16 +72,29 @@ fn a_newer_format_is_refused_by_name_and_left_alone() {
     set.open().put(1, 10);
     let format = set.options().dir.join("FORMAT");
     let ours = fs::read_to_string(&format).expect("reads");
-    let newer = ours.replace("format 1\nreader 1", "format 9\nreader 7");
+    let newer = ours.replace("format 2\nreader 2", "format 9\nreader 7");
     assert_ne!(newer, ours);
     fs::write(&format, &newer).expect("writes");
     let error = refused(&set.options());
-    assert!(matches!(error, OpenError::NewerFormat { found: 7, supported: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 7, supported: 2, .. }), "{error}");
     assert!(error.to_string().contains("newer version"), "{error}");
     assert_eq!(fs::read_to_string(&format).expect("reads"), newer);
     // A newer one that says we may read it is opened.
-    fs::write(&format, ours.replace("format 1", "format 9")).expect("writes");
+    fs::write(&format, ours.replace("format 2", "format 9")).expect("writes");
     assert_eq!(set.open().head().position, 1);
+}
+
+#[test]
+fn an_older_format_is_refused_by_name_and_left_alone() {
+    let set = Set::new();
+    set.open().put(1, 10);
+    let format = set.options().dir.join("FORMAT");
+    let older = fs::read_to_string(&format).expect("reads").replace("format 2\nreader 2", "format 1\nreader 1");
+    fs::write(&format, &older).expect("writes");
+    let error = refused(&set.options());
+    assert!(matches!(error, OpenError::OlderFormat { found: 1, oldest: 2, .. }), "{error}");
+    assert!(error.to_string().contains("older version"), "{error}");
+    assert_eq!(fs::read_to_string(&format).expect("reads"), older);
 }
 
 #[test]

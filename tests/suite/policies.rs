@@ -61,3 +61,18 @@ fn every_change_of_a_value_has_a_case_on_both_sides() {
     let missing: Vec<String> = sides.iter().map(|side| format!("{} {} {}", side.folder, side.key, side.day)).collect();
     assert!(values > 100 && missing.is_empty(), "{} sides without a case\n{}", missing.len(), missing.join("\n"));
 }
+
+/// Every dated value is what some case that names it rests on: without it the case comes out otherwise.
+#[test]
+fn every_value_is_shown_by_a_case() {
+    let files = PolicyFiles::embedded();
+    let cases = cases::read(&files).unwrap_or_else(|error| panic!("{error}"));
+    let (values, unshown) = cases::unshown(&files, &cases).unwrap_or_else(|error| panic!("{error}"));
+    let lines = unshown.iter().map(|value| {
+        let why = if value.restates { "restates what it extends" } else { "no case rests on it" };
+        format!("{} {} {}: {why}", value.place, value.key, value.start)
+    });
+    let lines: Vec<String> = lines.collect();
+    println!("{values} values taken out in turn, {} cases, {} values that none shows", cases.len(), lines.len());
+    assert!(values > 100 && lines.is_empty(), "{} values that no case shows\n{}", lines.len(), lines.join("\n"));
+}

@@ -63,7 +63,7 @@ fn policies_are_checked_tested_shown_and_compared() {
     let output = ended(gongji(&["policy", "check", "--policies", &policies]));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        error.contains("120000-tianjin/policy.toml:13: members_per_owner[0].value must be a number from 1"),
+        error.contains("120000-tianjin/policy.toml:14: members_per_owner[0].value must be a number from 1"),
         "{error}"
     );
     let policies = changed(folder.path(), "120000-tianjin/policy.toml", "value = 6", "value = 5");

@@ -38,7 +38,7 @@ fn mask(value: Value) -> Value {
         Value::Array(items) => Value::Array(items.into_iter().map(mask).collect()),
         Value::Object(fields) => {
             let masked = fields.into_iter().map(|(name, value)| {
-                let value = if name == "ledgerPosition" { Value::Null } else { mask(value) };
+                let value = if name == "ledgerPosition" || name == "readPosition" { Value::Null } else { mask(value) };
                 (name, value)
             });
             Value::Object(masked.collect())

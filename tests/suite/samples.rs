@@ -1,4 +1,4 @@
-//! Stored bytes are for ever: one sample of each record and fact as this format wrote it, kept in `samples/format-1.txt`.
+//! Stored bytes are for ever: one sample of each record and fact as this format wrote it, kept in `samples/format-2.txt`.
 //!
 //! A line that is there must never change; a new variant adds a line. `GONGJI_WRITE_SAMPLES=1 cargo test samples` writes
 //! the file anew: look at the difference before you commit it. For a new format, begin a new file and keep reading this.
@@ -644,7 +644,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 fn file() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/samples/format-1.txt")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/samples/format-2.txt")
 }
 
 /// The samples as kept; `fresh` when they are being written anew.

@@ -47,6 +47,7 @@ scenarios! {
     identity_numbers
     in_province
     insurance_ends
+    limits_of_today
     next_day
     own_account_reading
     owner_conditions

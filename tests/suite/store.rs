@@ -258,6 +258,7 @@ on_every_store! {
     law_9_closing_makes_everything_durable
     law_9_the_secret_stays_with_the_data
     law_9_waiting_for_the_past_is_no_waiting
+    law_9_a_position_that_nobody_has_taken_is_waited_for
     law_9_many_wait_at_once
     law_9_a_waiter_that_gives_up_hinders_nobody
     law_10_rows_come_in_order_within_both_bounds
@@ -730,6 +731,23 @@ fn law_9_waiting_for_the_past_is_no_waiting(harness: &mut Harness) {
     let mut again = store.wait_durable(1);
     let mut context = Context::from_waker(Waker::noop());
     assert_eq!(again.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+}
+
+fn law_9_a_position_that_nobody_has_taken_is_waited_for(harness: &mut Harness) {
+    let store = harness.store();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut waits = [1, 2].map(|position| store.wait_durable(position));
+    assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(&mut context).is_pending()));
+    let [first, mut second] = waits;
+    let waiter = {
+        let store = store.clone();
+        thread::spawn(move || block_on(store.wait_durable(1)))
+    };
+    store.put(1, 1);
+    assert_eq!((block_on(first), waiter.join().expect("runs")), (Ok(()), Ok(())));
+    assert!(second.as_mut().poll(&mut context).is_pending(), "only the first has come");
+    block_on(store.close()).expect("closes");
+    assert_eq!(block_on(second), Err(StoreError::Closed), "and now it never will");
 }
 
 fn law_9_many_wait_at_once(harness: &mut Harness) {

@@ -207,6 +207,11 @@ pub(super) fn names(table: &mut Table<'_>, key: &'static str, problems: &mut Pro
 }
 
 impl BillCase {
+    pub(super) fn regions(&self) -> Vec<RegionCode> {
+        let owners = self.owners.iter().map(|owner| owner.member.insurance.region);
+        owners.chain([self.patient.insurance.region]).collect()
+    }
+
     pub(super) fn run(&self, book: &PolicyBook, on: Date) -> Outcome {
         let policy_of = |region: RegionCode| book.policy(region, on).cloned();
         let policies: Option<Vec<Arc<Policy>>> = std::iter::once(&self.patient)

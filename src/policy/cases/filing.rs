@@ -36,6 +36,8 @@ pub(super) struct FilingCase {
     missing: Option<Vec<String>>,
     pending: Option<Vec<String>>,
     grants: Option<Vec<String>>,
+    /// The day from which the binding holds; left out: not looked at.
+    begins: Option<Date>,
 }
 
 pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<FilingCase> {
@@ -55,6 +57,7 @@ pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<F
     let card_active = table.get("card_active").and_then(|node| node.flag(problems)).unwrap_or(true);
     let (evidence, pending) = (names(table, "evidence", problems), names(table, "pending", problems));
     let (missing, grants) = (names(table, "missing", problems), names(table, "grants", problems));
+    let begins = table.get("begins").map(|node| node.day(problems));
     let reasons = expected_reasons(table, problems);
     Some(FilingCase {
         owner: owner?,
@@ -71,6 +74,7 @@ pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<F
         missing,
         pending,
         grants,
+        begins: begins.map_or(Some(None), |day| day.map(Some))?,
     })
 }
 
@@ -95,6 +99,10 @@ fn named(reasons: &[Reason]) -> Vec<String> {
 const NO_POLICY: &str = "no policy of that region and day";
 
 impl FilingCase {
+    pub(super) fn regions(&self) -> Vec<RegionCode> {
+        vec![self.owner.insurance.region, self.beneficiary.insurance.region]
+    }
+
     pub(super) fn run(&self, book: &PolicyBook, on: Date) -> Outcome {
         let mut expected = verdict(&self.reasons);
         let policy_of = |member: &Member| book.policy(member.insurance.region, on);
@@ -124,7 +132,8 @@ impl FilingCase {
             beneficiary_age: Some(self.age),
             today: on,
         };
-        let decision = filing::decide_filing(&filing, of_owner, of_beneficiary, &book.regions, on);
+        let decision =
+            filing::decide_filing(&filing, [of_owner, of_beneficiary], [of_owner, of_beneficiary], &book.regions, on);
         let mut found = verdict(&named(&decision.reasons));
         if let Some(missing) = &self.missing {
             expected.push_str(&format!(" missing={missing:?}"));
@@ -133,6 +142,10 @@ impl FilingCase {
         if let Some(pending) = &self.pending {
             expected.push_str(&format!(" pending={pending:?}"));
             found.push_str(&format!(" pending={:?}", decision.pending));
+        }
+        if let Some(begins) = self.begins {
+            expected.push_str(&format!(" begins={begins}"));
+            found.push_str(&format!(" begins={}", decision.start));
         }
         if let Some(grants) = &self.grants {
             expected.push_str(&format!(" grants={grants:?}"));
@@ -172,6 +185,10 @@ pub(super) fn sharing(table: &mut Table<'_>, problems: &mut Problems) -> Option<
 }
 
 impl SharingCase {
+    pub(super) fn regions(&self) -> Vec<RegionCode> {
+        vec![self.owner, self.beneficiary]
+    }
+
     pub(super) fn run(&self, book: &PolicyBook, on: Date) -> Outcome {
         let mut expected = verdict(&self.reasons);
         let (Some(owner), Some(beneficiary)) = (book.policy(self.owner, on), book.policy(self.beneficiary, on)) else {
@@ -192,14 +209,17 @@ impl SharingCase {
 
 #[derive(Clone, Debug)]
 pub(super) struct ReadsCase {
-    region: RegionCode,
+    pub(super) region: RegionCode,
     text: String,
+    /// The citation that must stand beside the value, where the text alone is not what changed.
+    source: Option<String>,
 }
 
 pub(super) fn reads(table: &mut Table<'_>, problems: &mut Problems) -> Option<ReadsCase> {
     let region = region_of(table, "region", problems);
     let text = table.need("text", problems).and_then(|node| node.text(problems).map(str::to_owned));
-    Some(ReadsCase { region: region?, text: text? })
+    let source = table.get("source").and_then(|node| node.filled(problems)).map(str::to_owned);
+    Some(ReadsCase { region: region?, text: text?, source })
 }
 
 impl ReadsCase {
@@ -208,9 +228,15 @@ impl ReadsCase {
             || vec![NO_POLICY.to_owned()],
             |policy| {
                 let params = rules.iter().filter_map(|rule| Param::parse(rule));
-                params.map(|param| policy.value(param).text.clone()).collect()
+                let said = |param: Param| {
+                    let value = policy.value(param);
+                    let source = self.source.as_ref().map(|_| format!(" by {}", value.citation.id));
+                    format!("{}{}", value.text, source.unwrap_or_default())
+                };
+                params.map(said).collect()
             },
         );
-        Outcome { expected: self.text.clone(), found: found.join(" / ") }
+        let source = self.source.as_ref().map(|source| format!(" by {source}"));
+        Outcome { expected: format!("{}{}", self.text, source.unwrap_or_default()), found: found.join(" / ") }
     }
 }

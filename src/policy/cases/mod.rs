@@ -6,6 +6,7 @@
 mod bill;
 mod coverage;
 mod filing;
+mod proof;
 
 use jiff::civil::Date;
 
@@ -19,6 +20,7 @@ use crate::domain::policy::{Param, PolicyBook};
 use crate::domain::vocabulary::{InsuranceState, Scheme, Sex};
 
 pub use coverage::{Side, uncovered};
+pub use proof::{Unshown, unshown};
 
 /// The kinds of case, by the name of their list.
 const KINDS: [&str; 4] = ["case", "filing", "sharing", "reads"];
@@ -67,6 +69,16 @@ impl WorkedCase {
             Ask::Filing(case) => case.run(book, self.on),
             Ask::Sharing(case) => case.run(book, self.on),
             Ask::Reads(case) => case.run(book, self.on, &self.rules),
+        }
+    }
+
+    /// The regions it looks at.
+    fn regions(&self) -> Vec<RegionCode> {
+        match &self.ask {
+            Ask::Bill(case) => case.regions(),
+            Ask::Filing(case) => case.regions(),
+            Ask::Sharing(case) => case.regions(),
+            Ask::Reads(case) => vec![case.region],
         }
     }
 

@@ -96,12 +96,12 @@ fn lives_and_origins_are_those_of_every_value() {
     let open = entry("medical_gap", "{ wait_months = 2 }");
     check(
         &format!("{open}{}", open.replace("2020", "2021")),
-        "11: medical_gap[1] starts on 2021-01-01, but the entry before it is open",
+        "12: medical_gap[1].start is 2021-01-01, but the entry before it is open",
     );
     let closed = open.replace("start = 2020-01-01", "start = 2020-01-01\nend = 2021-01-01");
     check(
         &format!("{closed}{}", open.replace("2020", "2022")),
-        "12: medical_gap[1] starts on 2022-01-01: leaves a gap after 2021-01-01; hand it back with `inherit = true` or fill it",
+        "13: medical_gap[1].start is 2022-01-01: leaves a gap after 2021-01-01; hand it back with `inherit = true` or fill it",
     );
     check(
         &open.replace("\"own\"", "\"x\""),

@@ -105,7 +105,7 @@ fn tables_change_on_their_day() {
             "330100",
             "channels",
             "2022-01-01",
-            vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE"],
+            vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE", "STREET_OFFICE"],
         ),
     ] {
         let policy = BOOK.policy(code(region), day(on)).expect("a policy on that day");
@@ -218,4 +218,34 @@ fn digests_are_stable_and_tell_regions_apart() {
         "an earlier revision keeps its digest"
     );
     assert_ne!(revisions(&changed, "2021-04-22"), revisions(&BOOK, "2021-04-22"));
+}
+
+/// What is shown of a value or kept of it is part of its revision: with another remark it is another revision.
+#[test]
+fn digests_cover_all_that_is_shown() {
+    let national = "national/policy.toml";
+    let rows = [
+        (national, "note = \"As for the owner.\"", "note = \"As for the owner, too.\""),
+        (national, "note = \"No national act asks the owner", "note = \"No act asks the owner"),
+        (national, "article = \"四步：入口", "article = \"入口"),
+        (national, "url = \"https://hn.ccedn.com.cn", "url = \"http://hn.ccedn.com.cn"),
+        (national, "known_from = 2026-11-22", "known_from = 2026-11-23"),
+        ("sources.toml", "effective = 2024-12-31", "effective = 2024-12-30"),
+        ("sources.toml", "note = \"Known from press reports", "note = \"From press reports"),
+    ];
+    for (file, from, to) in rows {
+        let mut files = FILES.clone();
+        let text = files.0.get_mut(file).expect("a file");
+        assert!(text.contains(from), "{file} has no {from}");
+        *text = text.replacen(from, to, 1);
+        let changed = load(&files).unwrap_or_else(|error| panic!("{error}"));
+        let differing = changed.every_revision().zip(BOOK.every_revision());
+        let differing = differing.filter(|(now, then)| now.revision.digest != then.revision.digest).count();
+        assert!(differing > 0 && changed.digest != BOOK.digest, "{from}: no revision has another digest");
+    }
+    let row = "622900,2024-12-02,first-batch,GUIDE,";
+    let mut files = FILES.clone();
+    let text = files.0.get_mut("national/cross_province.csv").expect("openings");
+    *text = text.replacen(row, &format!("{row}a remark"), 1);
+    assert_ne!(load(&files).unwrap_or_else(|error| panic!("{error}")).digest, BOOK.digest);
 }

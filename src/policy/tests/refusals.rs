@@ -64,17 +64,17 @@ fn lives_of_values() {
     );
     check(
         &(open + &floor("start = 2021-01-01", "")),
-        "13: floor[1] starts on 2021-01-01, but the entry before it is open",
+        "14: floor[1].start is 2021-01-01, but the entry before it is open",
     );
     let closed = floor("start = 2020-01-01\nend = 2021-01-01", "");
     check(&(closed.clone() + &floor("start = 2021-01-01", "")), "loads");
     check(
         &(closed.clone() + &floor("start = 2020-12-31", "")),
-        "14: floor[1] starts on 2020-12-31: overlaps the entry before it, which ends on 2021-01-01",
+        "15: floor[1].start is 2020-12-31: overlaps the entry before it, which ends on 2021-01-01",
     );
     check(
         &(closed.clone() + &floor("start = 2021-01-02", "")),
-        "14: floor[1] starts on 2021-01-02: leaves a gap after 2021-01-01; hand it back with `inherit = true` or fill it",
+        "15: floor[1].start is 2021-01-02: leaves a gap after 2021-01-01; hand it back with `inherit = true` or fill it",
     );
     let handed = "[[floor]]\nstart = 2021-01-01\nend = 2022-01-01\ninherit = true\n";
     check(&(closed + handed + &floor("start = 2022-01-01", "")), "loads");
@@ -116,7 +116,7 @@ fn origins_of_values() {
     check("[sources.s]\ndocument = \"d\"\ngrade = \"GUIDE\"\n", "7: sources.s is a key of sources.toml already");
     check(
         "[sources.x]\ndocument = \"\"\nurl = \"ftp://x\"\n",
-        "7: sources.x.grade is missing\n7: sources.x.url must begin with https:// or http://\n8: sources.x.document is empty",
+        "7: sources.x.grade is missing\n8: sources.x.document is empty\n9: sources.x.url must begin with https:// or http://",
     );
 }
 
@@ -183,7 +183,7 @@ fn forms_of_values() {
         (
             "channels",
             "[{ channel = \"CITY_APP\", evidence = [], grants = [\"SPEND\"] }, { channel = \"CITY_APP\", evidence = [], grants = [\"SPEND\"] }]",
-            "11: channels[0].value[1] is a second row named CITY_APP",
+            "11: channels[0].value[1].channel is the name of a second row: CITY_APP",
         ),
         (
             "fund_shares",
@@ -292,11 +292,11 @@ fn national_values_cover_every_key_and_day() {
         ),
         (
             national.replace(floor, "[[floor]]\nstart = 1998-12-15\n"),
-            format!("{file}:{at}: floor[0] must start on 1998-12-14: national values cover every day"),
+            format!("{file}:{}: floor[0].start must be 1998-12-14: national values cover every day", at + 1),
         ),
         (
             national.replace(floor, "[[floor]]\nstart = 1998-12-14\nend = 2099-01-01\n"),
-            format!("{file}:{at}: floor[0] must be open: national values cover every day"),
+            format!("{file}:{}: floor[0].end must be left out: national values cover every day", at + 2),
         ),
     ] {
         check_file(file, &edited, &expected);

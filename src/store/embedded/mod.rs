@@ -37,13 +37,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
-use self::disk::Disk;
+use self::disk::{Disk, read_again};
 use self::pipeline::{Pipeline, Prepared, Queued};
 use self::rows::Rows;
-use self::view::{Look, View};
+use self::view::{Look, Pinned, View};
 use self::waiting::{Durable, Progress};
 use super::{
-    Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
+    Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, record,
 };
 use crate::domain::time::Moment;
@@ -175,11 +175,14 @@ impl Shared {
         let last = pipeline.head();
         disk.changes_after(disk.indexed()?, &last, |head, content_hash, body| {
             let position = head.position;
-            for (key, bytes) in body.facts() {
-                self.view.pin(key, position, record::decode_entity(bytes)?);
+            let queued = Arc::new(Queued { head, content_hash, body });
+            for (key, bytes) in queued.body.facts() {
+                // Read all the same, so that a damaged one is found now.
+                let entity = record::decode_entity(bytes)?;
+                self.view.pin(key, position, pinned(read_again(&key).then_some(entity), &queued));
             }
-            self.rows.push(position, &body.lists);
-            pipeline.restore(Queued { head, content_hash, body });
+            self.rows.push(position, &queued.body.lists);
+            pipeline.restore(queued);
             Ok(())
         })
     }
@@ -199,6 +202,7 @@ impl Shared {
         for key in keys {
             let (version, entity) = match self.view.look(key) {
                 Look::Found(version, entity) => (version, Some(entity)),
+                Look::InRow(version, queued) => (version, Some(queued.body.fact(key)?)),
                 Look::Missed(moment) => match disk.get().fact(*key)? {
                     Some((version, entity)) => {
                         self.view.remember(*key, moment, version, &entity);
@@ -227,10 +231,11 @@ impl Shared {
         }
         let verdicts = prepared.into_iter().map(|prepared| {
             self.progress.check().map_err(CommitError::NotApplied)?;
-            pipeline.apply(prepared, now, |puts, lists, position| {
-                self.rows.push(position, lists);
+            pipeline.apply(prepared, now, |puts, queued| {
+                let position = queued.head.position;
+                self.rows.push(position, &queued.body.lists);
                 for (key, entity) in puts {
-                    self.view.pin(key, position, entity);
+                    self.view.pin(key, position, pinned(entity, queued));
                 }
                 self.applied.store(position, Ordering::Release);
             })
@@ -263,6 +268,11 @@ impl Shared {
         rows.append(&mut recent);
         Ok(rows)
     }
+}
+
+/// A fact that is not at hand is read from the change's row.
+fn pinned(entity: Option<Entity>, queued: &Arc<Queued>) -> Pinned {
+    entity.map_or_else(|| Pinned::Row(queued.clone()), Pinned::Live)
 }
 
 /// Keeps the disk open while it is read.

@@ -13,9 +13,11 @@ use super::faults::Faults;
 use super::repair;
 
 /// The format this version writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The oldest format this version reads. Format 1 was never released.
+const OLDEST: u32 = 2;
 /// The oldest version of this program, by its format, that may open what this one writes.
-const READER: u32 = 1;
+const READER: u32 = 2;
 
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
@@ -57,7 +59,7 @@ impl EmbeddedOptions {
             cached_facts: 200_000,
             recent_keys: 400_000,
             queue_bytes: 64 << 20,
-            index_bytes: 32 << 20,
+            index_bytes: 128 << 20,
             faults: None,
         }
     }
@@ -73,6 +75,12 @@ pub enum OpenError {
         dir.display()
     )]
     NewerFormat { dir: PathBuf, found: u32, supported: u32 },
+    #[error(
+        "{} was written by an older version in format {found}, and this one reads formats from {oldest} on; it was left \
+         as it is: open it with the version that wrote it",
+        dir.display()
+    )]
+    OlderFormat { dir: PathBuf, found: u32, oldest: u32 },
     #[error("{} is not empty and holds no gongji data set; name an empty or absent directory for a new one", dir.display())]
     NotADataSet { dir: PathBuf },
     #[error("the data set in {} cannot be opened: {cause}", dir.display())]
@@ -205,13 +213,18 @@ fn check_format(dir: &Path) -> Result<(), OpenError> {
         }
         Err(error) => return Err(io(error)),
     };
-    let reader = text
-        .strip_prefix(FIRST_LINE)
-        .and_then(|rest| rest.lines().find_map(|line| line.strip_prefix("reader ")))
-        .and_then(|number| number.trim().parse::<u32>().ok())
-        .ok_or_else(|| OpenError::damaged(dir, "its FORMAT file cannot be understood"))?;
+    let number = |name: &str| {
+        let rest = text.strip_prefix(FIRST_LINE)?;
+        rest.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.trim().parse::<u32>().ok()
+    };
+    let (Some(format), Some(reader)) = (number("format"), number("reader")) else {
+        return Err(OpenError::damaged(dir, "its FORMAT file cannot be understood"));
+    };
     if reader > FORMAT {
         return Err(OpenError::NewerFormat { dir: dir.to_owned(), found: reader, supported: FORMAT });
+    }
+    if format < OLDEST {
+        return Err(OpenError::OlderFormat { dir: dir.to_owned(), found: format, oldest: OLDEST });
     }
     Ok(())
 }

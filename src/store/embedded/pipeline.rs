@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::disk::read_again;
 use super::recent::Recent;
 use super::row::{self, Body};
 use crate::domain::time::Moment;
@@ -29,7 +30,11 @@ pub(super) struct Pipeline {
 pub(super) struct Prepared {
     change: Change,
     body: Body,
+    /// What it puts; without the fact where that is to be read from the row.
+    puts: Puts,
 }
+
+pub(super) type Puts = Vec<(Key, Option<Entity>)>;
 
 /// An applied change on its way to the disk.
 pub(super) struct Queued {
@@ -49,7 +54,10 @@ impl Prepared {
             }
         }
         let body = Body::of(&change, lists);
-        Self { change, body }
+        let puts = std::mem::take(&mut change.puts).into_iter();
+        // Dropped here, outside the lock and while it is at hand, not when the index is written.
+        let puts = puts.map(|(key, entity)| (key, read_again(&key).then_some(entity))).collect();
+        Self { change, body, puts }
     }
 }
 
@@ -107,13 +115,13 @@ impl Pipeline {
         &mut self,
         prepared: Prepared,
         now: Moment,
-        show: impl FnOnce(Vec<(Key, Entity)>, &[(ListKey, u128)], u64),
+        show: impl FnOnce(Puts, &Arc<Queued>),
     ) -> Result<Committed, CommitError> {
         if self.closing {
             return Err(CommitError::NotApplied(StoreError::Closed));
         }
-        let Prepared { change, body } = prepared;
-        let Change { began_at, expects, puts, content_hash, record: _, lists: _ } = change;
+        let Prepared { change, body, puts } = prepared;
+        let Change { began_at, expects, puts: _, content_hash, record: _, lists: _ } = change;
         for (key, version) in &expects {
             if !self.recent.holds(key, *version, began_at) {
                 // A request that is merely too long ago to be judged is no duplicate.
@@ -125,18 +133,18 @@ impl Pipeline {
         for (key, _) in &puts {
             self.recent.note(*key, head.position);
         }
-        show(puts, &body.lists, head.position);
-        let queued = Queued { head, content_hash, body };
+        let queued = Arc::new(Queued { head, content_hash, body });
+        show(puts, &queued);
         self.queued_bytes += queued.bytes();
-        self.queue.push_back(Arc::new(queued));
+        self.queue.push_back(queued);
         self.head = head;
         Ok(Committed { position: head.position, at: head.at })
     }
 
     /// Takes in a change that the disk has and the index does not; in order, before anything is applied.
-    pub fn restore(&mut self, queued: Queued) {
+    pub fn restore(&mut self, queued: Arc<Queued>) {
         self.unindexed_bytes += queued.bytes();
-        self.unindexed.push_back(Arc::new(queued));
+        self.unindexed.push_back(queued);
     }
 
     /// The next changes to write, oldest first: about `bytes` of them, and one at least if there is one.

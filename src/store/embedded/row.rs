@@ -81,6 +81,13 @@ impl Body {
         self.facts.iter().map(|(key, range)| (*key, &self.bytes[range.clone()]))
     }
 
+    /// One of its facts.
+    pub fn fact(&self, wanted: &Key) -> Result<Entity, DecodeError> {
+        let found = self.facts.iter().find(|(key, _)| key == wanted);
+        let (_, range) = found.ok_or(DecodeError::Value)?;
+        record::decode_entity(&self.bytes[range.clone()])
+    }
+
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.facts.iter().map(|(key, _)| key)
     }

@@ -3,14 +3,19 @@
 
 mod accounts;
 mod bindings;
+mod bulk;
 mod calculations;
 mod certifications;
+mod grades;
+mod imports;
 mod ledger;
 mod members;
 mod pages;
 mod parallel;
+pub mod reconciliation;
 mod regions;
 mod repeats;
 mod server;
 mod settlements;
 mod wallets;
+mod watch;

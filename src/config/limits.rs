@@ -1,0 +1,130 @@
+//! The settings as bounds: what the ledger and the wire keep to, and what `GetServerInfo` tells.
+
+use std::time::Duration;
+
+use super::Config;
+use crate::grpc::WireLimits;
+use crate::grpc::bulk::BulkLimits;
+use crate::grpc::calculation::CalculationLimits;
+use crate::grpc::reconciliation::ReconciliationLimits;
+use crate::ledger::Limits;
+use crate::ledger::policies::RefusedGrades;
+use crate::ledger::reconcile::ReconcileLimits;
+use crate::ledger::watch::WatchLimits;
+
+impl Config {
+    pub fn ledger_limits(&self) -> Limits {
+        Limits {
+            retries: self.retries,
+            max_backdate_days: self.max_backdate_days,
+            bindings_per_member: self.bindings_per_member,
+            quote_seconds: self.quote_seconds,
+            refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
+        }
+    }
+
+    pub fn wire_limits(&self) -> WireLimits {
+        WireLimits {
+            bill_lines: self.bill_lines,
+            page_size_default: self.page_size_default,
+            page_size_max: self.page_size_max,
+            paper_authorisations: self.paper_authorisations,
+            evidence: self.evidence,
+            calculation: CalculationLimits {
+                batch_items: self.calculation_batch_items,
+                periods: self.calculation_periods,
+                answer_bytes: self.calculation_answer_bytes,
+            },
+            bulk: BulkLimits {
+                settle_items: self.settle_batch_items,
+                answer_bytes: self.bulk_answer_bytes,
+                window: self.bulk_window,
+                running: self.bulk_running,
+                import_rows: self.import_rows,
+                import_time: Duration::from_millis(self.import_time_ms.into()),
+                idle: Duration::from_millis(self.stream_idle_ms.into()),
+            },
+            reconciliation: ReconciliationLimits {
+                at_once: self.reconciliations,
+                days: self.reconciliation_days,
+                message_lines: self.reconciliation_message_lines,
+                of_ledger: ReconcileLimits {
+                    lines: self.reconciliation_lines,
+                    differences: self.reconciliation_differences,
+                },
+            },
+            watch_filter_values: self.watch_filter_values,
+            watch: WatchLimits {
+                message_bytes: self.watch_message_bytes as usize,
+                checkpoint: Duration::from_millis(self.watch_checkpoint_ms.into()),
+            },
+        }
+    }
+
+    /// Every bound, as `GetServerInfo` tells it.
+    pub fn told_limits(&self) -> Vec<(String, u64, &'static str, &'static str)> {
+        let row = |name: &str, value: u64, unit, comment| (name.to_owned(), value, unit, comment);
+        vec![
+            row("message_bytes", self.message_bytes.into(), "bytes", "largest message received"),
+            row("bill_lines", self.bill_lines.into(), "lines", "most lines of one bill"),
+            row(
+                "page_size_default",
+                self.page_size_default.into(),
+                "items",
+                "items on a page when the request does not say",
+            ),
+            row("page_size_max", self.page_size_max.into(), "items", "most items on a page"),
+            row(
+                "bindings_per_member",
+                self.bindings_per_member.into(),
+                "bindings",
+                "most active bindings of one person on either side",
+            ),
+            row(
+                "paper_authorisations",
+                self.paper_authorisations.into(),
+                "entries",
+                "most paper authorisations of one settlement",
+            ),
+            row("evidence", self.evidence.into(), "entries", "most pieces of evidence of one binding"),
+            row(
+                "calculation_batch_items",
+                self.calculation_batch_items.into(),
+                "items",
+                "most items in one message of CalculateBatch",
+            ),
+            row("calculation_answer_bytes", self.calculation_answer_bytes.into(), "bytes", "results in one answer"),
+            row("calculation_periods", self.calculation_periods.into(), "periods", "most periods of one history"),
+            row("settle_batch_items", self.settle_batch_items.into(), "items", "most settlements in one BatchSettle"),
+            row("bulk_answer_bytes", self.bulk_answer_bytes.into(), "bytes", "results of many items in one answer"),
+            row("bulk_window", self.bulk_window.into(), "items", "most items of one call under way at a time"),
+            row("bulk_running", self.bulk_running.into(), "items", "most items of all such calls under way at a time"),
+            row("import_rows", self.import_rows.into(), "rows", "most rows of one import call"),
+            row(
+                "import_time_ms",
+                self.import_time_ms.into(),
+                "milliseconds",
+                "longest time one import call takes in rows",
+            ),
+            row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
+            row("connections", self.connections.into(), "connections", "most connections at once"),
+            row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),
+            row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds", "longest time a stream may stand still"),
+            row("check_time_ms", self.check_time_ms.into(), "milliseconds", "longest CheckLedger or CompareTotals"),
+            row("reconciliations", self.reconciliations.into(), "calls", "most comparisons of books at once"),
+            row("reconciliation_days", self.reconciliation_days.into(), "days", "most days of one comparison"),
+            row("reconciliation_lines", self.reconciliation_lines.into(), "lines", "most lines of one comparison"),
+            row("reconciliation_message_lines", self.reconciliation_message_lines.into(), "lines", "in one message"),
+            row("reconciliation_differences", self.reconciliation_differences.into(), "lines", "most that are told"),
+            row("watch_streams", self.watch_streams.into(), "streams", "most streams of Watch at once"),
+            row("watch_message_bytes", self.watch_message_bytes.into(), "bytes", "records after which a message ends"),
+            row("watch_checkpoint_ms", self.watch_checkpoint_ms.into(), "milliseconds", "longest silence of a Watch"),
+            row("watch_filter_values", self.watch_filter_values.into(), "values", "most values of one filter of Watch"),
+            row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
+            row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
+            row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),
+            row("request_id_length", crate::domain::ids::RequestId::MAX_LEN as u64, "characters", "longest request_id"),
+            row("amount_fen", crate::domain::money::Money::INPUT_MAX.unsigned_abs(), "fen", "largest amount received"),
+        ]
+    }
+}

@@ -1,0 +1,37 @@
+use super::*;
+
+fn check(given: Given, demo: bool, expected: Result<StoreChoice, &str>) {
+    let read = Config::read(given, None, demo).map(|config| config.store).map_err(|error| error.to_string());
+    match (read, expected) {
+        (Ok(store), Ok(expected)) => assert_eq!(store, expected),
+        (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
+        (read, expected) => assert_eq!(format!("{read:?}"), format!("{expected:?}")),
+    }
+}
+
+#[test]
+fn settings_are_checked_together() {
+    check(Given::default(), false, Ok(StoreChoice::Embedded));
+    check(Given::default(), true, Ok(StoreChoice::Memory));
+    check(Given { data_dir: Some("x".into()), ..Given::default() }, true, Ok(StoreChoice::Embedded));
+    let anywhere = SocketAddr::from(([0, 0, 0, 0], 50051));
+    check(Given { listen: Some(anywhere), ..Given::default() }, false, Err("--insecure"));
+    check(Given { listen: Some(anywhere), insecure: Some(true), ..Given::default() }, false, Ok(StoreChoice::Embedded));
+    check(Given { clock: Some("2021-06-01T00:00:00Z".into()), ..Given::default() }, false, Err("clock"));
+    check(Given { bill_lines: Some(0), ..Given::default() }, false, Err("bill_lines: must be at least 1"));
+    check(Given { page_size_max: Some(10), ..Given::default() }, false, Err("page_size_max"));
+    check(Given { refuse_grade: Some("demo,unverified".into()), ..Given::default() }, false, Ok(StoreChoice::Embedded));
+    check(Given { refuse_grade: Some("sure".into()), ..Given::default() }, false, Err("refuse_grade: sure is none"));
+    let at = |text: &str| Given { return_unclaimed_at: Some(text.into()), ..Given::default() };
+    check(at("5:30"), false, Err("return_unclaimed_at"));
+    check(at("24:30:00"), false, Err("return_unclaimed_at"));
+    check(at(""), false, Ok(StoreChoice::Embedded));
+}
+
+#[test]
+fn what_is_printed_can_be_read_again() {
+    let config =
+        Config::read(Given { log_json: Some(true), ..Given::default() }, None, false).expect("defaults are good");
+    let file: FromFile = toml::from_str(&config.print()).expect("printed settings are a file");
+    assert_eq!(Config::merge(Given::default(), file), config);
+}

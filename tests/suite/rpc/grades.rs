@@ -1,0 +1,99 @@
+//! `--refuse-grade`: whatever a decision rests on is looked at, also what let it come to a yes.
+
+use std::sync::Arc;
+
+use gongji::grpc::proto;
+use gongji::policy::{self, PolicyFiles};
+use tonic::Status;
+
+use crate::support::*;
+
+/// Refuses invented values, under policies with `from` replaced by `to` in one file.
+fn refuse(setup: &mut Setup, file: &str, from: &str, to: &str) {
+    let mut files = PolicyFiles::embedded();
+    let text = files.0.get_mut(file).expect("a file");
+    assert!(text.contains(from), "{file} has no {from}");
+    *text = text.replacen(from, to, 1);
+    setup.book = Arc::new(policy::load(&files).unwrap_or_else(|error| panic!("{error}")));
+    setup.config.refuse_grade = "demo".to_owned();
+}
+
+/// The national value of a day, made an invented one.
+fn invent(setup: &mut Setup, key: &str, start: &str) {
+    let entry = format!("[[{key}]]\nstart = {start}\n");
+    refuse(setup, "national/policy.toml", &entry, &format!("{entry}grade = \"DEMO\"\n"));
+}
+
+fn named(status: &Status) -> String {
+    assert_eq!(words(status).split(' ').nth(1), Some("GRADE_REFUSED"), "{}", words(status));
+    told(status).metadata["refused_parameters"].clone()
+}
+
+#[test]
+fn a_settlement_rests_on_all_that_lets_relatives_pay() {
+    let rows = [
+        ("modes", "2021-04-22"),
+        ("relations", "2024-07-26"),
+        ("beneficiary_scope", "2024-12-31"),
+        ("owner_tiers", "1998-12-14"),
+        ("owner_states", "1998-12-14"),
+        ("beneficiary_states", "1998-12-14"),
+        ("beneficiary_schemes", "2021-04-22"),
+        ("relative_purposes", "2024-07-26"),
+        ("aid_per_year", "1998-12-14"),
+        ("owners_per_settlement", "1998-12-14"),
+    ];
+    // The family is filed where nothing is refused; the bill comes to a server that refuses, over the same data.
+    let mut server = Setup::embedded().start();
+    let (owner, patient) = (server.member(1, "620100", 100_000), server.member(2, "620100", 0));
+    server.bind(&owner, &patient);
+    for (key, start) in rows {
+        server.restart_with(|setup| invent(setup, key, start));
+        let mut request = settle("s", &patient, 500);
+        request.visit.as_mut().expect("set").care_region_code = "620100".to_owned();
+        let refused = server.quote_settlement(quote_of(&request)).expect_err(key);
+        assert_eq!(named(&refused), format!("620100/{key} DEMO"));
+        let refused = server.settle(request).expect_err(key);
+        assert_eq!(named(&refused), format!("620100/{key} DEMO"));
+    }
+}
+
+#[test]
+fn an_end_of_insurance_rests_on_what_it_releases() {
+    let file = "national/policy.toml";
+    let policies = PolicyFiles::embedded();
+    let start = policies.0[file].split("[[release_on_end_or_move]]\nstart = ").nth(1).expect("an entry");
+    let mut setup = Setup::memory();
+    invent(&mut setup, "release_on_end_or_move", &start[..10]);
+    let server = setup.start();
+    let member = server.member(1, "620100", 0);
+    let change = |request: &str, state: proto::InsuranceState| proto::UpdateInsuranceRequest {
+        request_id: request.to_owned(),
+        member: by_id(&member),
+        insurance: Some(proto::Insurance { state: state.into(), ..person(1, "620100").insurance.expect("set") }),
+        ..Default::default()
+    };
+    server.update_insurance(change("u-1", proto::InsuranceState::Suspended)).expect("nothing is released by a pause");
+    let refused = server.update_insurance(change("u-2", proto::InsuranceState::Ended)).expect_err("an end releases");
+    assert_eq!(named(&refused), "620100/release_on_end_or_move DEMO");
+}
+
+#[test]
+fn money_between_provinces_rests_on_both_openings() {
+    let row = "622900,2024-12-02,first-batch,GUIDE,";
+    let mut setup = Setup::memory();
+    refuse(&mut setup, "national/cross_province.csv", row, "622900,2024-12-02,first-batch,DEMO,");
+    let server = setup.start();
+    let ask = |owner: &str, beneficiary: &str| proto::CheckSharingRequest {
+        owner_region_code: owner.to_owned(),
+        beneficiary_region_code: beneficiary.to_owned(),
+        relation: proto::Relation::Parent.into(),
+        ..Default::default()
+    };
+    for pair in [("622900", "510100"), ("510100", "622900")] {
+        let refused = server.check_sharing(ask(pair.0, pair.1)).expect_err("an invented opening");
+        assert_eq!(named(&refused), "622900/cross_province DEMO");
+    }
+    server.check_sharing(ask("510100", "130100")).expect("other openings are not invented");
+    server.check_sharing(ask("622900", "622900")).expect("nothing is crossed");
+}
