@@ -17,7 +17,7 @@ use gongji::domain::vocabulary::{Bucket, Component, OwnerOrder};
 use gongji::store::chain::content_hash;
 use gongji::store::entity::Standing;
 use gongji::store::record::{decode_record, encode_record, policy_set_of};
-use gongji::store::{Change, CommitError, Entity, Key, StoreError};
+use gongji::store::{Change, CommitError, Entity, Key, ListKind, StoreError};
 
 use crate::simulation::bend::{Bend, Tamper};
 use crate::simulation::op::What;
@@ -198,7 +198,9 @@ const FAULTS: &[Fault] = &[
         change.expects.pop();
     }),
     written("half of a change is written", "a fact holds what its postings sum to", |change| {
-        change.puts.retain(|(key, _)| !matches!(key, Key::Standing(_)) || change.lists.is_empty());
+        if change.lists.iter().any(|(list, _)| list.kind == ListKind::AccountEntries) {
+            change.puts.retain(|(key, _)| !matches!(key, Key::Standing(_)));
+        }
     }),
     written("a tie is lost", "what was decided is stored", |change| {
         standings(change, |standing| drop(standing.family.ties.pop()));

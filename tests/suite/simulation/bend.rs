@@ -83,9 +83,12 @@ impl Store for Bent {
     fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
         Box::pin(async move {
             let mut facts = self.inner.load(keys).await?;
-            let op = self.stage.state().flight().map(|flight| flight.op.clone());
-            if let (Some(bend), Some(op)) = (self.bend.facts, op) {
-                bend(&op.what, &mut facts, &mut self.seen.lock().unwrap());
+            // Behind the stage nothing of the kind is bent: it may be held while it looks.
+            if let Some(bend) = self.bend.facts {
+                let op = self.stage.state().flight().map(|flight| flight.op.clone());
+                if let Some(op) = op {
+                    bend(&op.what, &mut facts, &mut self.seen.lock().unwrap());
+                }
             }
             Ok(facts)
         })

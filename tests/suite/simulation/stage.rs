@@ -169,6 +169,9 @@ impl State {
         if flight.now != Some(now) {
             return broken("a decision is of its moment", format!("told {:?}, decided at {now:?}", flight.now));
         }
+        if flight.made.is_some() {
+            return broken("a request has one effect", format!("{} made two changes", flight.op.id));
+        }
         let expected = |key: &Key| change.expects.iter().any(|(known, _)| known == key);
         if let Some(key) = flight.loaded.iter().find(|key| !expected(key)) {
             return broken("everything loaded is expected", format!("{key:?} was loaded and is not expected"));
@@ -178,8 +181,6 @@ impl State {
         if let Some(flight) = &mut self.flights[place] {
             if flight.op.is_question() {
                 flight.changes += 1;
-            } else if flight.made.is_some() {
-                return broken("a request has one effect", format!("{} made two changes", flight.op.id));
             } else {
                 flight.made = Some((done.position, reply));
             }

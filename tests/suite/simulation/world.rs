@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gongji::domain::ids::RegionCode;
 use gongji::domain::money::{Money, Rate, Rounding};
 use gongji::domain::policy::{
-    ChannelRule, Deductible, Floor, FundShare, Hours, Policy, PolicyBook, PriceCap, ReleaseRule, Revision, Rules,
+    ChannelRule, Deductible, Floor, FundShare, Hours, Param, Policy, PolicyBook, PriceCap, ReleaseRule, Revision, Rules,
 };
 use gongji::domain::region::{Opening, Region, RegionBook};
 use gongji::domain::vocabulary::{
@@ -84,12 +84,22 @@ impl World {
                 digest[8] = place as u8;
                 digest[9] = number as u8;
                 digest[10] = 1;
+                // A refund reads in the revision's text whether a limit counted what was drawn.
+                let mut values = template.values.to_vec();
+                for value in &mut values {
+                    let limit = match value.param {
+                        Param::AidPerDay => rules.aid_per_day,
+                        Param::AidPerYear => rules.aid_per_year,
+                        _ => continue,
+                    };
+                    value.text = limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+                }
                 let end = list.get(number + 1).map(|(start, _)| *start);
                 Arc::new(Policy {
                     region: *code,
                     revision: Revision { digest, start: *start, end, known_from: *start },
                     rules: Arc::new(rules),
-                    values: template.values.clone(),
+                    values: values.into(),
                 })
             };
             revisions.insert(*code, list.iter().enumerate().map(policy).collect());

@@ -74,6 +74,7 @@ impl Model {
         let (ties, wards, years, slips) = (Vec::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
         let mut draft = Draft::new();
         draft.reply = Reply::Member { id, insurance: insurance.clone(), released: Vec::new() };
+        draft.rows.push((ListKind::MemberRegions, Of::Id(turn.id), insurance.region.as_u32().into()));
         draft.who.insert(id, Who { number, insurance, purse, ties, wards, years, wallet: false, slips });
         Ok(draft)
     }
@@ -98,6 +99,7 @@ impl Model {
         if releases || moved {
             all.iter().for_each(|binding| self.end_quota(&mut draft, *binding, turn));
         }
+        draft.rows.push((ListKind::MemberRegions, Of::Id(id.as_u128()), insurance.region.as_u32().into()));
         let changed = self.changed(&mut draft, id);
         if insurance.has_account && changed.purse.is_none() {
             changed.purse = Some((today.year(), [0; 3]));
@@ -182,13 +184,15 @@ impl Model {
         reasons.extend(rule.is_none().then_some(Reason::ChannelNotAvailable));
         reasons.extend((!missing.is_empty()).then_some(Reason::EvidenceMissing));
         let bound = ties.iter().any(|id| self.bindings[id].owner == owner);
+        // How many may stand in a family is today's question, whichever the first day is.
+        let now = Pair::new(self, world, owner, beneficiary, today);
         reasons.extend(bound.then_some(Reason::BindingAlreadyActive));
         let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
-        reasons.extend(over(pair.from.members_per_owner, wards.len()).then_some(Reason::MembersPerOwnerExceeded));
-        reasons.extend(over(pair.to.owners_per_member, ties.len()).then_some(Reason::OwnersPerMemberExceeded));
-        let large = pair.from.family_size.is_some_and(|size| wards.len() + 2 > size as usize);
+        reasons.extend(over(now.from.members_per_owner, wards.len()).then_some(Reason::MembersPerOwnerExceeded));
+        reasons.extend(over(now.to.owners_per_member, ties.len()).then_some(Reason::OwnersPerMemberExceeded));
+        let large = now.from.family_size.is_some_and(|size| wards.len() + 2 > size as usize);
         reasons.extend(large.then_some(Reason::FamilySizeExceeded));
-        let one_family = pair.from.one_family_per_person || pair.to.one_family_per_person;
+        let one_family = now.from.one_family_per_person || now.to.one_family_per_person;
         let elsewhere = one_family && self.elsewhere(owner, beneficiary, today);
         reasons.extend(elsewhere.then_some(Reason::AlreadyInAnotherFamily));
         let full = ties.len().max(wards.len()) >= BINDINGS_PER_MEMBER as usize;

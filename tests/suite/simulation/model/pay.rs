@@ -381,6 +381,7 @@ impl Model {
         draft.moved(hospital.clone(), Party::Fund(settled.region), parts[0]);
         draft.moved(hospital.clone(), Party::HospitalPart(code), parts[1]);
         draft.moved(hospital.clone(), Party::Cash, parts[3]);
+        draft.rows.push((ListKind::InstitutionChanges, Of::Institution(settled.institution), id.as_u128()));
         let mut accounts = parts[2];
         let mut returned = Vec::new();
         for number in (0..settled.told.paid.len()).rev() {
