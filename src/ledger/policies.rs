@@ -13,7 +13,7 @@ use crate::domain::policy::{Param, Policy, SetPart};
 use crate::domain::region::RegionBook;
 use crate::domain::rule::Trace;
 use crate::domain::vocabulary::Grade;
-use crate::store::entity::{PolicySet, StoredPolicy};
+use crate::store::entity::{PolicySet, StoredCitation, StoredPolicy, StoredValue};
 use crate::store::{Entity, Key, StoreError, record};
 
 /// Grades a server was told to refuse, as bits by their stored codes.
@@ -145,9 +145,8 @@ fn differences(then: &[SetPart], now: &[SetPart]) -> Vec<String> {
 }
 
 impl StoredPolicy {
-    /// A revision as it is stored on its first use.
+    /// What of a policy is kept for ever.
     pub(crate) fn of(policy: &Policy) -> Self {
-        use crate::store::entity::{StoredCitation, StoredValue};
         let values = policy.values.iter().map(|value| StoredValue {
             param: value.param,
             text: value.text.clone(),
