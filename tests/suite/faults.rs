@@ -25,33 +25,51 @@ use crate::simulation::simulate_with;
 
 struct Fault {
     what: &'static str,
+    /// The law it breaks: that one has to catch it.
     law: &'static str,
+    /// Laws that may meet it first in other runs, because it breaks them too.
+    also: &'static [&'static str],
     tamper: Tamper,
 }
 
+/// A rule read otherwise shows in questions and refusals too, and in whatever is counted or moved by it.
+const BY_ITS_EFFECTS: &[&str] = &[
+    "a quote is what would be settled",
+    "an answer is what was done",
+    "a refusal has its reason",
+    "what is refused is not done",
+    "money moves as decided",
+    "each pays what the rules say",
+    "what a limit has used is counted",
+    "buckets are drawn in their order",
+    "owners pay in the region's order",
+    "the own account pays its part",
+    "the use of a year is counted",
+];
+
 /// A fault of what is written.
 const fn written(what: &'static str, law: &'static str, change: fn(&mut Change)) -> Fault {
-    Fault { what, law, tamper: Tamper { over: Bend { change: Some(change), ..NO_BEND }, ..NONE } }
+    Fault { what, law, also: &[], tamper: Tamper { over: Bend { change: Some(change), ..NO_BEND }, ..NONE } }
 }
 
 /// A fault of the record that is written.
 const fn recorded(what: &'static str, law: &'static str, record: fn(&mut Record, &mut Change)) -> Fault {
-    Fault { what, law, tamper: Tamper { over: Bend { record: Some(record), ..NO_BEND }, ..NONE } }
+    Fault { what, law, also: &[], tamper: Tamper { over: Bend { record: Some(record), ..NO_BEND }, ..NONE } }
 }
 
 /// A fault of what a server may do with a store.
 const fn over(what: &'static str, law: &'static str, bend: Bend) -> Fault {
-    Fault { what, law, tamper: Tamper { over: bend, ..NONE } }
+    Fault { what, law, also: &[], tamper: Tamper { over: bend, ..NONE } }
 }
 
 /// A fault of the store itself.
 const fn under(what: &'static str, law: &'static str, bend: Bend) -> Fault {
-    Fault { what, law, tamper: Tamper { under: bend, ..NONE } }
+    Fault { what, law, also: &[], tamper: Tamper { under: bend, ..NONE } }
 }
 
 /// A rule that the server reads otherwise than it is.
 const fn ruled(what: &'static str, law: &'static str, rules: fn(&mut gongji::domain::policy::Rules)) -> Fault {
-    Fault { what, law, tamper: Tamper { rules: Some(rules), ..NONE } }
+    Fault { what, law, also: BY_ITS_EFFECTS, tamper: Tamper { rules: Some(rules), ..NONE } }
 }
 
 const NO_BEND: Bend = Bend {
@@ -181,13 +199,16 @@ const FAULTS: &[Fault] = &[
             fen(&mut parts.cash, -1);
         }
     }),
-    written("a settlement forgets its refunds", "a refund is at most what was paid", |change| {
-        for (_, entity) in &mut change.puts {
-            if let Entity::Settlement(settlement) = entity {
-                *settlement = Arc::new(settlement.as_settled());
+    Fault {
+        also: BY_ITS_EFFECTS,
+        ..written("a settlement forgets its refunds", "a refund is at most what was paid", |change| {
+            for (_, entity) in &mut change.puts {
+                if let Entity::Settlement(settlement) = entity {
+                    *settlement = Arc::new(settlement.as_settled());
+                }
             }
-        }
-    }),
+        })
+    },
     written("a list loses a row", "a change stands in all its lists", |change| {
         change.lists.pop();
     }),
@@ -215,9 +236,12 @@ const FAULTS: &[Fault] = &[
     written("a cap is not counted", "what a cap has used is counted", |change| {
         standings(change, |standing| standing.family.ties.iter_mut().for_each(|tie| tie.used_on = None));
     }),
-    written("a binding's caps are lost", "a binding keeps its caps", |change| {
-        standings(change, |standing| standing.family.ties.iter_mut().for_each(|tie| tie.caps = Caps::default()));
-    }),
+    Fault {
+        also: &["what a cap has used is counted", "a quote is what would be settled"],
+        ..written("a binding's caps are lost", "a binding keeps its caps", |change| {
+            standings(change, |standing| standing.family.ties.iter_mut().for_each(|tie| tie.caps = Caps::default()));
+        })
+    },
     // How it is made true and told.
     over("a change is committed twice", "a request has one effect", Bend { commits_twice: true, ..NO_BEND }),
     over("an answer leaves before it is durable", "an answer is durable", Bend { never_waits: true, ..NO_BEND }),
@@ -313,11 +337,13 @@ const FAULTS: &[Fault] = &[
     Fault {
         what: "the clock is a day behind",
         law: "a decision is of its moment",
+        also: &[],
         tamper: Tamper { clock: Some(|now| Moment::from_micros(now.as_micros() - 86_400_000_000)), ..NONE },
     },
     Fault {
         what: "an id is given twice",
         law: "a name is given once",
+        also: &[],
         tamper: Tamper { ids: Some(|id| id | 1), ..NONE },
     },
     // Rules read otherwise than they are.
@@ -351,24 +377,24 @@ fn every_fault_is_caught_by_the_law_it_breaks() {
     assert!(FAULTS.len() >= 25, "as many as were promised");
     let laws: BTreeSet<&str> = FAULTS.iter().map(|fault| fault.law).collect();
     assert_eq!(laws.len(), FAULTS.len(), "each breaks another law");
-    // Faults make calls panic, on purpose; what is said then is in the table.
     let mut wrong = Vec::new();
     for fault in FAULTS {
-        let caught = (1..=SEEDS).find_map(|seed| {
+        let mut caught = None;
+        for seed in 1..=SEEDS {
             let ended = simulate_with(seed, 510, fault.tamper);
-            ended.broken.map(|broken| (seed, ended.calls, broken))
-        });
-        let (law, place) = match &caught {
-            Some((seed, calls, broken)) => (broken.law, format!("seed {seed}, call {calls}")),
-            None => ("not caught", format!("{SEEDS} seeds")),
-        };
-        println!("{:<46} -> {law:<44} ({place})", fault.what);
-        if law != fault.law {
-            let what = caught.map(|(_, _, broken)| broken.what).unwrap_or_default();
-            wrong.push(format!(
-                "{} was to be caught by \"{}\", found \"{law}\" at {place}: {what}",
-                fault.what, fault.law
-            ));
+            let Some(broken) = ended.broken else { continue };
+            if broken.law == fault.law {
+                caught = Some((seed, ended.calls));
+                break;
+            }
+            if !fault.also.contains(&broken.law) {
+                wrong.push(format!("{}: seed {seed}: \"{}\": {}", fault.what, broken.law, broken.what));
+                break;
+            }
+        }
+        match caught {
+            Some((seed, call)) => println!("{:<46} -> {:<44} (seed {seed}, call {call})", fault.what, fault.law),
+            None => wrong.push(format!("{} is not caught by \"{}\"", fault.what, fault.law)),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

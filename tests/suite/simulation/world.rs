@@ -219,7 +219,7 @@ fn drawn(template: &Rules, dice: &mut Dice) -> Rules {
             per: DeductiblePer::Year,
         },
     ];
-    rules.fund_year_cap = maybe(dice, 3, Money::fen(60_000));
+    rules.fund_year_cap = maybe(dice, 3, Money::fen(6_000));
     rules.first_self_pay_rate = rate(dice, &["0.1", "0.033333"]);
     rules.fund_rounding = *dice.one_of(&[Rounding::HalfUp, Rounding::HalfEven, Rounding::Floor, Rounding::Ceiling]);
     rules.full_self_pay_classes = vec![ListClass::C];
