@@ -70,9 +70,20 @@ pub struct Contribution {
     pub year: i16,
     pub amount: Money,
     pub refunded: Money,
+    /// Whether it counts towards a limit of the owner's region ([`AidUse`]), and no more does when it comes back.
+    pub counted: bool,
 }
 
 impl Contribution {
+    /// What a step about it names; `place` is its place in draw order.
+    pub(super) fn subject(&self, place: u16) -> Subject {
+        match self.binding {
+            Some(binding) => Subject::Binding(binding),
+            None if self.is_own() => Subject::Own,
+            None => Subject::Paper(place),
+        }
+    }
+
     pub fn is_own(&self) -> bool {
         self.relation.is_none()
     }
@@ -212,7 +223,8 @@ fn contribution(
     bucket: Bucket,
     amount: Money,
 ) -> Contribution {
-    Contribution { payer: account.member, binding, relation, bucket, year: account.year, amount, refunded: Money::ZERO }
+    let (payer, year, refunded) = (account.member, account.year, Money::ZERO);
+    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted: false }
 }
 
 fn relatives_turn(
@@ -296,7 +308,8 @@ fn owner_pays(
         if part.is_positive() {
             left -= part;
             let binding = owner.paper.is_none().then_some(owner.tie.binding);
-            draw.contributions.push(contribution(account, binding, Some(owner.tie.relation), *bucket, part));
+            let paid = contribution(account, binding, Some(owner.tie.relation), *bucket, part);
+            draw.contributions.push(Contribution { counted: owner.policy.rules.counts_aid(), ..paid });
         }
     }
     assert!(left.is_zero(), "usable money lies in the drawable buckets");

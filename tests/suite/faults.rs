@@ -204,7 +204,9 @@ const FAULTS: &[Fault] = &[
         ..written("a settlement forgets its refunds", "a refund is at most what was paid", |change| {
             for (_, entity) in &mut change.puts {
                 if let Entity::Settlement(settlement) = entity {
-                    *settlement = Arc::new(settlement.as_settled());
+                    let settlement = Arc::make_mut(settlement);
+                    settlement.refunds.clear();
+                    settlement.contributions.iter_mut().for_each(|paid| paid.refunded = Money::ZERO);
                 }
             }
         })

@@ -31,6 +31,7 @@ mod rows;
 mod samples;
 mod scenarios;
 mod simulation;
+mod settle_tool;
 mod store;
 mod support;
 mod tidy;
