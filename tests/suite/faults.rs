@@ -200,12 +200,11 @@ const FAULTS: &[Fault] = &[
         }
     }),
     Fault {
-        also: BY_ITS_EFFECTS,
-        ..written("a settlement forgets its refunds", "a refund is at most what was paid", |change| {
+        also: &["last drawn goes back first", "an answer is what was done"],
+        ..written("who got back how much is forgotten", "a refund is at most what was paid", |change| {
             for (_, entity) in &mut change.puts {
                 if let Entity::Settlement(settlement) = entity {
                     let settlement = Arc::make_mut(settlement);
-                    settlement.refunds.clear();
                     settlement.contributions.iter_mut().for_each(|paid| paid.refunded = Money::ZERO);
                 }
             }
