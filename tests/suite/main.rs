@@ -10,9 +10,12 @@
 mod backup;
 mod bench;
 mod calculation;
+#[cfg(feature = "test-clock")]
+mod clock;
 mod damage;
 mod embedded;
 mod faults;
+mod histories;
 mod feed;
 mod full_disk;
 mod ledger_tool;

@@ -74,6 +74,7 @@ impl Model {
         let (ties, wards, years, slips) = (Vec::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
         let mut draft = Draft::new();
         draft.reply = Reply::Member { id, insurance: insurance.clone(), released: Vec::new() };
+        draft.rows.push((ListKind::RegionMembers, Of::Id(insurance.region.as_u32().into()), turn.id));
         draft.rows.push((ListKind::MemberRegions, Of::Id(turn.id), insurance.region.as_u32().into()));
         draft.who.insert(id, Who { number, insurance, purse, ties, wards, years, wallet: false, slips });
         Ok(draft)
@@ -98,6 +99,9 @@ impl Model {
         // A quota is set between two regions: it does not outlive a move.
         if releases || moved {
             all.iter().for_each(|binding| self.end_quota(&mut draft, *binding, turn));
+        }
+        if moved {
+            draft.rows.push((ListKind::RegionMembers, Of::Id(insurance.region.as_u32().into()), id.as_u128()));
         }
         draft.rows.push((ListKind::MemberRegions, Of::Id(id.as_u128()), insurance.region.as_u32().into()));
         let changed = self.changed(&mut draft, id);
