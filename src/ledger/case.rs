@@ -120,10 +120,21 @@ impl Ledger {
         papers: &[Paper],
         visit_day: Date,
     ) -> Result<(Moment, Reading<'_>, MemberId, Vec<MemberId>), Failure> {
+        let mut alone = None;
         loop {
             let now = self.now();
             let mut reading = Reading::as_of(self.store(), now);
-            match self.load_case(&mut reading, patient, papers, visit_day).await {
+            let found = self.load_case(&mut reading, patient, papers, visit_day).await;
+            let ran_out = matches!(found, Err(Failure::RanOut(_)));
+            if reading.is_torn() && alone.is_none() && !ran_out {
+                // Facts of two moments: once more, alone in this process.
+                alone = Some(self.gate.write().await);
+                continue;
+            }
+            if ran_out {
+                alone = None;
+            }
+            match found {
                 Ok((patient, on_paper)) => return Ok((now, reading, patient, on_paper)),
                 Err(Failure::RanOut(holds)) => self.end_holds(&holds).await?,
                 Err(failure) => {

@@ -224,10 +224,12 @@ impl Command for UpdateInsurance {
             ledger.check_values(&policy, &[Param::ReleaseOnEndOrMove])?;
         }
         let releases = policy.rules.release_on_end_or_move && (ended || moved);
-        let others = if releases { load_bindings(reading, id).await? } else { Vec::new() };
+        let others = if releases || moved { load_bindings(reading, id).await? } else { Vec::new() };
         let mut standings = Standings::new(reading);
-        let released = release_all(reading, &others, now, &mut standings, &mut puts)?;
-        // What was set aside for a binding that ends goes back.
+        let ending = if releases { &others[..] } else { &[] };
+        let released = release_all(reading, ending, now, &mut standings, &mut puts)?;
+        // What was set aside for a binding that ends goes back; so does what was set aside between two regions when one of
+        // them is another from now on: the new pair may know no quota, and nobody would look for it.
         let ends: Vec<(BindingId, MemberId)> = others.iter().map(|bound| (bound.binding, bound.owner)).collect();
         let mut postings = Vec::new();
         let changed = quotas::end_all(reading, &ends, today, &mut standings, &mut puts, &mut postings)?;

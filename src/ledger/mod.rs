@@ -231,7 +231,11 @@ impl Ledger {
                     drop((_shared, _alone));
                     let read_at = reading.read_at();
                     let until = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
-                    let committed = result.as_ref().is_ok_and(|done| !done.replayed);
+                    let committed = match &result {
+                        Ok(done) => !done.replayed,
+                        // A commit without a verdict stays one, whatever becomes of the wait.
+                        Err(failure) => *failure == Failure::OutcomeUnknown,
+                    };
                     return match self.store.wait_durable(until).await {
                         Ok(()) => result,
                         Err(_) if committed => Err(Failure::OutcomeUnknown),
@@ -266,6 +270,8 @@ impl Ledger {
             Ok(Some(done)) => Attempt::Settled(Ok(done)),
             Ok(None) => Attempt::Lost,
             Err(Failure::RanOut(holds)) => Attempt::RanOut(holds),
+            // No moment explains a refusal that was read half before a change and half after it.
+            Err(failure) if reading.is_torn() && failure != Failure::OutcomeUnknown => Attempt::Lost,
             Err(failure) => Attempt::Settled(Err(failure)),
         }
     }
@@ -298,6 +304,9 @@ impl Ledger {
             return Ok(Some(Done { outcome, position, at: stored.at, replayed: true }));
         }
         let plan = command.decide(self, reading, now, fresh).await?;
+        if reading.is_torn() {
+            return Ok(None);
+        }
         let bytes = record::encode_record(&plan.record, &self.book.digest);
         let mut puts = plan.puts;
         puts.push((key, Entity::Request(content.clone())));

@@ -87,6 +87,13 @@ impl<'a> Reading<'a> {
         self.began_at.unwrap_or_default()
     }
 
+    /// Whether a fact changed after the look began, so that what was read in several rounds may belong to no one moment: a
+    /// settlement between two rounds, or this request's own effect by another sending of it. Decide anew then.
+    pub fn is_torn(&self) -> bool {
+        let began_at = self.began_at();
+        self.facts.iter().any(|fact| fact.version > began_at)
+    }
+
     /// A reply resting on this look may leave when this position is durable.
     pub fn read_at(&self) -> u64 {
         self.read_at

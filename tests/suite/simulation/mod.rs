@@ -1,0 +1,115 @@
+//! A simulation that tries to break the ledger: seeded families, hospitals and the bureau call it all at once over a store
+//! that conflicts, stays away, loses answers, waits and crashes, under a clock that leaps over midnights and year ends. An
+//! auditor with arithmetic of its own predicts every answer and looks at every change. One seed is one run, turn by turn.
+//!
+//! `GONGJI_SIMULATIONS=100000 cargo test --test suite simulation:: -- --nocapture` runs 100 000 seeds instead of 200 and
+//! prints a running total; `GONGJI_SEED=…` begins with that seed. `./check` runs 2 000, more than a million calls.
+
+mod audit;
+pub mod bend;
+mod model;
+pub mod op;
+mod plan;
+pub mod run;
+pub mod stage;
+mod store;
+pub mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use gongji::config::{Config, Given};
+use gongji::domain::policy::PolicyBook;
+use gongji::ledger::Limits;
+
+use crate::process::from_env;
+use bend::Tamper;
+use run::{Ended, Run, WORLDS};
+use world::World;
+
+/// How often a change is decided anew in these runs: few, so that it is given up now and then.
+pub const RETRIES: u32 = 3;
+pub const BINDINGS_PER_MEMBER: u32 = 5;
+pub const BACKDATE_DAYS: u32 = 400;
+/// Calls of one seed.
+const CALLS: u64 = 510;
+
+fn limits() -> Limits {
+    let config = Config::read(Given::default(), None, true).expect("the defaults are good");
+    let limits = config.ledger_limits();
+    Limits { retries: RETRIES, bindings_per_member: BINDINGS_PER_MEMBER, max_backdate_days: BACKDATE_DAYS, ..limits }
+}
+
+type Worlds = Vec<OnceLock<(Arc<World>, Arc<PolicyBook>)>>;
+
+fn world(seed: u64) -> &'static (Arc<World>, Arc<PolicyBook>) {
+    static KNOWN: OnceLock<Worlds> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| (0..WORLDS).map(|_| OnceLock::new()).collect());
+    let number = seed % WORLDS;
+    known[usize::try_from(number).expect("few")].get_or_init(|| {
+        let world = World::new(number);
+        let book = world.book(number, None);
+        (Arc::new(world), book)
+    })
+}
+
+/// One seed as it is.
+pub fn simulate(seed: u64, calls: u64) -> Ended {
+    let (world, book) = world(seed);
+    Run::new(seed, world, book.clone(), limits(), Tamper::default()).run(calls)
+}
+
+/// One seed with a fault in it.
+pub fn simulate_with(seed: u64, calls: u64, tamper: Tamper) -> Ended {
+    let (world, book) = world(seed);
+    let book = if tamper.rules.is_some() { world.book(seed % WORLDS, tamper.rules) } else { book.clone() };
+    Run::new(seed, world, book, limits(), tamper).run(calls)
+}
+
+#[test]
+fn no_seed_breaks_a_law() {
+    let (seeds, first) = (from_env("GONGJI_SIMULATIONS", 200), from_env("GONGJI_SEED", 1));
+    let (next, calls, changes, crashes) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let failed: Mutex<Vec<(u64, Ended)>> = Mutex::new(Vec::new());
+    let began = Instant::now();
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= seeds || !failed.lock().unwrap().is_empty() {
+                return;
+            }
+            let ended = simulate(first + number, CALLS);
+            calls.fetch_add(ended.calls, Ordering::Relaxed);
+            changes.fetch_add(ended.changes, Ordering::Relaxed);
+            crashes.fetch_add(ended.crashes, Ordering::Relaxed);
+            if ended.broken.is_some() {
+                failed.lock().unwrap().push((first + number, ended));
+            }
+            if (number + 1).is_multiple_of(1_000) {
+                let (calls, took) = (calls.load(Ordering::Relaxed), began.elapsed().as_secs());
+                println!("{} seeds, {calls} calls, {took} s", number + 1);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| {
+            scope.spawn(work);
+        });
+    });
+    let [calls, changes, crashes] = [&calls, &changes, &crashes].map(|sum| sum.load(Ordering::Relaxed));
+    let took = began.elapsed().as_secs();
+    println!("{seeds} seeds from {first}: {calls} calls, {changes} changes kept, {crashes} crashes, {took} s");
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort_by_key(|(seed, _)| *seed);
+    if let Some((seed, ended)) = failed.first() {
+        let found = ended.broken.as_ref().expect("it failed");
+        panic!(
+            "seed {seed} breaks the law \"{}\" after {} calls: {}\nthe same again: GONGJI_SEED={seed} GONGJI_SIMULATIONS=1 \
+             cargo test --test suite simulation::no_seed -- --nocapture\n",
+            found.law, ended.calls, found.what
+        );
+    }
+    assert!(calls >= seeds * CALLS, "every seed ran to its end");
+}

@@ -1,0 +1,394 @@
+//! What one run shares: the clock, the names given out, who is on turn, what the store took, and what the auditor found.
+//! Everything happens on one thread; the lock is only there because stores and clocks have to be shareable.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gongji::domain::time::Moment;
+use gongji::ledger::failure::Thing;
+use gongji::ledger::source::{Clock, Ids};
+use gongji::ledger::{Failure, fingerprint};
+use gongji::store::{Change, Committed, Key, Store, StoredRecord};
+
+use super::audit::{Audit, Touched};
+use super::model::{Decided, Model, No, Turn};
+use super::op::{Answer, Op, Reply, What};
+use super::world::World;
+use crate::process::Dice;
+
+/// A law that was broken, and how.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub law: &'static str,
+    pub what: String,
+}
+
+pub type Checked = Result<(), Broken>;
+
+pub fn broken<T>(law: &'static str, what: impl Into<String>) -> Result<T, Broken> {
+    Err(Broken { law, what: what.into() })
+}
+
+/// How often, in a thousand, the store does what stores do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    pub conflict: usize,
+    pub away: usize,
+    pub lost_answer: usize,
+    pub not_durable: usize,
+    /// The most turns a call to the store waits, before and after its effect.
+    pub delay: usize,
+}
+
+/// A call on its way.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    pub op: Arc<Op>,
+    /// The id the server drew for it.
+    pub id: u128,
+    /// The last instant it was told.
+    pub now: Option<Moment>,
+    /// What it may come to: evaluated when it was told the time, and after every change since; with the position then.
+    pub moments: Vec<(u64, Decided)>,
+    /// What it loaded since its attempt began.
+    pub loaded: Vec<Key>,
+    /// The change it made, and what it must answer.
+    pub made: Option<(u64, Reply)>,
+    /// How many changes a night has made.
+    pub changes: u32,
+    pub conflicts: u32,
+    pub away: bool,
+    pub unknown: bool,
+}
+
+/// A change the store took, enough to take it again.
+#[derive(Clone)]
+pub struct Taken {
+    pub change: Change,
+    pub now: Moment,
+    pub op: Arc<Op>,
+    pub id: u128,
+}
+
+pub struct State {
+    pub world: Arc<World>,
+    pub dice: Dice,
+    pub weather: Weather,
+    pub micros: i64,
+    pub ids: u128,
+    pub on_turn: Option<usize>,
+    pub flights: Vec<Option<Flight>>,
+    pub model: Model,
+    pub audit: Audit,
+    pub taken: Vec<Taken>,
+    pub durable: u64,
+    pub broken: Option<Broken>,
+    pub answers: u64,
+}
+
+/// See the module.
+pub struct Stage {
+    state: Mutex<State>,
+    pub keys: fingerprint::Keys,
+}
+
+impl Stage {
+    pub fn new(state: State, secret: [u8; 32]) -> Self {
+        Self { state: Mutex::new(state), keys: fingerprint::Keys::from_secret(secret) }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub fn note(&mut self, outcome: Checked) {
+        if let (Err(broken), None) = (outcome, &self.broken) {
+            self.broken = Some(broken);
+        }
+    }
+
+    pub fn flight(&mut self) -> Option<&mut Flight> {
+        self.flights.get_mut(self.on_turn?)?.as_mut()
+    }
+
+    /// Tells the time to whoever is on turn: from here on its answer has to be that of some moment.
+    fn tell_time(&mut self) -> Moment {
+        self.micros += 1 + i64::try_from(self.dice.roll(900)).expect("small");
+        let now = Moment::from_micros(self.micros);
+        let head = self.audit.head.position;
+        if let Some(place) = self.on_turn
+            && let Some(mut flight) = self.flights[place].take()
+        {
+            flight.now = Some(now);
+            flight.moments = vec![(head, self.model.decide(&self.world, &flight.op, Turn { now, id: flight.id }))];
+            self.flights[place] = Some(flight);
+        }
+        now
+    }
+
+    /// After a change: everybody on the way may have seen what was before, or what is now.
+    fn moments_pass(&mut self) {
+        let head = self.audit.head.position;
+        for place in 0..self.flights.len() {
+            let Some(mut flight) = self.flights[place].take() else { continue };
+            if let (Some(now), None) = (flight.now, &flight.made) {
+                flight.moments.push((head, self.model.decide(&self.world, &flight.op, Turn { now, id: flight.id })));
+            }
+            self.flights[place] = Some(flight);
+        }
+    }
+
+    /// A change was taken: it is looked at by itself, then held against what it had to be.
+    pub fn took(
+        &mut self,
+        store: &dyn Store,
+        keys: &fingerprint::Keys,
+        change: Change,
+        now: Moment,
+        done: Committed,
+        record: Option<StoredRecord>,
+    ) {
+        let checked = self.take(store, keys, change, now, done, record);
+        self.note(checked);
+    }
+
+    fn take(
+        &mut self,
+        store: &dyn Store,
+        keys: &fingerprint::Keys,
+        change: Change,
+        now: Moment,
+        done: Committed,
+        record: Option<StoredRecord>,
+    ) -> Checked {
+        let Some(place) = self.on_turn else { return broken("nobody writes unasked", "a change came from nowhere") };
+        let Some(flight) = self.flights[place].clone() else {
+            return broken("nobody writes unasked", "a change came after its call was answered");
+        };
+        if flight.now != Some(now) {
+            return broken("a decision is of its moment", format!("told {:?}, decided at {now:?}", flight.now));
+        }
+        if flight.made.is_some() {
+            return broken("a request has one effect", format!("{} made two changes", flight.op.id));
+        }
+        let expected = |key: &Key| change.expects.iter().any(|(known, _)| known == key);
+        // A revision lies under its own digest and never changes.
+        let changes = |key: &&Key| !matches!(key, Key::Policy(_));
+        if let Some(key) = flight.loaded.iter().filter(changes).find(|key| !expected(key)) {
+            return broken("everything loaded is expected", format!("{key:?} was loaded and is not expected"));
+        }
+        let taken = Taken { change, now, op: flight.op, id: flight.id };
+        let reply = self.look(store, keys, taken, done, record)?;
+        if let Some(flight) = &mut self.flights[place] {
+            if flight.op.is_question() {
+                flight.changes += 1;
+            } else {
+                flight.made = Some((done.position, reply));
+            }
+        }
+        self.moments_pass();
+        Ok(())
+    }
+
+    /// Looks at a change and takes it into the model; what it must answer.
+    pub fn look(
+        &mut self,
+        store: &dyn Store,
+        keys: &fingerprint::Keys,
+        mut taken: Taken,
+        done: Committed,
+        record: Option<StoredRecord>,
+    ) -> Result<Reply, Broken> {
+        let looked_at = self.audit.record(&taken.change, taken.now, done, record.as_ref())?;
+        if let Some(job) = &looked_at.job {
+            taken.op = job.clone();
+        }
+        let op = &taken.op;
+        if let Some(known) = self.model.known.get(&(op.scope(), op.id.clone())) {
+            return broken("a request has one effect", format!("{} had its effect at {}", op.id, known.position));
+        }
+        self.audit.new_id(&looked_at, taken.id)?;
+        self.audit.money(&looked_at)?;
+        self.audit.alone(&looked_at)?;
+        let turn = Turn { now: taken.now, id: taken.id };
+        let draft = match self.model.decide(&self.world, op, turn) {
+            Decided::Fresh(draft) if !op.is_question() => draft,
+            Decided::Fresh(_) => return broken("a question changes nothing", format!("{op:?}")),
+            Decided::Repeat(..) => return broken("a request has one effect", op.id.clone()),
+            Decided::No(no) => return broken("what is refused is not done", format!("{no}: {op:?}")),
+        };
+        self.audit.settlement(&self.world, &self.model, op, &looked_at, &draft, turn)?;
+        self.audit.decided(&looked_at, &draft)?;
+        self.audit.lists(store, keys, &taken.change, &draft, done.position)?;
+        let reply = draft.reply.clone();
+        let touched = Touched::of(&draft);
+        self.model.apply(op, *draft, done.position);
+        self.audit.facts(store, keys, &self.model, op, &looked_at, &touched)?;
+        self.taken.push(taken);
+        Ok(reply)
+    }
+
+    /// An answer leaves: it must be the one that the change had, or that some moment of its way explains, and rest on what
+    /// is durable.
+    pub fn answered(&mut self, place: usize, outcome: &Result<Answer, Failure>) -> Checked {
+        let flight = self.flights[place].take().expect("a call is answered once");
+        self.answers += 1;
+        match outcome {
+            Ok(answer) => self.answered_ok(&flight, answer),
+            Err(failure) => self.answered_no(&flight, failure),
+        }
+    }
+
+    fn answered_ok(&self, flight: &Flight, answer: &Answer) -> Checked {
+        if answer.position > self.durable {
+            return broken(
+                "an answer is durable",
+                format!("answered at {}, durable to {}", answer.position, self.durable),
+            );
+        }
+        if let What::ReturnUnclaimed { day } = flight.op.what {
+            return self.night(flight, answer, day);
+        }
+        if let Some((position, reply)) = &flight.made {
+            if answer.replayed || answer.position != *position {
+                return broken("an answer names its own change", format!("made at {position}, answered {answer:?}"));
+            }
+            return same(reply, &answer.reply, "an answer is what was done");
+        }
+        let mut nearest = None;
+        for (seen_at, moment) in &flight.moments {
+            let (reply, position) = match moment {
+                Decided::Fresh(draft) if flight.op.is_question() && !answer.replayed => (&draft.reply, *seen_at),
+                Decided::Repeat(reply, position) if answer.replayed && answer.position == *position => {
+                    (reply, *position)
+                }
+                Decided::Fresh(_) | Decided::Repeat(..) | Decided::No(_) => continue,
+            };
+            if *reply == answer.reply && position <= self.durable {
+                return Ok(());
+            }
+            nearest = Some(reply);
+        }
+        let law = if answer.replayed { "a repeat is the original answer" } else { "a quote is what would be settled" };
+        match nearest {
+            Some(reply) => same(reply, &answer.reply, law)
+                .and_then(|()| broken("an answer is durable", "its moment was not durable yet")),
+            None => broken(law, format!("{answer:?} where {:?}", flight.moments)),
+        }
+    }
+
+    fn night(&self, flight: &Flight, answer: &Answer, day: jiff::civil::Date) -> Checked {
+        let Reply::Night(returned, _) = answer.reply else {
+            return broken("a night says what it did", "another answer");
+        };
+        if returned != flight.changes {
+            return broken("a night says what it did", format!("said {returned}, did {}", flight.changes));
+        }
+        Ok(()).and_then(|()| {
+            let left = self.model.transfers.values().any(|sent| sent.on == day && sent.taken.is_none());
+            let due = jiff::civil::time(6, 0, 0, 0);
+            let over = Moment::of_civil(day.tomorrow().expect("a day"), due).as_micros();
+            let began_late = flight.now.is_none_or(|now| now.as_micros() >= over);
+            if left && began_late && flight.conflicts == 0 && !flight.away {
+                return broken("a night leaves nothing behind", format!("transfers of {day} wait still"));
+            }
+            Ok(())
+        })
+    }
+
+    fn answered_no(&self, flight: &Flight, failure: &Failure) -> Checked {
+        let effect = flight.made.is_some();
+        let no = match failure {
+            Failure::Bug(what) => return broken("no call fails by itself", *what),
+            Failure::OutcomeUnknown if flight.unknown => return Ok(()),
+            Failure::StoreUnavailable if flight.away && !effect => return Ok(()),
+            Failure::Contention if flight.conflicts > super::RETRIES && !effect => return Ok(()),
+            Failure::StoreUnavailable | Failure::Contention if effect => {
+                return broken("not done is not done", format!("{failure:?} after a change: {:?}", flight.op));
+            }
+            failure => no_of(failure),
+        };
+        if effect {
+            return broken("not done is not done", format!("{no} after a change: {:?}", flight.op));
+        }
+        if flight.op.is_question() && matches!(flight.op.what, What::ReturnUnclaimed { .. }) {
+            return if no == "INVALID on" { Ok(()) } else { broken("a night says what it did", no) };
+        }
+        let explains = |(position, moment): &(u64, Decided)| matches!(moment, Decided::No(expected) if *expected == no && *position <= self.durable);
+        if flight.moments.iter().any(explains) {
+            return Ok(());
+        }
+        let moments: Vec<String> =
+            flight.moments.iter().map(|(at, moment)| format!("{at}: {}", shown(moment))).collect();
+        broken("a refusal has its reason", format!("{no}, where {moments:#?}\n{:?}", flight.op))
+    }
+}
+
+fn shown(moment: &Decided) -> String {
+    match moment {
+        Decided::Fresh(draft) => format!("{:?}", draft.reply),
+        Decided::Repeat(reply, position) => format!("repeat of {position}: {reply:?}"),
+        Decided::No(no) => no.clone(),
+    }
+}
+
+fn same(expected: &Reply, answer: &Reply, law: &'static str) -> Checked {
+    if expected == answer { Ok(()) } else { broken(law, format!("expected {expected:#?}\nanswered {answer:#?}")) }
+}
+
+/// A failure in the auditor's words.
+pub fn no_of(failure: &Failure) -> No {
+    match failure {
+        Failure::Invalid(violations) => {
+            let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+            format!("INVALID {}", fields.join(" "))
+        }
+        Failure::NotFound(thing) => format!("NOT_FOUND {}", named(*thing)),
+        Failure::RequestIdReused(_) => "REUSED".to_owned(),
+        Failure::MemberExists => "MEMBER_EXISTS".to_owned(),
+        Failure::Refused(reasons) => super::model::refused(reasons),
+        Failure::EvidenceMissing(missing) => format!("EVIDENCE {missing:?}"),
+        Failure::QuoteStale(_) => "QUOTE_STALE".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn named(thing: Thing) -> String {
+    format!("{thing:?}")
+}
+
+/// The clock of a run.
+pub struct StageClock(pub Arc<Stage>);
+
+impl Clock for StageClock {
+    fn now(&self) -> Moment {
+        self.0.state().tell_time()
+    }
+}
+
+/// The names of a run: each once.
+pub struct StageIds(pub Arc<Stage>);
+
+impl Ids for StageIds {
+    fn next(&self, _: Moment) -> u128 {
+        let mut state = self.0.state();
+        state.ids += 1;
+        let id = state.ids;
+        if let Some(flight) = state.flight() {
+            flight.id = id;
+        }
+        id
+    }
+
+    fn salt(&self) -> [u8; 16] {
+        [7; 16]
+    }
+}
+
+impl Flight {
+    pub fn new(op: Arc<Op>) -> Self {
+        let (now, moments, loaded, made) = (None, Vec::new(), Vec::new(), None);
+        Self { op, id: 0, now, moments, loaded, made, changes: 0, conflicts: 0, away: false, unknown: false }
+    }
+}
