@@ -70,6 +70,8 @@ pub struct Contribution {
     pub year: i16,
     pub amount: Money,
     pub refunded: Money,
+    /// Drawn from what the owner had set aside for the patient (共济额度); otherwise straight from the account.
+    pub from_quota: bool,
 }
 
 impl Contribution {
@@ -212,7 +214,8 @@ fn contribution(
     bucket: Bucket,
     amount: Money,
 ) -> Contribution {
-    Contribution { payer: account.member, binding, relation, bucket, year: account.year, amount, refunded: Money::ZERO }
+    let (payer, year) = (account.member, account.year);
+    Contribution { payer, binding, relation, bucket, year, amount, refunded: Money::ZERO, from_quota: false }
 }
 
 fn relatives_turn(
@@ -296,7 +299,8 @@ fn owner_pays(
         if part.is_positive() {
             left -= part;
             let binding = owner.paper.is_none().then_some(owner.tie.binding);
-            draw.contributions.push(contribution(account, binding, Some(owner.tie.relation), *bucket, part));
+            let paid = contribution(account, binding, Some(owner.tie.relation), *bucket, part);
+            draw.contributions.push(Contribution { from_quota: owner.quota.is_some(), ..paid });
         }
     }
     assert!(left.is_zero(), "usable money lies in the drawable buckets");

@@ -173,6 +173,7 @@ fn contributions() -> Vec<Contribution> {
         year: 2026,
         amount: Money::fen(40_000),
         refunded: Money::ZERO,
+        from_quota: false,
     };
     let relative = Contribution {
         payer: member_id(1),
@@ -182,6 +183,7 @@ fn contributions() -> Vec<Contribution> {
         year: 2025,
         amount: Money::fen(8_000),
         refunded: Money::fen(100),
+        from_quota: true,
     };
     vec![own, relative]
 }
