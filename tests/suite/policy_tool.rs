@@ -44,6 +44,15 @@ fn policies_are_checked_tested_shown_and_compared() {
         page.contains("共济人须保留余额：固定金额 0.00 元") && page.contains("relations: spouse, parent, child"),
         "{page}"
     );
+    let page = said(&["policy", "show", "北京", "--on", "2025-08-01", "--lang", "en"]);
+    for wanted in [
+        "Calculation tables\n",
+        "contribution_rates (social-insurance rates): [",
+        "110000-beijing/contribution.toml:",
+        "national/pension.toml:",
+    ] {
+        assert!(page.contains(wanted), "{wanted}: {page}");
+    }
     let told = said(&["policy", "diff", "440300", "--from", "2024-10-31", "--to", "2024-11-01", "--lang", "en"]);
     assert!(told.contains("2024-11-01\n") && told.contains("relations: added maternal grandchild"), "{told}");
     let same = said(&["policy", "diff", "440300", "--from", "2024-11-02", "--to", "2024-11-03", "--lang", "zh"]);
