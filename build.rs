@@ -24,8 +24,28 @@ fn compile_protos(root: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     // For reflection; prost's own code generation writes none.
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
     json(&set)?;
-    tonic_prost_build::configure().codec_path("crate::grpc::codec::Codec").compile_fds(with_ready_explanations(set))?;
+    tonic_prost_build::configure()
+        .codec_path("crate::grpc::codec::Codec")
+        .extern_path(".google.rpc", "::tonic_types::pb")
+        .bytes(".gongji.v1.CalculateBatchRequest")
+        .bytes(".gongji.v1.CalculateBatchResponse")
+        .compile_fds(with_ready_bytes(with_ready_explanations(set)))?;
     Ok(())
+}
+
+/// The messages of a batch of calculations: what their items and results are in the generated types is bytes, so that they
+/// are decoded and encoded one by one where they are calculated, and not by the thread that serves the connection.
+const BATCHES: [(&str, &str); 2] = [("CalculateBatchRequest", "items"), ("CalculateBatchResponse", "results")];
+
+fn with_ready_bytes(mut set: FileDescriptorSet) -> FileDescriptorSet {
+    for message in set.file.iter_mut().flat_map(|file| &mut file.message_type) {
+        let Some((_, ready)) = BATCHES.iter().find(|(name, _)| *name == message.name()) else { continue };
+        for field in message.field.iter_mut().filter(|field| field.name() == *ready) {
+            field.set_type(Type::Bytes);
+            field.type_name = None;
+        }
+    }
+    set
 }
 
 /// In the generated types the explanation of a settlement's answers is `bytes`: the encoded message, put together from
@@ -64,7 +84,9 @@ fn json(set: &prost_types::FileDescriptorSet) -> Result<(), Box<dyn Error>> {
     let of_members = ["Sex", "CertificationChannel", "CertificationPrecondition", "CertificationDueState"];
     names.extend(of_members.map(str::to_owned));
     for file in set.file.iter().filter(|file| file.name().ends_with("/calculation.proto")) {
-        names.extend(file.message_type.iter().map(|message| message.name().to_owned()));
+        let messages = file.message_type.iter().map(prost_types::DescriptorProto::name);
+        let messages = messages.filter(|name| BATCHES.iter().all(|(batch, _)| batch != name));
+        names.extend(messages.map(str::to_owned));
         names.extend(file.enum_type.iter().map(|words| words.name().to_owned()));
     }
     let paths: Vec<String> = names.iter().map(|name| format!(".gongji.v1.{name}")).collect();

@@ -1,9 +1,10 @@
-//! The command line: `gongji serve`, `config`, `calc`, `policy`, `reconcile`, `bench`. Wiring only.
+//! The command line: `gongji serve`, `config`, `calc`, `policy`, `ledger`, `backup`, `reconcile`, `bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +19,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{bench, calc, demo, policy_tool, reconcile, run, server, telemetry};
+use crate::{backup, bench, calc, demo, ledger_tool, policy_tool, reconcile, run, server, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -69,6 +70,15 @@ enum Command {
         #[command(subcommand)]
         job: run::Job,
     },
+    /// Check, read and prove the ledger: offline in a data directory, or of a running server.
+    Ledger(ledger_tool::Options),
+    /// Take a backup of a data directory, while its server runs or not.
+    ///
+    /// It holds every change that was durable when it began, the secret, and the format: all there is. A backup that is
+    /// broken off is refused by restore; the server does not mind.
+    Backup(backup::BackupOptions),
+    /// Make a data directory of a backup; verified by the digest of its head.
+    Restore(backup::RestoreOptions),
     /// Measure this machine: a bare echo, quotes and settlements on every store, in one run.
     Bench(bench::Options),
     /// What `bench` measures: one server in a process of its own.
@@ -100,6 +110,9 @@ pub fn run() -> ExitCode {
         Command::Policy(options) => policy_tool::run(&options),
         Command::Reconcile(options) => return reconcile::run(&options),
         Command::Run { job } => run::run(job),
+        Command::Ledger(options) => ledger_tool::run(options),
+        Command::Backup(options) => backup::backup(&options),
+        Command::Restore(options) => backup::restore(&options),
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),
     };
@@ -117,7 +130,20 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     let clock = clock(config)?;
     let ids = Arc::new(RandomIds::from_system());
     let book = read_policies(config)?;
-    let store = open_store(config, &ids)?;
+    let mut backups = None;
+    let store: Arc<dyn Store> = match config.store {
+        StoreChoice::Memory => open_store(config, &ids)?,
+        StoreChoice::Embedded => {
+            let store = open_embedded(config, &ids)?;
+            let patience = Duration::from_millis(config.stream_idle_ms.into());
+            match backup::socket::Backups::serve(store.clone(), patience) {
+                Ok(serving) => backups = Some(serving),
+                // A path too long for a socket, for one. The ledger is served all the same.
+                Err(error) => tracing::warn!(%error, "no backups will be handed out while this server runs"),
+            }
+            store
+        }
+    };
     let ledger = Ledger::new(store, Arc::new(book), clock, ids, config.ledger_limits());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
@@ -150,7 +176,9 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
             }
         };
         server::run(listener, config, Arc::new(api), stop).await.map_err(|error| error.to_string())
-    })
+    })?;
+    drop(backups);
+    Ok(())
 }
 
 /// The policies of the directory that the settings name, or those built in.
@@ -164,6 +192,11 @@ pub(crate) fn read_policies(config: &Config) -> Result<PolicyBook, String> {
 }
 
 pub(crate) fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
+    #[cfg(feature = "test-clock")]
+    if let Some(path) = std::env::var_os("GONGJI_TEST_CLOCK") {
+        tracing::warn!("this program takes its time from a file: it is for tests");
+        return Ok(Arc::new(crate::ledger::source::FileClock::reading(path.into())?));
+    }
     if config.clock.is_empty() {
         return Ok(Arc::new(SystemClock));
     }
@@ -174,17 +207,18 @@ pub(crate) fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
 pub(crate) fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Store>, String> {
     match config.store {
         StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(ids.secret(), config.memory_records))),
-        StoreChoice::Embedded => {
-            let options = EmbeddedOptions {
-                cache_bytes: config.cache_bytes,
-                cached_facts: config.cached_facts as usize,
-                recent_keys: config.recent_keys as usize,
-                queue_bytes: config.queue_bytes as usize,
-                index_bytes: config.index_bytes as usize,
-                ..EmbeddedOptions::new(&config.data_dir, ids.secret())
-            };
-            let store = EmbeddedStore::open(&options).map_err(|error| error.to_string())?;
-            Ok(store)
-        }
+        StoreChoice::Embedded => Ok(open_embedded(config, ids)?),
     }
+}
+
+fn open_embedded(config: &Config, ids: &RandomIds) -> Result<Arc<EmbeddedStore>, String> {
+    let options = EmbeddedOptions {
+        cache_bytes: config.cache_bytes,
+        cached_facts: config.cached_facts as usize,
+        recent_keys: config.recent_keys as usize,
+        queue_bytes: config.queue_bytes as usize,
+        index_bytes: config.index_bytes as usize,
+        ..EmbeddedOptions::new(&config.data_dir, ids.secret())
+    };
+    EmbeddedStore::open(&options).map_err(|error| error.to_string())
 }

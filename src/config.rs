@@ -128,6 +128,18 @@ options! {
     calculation_answer_bytes / "calculation-answer-bytes" / "GONGJI_CALCULATION_ANSWER_BYTES": u32 = 8 << 20;
     /// Most periods of one contribution history.
     calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;
+    /// Most settlements in one BatchSettle.
+    settle_batch_items / "settle-batch-items" / "GONGJI_SETTLE_BATCH_ITEMS": u32 = 500;
+    /// Most bytes in one answer that holds the results of many items: past it BatchSettle leaves explanations out.
+    bulk_answer_bytes / "bulk-answer-bytes" / "GONGJI_BULK_ANSWER_BYTES": u32 = 3 << 20;
+    /// Most rows of one import call; `gongji import` sends as many calls as it takes.
+    import_rows / "import-rows" / "GONGJI_IMPORT_ROWS": u32 = 10_000;
+    /// Longest time in which one import call takes in rows, in milliseconds.
+    import_time_ms / "import-time-ms" / "GONGJI_IMPORT_TIME_MS": u32 = 600_000;
+    /// Most items of one batch, stream or import under way at a time; more wait in the transport.
+    bulk_window / "bulk-window" / "GONGJI_BULK_WINDOW": u32 = 256;
+    /// Most items of all batches, streams and imports under way at a time; more wait for their turn.
+    bulk_running / "bulk-running" / "GONGJI_BULK_RUNNING": u32 = 2_048;
     /// Most comparisons of books at once (CompareTotals, CompareDetails); each indexes its lines in memory, 29 bytes a line.
     reconciliations / "reconciliations" / "GONGJI_RECONCILIATIONS": u32 = 4;
     /// Most days of one comparison of books.
@@ -261,6 +273,12 @@ impl Config {
             ("calculation_periods", self.calculation_periods),
             ("calculation_answer_bytes", self.calculation_answer_bytes),
             ("stream_idle_ms", self.stream_idle_ms),
+            ("settle_batch_items", self.settle_batch_items),
+            ("bulk_answer_bytes", self.bulk_answer_bytes),
+            ("bulk_window", self.bulk_window),
+            ("bulk_running", self.bulk_running),
+            ("import_rows", self.import_rows),
+            ("import_time_ms", self.import_time_ms),
             ("reconciliations", self.reconciliations),
             ("reconciliation_days", self.reconciliation_days),
             ("reconciliation_lines", self.reconciliation_lines),

@@ -14,6 +14,8 @@ pub mod telemetry;
 pub mod calc;
 pub mod bench;
 pub mod policy_tool;
+pub mod ledger_tool;
+pub mod backup;
 pub mod reconcile;
 pub mod run;
 pub mod cli;

@@ -179,12 +179,10 @@ async fn unary<R: Message + Default + 'static>(
 
 /// Results a second of one stream over one connection; every result is counted, and its order looked at by its number.
 async fn batch(server: &Process, kind: Kind, time: Duration) -> Result<f64, String> {
-    let items = (0..ITEMS).map(|number| proto::CalculationItem {
-        item_id: String::new(),
-        calculation: Some(proto::calculation_item::Calculation::Contribution(request(
-            i64::try_from(number).unwrap_or(0),
-            kind.view,
-        ))),
+    let items = (0..ITEMS).map(|number| {
+        let request = request(i64::try_from(number).unwrap_or(0), kind.view);
+        let calculation = Some(proto::calculation_item::Calculation::Contribution(request));
+        Bytes::from(proto::CalculationItem { item_id: String::new(), calculation }.encode_to_vec())
     });
     let body = Bytes::from(proto::CalculateBatchRequest { items: items.collect() }.encode_to_vec());
     let (sender, messages) = mpsc::channel::<Bytes>(QUEUED);

@@ -14,12 +14,15 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::echo::EchoReply;
+use super::many;
 use super::process::{self, Process};
-use super::wire::{Checked, Kind, Light, QuotePart, Requests, SettlePart};
+use super::wire::{Checked, Kind, Light, MANY, QuotePart, Requests, SettlePart};
 use crate::server;
 
 const LONGEST: u64 = 60_000_000_000;
 const WARM_UP: Duration = Duration::from_millis(300);
+/// How long a cell waits for its first answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Calls that an open loop has outstanding at most; more wait in the client, on the clock, below the server's own bound.
 const OUTSTANDING: usize = 3_000;
 
@@ -48,15 +51,15 @@ struct Meter {
     times: Histogram<u64>,
 }
 
-struct Shared {
-    requests: Mutex<Requests>,
+pub(super) struct Shared {
+    pub requests: Mutex<Requests>,
     meter: Mutex<Meter>,
-    stop: AtomicBool,
+    pub stop: AtomicBool,
     /// Calls still to make, where the number is given and not the time.
     budget: AtomicU64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -72,7 +75,7 @@ impl Shared {
         }))
     }
 
-    fn note(&self, since: Instant, outcome: Result<bool, Status>) {
+    pub fn note(&self, since: Instant, outcome: Result<bool, Status>) {
         let time = u64::try_from(since.elapsed().as_nanos()).unwrap_or(LONGEST).clamp(1_000, LONGEST);
         let mut meter = lock(&self.meter);
         match outcome {
@@ -128,6 +131,11 @@ impl Client {
         tokio::time::sleep(WARM_UP).await;
         let window = Window::open(&shared, self.pid)?;
         tokio::time::sleep(time).await;
+        // On a machine that is busy with other things the first answer may take longer.
+        let patience = Instant::now() + PATIENCE;
+        while lock(&shared.meter).calls == 0 && Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let cell = window.close(&shared);
         shared.stop.store(true, Ordering::Relaxed);
         for task in tasks {
@@ -147,6 +155,9 @@ impl Client {
     }
 
     fn spawn(&self, kind: Kind, in_flight: usize, shared: &Arc<Shared>) -> Vec<tokio::task::JoinHandle<()>> {
+        if kind.is_many() {
+            return self.spawn_many(kind, in_flight, shared);
+        }
         let one = |number: usize| {
             let mut grpc = Grpc::new(self.channels[number % self.channels.len()].clone());
             let shared = shared.clone();
@@ -167,6 +178,22 @@ impl Client {
             })
         };
         (0..in_flight).map(one).collect()
+    }
+
+    fn spawn_many(&self, kind: Kind, in_flight: usize, shared: &Arc<Shared>) -> Vec<tokio::task::JoinHandle<()>> {
+        let one = |number: usize| {
+            let grpc = Grpc::new(self.channels[number % self.channels.len()].clone());
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                let streams = kind == Kind::StreamEmbedded;
+                let ended =
+                    if streams { many::stream(grpc, &shared).await } else { many::batches(grpc, &shared).await };
+                if let Err(status) = ended {
+                    shared.note(Instant::now(), Err(status));
+                }
+            })
+        };
+        (0..in_flight.div_ceil(MANY)).map(one).collect()
     }
 
     /// Starts `rate` calls a second, whether or not the earlier ones are answered.
@@ -228,6 +255,7 @@ async fn call(grpc: &mut Grpc<Channel>, kind: Kind, bytes: bytes::Bytes) -> Resu
         Kind::Echo => call_as::<EchoReply>(grpc, kind, bytes).await,
         Kind::Quote => call_as::<QuotePart>(grpc, kind, bytes).await,
         Kind::SettleMemory | Kind::SettleEmbedded => call_as::<SettlePart>(grpc, kind, bytes).await,
+        Kind::BatchEmbedded | Kind::StreamEmbedded => Err(Status::internal("not a call of one settlement")),
     }
 }
 

@@ -11,6 +11,7 @@ mod calculation;
 mod client;
 mod data;
 mod echo;
+mod many;
 mod process;
 mod report;
 pub mod server;
@@ -25,8 +26,8 @@ use process::{Folder, Probe, Process};
 use report::{Durable, Report, Row, Startup, StoreFacts, median};
 pub use wire::Kind;
 
-/// Calls in flight, and over how many connections.
-const CONCURRENCY: [(usize, usize); 3] = [(1, 1), (64, 4), (256, 4)];
+/// The most calls in flight, and over how many connections.
+const MOST: (usize, usize) = (256, 4);
 /// How long the bare disk is tried beside every durable cell.
 const PROBE: Duration = Duration::from_millis(300);
 
@@ -114,7 +115,7 @@ impl Servers {
         match kind {
             Kind::Echo => self.echo.as_ref(),
             Kind::Quote | Kind::SettleMemory => self.memory.as_ref(),
-            Kind::SettleEmbedded => self.embedded.as_ref(),
+            Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => self.embedded.as_ref(),
         }
     }
 }
@@ -129,7 +130,7 @@ impl Plan<'_> {
         arguments.extend(match kind {
             Kind::Echo => vec!["--echo".to_owned(), "--store=memory".to_owned()],
             Kind::Quote | Kind::SettleMemory => vec!["--store=memory".to_owned()],
-            Kind::SettleEmbedded => {
+            Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => {
                 vec!["--store=embedded".to_owned(), format!("--data-dir={}", dir.join("data").display())]
             }
         });
@@ -155,7 +156,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
     let servers = Servers {
         echo: start(wanted(&[Kind::Echo]))?,
         memory: start(wanted(&[Kind::Quote, Kind::SettleMemory]))?,
-        embedded: start(wanted(&[Kind::SettleEmbedded]))?,
+        embedded: start(wanted(&[Kind::SettleEmbedded, Kind::BatchEmbedded, Kind::StreamEmbedded]))?,
     };
     let loaded: Vec<(&str, &Process, u64)> = [("memory", &servers.memory), ("embedded", &servers.embedded)]
         .into_iter()
@@ -167,29 +168,23 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
     let mut probe = Probe::new()?;
     let mut cells = Cells::new();
     for round in 0..plan.rounds {
-        for (in_flight, connections) in CONCURRENCY {
-            let mut order = kinds.clone();
-            if round % 2 == 1 {
-                order.reverse();
+        for (kind, in_flight, connections) in order(&kinds, round % 2 == 1) {
+            let Some(server) = servers.of(kind) else { continue };
+            if kind == Kind::SettleEmbedded {
+                probe.run(dir, PROBE)?;
             }
-            for kind in order {
-                let Some(server) = servers.of(kind) else { continue };
-                if kind == Kind::SettleEmbedded {
-                    probe.run(dir, PROBE)?;
-                }
-                let client = plan.client(server, connections).await?;
-                let cell = client.closed(kind, in_flight, plan.time).await?;
-                eprintln!(
-                    "round {}: {} × {in_flight}: {:.0}/s, p50 {:.0} µs, p99 {:.0} µs, {:.1} µs CPU",
-                    round + 1,
-                    kind.name(),
-                    cell.per_second,
-                    cell.p50_us,
-                    cell.p99_us,
-                    cell.server_cpu_us
-                );
-                cells.entry((in_flight, kind)).or_default().push(cell);
-            }
+            let client = plan.client(server, connections).await?;
+            let cell = client.closed(kind, in_flight, plan.time).await?;
+            eprintln!(
+                "round {}: {} × {in_flight}: {:.0}/s, p50 {:.0} µs, p99 {:.0} µs, {:.1} µs CPU",
+                round + 1,
+                kind.name(),
+                cell.per_second,
+                cell.p50_us,
+                cell.p99_us,
+                cell.server_cpu_us
+            );
+            cells.entry((in_flight, kind)).or_default().push(cell);
         }
     }
 
@@ -206,10 +201,30 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
     Ok(report)
 }
 
+/// The cells of a round: by concurrency, then by method, every other round with the methods backwards.
+fn order(kinds: &[Kind], backwards: bool) -> Vec<(Kind, usize, usize)> {
+    let mut cells: Vec<(Kind, usize, usize)> = Vec::new();
+    for step in 0..3 {
+        let of = |kind: &Kind| {
+            kind.concurrency().get(step).map(|(in_flight, connections)| (*kind, *in_flight, *connections))
+        };
+        let mut one: Vec<_> = kinds.iter().filter_map(of).collect();
+        if backwards {
+            one.reverse();
+        }
+        cells.append(&mut one);
+    }
+    cells
+}
+
 fn rows(cells: &Cells) -> Vec<Row> {
     let row = |((in_flight, kind), rounds): (&(usize, Kind), &Vec<Cell>)| {
         let of = |value: fn(&Cell) -> f64| median(rounds.iter().map(value).collect());
-        let echo = cells.get(&(*in_flight, Kind::Echo));
+        // Many in a call are compared with as many calls as the settlements' largest cell has.
+        let echo = match kind.is_many() {
+            true => cells.get(&(MOST.0, Kind::SettleEmbedded)),
+            false => cells.get(&(*in_flight, Kind::Echo)),
+        };
         let ratios = echo.map(|echo| rounds.iter().zip(echo).map(|(cell, echo)| cell.per_second / echo.per_second));
         let per_second = rounds.iter().map(|cell| cell.per_second);
         Row {
@@ -242,14 +257,14 @@ async fn durable(
 ) -> Result<Durable, String> {
     let settled: u64 = cells
         .iter()
-        .filter(|((_, kind), _)| *kind == Kind::SettleEmbedded)
+        .filter(|((_, kind), _)| *kind == Kind::SettleEmbedded || kind.is_many())
         .flat_map(|(_, rounds)| rounds)
         .map(|cell| cell.calls)
         .sum();
     let per = |bytes: u64| bytes as f64 / settled.max(1) as f64;
     let disk = per(process::disk_bytes(dir).saturating_sub(disk_before));
     let written = per(process::written(server.pid()).saturating_sub(written_before));
-    let (in_flight, connections) = CONCURRENCY[CONCURRENCY.len() - 1];
+    let (in_flight, connections) = MOST;
     let most = cells.get(&(in_flight, Kind::SettleEmbedded)).map(|rounds| rounds.iter().map(|cell| cell.per_second));
     let rate = (median(most.map(Iterator::collect).unwrap_or_default()) / 2.0).max(1.0);
     let client = plan.client(server, connections).await?;
@@ -272,7 +287,7 @@ async fn durable(
 async fn startup(plan: &Plan<'_>, settlements: u64) -> Result<Report, String> {
     let folder = Folder::make(&plan.options.dir)?;
     let dir = folder.0.as_path();
-    let (in_flight, connections) = CONCURRENCY[CONCURRENCY.len() - 1];
+    let (in_flight, connections) = MOST;
     let server = plan.start(Kind::SettleEmbedded, dir)?;
     let before = (process::disk_bytes(dir), process::written(server.pid()));
     let cell = plan.client(&server, connections).await?.number(Kind::SettleEmbedded, in_flight, settlements).await?;

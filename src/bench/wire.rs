@@ -17,10 +17,26 @@ pub enum Kind {
     Quote,
     SettleMemory,
     SettleEmbedded,
+    BatchEmbedded,
+    StreamEmbedded,
 }
 
+/// Settlements of one BatchSettle, or of one StreamSettle without an answer yet.
+pub const MANY: usize = 256;
+
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Echo, Self::Quote, Self::SettleMemory, Self::SettleEmbedded];
+    pub const ALL: [Self; 6] =
+        [Self::Echo, Self::Quote, Self::SettleMemory, Self::SettleEmbedded, Self::BatchEmbedded, Self::StreamEmbedded];
+
+    /// Whether a call carries [`MANY`] settlements.
+    pub const fn is_many(self) -> bool {
+        matches!(self, Self::BatchEmbedded | Self::StreamEmbedded)
+    }
+
+    /// How many are under way together, and over how many connections.
+    pub const fn concurrency(self) -> &'static [(usize, usize)] {
+        if self.is_many() { &[(MANY, 1), (4 * MANY, 4)] } else { &[(1, 1), (64, 4), (256, 4)] }
+    }
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,13 +44,16 @@ impl Kind {
             Self::Quote => "quote-memory",
             Self::SettleMemory => "settle-memory",
             Self::SettleEmbedded => "settle-embedded",
+            Self::BatchEmbedded => "batch-embedded",
+            Self::StreamEmbedded => "stream-embedded",
         }
     }
 
-    /// The least share of the echo's calls per second, at the largest concurrency.
+    /// The least share of the echo's calls per second, at the largest concurrency; of many, of settle-embedded's.
     pub const fn threshold(self) -> Option<f64> {
         match self {
             Self::Echo => None,
+            Self::BatchEmbedded | Self::StreamEmbedded => Some(2.0),
             Self::Quote => Some(0.5),
             Self::SettleMemory => Some(0.4),
             Self::SettleEmbedded => Some(0.12),
@@ -46,6 +65,8 @@ impl Kind {
             Self::Echo => echo::PATH,
             Self::Quote => "/gongji.v1.SettlementService/QuoteSettlement",
             Self::SettleMemory | Self::SettleEmbedded => "/gongji.v1.SettlementService/Settle",
+            Self::BatchEmbedded => "/gongji.v1.SettlementService/BatchSettle",
+            Self::StreamEmbedded => "/gongji.v1.SettlementService/StreamSettle",
         }
     }
 }
@@ -134,6 +155,26 @@ pub struct SettlePart {
     replayed: bool,
 }
 
+#[derive(Clone, PartialEq, prost::Message)]
+struct ResultPart {
+    #[prost(message, optional, tag = "2")]
+    response: Option<SettlePart>,
+}
+
+/// A `BatchSettleResponse`, or a `StreamSettleResponse`, which has one result in the same place.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ResultsPart {
+    #[prost(message, repeated, tag = "1")]
+    results: Vec<ResultPart>,
+}
+
+impl ResultsPart {
+    /// What was settled, each with whether relatives paid; none where it is not what it should be.
+    pub fn each(&self) -> impl Iterator<Item = Option<bool>> {
+        self.results.iter().map(|result| result.response.as_ref().and_then(Checked::aided))
+    }
+}
+
 fn aided(amounts: Option<&AmountsPart>) -> Option<bool> {
     amounts.filter(|amounts| amounts.total_fen > 0).map(|amounts| amounts.mutual_aid_fen > 0)
 }
@@ -206,13 +247,25 @@ impl Requests {
                 put_patient(&mut out, 2, &patient);
                 out.extend_from_slice(&self.quotes[variant]);
             }
-            Kind::SettleMemory | Kind::SettleEmbedded => {
+            Kind::SettleMemory | Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => {
                 // Thirty characters, as a national msgid.
                 let id = format!("H{:013}{:016}", self.run % 10_000_000_000_000, self.sequence);
                 put_text(&mut out, 1, &id);
                 put_patient(&mut out, 3, &patient);
                 out.extend_from_slice(&self.settles[variant]);
             }
+        }
+        out.into()
+    }
+
+    /// So many settlements as items of one message.
+    pub fn items(&mut self, count: usize) -> Bytes {
+        let mut out = Vec::with_capacity(count * 640);
+        for _ in 0..count {
+            let item = self.next(Kind::BatchEmbedded);
+            prost::encoding::encode_key(1, prost::encoding::WireType::LengthDelimited, &mut out);
+            prost::encoding::encode_varint(item.len() as u64, &mut out);
+            out.extend_from_slice(&item);
         }
         out.into()
     }

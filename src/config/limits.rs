@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::grpc::WireLimits;
+use crate::grpc::bulk::BulkLimits;
 use crate::grpc::calculation::CalculationLimits;
 use crate::grpc::reconciliation::ReconciliationLimits;
 use crate::ledger::Limits;
@@ -33,6 +34,15 @@ impl Config {
                 batch_items: self.calculation_batch_items,
                 periods: self.calculation_periods,
                 answer_bytes: self.calculation_answer_bytes,
+            },
+            bulk: BulkLimits {
+                settle_items: self.settle_batch_items,
+                answer_bytes: self.bulk_answer_bytes,
+                window: self.bulk_window,
+                running: self.bulk_running,
+                import_rows: self.import_rows,
+                import_time: Duration::from_millis(self.import_time_ms.into()),
+                idle: Duration::from_millis(self.stream_idle_ms.into()),
             },
             reconciliation: ReconciliationLimits {
                 at_once: self.reconciliations,
@@ -85,6 +95,17 @@ impl Config {
             ),
             row("calculation_answer_bytes", self.calculation_answer_bytes.into(), "bytes", "results in one answer"),
             row("calculation_periods", self.calculation_periods.into(), "periods", "most periods of one history"),
+            row("settle_batch_items", self.settle_batch_items.into(), "items", "most settlements in one BatchSettle"),
+            row("bulk_answer_bytes", self.bulk_answer_bytes.into(), "bytes", "results of many items in one answer"),
+            row("bulk_window", self.bulk_window.into(), "items", "most items of one call under way at a time"),
+            row("bulk_running", self.bulk_running.into(), "items", "most items of all such calls under way at a time"),
+            row("import_rows", self.import_rows.into(), "rows", "most rows of one import call"),
+            row(
+                "import_time_ms",
+                self.import_time_ms.into(),
+                "milliseconds",
+                "longest time one import call takes in rows",
+            ),
             row("concurrent_requests", self.concurrent_requests.into(), "calls", "most calls running at once"),
             row("connections", self.connections.into(), "connections", "most connections at once"),
             row("call_time_ms", self.call_time_ms.into(), "milliseconds", "longest time of one call"),

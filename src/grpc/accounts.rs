@@ -1,17 +1,20 @@
 //! AccountService: personal accounts and how money enters and moves.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::enums::Wire;
 use super::explanation::{self, Basis};
 use super::fields::{Fields, all3};
+use super::imports::{self, Imported};
 use super::proto::account_service_server::AccountService;
 use super::{Service, proto, timestamp, wire_position};
+use crate::domain::account::Account;
 use crate::domain::ids::MemberId;
 use crate::domain::money::Money;
 use crate::domain::record::{CreditKind, Event};
 use crate::domain::vocabulary::{Bucket, Mode};
 use crate::domain::wallet::TransferState;
+use crate::ledger::Done;
 use crate::ledger::accounts::CreditAccount;
 use crate::ledger::entries::EntryView;
 use crate::ledger::queries::AccountView;
@@ -39,35 +42,21 @@ impl AccountService for Service {
         &self,
         request: Request<proto::CreditAccountRequest>,
     ) -> Reply<proto::CreditAccountResponse> {
-        let proto::CreditAccountRequest { request_id, member, bucket, amount_fen, kind, note_ref } =
-            request.into_inner();
-        let mut fields = Fields::new();
-        let request_id = fields.request_id(&request_id);
-        let member = fields.person("member", member);
-        let bucket = fields.word("bucket", bucket);
-        if bucket == Some(Bucket::Wallet) {
-            fields.bad("bucket", "must be a bucket of the personal account: money enters a wallet by transfer");
-        }
-        let kind = read_kind(&mut fields, kind);
-        let amount = match kind {
-            Some(CreditKind::Correction) if amount_fen < 0 => {
-                fields.positive("amount_fen", amount_fen.checked_neg().unwrap_or(i64::MAX)).map(|amount| -amount)
-            }
-            _ => fields.positive("amount_fen", amount_fen),
-        };
-        let note = fields.optional_code("note_ref", &note_ref);
-        let read = all3(request_id, member, bucket).zip(all3(kind, amount, note));
-        let ((request_id, member, bucket), (kind, amount, note)) = fields.done(read)?;
-        let done = self
-            .ledger
-            .run(&CreditAccount { caller: self.caller(), request_id, member, bucket, amount, kind, note })
-            .await?;
+        let done = self.credit_one(request.into_inner()).await?;
         let account = self.account_after(&done.outcome, done.at).await?;
         Ok(Response::new(proto::CreditAccountResponse {
             account: Some(account),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
         }))
+    }
+
+    async fn import_credits(
+        &self,
+        request: Request<Streaming<proto::ImportCreditsRequest>>,
+    ) -> Reply<proto::ImportCreditsResponse> {
+        let Imported { results, stopped } = imports::credits(self, request).await;
+        Ok(Response::new(proto::ImportCreditsResponse { results, stopped }))
     }
 
     async fn transfer_funds(
@@ -200,6 +189,33 @@ impl AccountService for Service {
 }
 
 impl Service {
+    /// One credit, in a call of its own or among many.
+    pub(in crate::grpc) async fn credit_one(
+        &self,
+        request: proto::CreditAccountRequest,
+    ) -> Result<Done<Account>, Status> {
+        let proto::CreditAccountRequest { request_id, member, bucket, amount_fen, kind, note_ref } = request;
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let member = fields.person("member", member);
+        let bucket = fields.word("bucket", bucket);
+        if bucket == Some(Bucket::Wallet) {
+            fields.bad("bucket", "must be a bucket of the personal account: money enters a wallet by transfer");
+        }
+        let kind = read_kind(&mut fields, kind);
+        let amount = match kind {
+            Some(CreditKind::Correction) if amount_fen < 0 => {
+                fields.positive("amount_fen", amount_fen.checked_neg().unwrap_or(i64::MAX)).map(|amount| -amount)
+            }
+            _ => fields.positive("amount_fen", amount_fen),
+        };
+        let note = fields.optional_code("note_ref", &note_ref);
+        let read = all3(request_id, member, bucket).zip(all3(kind, amount, note));
+        let ((request_id, member, bucket), (kind, amount, note)) = fields.done(read)?;
+        let command = CreditAccount { caller: self.caller(), request_id, member, bucket, amount, kind, note };
+        Ok(self.ledger.run(&command).await?)
+    }
+
     fn account(&self, view: &AccountView, explain: proto::ExplanationView) -> proto::Account {
         let digests = [view.policy.revision.digest];
         let policies = self.ledger.revisions_of(std::slice::from_ref(&view.policy));
@@ -223,7 +239,7 @@ impl Service {
     /// An account as a change left it.
     pub(in crate::grpc) async fn account_after(
         &self,
-        account: &crate::domain::account::Account,
+        account: &Account,
         at: crate::domain::time::Moment,
     ) -> Result<proto::Account, Status> {
         let member = self.ledger.member_by_id(account.member).await?;

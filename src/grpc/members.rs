@@ -1,9 +1,10 @@
 //! MemberService: insured persons and their insurance.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::explanation::{self, Basis};
 use super::fields::{Fields, all3};
+use super::imports::{self, Imported};
 use super::people::{self, created_millis};
 use super::proto::member_service_server::MemberService;
 use super::{Service, proto, wire_position};
@@ -18,54 +19,15 @@ type Reply<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl MemberService for Service {
     async fn create_member(&self, request: Request<proto::CreateMemberRequest>) -> Reply<proto::CreateMemberResponse> {
-        let proto::CreateMemberRequest {
-            request_id,
-            name,
-            id_number,
-            card_number,
-            personal_number,
-            computer_number,
-            insurance,
-            view,
-            card_state,
-            issuing_bank_code,
-        } = request.into_inner();
-        let mut fields = Fields::new();
-        let request_id = fields.request_id(&request_id);
-        let name = fields.text("name", &name, 64, true);
-        let id_number = fields.id_number("id_number", &id_number);
-        let card = fields.optional_code("card_number", card_number.unwrap_or_default());
-        let personal = fields.optional_code("personal_number", personal_number.unwrap_or_default());
-        let computer = fields.optional_code("computer_number", computer_number.unwrap_or_default());
-        let insurance = read_insurance(&mut fields, insurance);
-        let full = fields.full_view(view);
-        let card_active = read_card_state(&mut fields, card_state);
-        let bank = fields.optional_code("issuing_bank_code", &issuing_bank_code);
-        if card.as_ref().is_some_and(String::is_empty) && (card_active == Some(false) || !issuing_bank_code.is_empty())
-        {
-            fields.bad("card_number", "is required with card_state or issuing_bank_code");
-        }
-        let person = all3(name, id_number, card).zip(personal).zip(computer);
-        let person = person.map(|(((name, id_number, card_number), personal_number), computer_number)| Person {
-            member: MemberId::from_u128(0),
-            name,
-            id_number,
-            card_number,
-            personal_number,
-            computer_number,
-        });
-        let read = all3(request_id, person, insurance).zip(all3(full, card_active, bank));
-        let ((request_id, person, insurance), (full, card_active, issuing_bank)) = fields.done(read)?;
-        let full = self.allow_view(full)?;
-        let command = CreateMember { caller: self.caller(), request_id, person, insurance, card_active, issuing_bank };
-        let done = self.ledger.run(&command).await?;
-        let (member, person) = (&done.outcome.member, done.outcome.person.as_ref());
-        let card = done.outcome.card.as_ref();
-        Ok(Response::new(proto::CreateMemberResponse {
-            member: Some(people::member(member, person, card, done.position, created_millis(member.id), full)),
-            ledger_position: wire_position(done.position),
-            replayed: done.replayed,
-        }))
+        self.create_one(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn import_members(
+        &self,
+        request: Request<Streaming<proto::ImportMembersRequest>>,
+    ) -> Reply<proto::ImportMembersResponse> {
+        let Imported { results, stopped } = imports::members(self, request).await;
+        Ok(Response::new(proto::ImportMembersResponse { results, stopped }))
     }
 
     async fn get_member(&self, request: Request<proto::GetMemberRequest>) -> Reply<proto::GetMemberResponse> {
@@ -157,6 +119,61 @@ fn read_card_state(fields: &mut Fields, state: i32) -> Option<bool> {
 }
 
 impl Service {
+    /// One person, in a call of its own or among many.
+    pub(in crate::grpc) async fn create_one(
+        &self,
+        request: proto::CreateMemberRequest,
+    ) -> Result<proto::CreateMemberResponse, Status> {
+        let proto::CreateMemberRequest {
+            request_id,
+            name,
+            id_number,
+            card_number,
+            personal_number,
+            computer_number,
+            insurance,
+            view,
+            card_state,
+            issuing_bank_code,
+        } = request;
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let name = fields.text("name", &name, 64, true);
+        let id_number = fields.id_number("id_number", &id_number);
+        let card = fields.optional_code("card_number", card_number.unwrap_or_default());
+        let personal = fields.optional_code("personal_number", personal_number.unwrap_or_default());
+        let computer = fields.optional_code("computer_number", computer_number.unwrap_or_default());
+        let insurance = read_insurance(&mut fields, insurance);
+        let full = fields.full_view(view);
+        let card_active = read_card_state(&mut fields, card_state);
+        let bank = fields.optional_code("issuing_bank_code", &issuing_bank_code);
+        if card.as_ref().is_some_and(String::is_empty) && (card_active == Some(false) || !issuing_bank_code.is_empty())
+        {
+            fields.bad("card_number", "is required with card_state or issuing_bank_code");
+        }
+        let person = all3(name, id_number, card).zip(personal).zip(computer);
+        let person = person.map(|(((name, id_number, card_number), personal_number), computer_number)| Person {
+            member: MemberId::from_u128(0),
+            name,
+            id_number,
+            card_number,
+            personal_number,
+            computer_number,
+        });
+        let read = all3(request_id, person, insurance).zip(all3(full, card_active, bank));
+        let ((request_id, person, insurance), (full, card_active, issuing_bank)) = fields.done(read)?;
+        let full = self.allow_view(full)?;
+        let command = CreateMember { caller: self.caller(), request_id, person, insurance, card_active, issuing_bank };
+        let done = self.ledger.run(&command).await?;
+        let (member, person) = (&done.outcome.member, done.outcome.person.as_ref());
+        let card = done.outcome.card.as_ref();
+        Ok(proto::CreateMemberResponse {
+            member: Some(people::member(member, person, card, done.position, created_millis(member.id), full)),
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+        })
+    }
+
     async fn look_up(
         &self,
         mut fields: Fields,

@@ -3,12 +3,14 @@
 
 pub mod accounts;
 pub mod bindings;
+pub mod bulk;
 pub mod codec;
 pub mod calculation;
 pub mod certifications;
 pub mod enums;
 pub mod explanation;
 pub mod fields;
+pub mod imports;
 pub mod ledger;
 pub mod members;
 pub mod people;
@@ -19,8 +21,11 @@ pub mod settlements;
 pub mod status;
 pub mod summary;
 pub mod watch;
+mod wire;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::domain::time::Moment;
 use crate::ledger::{Caller, Ledger};
@@ -44,6 +49,7 @@ pub struct WireLimits {
     pub paper_authorisations: u32,
     pub evidence: u32,
     pub calculation: calculation::CalculationLimits,
+    pub bulk: bulk::BulkLimits,
     pub reconciliation: reconciliation::ReconciliationLimits,
     /// Values of one filter of `Watch`.
     pub watch_filter_values: u32,
@@ -58,14 +64,20 @@ pub struct Api {
     pub reveal: bool,
     pub info: server_info::Info,
     summaries: summary::Summaries,
+    bulk: bulk::Bulk,
     places: reconciliation::Places,
+    /// Places for parts of batches of calculations: one for each processor.
+    calculating: Arc<Semaphore>,
 }
 
 impl Api {
     pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
         let summaries = summary::Summaries::of(&ledger.book);
         let places = reconciliation::Places::new(&limits.reconciliation);
-        Self { ledger, limits, reveal, info, summaries, places }
+        let bulk = bulk::Bulk::new(limits.bulk);
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let calculating = Arc::new(Semaphore::new(processors));
+        Self { ledger, limits, reveal, info, summaries, bulk, places, calculating }
     }
 
     /// The caller; anonymous until there is authentication.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -52,6 +53,18 @@ impl From<StoreError> for Status {
     fn from(error: StoreError) -> Self {
         of(&Failure::from(error))
     }
+}
+
+/// A status as part of an answer: what a call of its own would have ended with.
+pub fn within(status: &Status) -> tonic_types::Status {
+    tonic_types::Status::decode(status.details())
+        .ok()
+        .filter(|inner| inner.code == status.code() as i32)
+        .unwrap_or_else(|| tonic_types::Status {
+            code: status.code() as i32,
+            message: status.message().to_owned(),
+            details: Vec::new(),
+        })
 }
 
 /// The status of a failure.

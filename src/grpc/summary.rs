@@ -3,8 +3,6 @@
 //! small part of building the message and encoding it. The bytes are those of the message; a test compares them.
 
 use std::collections::HashMap;
-use std::fmt::Display;
-use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
 
 use prost::Message as _;
@@ -12,6 +10,7 @@ use prost::Message as _;
 use super::enums::Wire;
 use super::explanation::{self, Shown, deciding, parameter, result, revision, summary_steps, value};
 use super::proto;
+use super::wire::{put_number, put_text};
 use crate::domain::bill::Bill;
 use crate::domain::money::Rate;
 use crate::domain::policy::{Param, Policy, PolicyBook};
@@ -136,31 +135,6 @@ fn put_step(out: &mut Vec<u8>, step: &Step, pieces: Option<&Pieces>, bill: Optio
         Outcome::Yes | Outcome::No(_) => put_text(out, RESULT, result(step).0),
     }
     Some(())
-}
-
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-/// Writes the text first and its length before it, which is one byte for nearly every text there is.
-fn put_text(out: &mut Vec<u8>, field: u8, text: impl Display) {
-    out.extend_from_slice(&[field, 0]);
-    let start = out.len();
-    let written = write!(out, "{text}");
-    debug_assert!(written.is_ok(), "memory takes what is written");
-    let length = out.len() - start;
-    if length < 0x80 {
-        out[start - 1] = length as u8;
-        return;
-    }
-    let text = out.split_off(start);
-    out.pop();
-    put_number(out, length as u64);
-    out.extend_from_slice(&text);
 }
 
 #[cfg(test)]

@@ -72,6 +72,11 @@ type Balances = HashMap<Holder, Money>;
 impl Ledger {
     /// Checks the ledger up to the head of now.
     pub async fn check(&self) -> Result<Report, Failure> {
+        self.check_telling(|_, _| {}).await
+    }
+
+    /// The same; tells records as they are read, and how many there are.
+    pub async fn check_telling(&self, mut told: impl FnMut(u64, u64)) -> Result<Report, Failure> {
         let head = self.store().head();
         self.store().wait_durable(head.position).await?;
         let mut report = Report { head, records: 0, postings: 0, accounts: 0, problems: Vec::new() };
@@ -87,6 +92,7 @@ impl Ledger {
             for stored in records {
                 link = check_record(&stored, &link, &mut balances, &mut report);
             }
+            told(link.position, head.position);
             tokio::task::yield_now().await;
         }
         if link.position == head.position && link.link != head.link {

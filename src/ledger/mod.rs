@@ -368,34 +368,3 @@ enum Attempt<T> {
 pub(crate) fn list_of(kind: ListKind, id: u128) -> ListKey {
     ListKey { kind, of: id.to_be_bytes() }
 }
-
-impl StoredPolicy {
-    pub(crate) fn of(policy: &Policy) -> Self {
-        use crate::store::entity::{StoredCitation, StoredValue};
-        let values = policy.values.iter().map(|value| StoredValue {
-            param: value.param,
-            text: value.text.clone(),
-            start: value.start,
-            end: value.end,
-            region: value.region,
-            grade: value.grade,
-            note: value.note.clone(),
-            citation: StoredCitation {
-                id: value.citation.id.clone(),
-                document: value.citation.document.clone(),
-                article: value.citation.article.clone(),
-                effective: value.citation.effective,
-                url: value.citation.url.clone(),
-                grade: value.citation.grade,
-                note: value.citation.note.clone(),
-            },
-        });
-        Self {
-            region: policy.region,
-            start: policy.revision.start,
-            end: policy.revision.end,
-            known_from: policy.revision.known_from,
-            values: values.collect(),
-        }
-    }
-}

@@ -13,7 +13,7 @@ use crate::domain::policy::{Param, Policy, SetPart};
 use crate::domain::region::RegionBook;
 use crate::domain::rule::Trace;
 use crate::domain::vocabulary::Grade;
-use crate::store::entity::PolicySet;
+use crate::store::entity::{PolicySet, StoredCitation, StoredPolicy, StoredValue};
 use crate::store::{Entity, Key, StoreError, record};
 
 /// Grades a server was told to refuse, as bits by their stored codes.
@@ -142,6 +142,37 @@ fn differences(then: &[SetPart], now: &[SetPart]) -> Vec<String> {
     told.extend(gone.map(|old| format!("{} from {} is gone", old.name, old.start)));
     told.sort();
     told
+}
+
+impl StoredPolicy {
+    /// What of a policy is kept for ever.
+    pub(crate) fn of(policy: &Policy) -> Self {
+        let values = policy.values.iter().map(|value| StoredValue {
+            param: value.param,
+            text: value.text.clone(),
+            start: value.start,
+            end: value.end,
+            region: value.region,
+            grade: value.grade,
+            note: value.note.clone(),
+            citation: StoredCitation {
+                id: value.citation.id.clone(),
+                document: value.citation.document.clone(),
+                article: value.citation.article.clone(),
+                effective: value.citation.effective,
+                url: value.citation.url.clone(),
+                grade: value.citation.grade,
+                note: value.citation.note.clone(),
+            },
+        });
+        Self {
+            region: policy.region,
+            start: policy.revision.start,
+            end: policy.revision.end,
+            known_from: policy.revision.known_from,
+            values: values.collect(),
+        }
+    }
 }
 
 #[cfg(test)]

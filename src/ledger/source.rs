@@ -53,6 +53,41 @@ impl Clock for ShiftedClock {
     }
 }
 
+/// A clock that stands where a file says, so that a test of the real program can let it pass midnight, or sleep past an
+/// instant while the program is down. Not in any released program.
+#[cfg(feature = "test-clock")]
+pub struct FileClock {
+    path: std::path::PathBuf,
+    /// Where it stood last: a file that is just being written does not stop it.
+    last: Mutex<Moment>,
+}
+
+#[cfg(feature = "test-clock")]
+impl FileClock {
+    pub fn reading(path: std::path::PathBuf) -> Result<Self, String> {
+        let last = Self::read(&path).ok_or_else(|| format!("no instant in {}", path.display()))?;
+        Ok(Self { path, last: Mutex::new(last) })
+    }
+
+    fn read(path: &std::path::Path) -> Option<Moment> {
+        let instant: jiff::Timestamp = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
+        Some(Moment::from_micros(instant.as_microsecond()))
+    }
+}
+
+#[cfg(feature = "test-clock")]
+impl Clock for FileClock {
+    fn now(&self) -> Moment {
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *last = Self::read(&self.path).unwrap_or(*last);
+        *last
+    }
+
+    fn is_shifted(&self) -> bool {
+        true
+    }
+}
+
 /// Makes ids and salts.
 pub trait Ids: Send + Sync + 'static {
     /// A UUIDv7 of that instant.

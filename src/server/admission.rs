@@ -19,6 +19,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use crate::config::Config;
+use crate::grpc::bulk::Stopping;
 use crate::grpc::status::{self, transport};
 use crate::ledger::Failure;
 
@@ -26,8 +27,19 @@ use crate::ledger::Failure;
 const LONG: [&str; 2] = ["/gongji.v1.LedgerService/CheckLedger", "/gongji.v1.ReconciliationService/CompareTotals"];
 
 /// Methods that answer in a stream.
-const STREAMS: [&str; 2] =
-    ["/gongji.v1.CalculationService/CalculateBatch", "/gongji.v1.ReconciliationService/CompareDetails"];
+const STREAMS: [&str; 4] = [
+    "/gongji.v1.CalculationService/CalculateBatch",
+    "/gongji.v1.ReconciliationService/CompareDetails",
+    STREAM_SETTLE,
+    WATCH,
+];
+const STREAM_SETTLE: &str = "/gongji.v1.SettlementService/StreamSettle";
+
+/// Methods that take in a stream of changes: told of a stop, they finish what they have begun and end by themselves.
+const FINISH: [&str; 3] = [STREAM_SETTLE, IMPORTS[0], IMPORTS[1]];
+
+/// Methods that take in a stream and answer once: they keep a time limit of their own.
+const IMPORTS: [&str; 2] = ["/gongji.v1.MemberService/ImportMembers", "/gongji.v1.AccountService/ImportCredits"];
 
 /// The one stream that has no end: it does not count as a running call, and a stop does not wait for it to be done.
 const WATCH: &str = "/gongji.v1.LedgerService/Watch";
@@ -40,6 +52,7 @@ pub struct Gate {
     most_watching: u32,
     longest: Duration,
     longest_check: Duration,
+    longest_import: Duration,
     stream_idle: Duration,
     closed: AtomicBool,
     /// Tells the streams.
@@ -55,6 +68,8 @@ impl Gate {
             most_watching: config.watch_streams,
             longest: Duration::from_millis(config.call_time_ms.into()),
             longest_check: Duration::from_millis(config.check_time_ms.into()),
+            // What was begun at its end has the time of a call.
+            longest_import: Duration::from_millis(u64::from(config.import_time_ms) + u64::from(config.call_time_ms)),
             stream_idle: Duration::from_millis(config.stream_idle_ms.into()),
             closed: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -135,16 +150,23 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // Health and reflection stay reachable under load and have streams without an end.
         if !request.uri().path().starts_with("/gongji.v1.") {
             let inner = Some(Box::pin(self.inner.call(request)));
-            return Call { pass: None, refused: None, inner, limit: None, streams: false };
+            return Call { pass: None, refused: None, inner, limit: None, streams: None };
         }
-        let watches = request.uri().path() == WATCH;
-        let streams = watches || STREAMS.contains(&request.uri().path());
-        let long = LONG.contains(&request.uri().path());
-        let longest = if long { self.gate.longest_check } else { self.gate.longest };
+        let path = request.uri().path();
+        let streams = STREAMS.iter().position(|known| *known == path).map(|place| STREAMS[place]);
+        let longest = match path {
+            path if LONG.contains(&path) => self.gate.longest_check,
+            path if IMPORTS.contains(&path) => self.gate.longest_import,
+            _ => self.gate.longest,
+        };
+        let (watches, finishes) = (path == WATCH, FINISH.contains(&path));
+        if finishes {
+            request.extensions_mut().insert(Stopping(self.gate.closing.subscribe()));
+        }
         match self.gate.enter(watches) {
             Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams },
             Ok(pass) => Call {
@@ -164,8 +186,8 @@ pub struct Call<F> {
     refused: Option<Status>,
     inner: Option<Pin<Box<F>>>,
     limit: Option<Limit>,
-    /// The answer is a stream, which runs on after its beginning.
-    streams: bool,
+    /// The method whose answer is a stream, which runs on after its beginning.
+    streams: Option<&'static str>,
 }
 
 /// A timer that is made only when a call does not answer at its first poll: most do.
@@ -198,9 +220,12 @@ where
         if let Some(outcome) = outcome {
             self.inner = None;
             let pass = self.pass.take();
-            return Poll::Ready(match pass {
-                Some(pass) if self.streams => outcome.map(|response| response.map(|body| Running::body(body, pass))),
-                _ => outcome,
+            return Poll::Ready(match (pass, self.streams) {
+                (Some(pass), Some(method)) => {
+                    let finishes = FINISH.contains(&method);
+                    outcome.map(|response| response.map(|body| Running::body(body, pass, finishes)))
+                }
+                (_, _) => outcome,
             });
         }
         if let Some(limit) = self.limit.as_mut() {
@@ -228,9 +253,12 @@ struct Running {
 }
 
 impl Running {
-    fn body(inner: Body, pass: Pass) -> Body {
+    /// `finishes`: it is told of a stop and ends by itself.
+    fn body(inner: Body, pass: Pass, finishes: bool) -> Body {
         let mut closing = pass.gate.closing.subscribe();
-        let closing = Box::pin(async move { drop(closing.wait_for(|closed| *closed).await) });
+        let closing = Box::pin(async move {
+            drop(closing.wait_for(|closed| *closed && !finishes).await);
+        });
         let idle = (!pass.watches).then(|| Box::pin(tokio::time::sleep(pass.gate.stream_idle)));
         Body::new(Self { inner, pass: Some(pass), idle, closing })
     }
@@ -331,7 +359,7 @@ mod tests {
         let config = Config::read(given, None, true).expect("settings");
         let gate = Arc::new(Gate::new(&config));
         let pass = gate.enter(watches).expect("there is room");
-        let mut body = Running::body(Body::new(Never), pass);
+        let mut body = Running::body(Body::new(Never), pass, false);
         let counts = || (gate.running(), gate.watching());
         assert_eq!(counts(), (u32::from(!watches), u32::from(watches)), "a stream keeps its place");
         if close {

@@ -56,6 +56,8 @@ const STREAMS_PER_CONNECTION: u32 = 1024;
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 /// How long a stop waits for those who watch to hear of it: one that does not read never will.
 const WATCHES_END: Duration = Duration::from_millis(500);
+/// How long connections have for their last words once every call has ended: longer only where streams have no end.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a stop keeps answering health checks with NOT_SERVING before connections close.
 const NOT_SERVING_FOR: Duration = Duration::from_millis(100);
 
@@ -218,7 +220,7 @@ impl Worker {
             tokio::select! {
                 served = serving => served.map_err(ServerError::from),
                 // The calls are done by now: what is left are streams without an end.
-                _ = async { let _ = ended.wait_for(|stop| *stop).await; tokio::time::sleep(DRAIN_STEP).await } => Ok(()),
+                _ = async { let _ = ended.wait_for(|stop| *stop).await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
             }
         });
         runtime.shutdown_timeout(Duration::from_millis(500));

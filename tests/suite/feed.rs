@@ -22,7 +22,7 @@ use super::kills::{Op, Outcome, credit, person, send};
 use super::process::{Dice, PATIENCE, Replay, Server, check_ledger, from_env, gongji, run};
 
 /// Accounts that are credited, and calls at once.
-const PEOPLE: usize = 64;
+pub const PEOPLE: usize = 64;
 const CONNECTIONS: usize = 4;
 
 /// A consumer: what it has, as far as it can prove it.
@@ -64,7 +64,7 @@ impl Consumer {
 }
 
 /// Credits accounts from several connections until so many are done; returns how many the ledger holds then.
-async fn load(server: &Server, from: u64, until: u64) -> u64 {
+pub async fn load(server: &Server, from: u64, until: u64) -> u64 {
     let next = Arc::new(AtomicU64::new(from));
     let mut hands = JoinSet::new();
     for _ in 0..CONNECTIONS {
@@ -90,7 +90,7 @@ async fn load(server: &Server, from: u64, until: u64) -> u64 {
     until - from
 }
 
-async fn people(server: &Server) {
+pub async fn people(server: &Server) {
     let channel = server.channel().await;
     for number in 0..PEOPLE {
         let outcome = send(&channel, Op::clone(&person(number, true))).await;

@@ -7,10 +7,14 @@
     reason = "a test that meets the unexpected shall stop there; tests measure and draw seeds"
 )]
 
+mod backup;
 mod bench;
 mod calculation;
+mod damage;
 mod embedded;
 mod feed;
+mod full_disk;
+mod ledger_tool;
 mod limits;
 mod policies;
 mod policy_damage;

@@ -152,12 +152,16 @@ impl Watcher {
                     Err(error) => seen.troubles.push(format!("{}: an answer that is none: {error}", method.name())),
                     Ok(answer) => {
                         reasons_within(&answer, &mut seen.reasons);
-                        let replayed = answer.get_field_by_name("replayed").map(|value| value.as_bool());
-                        let position = answer.get_field_by_name("ledger_position").and_then(|value| value.as_i64());
-                        if let (Some(Some(false)), Some(position)) = (replayed, position)
-                            && !seen.positions.insert(position)
-                        {
-                            seen.troubles.push(format!("{}: position {position} twice", method.name()));
+                        let mut positions = Vec::new();
+                        let mut errors = Vec::new();
+                        changes_within(&answer, &mut positions, &mut errors);
+                        for position in positions {
+                            if !seen.positions.insert(position) {
+                                seen.troubles.push(format!("{}: position {position} twice", method.name()));
+                            }
+                        }
+                        for error in errors {
+                            self.hear_error(&mut seen, method, &error, sent);
                         }
                     }
                 }
@@ -203,6 +207,24 @@ impl Watcher {
             seen.reasons.extend(all.split(',').map(str::to_owned));
         }
         format!("{code}/{}", info.reason)
+    }
+}
+
+/// The positions that changes took, and the errors that stand in place of others.
+fn changes_within(message: &DynamicMessage, positions: &mut Vec<i64>, errors: &mut Vec<Status>) {
+    if message.descriptor().full_name() == "google.rpc.Status" {
+        let inner = tonic_types::Status::decode(message.encode_to_vec().as_slice()).expect("it was one");
+        errors.push(super::support::as_status(&inner));
+        return;
+    }
+    let replayed = message.get_field_by_name("replayed").and_then(|value| value.as_bool());
+    let position = message.get_field_by_name("ledger_position").and_then(|value| value.as_i64());
+    if let (Some(false), Some(position)) = (replayed, position) {
+        positions.push(position);
+    }
+    for (_, value) in message.fields() {
+        let values = value.as_list().map_or_else(|| vec![value.clone()], <[Value]>::to_vec);
+        values.iter().filter_map(Value::as_message).for_each(|inner| changes_within(inner, positions, errors));
     }
 }
 
@@ -350,6 +372,10 @@ impl Bases {
                 "bill": if number.is_multiple_of(2) { lines() } else { bill(2_000) },
                 "paperAuthorisations": [],
             }),
+            "ImportMembers" => json!({ "row": self.of("CreateMember", number + 400_000) }),
+            "ImportCredits" => json!({ "row": self.of("CreditAccount", number + 2_000_000) }),
+            "BatchSettle" => json!({ "items": [self.of("Settle", number), self.of("Settle", number + 1_000_000)] }),
+            "StreamSettle" => json!({ "item": self.of("Settle", number) }),
             "RefundSettlement" => json!({
                 "requestId": id, "institutionCode": "H001", "settlementId": self.settlement, "parts": { "cashFen": 1 },
             }),

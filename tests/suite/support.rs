@@ -137,7 +137,8 @@ pub struct TestServer {
 struct Running {
     ledger: Arc<Ledger>,
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    /// None: it has been told.
+    stop: Option<oneshot::Sender<()>>,
     thread: JoinHandle<Result<(), ServerError>>,
     client: Runtime,
     channel: Channel,
@@ -184,15 +185,22 @@ impl TestServer {
         let thread = std::thread::spawn(serve);
         let client = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let channel = client.block_on(async { connect_to(address) });
-        self.running = Some(Running { ledger, address, stop, thread, client, channel });
+        self.running = Some(Running { ledger, address, stop: Some(stop), thread, client, channel });
+    }
+
+    /// Tells the server to stop, and does not wait for it.
+    pub fn begin_stop(&mut self) {
+        if let Some(stop) = self.running.as_mut().and_then(|running| running.stop.take()) {
+            let _ = stop.send(());
+        }
     }
 
     /// Lets running calls finish and ends the server.
     fn close(&mut self) {
-        let Some(Running { stop, thread, client, channel, .. }) = self.running.take() else { return };
+        self.begin_stop();
+        let Some(Running { thread, client, channel, .. }) = self.running.take() else { return };
         drop(channel);
         drop(client);
-        let _ = stop.send(());
         let ended = thread.join().expect("the server's thread ends well");
         if self.setup.check_at_end {
             ended.expect("the server ends well");
@@ -224,7 +232,9 @@ impl TestServer {
     }
 
     fn check_and_close(&mut self) {
-        if self.setup.check_at_end {
+        // A server that is stopping takes no more calls.
+        let serves = self.running.as_ref().is_some_and(|running| running.stop.is_some());
+        if self.setup.check_at_end && serves {
             let found = self.check_ledger(proto::CheckLedgerRequest {}).expect("the ledger is checked");
             assert!(found.ok, "{:#?}", found.problems);
         }
@@ -334,6 +344,7 @@ calls! {
     settlement_service_client::SettlementServiceClient {
         quote_settlement QuoteSettlementRequest QuoteSettlementResponse;
         settle SettleRequest SettleResponse;
+        batch_settle BatchSettleRequest BatchSettleResponse;
         refund_settlement RefundSettlementRequest RefundSettlementResponse;
         get_settlement GetSettlementRequest GetSettlementResponse;
         list_settlements ListSettlementsRequest ListSettlementsResponse;
@@ -394,6 +405,11 @@ pub fn words(status: &Status) -> String {
     let Told { code, reason, fields, .. } = told(status);
     let code = format!("{code:?}");
     if fields.is_empty() { format!("{code} {reason}") } else { format!("{code} {reason} {}", fields.join(" ")) }
+}
+
+/// An error that stands in an answer, as the call of its own would have ended.
+pub fn as_status(inner: &tonic_types::Status) -> Status {
+    Status::with_details(inner.code.into(), inner.message.clone(), prost::Message::encode_to_vec(inner).into())
 }
 
 /// The words of a call that must fail.

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use jiff::civil::Date;
+use prost::Message;
 use tonic::{Code, Status};
 
 use super::CalculationLimits;
-use super::explain;
+use super::{explain, summary};
 use crate::domain::calc::keys::Key;
 use crate::domain::calc::law::{CalcBook, Entry, Law, Refusal};
 use crate::domain::calc::trace::{Level, Trace};
@@ -51,6 +52,9 @@ pub trait Calculation: Sized {
     type Outcome;
     type Response;
 
+    /// The number of the explanation among the answer's fields.
+    const EXPLANATION: u32;
+
     /// Takes the common fields out.
     fn common(&mut self) -> Common;
 
@@ -70,7 +74,43 @@ pub enum Trouble {
     NotKnown(Key),
 }
 
-pub fn answer<Q: Calculation>(mut request: Q, asked: &Asked<'_>) -> Result<Q::Response, Trouble> {
+/// What was calculated, before it is put into an answer.
+pub struct Figures<'a, Q: Calculation> {
+    outcome: Q::Outcome,
+    trace: Trace,
+    law: Law<'a>,
+    view: proto::ExplanationView,
+}
+
+pub fn answer<Q: Calculation>(request: Q, asked: &Asked<'_>) -> Result<Q::Response, Trouble> {
+    let Figures { outcome, trace, law, view } = figures(request, asked)?;
+    let tail = Tail::of(&trace, &law);
+    Ok(Q::respond(outcome, Tail { explanation: explain::render(trace, &law, view), ..tail }))
+}
+
+/// The same as bytes, behind what is there already. A summary is written as it is and never built.
+pub fn encode<Q: Calculation>(request: Q, asked: &Asked<'_>, out: &mut Vec<u8>) -> Result<(), Trouble>
+where
+    Q::Response: Message,
+{
+    let Figures { outcome, trace, law, view } = figures::<Q>(request, asked)?;
+    let tail = Tail::of(&trace, &law);
+    let written = match view {
+        proto::ExplanationView::None => Q::respond(outcome, tail).encode(out),
+        proto::ExplanationView::Unspecified | proto::ExplanationView::Summary => {
+            let written = Q::respond(outcome, tail).encode(out);
+            summary::put(&trace, &law, Q::EXPLANATION, out);
+            written
+        }
+        proto::ExplanationView::Full => {
+            Q::respond(outcome, Tail { explanation: explain::render(trace, &law, view), ..tail }).encode(out)
+        }
+    };
+    written.expect("memory takes what is written");
+    Ok(())
+}
+
+fn figures<'a, Q: Calculation>(mut request: Q, asked: &Asked<'a>) -> Result<Figures<'a, Q>, Trouble> {
     let Common { region_code, on, parameters, explanation_view } = request.common();
     let mut fields = Fields::new();
     let region = fields.region("region_code", &region_code);
@@ -95,12 +135,14 @@ pub fn answer<Q: Calculation>(mut request: Q, asked: &Asked<'_>) -> Result<Q::Re
         Refusal::NotKnown(key) => Trouble::NotKnown(key),
         Refusal::Field(field, description) => Trouble::Fields(vec![Violation { field: field.to_owned(), description }]),
     })?;
-    let tail = Tail {
-        weakest_grade: trace.weakest(&law).map_or(0, Wire::to_wire),
-        what_if: !law.own.is_empty(),
-        explanation: explain::render(trace, &law, view),
-    };
-    Ok(Q::respond(outcome, tail))
+    Ok(Figures { outcome, trace, law, view })
+}
+
+impl Tail {
+    fn of(trace: &Trace, law: &Law<'_>) -> Self {
+        let weakest_grade = trace.weakest(law).map_or(0, Wire::to_wire);
+        Self { weakest_grade, what_if: !law.own.is_empty(), explanation: None }
+    }
 }
 
 /// The caller's own tables, read as those of the files are.

@@ -1,20 +1,31 @@
 //! `CalculateBatch`: messages of items in, messages of results out, in order. The functions are those of the single methods;
-//! nothing is kept from one message to the next.
+//! nothing is kept from one message to the next. A large message is decoded, calculated and encoded item by item on threads
+//! of their own, so that other calls of the connection's thread do not wait for it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 
+use bytes::Bytes;
+use jiff::civil::Date;
 use prost::Message as _;
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
-use super::answer::{Asked, Calculation, Trouble, answer};
+use super::answer::{self, Asked, Calculation, Trouble, answer};
+use crate::grpc::bulk::reworded;
 use crate::grpc::fields::Fields;
 use crate::grpc::status::transport;
-use crate::grpc::{Service, proto};
+use crate::grpc::wire::{bytes, put_message, put_text};
+use crate::grpc::{Service, proto, status};
+use crate::ledger::Failure;
 
-/// How many items are calculated before other calls of the thread have their turn.
-const TURN: usize = 64;
+/// So many items are calculated at once by the thread that serves the connection: asking others costs more.
+const INLINE: usize = 32;
+
+/// Into how many parts a larger message is cut; no more of all messages are worked on at a time than there are processors.
+const SHARES: usize = 8;
+
+const INTERNAL: &str = "系统内部错误，请联系管理员。";
 
 type Results = Pin<Box<dyn Stream<Item = Result<proto::CalculateBatchResponse, Status>> + Send>>;
 
@@ -25,65 +36,134 @@ pub fn stream(service: Service, requests: Streaming<proto::CalculateBatchRequest
     }))
 }
 
-/// What the transport says of a message carries no details; it gets the words of its reason.
-pub fn reworded(status: &Status) -> Status {
-    if matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted) {
-        transport::too_large()
-    } else if matches!(status.code(), Code::Cancelled | Code::Unavailable) {
-        transport::shutting_down()
-    } else {
-        transport::malformed()
-    }
-}
-
 async fn answer_message(
     service: &Service,
     message: proto::CalculateBatchRequest,
 ) -> Result<proto::CalculateBatchResponse, Status> {
-    let asked = Asked {
-        book: &service.ledger.book.calculation,
-        limits: service.limits.calculation,
-        today: service.ledger.now().civil_day(),
-        view: proto::ExplanationView::None,
-    };
-    let most = asked.limits.batch_items as usize;
-    if message.items.is_empty() || message.items.len() > most {
+    let limits = service.limits.calculation;
+    let most = limits.batch_items as usize;
+    let items = message.items;
+    if items.is_empty() || items.len() > most {
         let mut fields = Fields::new();
         fields.bad("items", format!("must be 1 to {most} items"));
         return Err(fields.refuse());
     }
-    let mut results = Vec::with_capacity(message.items.len());
-    let mut room = asked.limits.answer_bytes as usize;
-    for (place, item) in message.items.into_iter().enumerate() {
-        if place % TURN == TURN - 1 {
-            tokio::task::yield_now().await;
-        }
-        results.push(within(&mut room, item, &asked));
+    let today = service.ledger.now().civil_day();
+    let mut room = limits.answer_bytes as usize;
+    let mut results = Vec::with_capacity(items.len());
+    if items.len() <= INLINE {
+        fill(service, today, &items, &mut room, &mut results);
+        return Ok(proto::CalculateBatchResponse { results });
+    }
+    let share = items.len().div_ceil(SHARES).max(INLINE);
+    let mut shares = Vec::with_capacity(SHARES);
+    for share in items.chunks(share) {
+        let place = service.calculating.clone().acquire_owned().await.map_err(|_| transport::shutting_down())?;
+        let (service, share, mut room) = (service.clone(), share.to_vec(), room);
+        shares.push(tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let mut results = Vec::with_capacity(share.len());
+            fill(&service, today, &share, &mut room, &mut results);
+            results
+        }));
+    }
+    for (share, asked) in shares.into_iter().zip(items.chunks(share)) {
+        let found = share.await.map_err(|_| status::of(&Failure::Bug("a share of a batch was not calculated")))?;
+        results.extend(found.into_iter().zip(asked).map(|(result, item)| within(&mut room, result, item)));
     }
     Ok(proto::CalculateBatchResponse { results })
 }
 
-/// The result of one item as long as there is room for it in the answer; once there is none, nothing more is calculated.
-fn within(room: &mut usize, item: proto::CalculationItem, asked: &Asked<'_>) -> proto::CalculationResult {
-    let item_id = if *room == 0 {
-        item.item_id
-    } else {
-        let result = answer_item(item, asked);
-        match room.checked_sub(result.encoded_len()) {
-            Some(left) => {
-                *room = left;
-                return result;
-            }
-            None => *room = 0,
+/// The results of items one after another, as long as there is room for them.
+fn fill(service: &Service, today: Date, items: &[Bytes], room: &mut usize, results: &mut Vec<Bytes>) {
+    let asked = Asked {
+        book: &service.ledger.book.calculation,
+        limits: service.limits.calculation,
+        today,
+        view: proto::ExplanationView::None,
+    };
+    let mut out = Vec::with_capacity(1_024);
+    for item in items {
+        if *room == 0 {
+            results.push(too_large(item));
+            continue;
         }
-        result.item_id
-    };
-    let error = proto::CalculationError {
-        reason: proto::Reason::MessageTooLarge as i32,
-        message: "本批结果过大，请减少每条消息的计算项或降低说明的详细程度。".to_owned(),
-        ..Default::default()
-    };
+        out.clear();
+        encode_item(item, &asked, &mut out);
+        results.push(within(room, Bytes::copy_from_slice(&out), item));
+    }
+}
+
+/// The result if there is room for it in the answer; once there is none, there is none for all that follow.
+fn within(room: &mut usize, result: Bytes, item: &Bytes) -> Bytes {
+    match room.checked_sub(result.len()) {
+        Some(left) if *room > 0 => {
+            *room = left;
+            result
+        }
+        Some(_) | None => {
+            *room = 0;
+            too_large(item)
+        }
+    }
+}
+
+fn too_large(item: &Bytes) -> Bytes {
+    let item_id = proto::CalculationItem::decode(item.clone()).map(|item| item.item_id).unwrap_or_default();
+    let sentence = "本批结果过大，请减少每条消息的计算项或降低说明的详细程度。";
+    result_of(item_id, failed(proto::Reason::MessageTooLarge, sentence)).encode_to_vec().into()
+}
+
+fn failed(reason: proto::Reason, sentence: &str) -> proto::CalculationError {
+    proto::CalculationError { reason: reason as i32, message: sentence.to_owned(), ..Default::default() }
+}
+
+fn result_of(item_id: String, error: proto::CalculationError) -> proto::CalculationResult {
     proto::CalculationResult { item_id, result: Some(proto::calculation_result::Result::Error(error)) }
+}
+
+/// The bytes of what [`answer_item`] answers. An item that cannot be read is an error of its own.
+pub fn encode_item(item: &Bytes, asked: &Asked<'_>, out: &mut Vec<u8>) {
+    let Ok(proto::CalculationItem { item_id, calculation }) = proto::CalculationItem::decode(item.clone()) else {
+        let error = failed(proto::Reason::MalformedMessage, "计算项无法解析。");
+        return put_error(String::new(), error, out);
+    };
+    if !item_id.is_empty() {
+        put_text(out, bytes(1), &item_id);
+    }
+    let start = out.len();
+    let calculated = catch_unwind(AssertUnwindSafe(|| encode(&item_id, calculation, asked, out)));
+    let error = match calculated {
+        Ok(Ok(())) => return,
+        Ok(Err(trouble)) => trouble.into(),
+        Err(_) => failed(proto::Reason::InternalError, INTERNAL),
+    };
+    out.truncate(start);
+    put_error(String::new(), error, out);
+}
+
+fn put_error(item_id: String, error: proto::CalculationError, out: &mut Vec<u8>) {
+    result_of(item_id, error).encode(out).expect("memory takes what is written");
+}
+
+fn encode(
+    item_id: &str,
+    calculation: Option<proto::calculation_item::Calculation>,
+    asked: &Asked<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Trouble> {
+    use proto::calculation_item::Calculation as Item;
+    macro_rules! kinds {
+        ($($kind:ident $number:literal)*) => {
+            match checked(item_id, calculation)? {
+                $(Item::$kind(request) => put_message(out, $number, |out| answer::encode(request, asked, out)),)*
+            }
+        };
+    }
+    kinds! {
+        Contribution 2 AccountCredit 3 Pension 4 Retirement 5 ContributionGap 6 Benefits 7 UnemploymentBenefit 8
+        LifelongMedical 9 TierChange 10 CertificationDue 11 InjuryAndPension 12
+    }
 }
 
 /// The result of one item, or why there is none; a fault of ours ends that item alone.
@@ -93,11 +173,7 @@ pub fn answer_item(item: proto::CalculationItem, asked: &Asked<'_>) -> proto::Ca
     let result = match calculated {
         Ok(Ok(result)) => result,
         Ok(Err(trouble)) => proto::calculation_result::Result::Error(trouble.into()),
-        Err(_) => proto::calculation_result::Result::Error(proto::CalculationError {
-            reason: proto::Reason::InternalError as i32,
-            message: "系统内部错误，请联系管理员。".to_owned(),
-            ..Default::default()
-        }),
+        Err(_) => proto::calculation_result::Result::Error(failed(proto::Reason::InternalError, INTERNAL)),
     };
     proto::CalculationResult { item_id, result: Some(result) }
 }
@@ -109,18 +185,10 @@ fn calculate(
 ) -> Result<proto::calculation_result::Result, Trouble> {
     use proto::calculation_item::Calculation as Item;
     use proto::calculation_result::Result as Found;
-    let mut fields = Fields::new();
-    fields.optional_code("item_id", item_id);
-    if calculation.is_none() {
-        fields.bad("calculation", "is required");
-    }
-    let (Some(calculation), true) = (calculation, fields.is_empty()) else {
-        return Err(Trouble::Fields(fields.into_violations()));
-    };
     fn one<Q: Calculation>(request: Q, asked: &Asked<'_>, wrap: fn(Q::Response) -> Found) -> Result<Found, Trouble> {
         answer(request, asked).map(wrap)
     }
-    match calculation {
+    match checked(item_id, calculation)? {
         Item::Contribution(request) => one(request, asked, Found::Contribution),
         Item::AccountCredit(request) => one(request, asked, Found::AccountCredit),
         Item::Pension(request) => one(request, asked, Found::Pension),
@@ -132,5 +200,20 @@ fn calculate(
         Item::TierChange(request) => one(request, asked, Found::TierChange),
         Item::CertificationDue(request) => one(request, asked, Found::CertificationDue),
         Item::InjuryAndPension(request) => one(request, asked, Found::InjuryAndPension),
+    }
+}
+
+fn checked(
+    item_id: &str,
+    calculation: Option<proto::calculation_item::Calculation>,
+) -> Result<proto::calculation_item::Calculation, Trouble> {
+    let mut fields = Fields::new();
+    fields.optional_code("item_id", item_id);
+    if calculation.is_none() {
+        fields.bad("calculation", "is required");
+    }
+    match calculation {
+        Some(calculation) if fields.is_empty() => Ok(calculation),
+        Some(_) | None => Err(Trouble::Fields(fields.into_violations())),
     }
 }

@@ -19,6 +19,8 @@ impl Calculation for proto::AssessContributionGapRequest {
     type Outcome = Assessment;
     type Response = proto::AssessContributionGapResponse;
 
+    const EXPLANATION: u32 = 7;
+
     common!();
 
     fn read(self, fields: &mut Fields, limits: CalculationLimits) -> Option<gap::Asked> {
@@ -141,6 +143,8 @@ impl Calculation for proto::CheckBenefitsRequest {
     type Outcome = Benefits;
     type Response = proto::CheckBenefitsResponse;
 
+    const EXPLANATION: u32 = 8;
+
     common!();
 
     fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Facts> {
@@ -211,6 +215,8 @@ impl Calculation for proto::CalculateUnemploymentBenefitRequest {
     type Outcome = Months;
     type Response = proto::CalculateUnemploymentBenefitResponse;
 
+    const EXPLANATION: u32 = 11;
+
     common!();
 
     fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Unemployed> {
@@ -256,6 +262,8 @@ impl Calculation for proto::CheckLifelongMedicalRequest {
     type Outcome = LifelongFound;
     type Response = proto::CheckLifelongMedicalResponse;
 
+    const EXPLANATION: u32 = 10;
+
     common!();
 
     fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Lifelong> {
@@ -296,6 +304,8 @@ impl Calculation for proto::CalculateInjuryAndPensionRequest {
     type Input = Disabled;
     type Outcome = DisabledFound;
     type Response = proto::CalculateInjuryAndPensionResponse;
+
+    const EXPLANATION: u32 = 7;
 
     common!();
 

@@ -17,6 +17,8 @@ impl Calculation for proto::CalculateTierChangeRequest {
     type Outcome = Change;
     type Response = proto::CalculateTierChangeResponse;
 
+    const EXPLANATION: u32 = 11;
+
     common!();
 
     fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<tier::Asked> {
@@ -76,6 +78,8 @@ impl Calculation for proto::CalculateCertificationDueRequest {
     type Input = (Asked, bool);
     type Outcome = (Due, bool);
     type Response = proto::CalculateCertificationDueResponse;
+
+    const EXPLANATION: u32 = 12;
 
     common!();
 

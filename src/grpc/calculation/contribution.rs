@@ -32,6 +32,8 @@ impl Calculation for proto::CalculateContributionRequest {
     type Outcome = Paid;
     type Response = proto::CalculateContributionResponse;
 
+    const EXPLANATION: u32 = 18;
+
     common!();
 
     fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Payer> {
@@ -229,6 +231,8 @@ impl Calculation for proto::CalculateAccountCreditRequest {
     type Input = Credited;
     type Outcome = Credit;
     type Response = proto::CalculateAccountCreditResponse;
+
+    const EXPLANATION: u32 = 7;
 
     common!();
 

@@ -7,7 +7,7 @@ use crate::grpc::enums::Wire;
 use crate::grpc::proto;
 
 /// A table longer than this is left out of a summary.
-const SUMMARY_VALUE_MAX: usize = 64;
+pub const SUMMARY_VALUE_MAX: usize = 64;
 
 pub fn render(trace: Trace, law: &Law<'_>, view: proto::ExplanationView) -> Option<proto::Explanation> {
     let full = match view {

@@ -11,6 +11,7 @@ pub mod json;
 mod pension;
 mod read;
 mod retirement;
+mod summary;
 mod words;
 
 use std::pin::Pin;
@@ -22,7 +23,7 @@ use super::proto::calculation_service_server::CalculationService;
 use super::{Service, proto};
 pub use answer::Asked;
 use answer::{Calculation, answer};
-pub use batch::{answer_item, reworded};
+pub use batch::{answer_item, encode_item};
 
 type Reply<T> = Result<Response<T>, Status>;
 

@@ -22,6 +22,8 @@ impl Calculation for proto::CalculatePensionRequest {
     type Outcome = Pension;
     type Response = proto::CalculatePensionResponse;
 
+    const EXPLANATION: u32 = 15;
+
     common!();
 
     fn read(self, fields: &mut Fields, limits: CalculationLimits) -> Option<Self::Input> {

@@ -16,6 +16,8 @@ impl Calculation for proto::CalculateRetirementRequest {
     type Outcome = Retirement;
     type Response = proto::CalculateRetirementResponse;
 
+    const EXPLANATION: u32 = 9;
+
     common!();
 
     fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Worker> {

@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, Streaming};
 
 use super::{Answers, read, write};
-use crate::grpc::calculation::reworded;
+use crate::grpc::bulk::reworded;
 use crate::grpc::fields::Fields;
 use crate::grpc::{Service, proto, wire_position};
 use crate::ledger::reconcile::{Comparison, Progress};

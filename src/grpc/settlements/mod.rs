@@ -1,9 +1,10 @@
 //! SettlementService: the hospital's five minutes.
 
+mod batch;
 mod read;
 mod write;
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::explanation::{self, Basis};
 use super::fields::{Fields, all3};
@@ -50,6 +51,39 @@ impl Service {
         }
         let policies = self.ledger.revisions(digests).await?;
         Ok(encoded(trace, &Basis { policies: &policies, digests, bill }, view))
+    }
+
+    /// One settlement, in a call of its own or among many.
+    async fn settle_one(&self, request: proto::SettleRequest) -> Result<proto::SettleResponse, Status> {
+        let proto::SettleRequest {
+            request_id,
+            institution_code,
+            patient,
+            visit,
+            bill,
+            paper_authorisations,
+            quote_token,
+            explanation_view,
+        } = request;
+        let mut fields = Fields::new();
+        let request_id = fields.request_id(&request_id);
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
+        let (ask, view, request_id) = fields.done(all3(ask, view, request_id))?;
+        let command = Settle { request_id, ask, token: quote_token };
+        let mut done = self.ledger.run(&command).await?;
+        let known = std::mem::take(&mut done.outcome.names);
+        let outcome = &done.outcome;
+        let names =
+            self.names_beside(known, people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
+        let digests = &outcome.settlement.policies;
+        Ok(proto::SettleResponse {
+            settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await?),
+            explanation: self.explain(&outcome.trace, digests, Some(&command.ask.bill), view).await?,
+            ledger_position: wire_position(done.position),
+            replayed: done.replayed,
+            current_state: state(outcome.current_state),
+        })
     }
 }
 
@@ -102,35 +136,20 @@ impl SettlementService for Service {
     }
 
     async fn settle(&self, request: Request<proto::SettleRequest>) -> Reply<proto::SettleResponse> {
-        let proto::SettleRequest {
-            request_id,
-            institution_code,
-            patient,
-            visit,
-            bill,
-            paper_authorisations,
-            quote_token,
-            explanation_view,
-        } = request.into_inner();
-        let mut fields = Fields::new();
-        let request_id = fields.request_id(&request_id);
-        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
-        let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
-        let (ask, view, request_id) = fields.done(all3(ask, view, request_id))?;
-        let command = Settle { request_id, ask, token: quote_token };
-        let mut done = self.ledger.run(&command).await?;
-        let known = std::mem::take(&mut done.outcome.names);
-        let outcome = &done.outcome;
-        let names =
-            self.names_beside(known, people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
-        let digests = &outcome.settlement.policies;
-        Ok(Response::new(proto::SettleResponse {
-            settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await?),
-            explanation: self.explain(&outcome.trace, digests, Some(&command.ask.bill), view).await?,
-            ledger_position: wire_position(done.position),
-            replayed: done.replayed,
-            current_state: state(outcome.current_state),
-        }))
+        self.settle_one(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn batch_settle(&self, request: Request<proto::BatchSettleRequest>) -> Reply<proto::BatchSettleResponse> {
+        batch::settle(self, request.into_inner()).await.map(Response::new)
+    }
+
+    type StreamSettleStream = batch::Results;
+
+    async fn stream_settle(
+        &self,
+        request: Request<Streaming<proto::StreamSettleRequest>>,
+    ) -> Reply<Self::StreamSettleStream> {
+        Ok(Response::new(batch::stream(self, request)))
     }
 
     async fn refund_settlement(

@@ -209,6 +209,45 @@ impl Disk {
         self.records.range(from.to_be_bytes()..=until.to_be_bytes()).take(limit).map(record_of).collect()
     }
 
+    /// Whole rows of changes with `from <= position <= until`, gapless.
+    pub fn rows(&self, from: u64, until: u64, limit: usize) -> Result<Vec<Slice>, StoreError> {
+        let mut rows = Vec::new();
+        for found in self.records.range(from.to_be_bytes()..=until.to_be_bytes()).take(limit) {
+            let (key, value) = found.into_inner().map_err(|error| unreadable(&error))?;
+            if key[..] != (from + rows.len() as u64).to_be_bytes() {
+                return Err(DecodeError::Value.into());
+            }
+            rows.push(value);
+        }
+        Ok(rows)
+    }
+
+    /// What the index has of a fact: its version, and its bytes where they are copied.
+    pub fn index_row(&self, key: &Key) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        let Some(value) = self.facts.get(key.to_bytes()).map_err(|error| unreadable(&error))? else { return Ok(None) };
+        let version = value.first_chunk().ok_or(DecodeError::Short)?;
+        Ok(Some((u64::from_be_bytes(*version), value[8..].to_vec())))
+    }
+
+    /// How many facts the index has, and how many list rows as far as it reaches. Lists are written before facts, so behind
+    /// it there may be rows of an indexing that was cut off; they are written again.
+    pub fn index_sizes(&self) -> Result<(u64, u64), StoreError> {
+        let reach = self.indexed()?;
+        let mut facts = 0_u64;
+        for row in self.facts.iter() {
+            row.into_inner().map_err(|error| unreadable(&error))?;
+            facts += 1;
+        }
+        let mut lists = 0;
+        for row in self.lists.iter() {
+            let (key, _) = row.into_inner().map_err(|error| unreadable(&error))?;
+            let position = u64::from_be_bytes(*key.last_chunk().ok_or(DecodeError::Short)?);
+            lists += u64::from(position <= reach);
+        }
+        // One row says how far it reaches.
+        Ok((facts.saturating_sub(u64::from(reach > 0)), lists))
+    }
+
     /// Rows with `after < position <= until`.
     pub fn list(&self, key: ListKey, after: u64, until: u64, limit: usize) -> Result<Vec<ListRow>, StoreError> {
         if after >= until {

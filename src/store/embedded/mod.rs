@@ -18,8 +18,11 @@
 //! Nothing is acknowledged after a failed write or sync: every waiter and every later call gets `Unavailable`. What was
 //! applied but not durable may or may not be there after opening again.
 
+mod backup;
+mod check;
 mod disk;
 mod faults;
+mod files;
 mod flusher;
 mod indexer;
 mod open;
@@ -48,6 +51,8 @@ use super::{
 };
 use crate::domain::time::Moment;
 
+pub use backup::BackupError;
+pub use check::IndexReport;
 pub use faults::{Fault, Faults};
 pub use open::{EmbeddedOptions, OpenError};
 
@@ -223,12 +228,7 @@ impl Shared {
         // Encoding is the larger half of the work and needs no lock.
         let prepared: Vec<_> = changes.into_iter().map(Prepared::new).collect();
         let mut pipeline = lock(&self.pipeline);
-        let full = |pipeline: &Pipeline| {
-            pipeline.queued_bytes() > self.queue_bytes || pipeline.unindexed_bytes() / UNINDEXED_MAX > self.index_bytes
-        };
-        while full(&pipeline) && self.progress.check().is_ok() && !pipeline.closing {
-            pipeline = self.room.wait(pipeline).unwrap_or_else(PoisonError::into_inner);
-        }
+        pipeline = self.wait_for_room(pipeline);
         let verdicts = prepared.into_iter().map(|prepared| {
             self.progress.check().map_err(CommitError::NotApplied)?;
             pipeline.apply(prepared, now, |puts, queued| {
@@ -245,6 +245,17 @@ impl Shared {
             self.work.notify_one();
         }
         verdicts
+    }
+
+    /// Waits while more is queued for the disk or its index than may be.
+    fn wait_for_room<'a>(&self, mut pipeline: MutexGuard<'a, Pipeline>) -> MutexGuard<'a, Pipeline> {
+        let full = |pipeline: &Pipeline| {
+            pipeline.queued_bytes() > self.queue_bytes || pipeline.unindexed_bytes() / UNINDEXED_MAX > self.index_bytes
+        };
+        while full(&pipeline) && self.progress.check().is_ok() && !pipeline.closing {
+            pipeline = self.room.wait(pipeline).unwrap_or_else(PoisonError::into_inner);
+        }
+        pipeline
     }
 
     fn records(&self, from: u64, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {

@@ -10,6 +10,7 @@ use fjall::{Database, PersistMode};
 
 use super::disk::Disk;
 use super::faults::Faults;
+use super::files;
 use super::repair;
 
 /// The format this version writes.
@@ -110,11 +111,19 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
     if !data.try_exists().map_err(io)? {
         make(options, &data)?;
     }
-    if !repair::cut_torn_batch(&data).map_err(io)? {
-        return Err(OpenError::damaged(dir, "its newest journal is damaged in the middle"));
+    if let Err(file) = files::check_lists(&data).map_err(io)? {
+        return Err(OpenError::damaged(dir, format_args!("{} is not as it was written", file.display())));
+    }
+    let journals = repair::judge(&data).map_err(io)?;
+    if !journals.sound {
+        return Err(OpenError::damaged(dir, "a journal is damaged"));
     }
     let disk = database(options, &data);
     let disk = disk.and_then(|db| Disk::new(db, Some(lock))).map_err(fjall_error(dir))?;
+    let newest = disk.last_head().map_err(|cause| OpenError::damaged(dir, cause))?.position;
+    if newest < journals.newest_change {
+        return Err(OpenError::damaged(dir, "changes that are in a journal are missing"));
+    }
     let kept = disk.meta.get(SECRET).map_err(fjall_error(dir))?;
     let kept = kept.ok_or_else(|| OpenError::damaged(dir, "its secret is missing"))?;
     let secret = <[u8; 32]>::try_from(&kept[..]).map_err(|_| OpenError::damaged(dir, "its secret is cut short"))?;

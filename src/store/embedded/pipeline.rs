@@ -135,9 +135,7 @@ impl Pipeline {
         }
         let queued = Arc::new(Queued { head, content_hash, body });
         show(puts, &queued);
-        self.queued_bytes += queued.bytes();
-        self.queue.push_back(queued);
-        self.head = head;
+        self.append(queued);
         Ok(Committed { position: head.position, at: head.at })
     }
 
@@ -145,6 +143,13 @@ impl Pipeline {
     pub fn restore(&mut self, queued: Arc<Queued>) {
         self.unindexed_bytes += queued.bytes();
         self.unindexed.push_back(queued);
+    }
+
+    /// Takes in a change that was judged elsewhere and follows the head.
+    pub fn append(&mut self, queued: Arc<Queued>) {
+        self.queued_bytes += queued.bytes();
+        self.head = queued.head;
+        self.queue.push_back(queued);
     }
 
     /// The next changes to write, oldest first: about `bytes` of them, and one at least if there is one.

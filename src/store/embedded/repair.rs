@@ -1,11 +1,12 @@
-//! The end of the newest journal, looked at before fjall opens it.
+//! The journals, looked at before fjall opens them.
 //!
 //! While the last batch is being synced its pages may reach the disk in any order. If the power goes then, the batch may
 //! lack its end, or have its end and holes of zeros anywhere before it. It was never acknowledged, since it was never
 //! synced; so it is cut off, and only it. fjall itself would take some of these for damage, and would cut off any batch
 //! whose framing is broken together with everything behind it. Here, what is not sound is a torn last batch only if no
-//! sound batch follows, and either its end is missing or a sector of it is zero. Anything else is damage, and is
-//! refused: an acknowledged batch is never thrown away.
+//! sound batch follows, and either a sector of it is zero, or its end is missing from a place on where a write can have
+//! been cut: between two entries, at a sector, at the end of the file. Anything else is damage, and is refused: an
+//! acknowledged batch is never thrown away.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -15,6 +16,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The least that a disk writes at once.
 const SECTOR: usize = 512;
+
+/// The keyspace in which fjall keeps what it knows of the others.
+const FJALL_OWN: u64 = 0;
 
 /// What begins a batch.
 const START: u8 = 1;
@@ -32,45 +36,73 @@ enum End {
     Damaged(usize),
 }
 
-/// Cuts a torn last batch off the newest journal. `false` says that the journal is damaged otherwise.
-pub(super) fn cut_torn_batch(data: &Path) -> io::Result<bool> {
-    let Some(journal) = newest_journal(data)? else { return Ok(true) };
-    let bytes = fs::read(&journal)?;
-    match end_of(&bytes) {
-        End::Sound => Ok(true),
-        End::Damaged(start) => {
-            tracing::error!(journal = %journal.display(), start, "a journal is damaged in its middle");
-            Ok(false)
-        }
-        End::Torn(start) => {
-            let length = bytes.len() - start;
-            tracing::warn!(start, length, "cutting off a batch that a power cut tore; it was never acknowledged");
-            let file = OpenOptions::new().write(true).open(&journal)?;
-            file.set_len(start as u64)?;
-            file.sync_all()?;
-            Ok(true)
-        }
-    }
+/// What the journals say.
+pub(super) struct Journals {
+    /// None of them is damaged; a torn last batch is cut off.
+    pub sound: bool,
+    /// The newest change that is in one of them; 0: none is. The database must have it.
+    pub newest_change: u64,
 }
 
-fn newest_journal(data: &Path) -> io::Result<Option<PathBuf>> {
-    let mut newest = None;
+/// Reads every journal, and cuts a torn last batch off the newest.
+pub(super) fn judge(data: &Path) -> io::Result<Journals> {
+    let journals = journals(data)?;
+    let mut found = Journals { sound: true, newest_change: 0 };
+    let mut sequence = 0;
+    for (place, journal) in journals.iter().enumerate() {
+        let bytes = fs::read(journal)?;
+        let (end, batches) = end_of(&bytes);
+        for batch in batches {
+            // What is numbered below what came before is taken for old and left out.
+            found.sound &= batch.sequence >= sequence;
+            sequence = batch.sequence;
+            found.newest_change = found.newest_change.max(batch.newest_change);
+        }
+        match end {
+            End::Sound => {}
+            End::Torn(start) if place + 1 == journals.len() => {
+                let length = bytes.len() - start;
+                tracing::warn!(start, length, "cutting off a batch that a power cut tore; it was never acknowledged");
+                let file = OpenOptions::new().write(true).open(journal)?;
+                file.set_len(start as u64)?;
+                file.sync_all()?;
+            }
+            // An older journal was synced to its end before the next was begun.
+            End::Torn(start) | End::Damaged(start) => {
+                tracing::error!(journal = %journal.display(), start, "a journal is damaged");
+                found.sound = false;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Oldest first.
+fn journals(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(data)? {
         let path = entry?.path();
         let number = path.extension().filter(|extension| *extension == "jnl").and(path.file_stem());
         if let Some(number) = number.and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok()) {
-            newest = newest.max(Some((number, path)));
+            found.push((number, path));
         }
     }
-    Ok(newest.map(|(_, path)| path))
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
 /// Reads batch after batch, and judges the first that is not sound.
-fn end_of(bytes: &[u8]) -> End {
+fn end_of(bytes: &[u8]) -> (End, Vec<Batch>) {
     let mut start = 0;
+    let mut batches = Vec::new();
     while let Some(batch) = Batch::read(bytes, start).filter(|batch| batch.sound) {
         start = batch.end;
+        batches.push(batch);
     }
+    (judge_tail(bytes, start), batches)
+}
+
+fn judge_tail(bytes: &[u8], start: usize) -> End {
     let tail = &bytes[start..];
     // Journals are made longer than they are: zeros at the end are nothing.
     let Some(last) = tail.iter().rposition(|byte| *byte != 0) else { return End::Sound };
@@ -80,19 +112,74 @@ fn end_of(bytes: &[u8]) -> End {
     if begins.into_iter().any(|at| Batch::read(written, at).is_some_and(|batch| batch.sound)) {
         return End::Damaged(start);
     }
-    let ended = written.ends_with(TRAILER);
-    // The batch begins inside a sector that was written before: of that one, the batch's own part may be lost.
     let end = start + written.len();
+    // The batch begins inside a sector that was written before: of that one, the batch's own part may be lost.
     let first = start.next_multiple_of(SECTOR).min(end);
     let zero = |from: usize, to: usize| from < to && bytes[from..to].iter().all(|byte| *byte == 0);
     let hole = zero(start, first)
         || (first..).step_by(SECTOR).take_while(|at| at + SECTOR <= end).any(|at| zero(at, at + SECTOR));
-    if ended && !hole { End::Damaged(start) } else { End::Torn(start) }
+    let endless = !written.ends_with(TRAILER) && may_be_cut(bytes, start, end);
+    if hole || endless { End::Torn(start) } else { End::Damaged(start) }
+}
+
+/// Whether a batch whose bytes are zero from `written_end` on can be one that was still being written.
+fn may_be_cut(bytes: &[u8], start: usize, written_end: usize) -> bool {
+    let mut at = start;
+    loop {
+        // What is buffered is handed on in whole entries.
+        if at >= written_end {
+            return true;
+        }
+        let (end, last) = match entry(bytes, at) {
+            Entry::Whole { end, last } => (end, last),
+            Entry::PastTheEnd => return true,
+            Entry::Unknown => return false,
+        };
+        if end > written_end {
+            // Inside an entry, a process is cut off at a page and a disk at a sector.
+            return written_end.next_multiple_of(SECTOR) < end;
+        }
+        if last {
+            return false;
+        }
+        at = end;
+    }
+}
+
+enum Entry {
+    Whole {
+        end: usize,
+        /// It ends the batch.
+        last: bool,
+    },
+    /// The file ends before it does.
+    PastTheEnd,
+    Unknown,
+}
+
+/// How far the entry reaches that begins here.
+fn entry(bytes: &[u8], at: usize) -> Entry {
+    let mut input = Input { bytes, at };
+    let mut read = || match input.take(1)? {
+        [START] => input.take(4 + 8).map(|_| Some(false)),
+        [2] => input.item().map(|_| Some(false)),
+        [3] => input.take(8 + TRAILER.len()).map(|_| Some(true)),
+        [4] => input.take(8).map(|_| Some(false)),
+        _ => Some(None),
+    };
+    match read() {
+        None => Entry::PastTheEnd,
+        Some(None) => Entry::Unknown,
+        Some(Some(last)) => Entry::Whole { end: input.at, last },
+    }
 }
 
 struct Batch {
     end: usize,
     sound: bool,
+    sequence: u64,
+    /// The newest change in it, which is what a key of eight bytes names; 0: there is none.
+    newest_change: u64,
 }
 
 impl Batch {
@@ -103,17 +190,14 @@ impl Batch {
             return None;
         }
         let items = u32::from_le_bytes(input.array()?);
-        input.take(8)?; // sequence number
+        let sequence = u64::from_le_bytes(input.array()?);
+        let mut newest_change = 0;
         let first = input.at;
         for _ in 0..items {
             match input.take(1)? {
                 [2] => {
-                    input.take(1 + 1 + 8)?; // kind, compression, keyspace
-                    let key = u16::from_le_bytes(input.array()?);
-                    input.take(4)?; // length before compression
-                    let value = u32::from_le_bytes(input.array()?);
-                    input.take(usize::from(key))?;
-                    input.take(usize::try_from(value).ok()?)?;
+                    let key = input.item()?;
+                    newest_change = newest_change.max(<[u8; 8]>::try_from(key).map_or(0, u64::from_be_bytes));
                 }
                 [4] => {
                     input.take(8)?;
@@ -129,7 +213,7 @@ impl Batch {
         if input.take(TRAILER.len())? != TRAILER {
             return None;
         }
-        Some(Self { end: input.at, sound: xxh3_64(&bytes[first..last]) == checksum })
+        Some(Self { end: input.at, sound: xxh3_64(&bytes[first..last]) == checksum, sequence, newest_change })
     }
 }
 
@@ -143,6 +227,18 @@ impl<'a> Input<'a> {
         let taken = self.bytes.get(self.at..self.at.checked_add(length)?)?;
         self.at += length;
         Some(taken)
+    }
+
+    /// The rest of an item; its key, where it is one of ours.
+    fn item(&mut self) -> Option<&'a [u8]> {
+        self.take(1 + 1)?; // kind, compression
+        let keyspace = u64::from_le_bytes(self.array()?);
+        let key = u16::from_le_bytes(self.array()?);
+        self.take(4)?; // length before compression
+        let value = u32::from_le_bytes(self.array()?);
+        let key = self.take(usize::from(key))?;
+        self.take(usize::try_from(value).ok()?)?;
+        Some(if keyspace == FJALL_OWN { &[] } else { key })
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -179,7 +275,7 @@ mod tests {
     fn check(change: impl Fn(&mut Vec<u8>), expected: End) {
         let mut bytes = [batch(&[40, 700]), batch(&[900, 900, 900])].concat();
         change(&mut bytes);
-        assert_eq!(end_of(&bytes), expected);
+        assert_eq!(end_of(&bytes).0, expected);
     }
 
     #[test]
@@ -202,5 +298,16 @@ mod tests {
         check(|bytes| bytes[first + 13] = 9, End::Damaged(first));
         check(|bytes| bytes[200] ^= 1, End::Damaged(0));
         check(|bytes| bytes[..520].fill(0), End::Damaged(0));
+        // A process killed between two entries; a disk that stopped at a sector. Zeros were there before.
+        let item = 22 + 900;
+        for cut in [first + 13, first + 13 + item, first + 13 + 3 * item, 1_024, 1_536, 2_048, 3_072] {
+            check(|bytes| bytes[cut..].fill(0), torn);
+        }
+        // Bytes of the last entry that are not as written are no such cut, zero or not.
+        let end = first + 13 + 3 * item + 13;
+        for at in end - 12..end {
+            check(|bytes| bytes[at] ^= 0x40, End::Damaged(first));
+            check(|bytes| (bytes[at] = 0, bytes.resize(end + 5_000, 0)).1, End::Damaged(first));
+        }
     }
 }

@@ -3,13 +3,14 @@
 //! `cargo test --test suite calculation::cases -- --nocapture` prints which case stands for which row of the founding
 //! documents, and how many cases each dated value has.
 
+use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 use gongji::domain::calc::keys::Key;
 use gongji::domain::calc::law::{CalcBook, Revision};
 use gongji::domain::ids::RegionCode;
 use gongji::domain::time::parse_day;
-use gongji::grpc::calculation::{Asked, CalculationLimits, answer_item};
+use gongji::grpc::calculation::{Asked, CalculationLimits, answer_item, encode_item};
 use gongji::grpc::proto;
 use gongji::policy::PolicyFiles;
 use jiff::civil::Date;
@@ -94,6 +95,7 @@ impl Case {
             today: jiff::civil::date(2026, 11, 22),
             view: proto::ExplanationView::Full,
         };
+        self.same_in_a_batch(&item, &asked);
         let mut answer = serde_json::to_value(answer_item(item, &asked)).expect("JSON");
         if let Some(error) = answer.get("error") {
             let mut words = error["reason"].as_str().unwrap_or_default().trim_start_matches("REASON_").to_owned();
@@ -106,6 +108,21 @@ impl Case {
             return json!({ "error": words });
         }
         answer[&self.calculation].take()
+    }
+}
+
+impl Case {
+    /// A batch writes its results as bytes; they are those of the message, in every view.
+    fn same_in_a_batch(&self, item: &proto::CalculationItem, asked: &Asked<'_>) {
+        use proto::ExplanationView::{Full, None, Summary};
+        for view in [None, Summary, Full] {
+            let asked = Asked { view, ..*asked };
+            let item = proto::CalculationItem { item_id: "x-1".to_owned(), ..item.clone() };
+            let mut written = Vec::new();
+            encode_item(&item.encode_to_vec().into(), &asked, &mut written);
+            let read = proto::CalculationResult::decode(&*written).expect("a result");
+            assert_eq!(read, answer_item(item, &asked), "{}: {} {view:?}", self.folder, self.name);
+        }
     }
 }
 

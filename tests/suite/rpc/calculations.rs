@@ -1,5 +1,6 @@
 //! CalculationService: what the wire adds to the worked cases.
 
+use prost::Message as _;
 use tokio_stream::StreamExt;
 
 use crate::support::*;
@@ -172,10 +173,18 @@ fn batch(
 ) -> Vec<Result<Vec<proto::CalculationResult>, tonic::Status>> {
     server.wait(async {
         let mut client = proto::calculation_service_client::CalculationServiceClient::new(server.channel());
-        let messages = messages.into_iter().map(|items| proto::CalculateBatchRequest { items });
-        let answers = client.calculate_batch(tokio_stream::iter(messages.collect::<Vec<_>>())).await.expect("begun");
-        answers.into_inner().map(|answer| answer.map(|answer| answer.results)).collect().await
+        let messages: Vec<_> = messages.iter().map(|items| message(items)).collect();
+        let answers = client.calculate_batch(tokio_stream::iter(messages)).await.expect("begun");
+        let decoded = |results: Vec<bytes::Bytes>| {
+            results.into_iter().map(|result| proto::CalculationResult::decode(result).expect("a result")).collect()
+        };
+        answers.into_inner().map(|answer| answer.map(|answer| decoded(answer.results))).collect().await
     })
+}
+
+/// Items are bytes in the generated types: the server reads them one by one.
+fn message(items: &[proto::CalculationItem]) -> proto::CalculateBatchRequest {
+    proto::CalculateBatchRequest { items: items.iter().map(|item| item.encode_to_vec().into()).collect() }
 }
 
 #[test]
@@ -296,7 +305,7 @@ fn a_stream_counts_as_a_running_call_until_it_ends() {
     server.wait(async {
         let mut client = proto::calculation_service_client::CalculationServiceClient::new(server.channel());
         let (send, sent) = tokio::sync::mpsc::channel(1);
-        send.send(proto::CalculateBatchRequest { items: items(1) }).await.expect("room");
+        send.send(message(&items(1))).await.expect("room");
         let sent = tokio_stream::wrappers::ReceiverStream::new(sent);
         let mut answers = client.calculate_batch(sent).await.expect("begun").into_inner();
         assert_eq!(answers.next().await.expect("one").expect("answered").results.len(), 1);

@@ -3,9 +3,11 @@
 
 mod accounts;
 mod bindings;
+mod bulk;
 mod calculations;
 mod certifications;
 mod grades;
+mod imports;
 mod ledger;
 mod members;
 mod pages;

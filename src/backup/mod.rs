@@ -1,0 +1,181 @@
+//! `gongji backup` and `gongji restore`: the whole data set as one file, taken while the server runs, and a data set made of
+//! it. Nothing counts that has not come to its end: a backup is renamed to its name when it is whole, a restored data set
+//! when its head is the backup's.
+
+pub mod socket;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::ledger::page::hex;
+use crate::store::Head;
+use crate::store::embedded::{BackupError, EmbeddedOptions, EmbeddedStore, OpenError};
+
+/// The file of a backup, and what it is called until it is whole.
+const CHANGES: &str = "changes";
+const UNFINISHED: &str = "changes.unfinished";
+/// Says in words what the backup is of.
+const HEAD: &str = "HEAD";
+/// How long either side waits for the other.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `gongji backup`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Nightly, from cron:\n  \
+    15 2 * * *  gongji backup --data-dir /var/lib/gongji --to /backup/gongji-$(date +\\%F)\n\
+    It holds names, numbers and the secret of the data set: keep it as you keep the data directory.")]
+pub struct BackupOptions {
+    /// Data directory of the server, running or not.
+    #[arg(long, env = "GONGJI_DATA_DIR", value_name = "DIR", default_value = "gongji-data")]
+    data_dir: PathBuf,
+    /// Where the backup goes: a directory that is absent or empty, or holds one that was broken off.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+/// `gongji restore`.
+#[derive(Debug, clap::Args)]
+pub struct RestoreOptions {
+    /// Directory of the backup.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The data directory to make: absent or empty.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+}
+
+/// Takes a backup.
+pub fn backup(options: &BackupOptions) -> Result<(), String> {
+    let head = take(&options.data_dir, &options.to).map_err(|error| told(&options.data_dir, &error))?;
+    println!("{}: {} changes, digest {}", options.to.display(), head.position, hex(&head.link));
+    Ok(())
+}
+
+fn told(place: &Path, error: &BackupError) -> String {
+    if let BackupError::Open(OpenError::InUse { dir }) = error {
+        return format!("{} is in use and nobody hands out backups there; see the server's log", dir.display());
+    }
+    format!("{}: {error}", place.display())
+}
+
+fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
+    if !data_dir.join("FORMAT").try_exists()? {
+        return Err(io::Error::other("there is no gongji data set").into());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(to)?;
+    let mut names = fs::read_dir(to)?.map(|entry| entry.map(|entry| entry.file_name()));
+    if names.any(|name| name.map_or(true, |name| name != UNFINISHED && name != HEAD)) {
+        return Err(io::Error::other(format!("{} is not empty", to.display())).into());
+    }
+    let unfinished = to.join(UNFINISHED);
+    let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+    let bar = bar("changes backed up");
+    let show = |done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let mut out = BufWriter::with_capacity(256 << 10, &file);
+    let head = match socket::ask(data_dir, PATIENCE)? {
+        Some(server) => {
+            // Read as it comes, so that what is kept has been checked to its last byte.
+            let tee = Tee { from: BufReader::with_capacity(256 << 10, server), to: &mut out };
+            EmbeddedStore::read_backup(tee, show)?
+        }
+        None => EmbeddedStore::open(&EmbeddedOptions::new(data_dir, [0; 32]))?.write_backup(&mut out, show)?,
+    };
+    out.flush()?;
+    drop(out);
+    file.sync_all()?;
+    bar.finish_and_clear();
+    let words = format!("changes {}\ndigest {}\ncommitted_at {}\n", head.position, hex(&head.link), head.at);
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(to.join(HEAD))?;
+    file.write_all(words.as_bytes()).and_then(|()| file.sync_all())?;
+    fs::rename(&unfinished, to.join(CHANGES))?;
+    File::open(to)?.sync_all()?;
+    Ok(head)
+}
+
+/// Makes a data set of a backup.
+pub fn restore(options: &RestoreOptions) -> Result<(), String> {
+    let head = make(&options.from, &options.data_dir).map_err(|error| told(&options.from, &error))?;
+    println!("{}: {} changes, digest {}", options.data_dir.display(), head.position, hex(&head.link));
+    println!("gongji ledger verify --data-dir {} reads all of it again", options.data_dir.display());
+    Ok(())
+}
+
+fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
+    let changes = match File::open(from.join(CHANGES)) {
+        Ok(file) => file,
+        Err(_) if from.join(UNFINISHED).try_exists()? => {
+            return Err(
+                io::Error::other("the backup was broken off before its end; there is nothing to restore").into()
+            );
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let words = fs::read_to_string(from.join(HEAD))?;
+    if data_dir.try_exists()? && fs::read_dir(data_dir)?.next().is_some() {
+        return Err(io::Error::other(format!("{} is not empty", data_dir.display())).into());
+    }
+    // Made beside its place and moved there when it is whole.
+    let mut new = data_dir.as_os_str().to_owned();
+    new.push(".restoring");
+    let new = PathBuf::from(new);
+    if new.try_exists()? {
+        if !new.join("FORMAT").try_exists()? {
+            return Err(io::Error::other(format!("{} is in the way", new.display())).into());
+        }
+        // What an earlier attempt left, unless that is still going on.
+        if let Err(error @ OpenError::InUse { .. }) = EmbeddedStore::open(&EmbeddedOptions::new(&new, [0; 32])) {
+            return Err(error.into());
+        }
+        fs::remove_dir_all(&new)?;
+    }
+    let bar = bar("changes restored");
+    let input = BufReader::with_capacity(256 << 10, changes);
+    let head = EmbeddedStore::restore(&new, input, |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })?;
+    bar.finish_and_clear();
+    // Opened as a server would, and asked where it stands.
+    let store = EmbeddedStore::open(&EmbeddedOptions::new(&new, [0; 32]))?;
+    let found = crate::store::Store::head(&*store);
+    drop(store);
+    if found != head || !words.contains(&format!("digest {}\n", hex(&head.link))) {
+        return Err(BackupError::Damaged(head.position));
+    }
+    fs::rename(&new, data_dir)?;
+    let parent = fs::canonicalize(data_dir)?;
+    File::open(parent.parent().unwrap_or(&parent))?.sync_all()?;
+    Ok(head)
+}
+
+/// A bar that shows nothing where there is no terminal.
+pub(crate) fn bar(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} [{elapsed}]") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar
+}
+
+/// Keeps what is read.
+struct Tee<R, W> {
+    from: R,
+    to: W,
+}
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(bytes)?;
+        self.to.write_all(&bytes[..length])?;
+        Ok(length)
+    }
+}

@@ -1,0 +1,97 @@
+//! Where records come from: the same messages of `Watch`, made here from a data directory or received from a server.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_stream::{Stream, StreamExt};
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::Place;
+use crate::config::{Config, Given};
+use crate::grpc::proto;
+use crate::grpc::proto::ledger_service_client::LedgerServiceClient;
+use crate::grpc::{Api, Service, server_info, watch};
+use crate::ledger::Ledger;
+use crate::ledger::source::{RandomIds, SystemClock};
+use crate::policy::{self, PolicyFiles};
+use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
+
+type Messages = Pin<Box<dyn Stream<Item = Result<proto::WatchResponse, Status>>>>;
+
+/// A server, or a ledger that was opened here.
+pub(super) enum Source {
+    Server(LedgerServiceClient<Channel>),
+    Ledger(Service),
+}
+
+/// Opens what lies in a data directory, and makes none.
+pub(super) fn open(dir: &Path) -> Result<Arc<EmbeddedStore>, String> {
+    if !dir.join("FORMAT").exists() {
+        return Err(format!("{}: there is no gongji data set", dir.display()));
+    }
+    EmbeddedStore::open(&EmbeddedOptions::new(dir, [0; 32])).map_err(|error| error.to_string())
+}
+
+/// A ledger over a store, for reading.
+pub(super) fn ledger(store: Arc<EmbeddedStore>) -> Result<(Ledger, Config), String> {
+    let config = Config::read(Given::default(), None, true).map_err(|error| error.to_string())?;
+    let book = policy::load(&PolicyFiles::embedded()).map_err(|error| error.to_string())?;
+    let ids = Arc::new(RandomIds::from_system());
+    Ok((Ledger::new(store, Arc::new(book), Arc::new(SystemClock), ids, config.ledger_limits()), config))
+}
+
+pub(super) fn client(url: &str) -> Result<LedgerServiceClient<Channel>, String> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| format!("--connect: {error}"))?;
+    Ok(LedgerServiceClient::new(endpoint.connect_lazy()))
+}
+
+/// What a status says, in a line.
+pub(super) fn told(status: &Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}
+
+impl Source {
+    pub fn of(place: &Place) -> Result<Self, String> {
+        if let Some(url) = &place.connect {
+            return client(url).map(Self::Server);
+        }
+        let (ledger, config) = ledger(open(&place.data_dir)?)?;
+        let info = server_info::Info { started_at: ledger.now(), limits: Vec::new(), policy_differences: Vec::new() };
+        let api = Api::new(Arc::new(ledger), config.wire_limits(), false, info);
+        Ok(Self::Ledger(Service(Arc::new(api))))
+    }
+
+    /// Everything that a request asks for up to the head of now, message by message; `more` says whether to go on.
+    pub async fn read(
+        &mut self,
+        request: proto::WatchRequest,
+        mut more: impl FnMut(proto::WatchResponse) -> Result<bool, String>,
+    ) -> Result<(), String> {
+        let mut messages: Messages = match self {
+            Self::Server(client) => Box::pin(client.watch(request).await.map_err(|status| told(&status))?.into_inner()),
+            Self::Ledger(service) => watch::stream(service, request).await.map_err(|status| told(&status))?,
+        };
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|status| told(&status))?;
+            let caught_up = message.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.caught_up);
+            if !more(message)? || caught_up {
+                return Ok(());
+            }
+        }
+        Err("the server ended the stream".to_owned())
+    }
+
+    /// Where the ledger ends.
+    pub async fn head(&mut self) -> Result<u64, String> {
+        let position = match self {
+            Self::Server(client) => {
+                let answer = client.get_head(proto::GetHeadRequest::default()).await.map_err(|status| told(&status))?;
+                answer.into_inner().head.map_or(0, |head| head.position)
+            }
+            Self::Ledger(service) => return Ok(service.ledger.store().head().position),
+        };
+        u64::try_from(position).map_err(|_| "the server tells a position below 0".to_owned())
+    }
+}
