@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::ledger::page::hex;
 use crate::store::Head;
-use crate::store::embedded::{BackupError, EmbeddedOptions, EmbeddedStore, OpenError};
+use crate::store::embedded::{BackupError, EmbeddedStore, OpenError};
 
 /// The file of a backup, and what it is called until it is whole.
 const CHANGES: &str = "changes";
@@ -57,21 +57,31 @@ pub fn backup(options: &BackupOptions) -> Result<(), String> {
 }
 
 fn told(place: &Path, error: &BackupError) -> String {
-    if let BackupError::Open(OpenError::InUse { dir }) = error {
-        return format!("{} is in use and nobody hands out backups there; see the server's log", dir.display());
+    match error {
+        BackupError::Open(OpenError::InUse { dir }) => {
+            format!("{} is in use and nobody hands out backups there; see the server's log", dir.display())
+        }
+        // These name their place.
+        BackupError::Open(error) => error.to_string(),
+        BackupError::Io(_)
+        | BackupError::Store(_)
+        | BackupError::NotABackup
+        | BackupError::Unfinished(_)
+        | BackupError::Damaged(_) => format!("{}: {error}", place.display()),
     }
-    format!("{}: {error}", place.display())
 }
 
 fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
-    if !data_dir.join("FORMAT").try_exists()? {
-        return Err(io::Error::other("there is no gongji data set").into());
+    if to.try_exists()? {
+        let mut names = fs::read_dir(to)?.map(|entry| entry.map(|entry| entry.file_name()));
+        if names.any(|name| name.map_or(true, |name| name != UNFINISHED && name != HEAD)) {
+            return Err(io::Error::other(format!("{} is not empty", to.display())).into());
+        }
     }
+    let server = socket::ask(data_dir, PATIENCE)?;
+    // Opened before anything is made for it.
+    let store = if server.is_none() { Some(EmbeddedStore::open_existing(data_dir)?) } else { None };
     DirBuilder::new().recursive(true).mode(0o700).create(to)?;
-    let mut names = fs::read_dir(to)?.map(|entry| entry.map(|entry| entry.file_name()));
-    if names.any(|name| name.map_or(true, |name| name != UNFINISHED && name != HEAD)) {
-        return Err(io::Error::other(format!("{} is not empty", to.display())).into());
-    }
     let unfinished = to.join(UNFINISHED);
     let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
     let bar = bar("changes backed up");
@@ -80,13 +90,14 @@ fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
         bar.set_position(done);
     };
     let mut out = BufWriter::with_capacity(256 << 10, &file);
-    let head = match socket::ask(data_dir, PATIENCE)? {
-        Some(server) => {
+    let head = match (server, store) {
+        (Some(server), _) => {
             // Read as it comes, so that what is kept has been checked to its last byte.
             let tee = Tee { from: BufReader::with_capacity(256 << 10, server), to: &mut out };
             EmbeddedStore::read_backup(tee, show)?
         }
-        None => EmbeddedStore::open(&EmbeddedOptions::new(data_dir, [0; 32]))?.write_backup(&mut out, show)?,
+        (None, Some(store)) => store.write_backup(&mut out, show)?,
+        (None, None) => return Err(OpenError::Absent { dir: data_dir.to_owned() }.into()),
     };
     out.flush()?;
     drop(out);
@@ -131,7 +142,7 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
             return Err(io::Error::other(format!("{} is in the way", new.display())).into());
         }
         // What an earlier attempt left, unless that is still going on.
-        if let Err(error @ OpenError::InUse { .. }) = EmbeddedStore::open(&EmbeddedOptions::new(&new, [0; 32])) {
+        if let Err(error @ OpenError::InUse { .. }) = EmbeddedStore::open_existing(&new) {
             return Err(error.into());
         }
         fs::remove_dir_all(&new)?;
@@ -144,7 +155,7 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
     })?;
     bar.finish_and_clear();
     // Opened as a server would, and asked where it stands.
-    let store = EmbeddedStore::open(&EmbeddedOptions::new(&new, [0; 32]))?;
+    let store = EmbeddedStore::open_existing(&new)?;
     let found = crate::store::Store::head(&*store);
     drop(store);
     if found != head || !words.contains(&format!("digest {}\n", hex(&head.link))) {

@@ -1,6 +1,5 @@
 //! Where records come from: the same messages of `Watch`, made here from a data directory or received from a server.
 
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::grpc::{Api, Service, server_info, watch};
 use crate::ledger::Ledger;
 use crate::ledger::source::{RandomIds, SystemClock};
 use crate::policy::{self, PolicyFiles};
-use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::store::embedded::EmbeddedStore;
 
 type Messages = Pin<Box<dyn Stream<Item = Result<proto::WatchResponse, Status>>>>;
 
@@ -24,14 +23,6 @@ type Messages = Pin<Box<dyn Stream<Item = Result<proto::WatchResponse, Status>>>
 pub(super) enum Source {
     Server(LedgerServiceClient<Channel>),
     Ledger(Service),
-}
-
-/// Opens what lies in a data directory, and makes none.
-pub(super) fn open(dir: &Path) -> Result<Arc<EmbeddedStore>, String> {
-    if !dir.join("FORMAT").exists() {
-        return Err(format!("{}: there is no gongji data set", dir.display()));
-    }
-    EmbeddedStore::open(&EmbeddedOptions::new(dir, [0; 32])).map_err(|error| error.to_string())
 }
 
 /// A ledger over a store, for reading.
@@ -57,7 +48,8 @@ impl Source {
         if let Some(url) = &place.connect {
             return client(url).map(Self::Server);
         }
-        let (ledger, config) = ledger(open(&place.data_dir)?)?;
+        let store = EmbeddedStore::open_existing(&place.data_dir).map_err(|error| error.to_string())?;
+        let (ledger, config) = ledger(store)?;
         let info = server_info::Info { started_at: ledger.now(), limits: Vec::new(), policy_differences: Vec::new() };
         let api = Api::new(Arc::new(ledger), config.wire_limits(), false, info);
         Ok(Self::Ledger(Service(Arc::new(api))))

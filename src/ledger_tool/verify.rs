@@ -74,13 +74,10 @@ pub struct Findings {
 /// Reads a whole data directory that nobody has open; tells what it is doing, how much of it is done and how much there is.
 /// What cannot be opened or read is an error that names it.
 pub async fn examine(dir: &Path, mut told: impl FnMut(&'static str, u64, u64)) -> Result<Findings, String> {
-    if !dir.join("FORMAT").exists() {
-        return Err(format!("{}: there is no gongji data set", dir.display()));
-    }
     // Before anything is opened: what is damaged is named by its file.
     let tables = EmbeddedStore::check_files(dir, |done, total| told("bytes of tables read", done, total));
     let tables = tables.map_err(|error| error.to_string())?;
-    let store = source::open(dir)?;
+    let store = EmbeddedStore::open_existing(dir).map_err(|error| error.to_string())?;
     let (ledger, _) = source::ledger(store.clone())?;
     let report = ledger.check_telling(|done, total| told("records checked", done, total)).await;
     let report = report.map_err(|failure| format!("the ledger cannot be read: {failure:?}"))?;

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::feed::{load, people};
-use super::process::{Dice, Replay, Server, from_env, run};
+use super::process::{Dice, PATIENCE, Replay, Server, from_env, run, wait_until};
 
 /// A file of an image: its bytes, without the zeros that were set aside at its end.
 struct Kept {
@@ -82,6 +82,14 @@ impl Write for Hash {
 /// What a data directory says, to the last byte of every change; or what is wrong with it. The index is what the changes
 /// make of it, or that is what is wrong.
 fn said(dir: &Path) -> Result<Vec<u8>, String> {
+    // A program that another test is starting may hold the lock for a moment: see `store::opened`.
+    wait_until("a free data set", PATIENCE, || match looked_at(dir) {
+        Err(error) if error.contains("is in use") => None,
+        said => Some(said),
+    })
+}
+
+fn looked_at(dir: &Path) -> Result<Vec<u8>, String> {
     let found = run(examine(dir, |_, _, _| {}))?;
     let problems = [found.report.problems, found.index.problems].concat();
     if let Some(first) = problems.first() {

@@ -13,7 +13,7 @@ use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Fault, Faults, Ope
 use gongji::store::{CommitError, Head, ListKind, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::store::{SECRET, Verbs, account_key, block_on, change, fen_of, list, listed};
+use crate::store::{SECRET, Verbs, account_key, block_on, change, fen_of, list, listed, opened};
 
 struct Set {
     dir: TempDir,
@@ -37,7 +37,7 @@ impl Set {
 
     fn open_with(&self, options: &EmbeddedOptions) -> Arc<dyn Store> {
         self.faults.set(Fault::None);
-        EmbeddedStore::open(options).expect("opens")
+        opened(options)
     }
 }
 

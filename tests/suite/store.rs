@@ -15,7 +15,7 @@ use gongji::domain::money::Money;
 use gongji::domain::time::Moment;
 use gongji::domain::vocabulary::{InsuranceState, Scheme, Sex};
 use gongji::store::chain::content_hash;
-use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Fault, Faults};
+use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Fault, Faults, OpenError};
 use gongji::store::entity::{Request, Standing};
 use gongji::store::memory::MemoryStore;
 use gongji::store::{
@@ -43,6 +43,16 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Pending => thread::park(),
         }
     }
+}
+
+/// Opens a data set that was just let go. A program that another test is starting holds copies of this process's
+/// descriptors until it is loaded, the lock's among them.
+pub fn opened(options: &EmbeddedOptions) -> Arc<EmbeddedStore> {
+    super::process::wait_until("a free data set", super::process::PATIENCE, || match EmbeddedStore::open(options) {
+        Ok(store) => Some(store),
+        Err(OpenError::InUse { .. }) => None,
+        Err(error) => panic!("it cannot be opened: {error}"),
+    })
 }
 
 /// A store, and how to lose and find it again.
@@ -74,7 +84,7 @@ impl Harness {
         options.faults = Some(faults.clone());
         // A few changes at a time, so that facts and list rows are met in memory, in the index and in between.
         options.index_bytes = 2_000;
-        self.store = Some(EmbeddedStore::open(&options).expect("opens"));
+        self.store = Some(opened(&options));
     }
 
     /// Closes the store and opens what it kept, with another secret at hand. A store that keeps nothing beyond its own

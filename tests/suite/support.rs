@@ -20,7 +20,7 @@ use gongji::ledger::source::{Clock, RandomIds};
 use gongji::policy::{self, PolicyFiles};
 use gongji::server::{self, ServerError};
 use gongji::store::Store;
-use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Faults};
+use gongji::store::embedded::{EmbeddedOptions, Faults};
 use gongji::store::memory::MemoryStore;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -161,7 +161,7 @@ impl TestServer {
             Place::Embedded(dir) => {
                 let mut options = EmbeddedOptions::new(dir.path().join("ledger"), ids.secret());
                 options.faults = Some(setup.faults.clone());
-                EmbeddedStore::open(&options).expect("the store opens")
+                crate::store::opened(&options)
             }
         };
         let ledger = Ledger::new(store, setup.book.clone(), setup.clock.clone(), ids, setup.config.ledger_limits());

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{EmbeddedStore, files};
+use super::{EmbeddedStore, files, open};
 use crate::store::{ListKey, StoreError};
 
 use super::disk::{Disk, read_again};
@@ -36,6 +36,8 @@ impl IndexReport {
 impl EmbeddedStore {
     /// Reads every file of a data set that nobody has open; how many tables there are.
     pub fn check_files(dir: &Path, read: impl FnMut(u64, u64)) -> Result<u64, OpenError> {
+        open::must_exist(dir)?;
+        let _lock = open::lock(dir)?;
         let data = dir.join("data");
         let io = |source| OpenError::Io { dir: dir.to_owned(), source };
         match files::check_tables(&data, read).map_err(io)? {

@@ -131,6 +131,12 @@ impl EmbeddedStore {
         Ok(Arc::new(Self { shared, threads: Mutex::new(Some(threads)) }))
     }
 
+    /// Opens the data set in a directory, and makes none.
+    pub fn open_existing(dir: &Path) -> Result<Arc<Self>, OpenError> {
+        open::must_exist(dir)?;
+        Self::open(&EmbeddedOptions::new(dir, [0; 32]))
+    }
+
     /// Where the data set is.
     pub fn dir(&self) -> &Path {
         &self.shared.dir

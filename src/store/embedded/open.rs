@@ -82,6 +82,8 @@ pub enum OpenError {
         dir.display()
     )]
     OlderFormat { dir: PathBuf, found: u32, oldest: u32 },
+    #[error("there is no gongji data set in {}", dir.display())]
+    Absent { dir: PathBuf },
     #[error("{} is not empty and holds no gongji data set; name an empty or absent directory for a new one", dir.display())]
     NotADataSet { dir: PathBuf },
     #[error("the data set in {} cannot be opened: {cause}", dir.display())]
@@ -101,11 +103,7 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
     let io = |source| OpenError::Io { dir: dir.clone(), source };
     // Names, numbers and health data lie inside: for the owner alone.
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE)).map_err(io)?;
-    lock.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => OpenError::InUse { dir: dir.clone() },
-        TryLockError::Error(source) => io(source),
-    })?;
+    let lock = lock(dir)?;
     check_format(dir)?;
     let data = dir.join(DATA);
     if !data.try_exists().map_err(io)? {
@@ -128,6 +126,24 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
     let kept = kept.ok_or_else(|| OpenError::damaged(dir, "its secret is missing"))?;
     let secret = <[u8; 32]>::try_from(&kept[..]).map_err(|_| OpenError::damaged(dir, "its secret is cut short"))?;
     Ok((disk, secret))
+}
+
+/// Refuses a directory that holds no data set.
+pub(super) fn must_exist(dir: &Path) -> Result<(), OpenError> {
+    // One whose making was cut off holds nothing yet.
+    let there = [FORMAT_FILE, DATA].iter().all(|name| dir.join(name).exists());
+    if there { Ok(()) } else { Err(OpenError::Absent { dir: dir.to_owned() }) }
+}
+
+/// Makes the directory this process's, for as long as the file is held.
+pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
+    let io = |source| OpenError::Io { dir: dir.to_owned(), source };
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE)).map_err(io)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
+        TryLockError::Error(source) => io(source),
+    })?;
+    Ok(lock)
 }
 
 /// Makes the database beside its place and moves it there when it is whole, so that a stop halfway is made good by

@@ -136,8 +136,9 @@ fn may_be_cut(bytes: &[u8], start: usize, written_end: usize) -> bool {
             Entry::Unknown => return false,
         };
         if end > written_end {
-            // Inside an entry, a process is cut off at a page and a disk at a sector.
-            return written_end.next_multiple_of(SECTOR) < end;
+            // It may have ended in zeros; but the last one does not, and inside it a process is cut off at a page and a
+            // disk at a sector.
+            return !last || written_end.next_multiple_of(SECTOR) < end;
         }
         if last {
             return false;
