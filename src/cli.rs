@@ -1,4 +1,4 @@
-//! The command line: `gongji serve`, `config`, `calc`, `policy`, `ledger`, `backup`, `reconcile`, `bench`. Wiring only.
+//! The command line: `gongji serve`, `config`, `calc`, `policy`, `ledger`, `backup`, `reconcile`, `settle`, `bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{backup, bench, calc, demo, ledger_tool, policy_tool, reconcile, run, server, telemetry};
+use crate::{backup, bench, calc, demo, ledger_tool, policy_tool, reconcile, run, server, settle_tool, telemetry};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -65,6 +65,8 @@ enum Command {
     Policy(policy_tool::Options),
     /// Lay an institution's book beside the ledger: totals, details, or write the ledger's lines (对账).
     Reconcile(reconcile::Options),
+    /// Explain a settlement, or resolve a call whose answer was lost, on a running server.
+    Settle(settle_tool::Options),
     /// Run a daily job by hand, on the data directory of a server that is not running.
     Run {
         #[command(subcommand)]
@@ -109,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Calc(options) => calc::run(&options),
         Command::Policy(options) => policy_tool::run(&options),
         Command::Reconcile(options) => return reconcile::run(&options),
+        Command::Settle(options) => settle_tool::run(&options),
         Command::Run { job } => run::run(job),
         Command::Ledger(options) => ledger_tool::run(options),
         Command::Backup(options) => backup::backup(&options),

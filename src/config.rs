@@ -158,6 +158,12 @@ options! {
     refuse_grade / "refuse-grade" / "GONGJI_REFUSE_GRADE": String = String::new();
     /// How long a quote's token holds, in seconds.
     quote_seconds / "quote-seconds" / "GONGJI_QUOTE_SECONDS": u32 = 300;
+    /// Longest time for which money may be held, in seconds.
+    hold_seconds / "hold-seconds" / "GONGJI_HOLD_SECONDS": u32 = 86_400;
+    /// Most open holds of one person, as patient or as payer.
+    holds_per_member / "holds-per-member" / "GONGJI_HOLDS_PER_MEMBER": u32 = 32;
+    /// How often a server looks for holds that have run out and that nobody asked about, in milliseconds; 0: never by itself.
+    hold_sweep_ms / "hold-sweep-ms" / "GONGJI_HOLD_SWEEP_MS": u32 = 1_000;
     /// Time of day, in China, at which wallet transfers that nobody took on the day before go back, HH:MM:SS; empty: never by
     /// itself, only by `gongji run return-unclaimed`.
     return_unclaimed_at / "return-unclaimed-at" / "GONGJI_RETURN_UNCLAIMED_AT": String = "05:30:00".to_owned();
@@ -269,6 +275,8 @@ impl Config {
             ("page_size_default", self.page_size_default),
             ("bindings_per_member", self.bindings_per_member),
             ("quote_seconds", self.quote_seconds),
+            ("hold_seconds", self.hold_seconds),
+            ("holds_per_member", self.holds_per_member),
             ("calculation_batch_items", self.calculation_batch_items),
             ("calculation_periods", self.calculation_periods),
             ("calculation_answer_bytes", self.calculation_answer_bytes),

@@ -17,5 +17,6 @@ pub mod policy_tool;
 pub mod ledger_tool;
 pub mod backup;
 pub mod reconcile;
+pub mod settle_tool;
 pub mod run;
 pub mod cli;

@@ -154,6 +154,7 @@ impl Loader<'_> {
             content_hash: chain::content_hash(&bytes),
             record: bytes,
             lists,
+            before: None,
         });
         self.filed += 1;
     }

@@ -19,6 +19,8 @@ impl Config {
             max_backdate_days: self.max_backdate_days,
             bindings_per_member: self.bindings_per_member,
             quote_seconds: self.quote_seconds,
+            hold_seconds: self.hold_seconds,
+            holds_per_member: self.holds_per_member,
             refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
         }
     }
@@ -123,6 +125,8 @@ impl Config {
             row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
             row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
             row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),
+            row("hold_seconds", self.hold_seconds.into(), "seconds", "longest time for which money may be held"),
+            row("holds_per_member", self.holds_per_member.into(), "holds", "most open holds of one patient or payer"),
             row("request_id_length", crate::domain::ids::RequestId::MAX_LEN as u64, "characters", "longest request_id"),
             row("amount_fen", crate::domain::money::Money::INPUT_MAX.unsigned_abs(), "fen", "largest amount received"),
         ]

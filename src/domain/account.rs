@@ -101,6 +101,13 @@ impl Account {
         Ok(())
     }
 
+    /// Takes money in that a hold had set aside. Nothing keeps it from coming back: it was in the account before.
+    pub fn restore(&mut self, bucket: Bucket, amount: Money, from: Party, postings: &mut Vec<Posting>) {
+        let to_after = self.change(bucket, amount);
+        let to = Party::Bucket(self.member, bucket);
+        postings.push(Posting { from, to, amount, from_after: None, to_after: Some(to_after) });
+    }
+
     fn change(&mut self, bucket: Bucket, by: Money) -> Money {
         let balance = match bucket {
             Bucket::CurrentYear => &mut self.current,

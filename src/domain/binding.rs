@@ -191,11 +191,16 @@ impl Tie {
         left.into_iter().flatten().min()
     }
 
-    /// Counts money drawn, or with a negative amount money returned, on `on`.
-    pub fn count(&mut self, on: Date, amount: Money) {
-        let (day, year) = self.used(on);
-        self.used_on = Some(on);
-        self.used_day = (day + amount).max(Money::ZERO);
+    /// Counts today money that was drawn on `on`, or with a negative amount money of that day that came back: in the day
+    /// and the year it was counted in, as far as they are not over.
+    pub fn recount(&mut self, today: Date, on: Date, amount: Money) {
+        if on.year() != today.year() {
+            return;
+        }
+        let (day, year) = self.used(today);
+        let of_day = if on == today { amount } else { Money::ZERO };
+        self.used_on = Some(today);
+        self.used_day = (day + of_day).max(Money::ZERO);
         self.used_year = (year + amount).max(Money::ZERO);
     }
 }
@@ -220,17 +225,14 @@ impl AidUse {
         }
     }
 
-    pub fn drawn(&mut self, on: Date, amount: Money) {
-        let (day, year) = self.of(on);
-        *self = Self { on: Some(on), day: day + amount, year: year + amount };
-    }
-
-    /// Money that comes back in the period it was counted in frees the limit again.
-    pub fn returned(&mut self, on: Date, drawn_on: Date, amount: Money) {
-        let (day, year) = self.of(on);
-        let of_day = if drawn_on == on { amount } else { Money::ZERO };
-        let of_year = if drawn_on.year() == on.year() { amount } else { Money::ZERO };
-        *self = Self { on: Some(on), day: day.minus_or_zero(of_day), year: year.minus_or_zero(of_year) };
+    /// As [`Tie::recount`].
+    pub fn recount(&mut self, today: Date, on: Date, amount: Money) {
+        if on.year() != today.year() {
+            return;
+        }
+        let (day, year) = self.of(today);
+        let of_day = if on == today { amount } else { Money::ZERO };
+        *self = Self { on: Some(today), day: (day + of_day).max(Money::ZERO), year: (year + amount).max(Money::ZERO) };
     }
 }
 

@@ -76,6 +76,16 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::BalanceTooLarge
         | Reason::RefundExceedsPaid
         | Reason::AlreadyRefunded
+        | Reason::HoldConfirmed
+        | Reason::HoldReleased
+        | Reason::HoldExpired
+        | Reason::NotHeld
+        | Reason::HoldOpen
+        | Reason::ConfirmExceedsHeld
+        | Reason::HoldsPerMemberExceeded
+        | Reason::RequestFenced
+        | Reason::NotReversible
+        | Reason::RefundSpent
         | Reason::QuoteStale
         | Reason::QuoteExpired
         | Reason::InsuranceUnchanged

@@ -70,11 +70,22 @@ pub struct Contribution {
     pub year: i16,
     pub amount: Money,
     pub refunded: Money,
+    /// Whether it counts towards a limit of the owner's region ([`AidUse`]), and no more does when it comes back.
+    pub counted: bool,
     /// Drawn from what the owner had set aside for the patient (共济额度); otherwise straight from the account.
     pub from_quota: bool,
 }
 
 impl Contribution {
+    /// What a step about it names; `place` is its place in draw order.
+    pub(super) fn subject(&self, place: u16) -> Subject {
+        match self.binding {
+            Some(binding) => Subject::Binding(binding),
+            None if self.is_own() => Subject::Own,
+            None => Subject::Paper(place),
+        }
+    }
+
     pub fn is_own(&self) -> bool {
         self.relation.is_none()
     }
@@ -214,8 +225,8 @@ fn contribution(
     bucket: Bucket,
     amount: Money,
 ) -> Contribution {
-    let (payer, year) = (account.member, account.year);
-    Contribution { payer, binding, relation, bucket, year, amount, refunded: Money::ZERO, from_quota: false }
+    let (payer, year, refunded) = (account.member, account.year, Money::ZERO);
+    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted: false, from_quota: false }
 }
 
 fn relatives_turn(
@@ -300,7 +311,8 @@ fn owner_pays(
             left -= part;
             let binding = owner.paper.is_none().then_some(owner.tie.binding);
             let paid = contribution(account, binding, Some(owner.tie.relation), *bucket, part);
-            draw.contributions.push(Contribution { from_quota: owner.quota.is_some(), ..paid });
+            let (counted, from_quota) = (owner.policy.rules.counts_aid(), owner.quota.is_some());
+            draw.contributions.push(Contribution { counted, from_quota, ..paid });
         }
     }
     assert!(left.is_zero(), "usable money lies in the drawable buckets");

@@ -38,6 +38,14 @@ impl Slips {
             None => self.slips.push(Slip { owner, relation, first: today, last: today, uses: 1 }),
         }
     }
+
+    /// Takes back a slip that paid nothing in the end.
+    pub fn uncount(&mut self, owner: MemberId) {
+        for slip in self.slips.iter_mut().filter(|slip| slip.owner == owner) {
+            slip.uses = slip.uses.saturating_sub(1);
+        }
+        self.slips.retain(|slip| slip.uses > 0);
+    }
 }
 
 impl Slip {

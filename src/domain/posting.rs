@@ -1,10 +1,10 @@
 //! Double entry: every movement of money has a from and a to, so a list of postings balances by construction.
 
-use super::ids::{BindingId, InstitutionCode, MemberId, RegionCode, TransferId};
+use super::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId, TransferId};
 use super::money::Money;
 use super::vocabulary::Bucket;
 
-/// Where money comes from or goes to. Only buckets, quotas and transfers on their way keep a running balance: a live total of a fund or a hospital would be
+/// Where money comes from or goes to. Only buckets, quotas, holds and transfers on their way keep a running balance: a live total of a fund or a hospital would be
 /// one hot row for everybody.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Party {
@@ -22,6 +22,8 @@ pub enum Party {
     Quota(BindingId, Bucket),
     /// A wallet transfer that nobody has taken yet. Keeps a balance.
     Transfer(TransferId),
+    /// Set aside by a hold (预留). Keeps a balance.
+    Hold(SettlementId),
 }
 
 impl std::fmt::Display for Party {
@@ -35,6 +37,7 @@ impl std::fmt::Display for Party {
             Self::Cash => f.write_str("cash"),
             Self::Quota(binding, bucket) => write!(f, "quota:{binding}/{}", bucket.name()),
             Self::Transfer(id) => write!(f, "transfer:{id}"),
+            Self::Hold(id) => write!(f, "hold:{id}"),
         }
     }
 }
@@ -67,7 +70,8 @@ impl Posting {
                 | Party::HospitalPart(_)
                 | Party::Cash
                 | Party::Quota(..)
-                | Party::Transfer(_),
+                | Party::Transfer(_)
+                | Party::Hold(_),
                 _,
             ) => None,
         };

@@ -107,6 +107,26 @@ reasons! {
     RefundExceedsPaid "REFUND_EXCEEDS_PAID" "退费金额超过原支付金额。";
     /// Nothing is left to return.
     AlreadyRefunded "ALREADY_REFUNDED" "该笔结算已全部退费。";
+    /// The hold was confirmed before.
+    HoldConfirmed "HOLD_CONFIRMED" "该笔预留已确认结算。";
+    /// The hold was given up before.
+    HoldReleased "HOLD_RELEASED" "该笔预留已释放，未支付。";
+    /// The hold ran out.
+    HoldExpired "HOLD_EXPIRED" "该笔预留已超过有效期，资金已退回，请重新结算。";
+    /// Settled in one step: nothing is held.
+    NotHeld "NOT_HELD" "该笔结算不是预留，不能确认或释放。";
+    /// Nothing was paid yet that could be refunded.
+    HoldOpen "HOLD_OPEN" "该笔结算尚在预留中，请先确认或释放。";
+    /// More than was held.
+    ConfirmExceedsHeld "CONFIRM_EXCEEDS_HELD" "确认金额超过预留金额。";
+    /// The server's own bound on open holds.
+    HoldsPerMemberExceeded "HOLDS_PER_MEMBER_EXCEEDED" "参保人或共济人未了结的预留笔数已达系统上限。";
+    /// The request id was declared void while resolving a lost answer.
+    RequestFenced "REQUEST_FENCED" "该请求编号已作废，请使用新的编号。";
+    /// What cannot be undone: a release, or the resolution of another call.
+    NotReversible "NOT_REVERSIBLE" "该操作不能撤销。";
+    /// The money that a refund gave back is no longer there.
+    RefundSpent "REFUND_SPENT" "退回账户的资金已被使用，不能撤销该笔退费。";
     /// The decision would differ from the quoted one.
     QuoteStale "QUOTE_STALE" "预结算结果已变化，请重新预结算。";
     /// The quote's short life is over.

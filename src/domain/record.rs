@@ -12,6 +12,7 @@ use super::member::Member;
 use super::money::Money;
 use super::posting::Posting;
 use super::quota::Quota;
+use super::settlement::hold::HoldEnd;
 use super::settlement::{Amounts, Parts};
 use super::time::Moment;
 use super::vocabulary::{Bucket, CardChannel, Channel, Relation};
@@ -116,6 +117,35 @@ pub enum Event {
         day: Date,
         items: u32,
     },
+    /// Account money was set aside; as decided.
+    Held {
+        settled: Box<Settled>,
+        expires: Moment,
+    },
+    /// As confirmed, with what of the held money went back, by place in the hold.
+    HoldConfirmed {
+        settlement: SettlementId,
+        amounts: Amounts,
+        contributions: Vec<Contribution>,
+        returned: Vec<(u16, Money)>,
+    },
+    /// Everything held went back, by place.
+    HoldEnded {
+        settlement: SettlementId,
+        how: HoldEnd,
+        returned: Vec<(u16, Money)>,
+    },
+    /// A request id was declared void; where it stands, by keyed hash.
+    Fenced {
+        request: [u8; 16],
+    },
+    /// A refund was put back; what each contribution paid again is what it had got.
+    RefundReversed {
+        settlement: SettlementId,
+        place: u16,
+        parts: Parts,
+        taken: Vec<(u16, Money)>,
+    },
 }
 
 /// Work that a day leaves behind.
@@ -123,12 +153,15 @@ pub enum Event {
 pub enum Job {
     /// Wallet transfers that nobody took go back.
     ReturnUnclaimed,
+    /// Holds that ran out end.
+    EndHolds,
 }
 
 impl Job {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ReturnUnclaimed => "return-unclaimed",
+            Self::EndHolds => "end-holds",
         }
     }
 
@@ -136,11 +169,16 @@ impl Job {
     pub const fn code(self) -> u8 {
         match self {
             Self::ReturnUnclaimed => 1,
+            Self::EndHolds => 2,
         }
     }
 
     pub const fn from_code(code: u8) -> Option<Self> {
-        if code == 1 { Some(Self::ReturnUnclaimed) } else { None }
+        match code {
+            1 => Some(Self::ReturnUnclaimed),
+            2 => Some(Self::EndHolds),
+            _ => None,
+        }
     }
 }
 

@@ -148,6 +148,12 @@ rules! {
     ];
     /// Which part of a bill the wallet may pay.
     WalletPayable "draw.wallet_payable" "医保钱包可支付部分" [WalletPurposes, OwnComponents];
+    /// Taken of what was held, in draw order.
+    HoldTaken "hold.taken" "按支付顺序从预留金额中支付" [];
+    /// What a confirmation does not take becomes cash.
+    HoldCash "hold.cash" "未确认的预留金额改为现金支付" [];
+    /// A refund put back.
+    RefundReversed "refund.reversed" "撤销退费，退回的资金重新支付" [];
 }
 
 /// What a step is about.
@@ -224,6 +230,7 @@ inputs! {
     Limit "limit";
     Quota "quota_fen";
     QuotaBefore "quota_before_fen";
+    Held "held_fen";
 }
 
 /// A rounding inside a step: `of × rate`, so the exact value can be shown again.

@@ -12,6 +12,7 @@ use crate::domain::account::Account;
 use crate::domain::ids::MemberId;
 use crate::domain::money::Money;
 use crate::domain::record::{CreditKind, Event};
+use crate::domain::settlement::hold::Mark;
 use crate::domain::vocabulary::{Bucket, Mode};
 use crate::domain::wallet::TransferState;
 use crate::ledger::Done;
@@ -221,8 +222,13 @@ impl Service {
         let policies = self.ledger.revisions_of(std::slice::from_ref(&view.policy));
         let basis = Basis { policies: &policies, digests: &digests, bill: None };
         let bucket = |bucket: &Bucket| {
-            let posted_fen = view.account.balance(*bucket).as_fen();
-            proto::BucketBalance { bucket: bucket.to_wire(), posted_fen, held_fen: 0, available_fen: posted_fen }
+            let (available, held) = (view.account.balance(*bucket), Mark::held(&view.holds, &view.account, *bucket));
+            proto::BucketBalance {
+                bucket: bucket.to_wire(),
+                posted_fen: (available + held).as_fen(),
+                held_fen: held.as_fen(),
+                available_fen: available.as_fen(),
+            }
         };
         proto::Account {
             member_id: view.account.member.to_string(),
@@ -233,6 +239,7 @@ impl Service {
             usable_by_relatives_fen: view.usable.as_fen(),
             explanation: explanation::render(&view.trace, &basis, explain),
             wallet_open: view.wallet_open,
+            quota_held_fen: Mark::held_of_quotas(&view.holds).as_fen(),
         }
     }
 
@@ -312,6 +319,11 @@ fn entry_kind(view: &EntryView, member: MemberId) -> (proto::EntryKind, String) 
         }
         Event::BindingReleased { binding, .. } => (K::QuotaReturn, binding.to_string()),
         Event::InsuranceUpdated { .. } => (K::QuotaReturn, String::new()),
+        Event::Held { settled, .. } => (K::Hold, settled.id.to_string()),
+        Event::HoldConfirmed { settlement, .. } | Event::HoldEnded { settlement, .. } => {
+            (K::HoldReturn, settlement.to_string())
+        }
+        Event::RefundReversed { settlement, .. } => (K::Settlement, settlement.to_string()),
         Event::MemberCreated { .. }
         | Event::BindingCreated { .. }
         | Event::BindingVerified { .. }
@@ -319,6 +331,7 @@ fn entry_kind(view: &EntryView, member: MemberId) -> (proto::EntryKind, String) 
         | Event::WalletOpened { .. }
         | Event::CardActivated { .. }
         | Event::JobDone { .. }
+        | Event::Fenced { .. }
         | Event::CertificationRecorded { .. } => (K::Unspecified, String::new()),
     }
 }

@@ -246,6 +246,9 @@ fn operation(step: &Step) -> String {
             }
             Rule::OwnerDraw | Rule::QuotaDraw => min(&[Input::StillToPay, Input::Usable]),
             Rule::Cash => minus(Input::PersonPart, &[Input::OwnAccount, Input::MutualAid]),
+            Rule::HoldCash => {
+                format!("{} + {} − {}", input(Input::Cash), input(Input::Held), input(Input::Accounts))
+            }
             Rule::RefundOther => {
                 format!("{} + {} + {}", input(Input::Fund), input(Input::HospitalPart), input(Input::Cash))
             }
@@ -293,6 +296,8 @@ fn operation(step: &Step) -> String {
             | Rule::QuotaEvidence
             | Rule::QuotaLimit
             | Rule::QuotaSet
+            | Rule::HoldTaken
+            | Rule::RefundReversed
             | Rule::WalletPayable => return String::new(),
         }
     };

@@ -7,6 +7,7 @@ use super::proto::ledger_service_server::LedgerService;
 use super::{Service, proto, timestamp, watch, wire_position};
 use crate::domain::money::Money;
 use crate::domain::record::{Event, Record};
+use crate::domain::settlement::hold::HoldEnd;
 use crate::ledger::page::hex;
 use crate::store::{Head, StoredRecord, chain};
 
@@ -96,6 +97,12 @@ pub(super) fn kind(event: &Event) -> proto::RecordKind {
         Event::TransferReturned { .. } => K::TransferReturned,
         Event::CardActivated { .. } => K::CardActivated,
         Event::JobDone { .. } => K::JobDone,
+        Event::Held { .. } => K::SettlementHeld,
+        Event::HoldConfirmed { .. } => K::HoldConfirmed,
+        Event::HoldEnded { how: HoldEnd::Released, .. } => K::HoldReleased,
+        Event::HoldEnded { how: HoldEnd::Expired, .. } => K::HoldExpired,
+        Event::Fenced { .. } => K::RequestFenced,
+        Event::RefundReversed { .. } => K::RefundReversed,
     }
 }
 
@@ -119,6 +126,11 @@ fn subject_id(event: &Event) -> String {
         Event::TransferReturned { transfer, .. } => transfer.id.to_string(),
         Event::CardActivated { member, .. } => member.id.to_string(),
         Event::JobDone { job, day, .. } => format!("{} {day}", job.name()),
+        Event::Held { settled, .. } => settled.id.to_string(),
+        Event::HoldConfirmed { settlement, .. }
+        | Event::HoldEnded { settlement, .. }
+        | Event::RefundReversed { settlement, .. } => settlement.to_string(),
+        Event::Fenced { request } => hex(request),
     }
 }
 

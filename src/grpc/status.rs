@@ -174,6 +174,7 @@ pub fn of(failure: &Failure) -> Status {
             "the outcome is not known; repeat with the same request_id",
             "结果暂未确认，请用同一请求编号重试。",
         ),
+        Failure::RanOut(_) | Failure::LookAgain => of(&Failure::Bug("the ledger left something to be done")),
         Failure::Bug(what) => {
             let id = error_id();
             tracing::error!(error_id = %id, what, "a promise of our own was broken");

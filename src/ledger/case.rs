@@ -21,6 +21,7 @@ use crate::domain::policy::Policy;
 use crate::domain::quota::Quota;
 use crate::domain::settlement::Case;
 use crate::domain::split::YearUse;
+use crate::domain::time::Moment;
 use crate::domain::vocabulary::Relation;
 use crate::store::Key;
 use crate::store::entity::PayerFact;
@@ -73,18 +74,11 @@ impl Loaded<'_, '_> {
         }
     }
 
-    /// What each pair has used after these contributions, where a region limits it.
-    pub(super) fn aid_after(&self, contributions: &[Contribution], today: Date) -> Vec<(Key, AidUse)> {
+    /// What the patient drew already from each of these payers whose region limits it.
+    pub(super) fn aid_of(&self, contributions: &[Contribution]) -> Vec<(MemberId, AidUse)> {
         let counted =
-            self.owners.iter().filter(|owner| self.policies[usize::from(owner.policy_index)].rules.counts_aid());
-        let after = counted.filter_map(|owner| {
-            let of_owner = contributions.iter().filter(|paid| !paid.is_own() && paid.payer == owner.member.id);
-            let drawn: Money = of_owner.map(|paid| paid.amount).sum();
-            let mut aid = owner.aid;
-            aid.drawn(today, drawn);
-            drawn.is_positive().then_some((Key::AidUse(owner.member.id, self.patient.id), aid))
-        });
-        after.collect()
+            |owner: &&LoadedOwner<'_>| contributions.iter().any(|paid| paid.counted && paid.payer == owner.member.id);
+        self.owners.iter().filter(counted).map(|owner| (owner.member.id, owner.aid)).collect()
     }
 
     /// The masked names of everybody who might have to be named.
@@ -116,6 +110,28 @@ impl Ledger {
         };
         reading.get(&[Key::Standing(*id)]).await?;
         reading.standing(&Key::Standing(*id))?.map(|_| *id).ok_or(not_found)
+    }
+
+    /// A look at a case as of now, for a quote or for whoever asks who can pay: the instant, what was seen, the patient and
+    /// the owners on paper.
+    pub(super) async fn look_at_case(
+        &self,
+        patient: &MemberRef,
+        papers: &[Paper],
+        visit_day: Date,
+    ) -> Result<(Moment, Reading<'_>, MemberId, Vec<MemberId>), Failure> {
+        loop {
+            let now = self.now();
+            let mut reading = Reading::as_of(self.store(), now);
+            match self.load_case(&mut reading, patient, papers, visit_day).await {
+                Ok((patient, on_paper)) => return Ok((now, reading, patient, on_paper)),
+                Err(Failure::RanOut(holds)) => self.end_holds(&holds).await?,
+                Err(failure) => {
+                    self.store().wait_durable(reading.read_at()).await?;
+                    return Err(failure);
+                }
+            }
+        }
     }
 
     /// Loads what a case needs: patient, then family, then the accounts of everybody in it.

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use super::Ledger;
 use super::failure::Failure;
 use super::reading::Reading;
-use crate::domain::ids::{BindingId, MemberId, TransferId};
+use crate::domain::draw::Contribution;
+use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
 use crate::domain::money::Money;
 use crate::domain::posting::{Party, Posting};
 use crate::domain::record::{Event, Record};
+use crate::domain::settlement::Amounts;
 use crate::domain::vocabulary::Bucket;
 use crate::store::{Head, Key, StoredRecord, chain, record};
 
@@ -45,6 +47,7 @@ enum Holder {
     Bucket(MemberId, Bucket),
     Quota(BindingId, Bucket),
     Transfer(TransferId),
+    Hold(SettlementId),
 }
 
 impl Holder {
@@ -53,6 +56,7 @@ impl Holder {
             Party::Bucket(member, bucket) => Some(Self::Bucket(*member, *bucket)),
             Party::Quota(binding, bucket) => Some(Self::Quota(*binding, *bucket)),
             Party::Transfer(id) => Some(Self::Transfer(*id)),
+            Party::Hold(id) => Some(Self::Hold(*id)),
             Party::Fund(_) | Party::Credits(_) | Party::Institution(_) | Party::HospitalPart(_) | Party::Cash => None,
         }
     }
@@ -63,6 +67,7 @@ impl Holder {
             Self::Bucket(member, _) => Key::Standing(member),
             Self::Quota(binding, _) => Key::Quota(binding),
             Self::Transfer(id) => Key::Transfer(id),
+            Self::Hold(id) => Key::Settlement(id),
         }
     }
 }
@@ -135,10 +140,11 @@ fn compare_one(reading: &Reading<'_>, key: &Key, balances: &Balances, report: &m
             Bucket::ALL.iter().any(|bucket| folded(Holder::Quota(*binding, *bucket)) != quota.balance(*bucket))
         }),
         Key::Transfer(id) => reading.transfer(key)?.map(|sent| folded(Holder::Transfer(*id)) != sent.pending()),
+        Key::Settlement(id) => reading.settlement(key)?.map(|held| folded(Holder::Hold(*id)) != held.held()),
         _ => Some(false),
     };
     match differs {
-        None => report.problem(head, "an account, quota or transfer that was posted to is missing"),
+        None => report.problem(head, "an account, quota, transfer or hold that was posted to is missing"),
         Some(true) => report.problem(reading.version(key), "a balance is not what its postings sum to"),
         Some(false) => {}
     }
@@ -174,24 +180,41 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
     }
     match &record.event {
         Event::Settled(settled) => {
-            let amounts = &settled.amounts;
-            let split = &amounts.split;
-            let paid = split.fund + split.hospital_part + amounts.own_account + amounts.mutual_aid + amounts.cash;
-            let drawn: Money = settled.contributions.iter().map(|contribution| contribution.amount).sum();
-            let institution = Party::Institution(settled.institution.clone());
-            let received =
-                record.postings.iter().filter(|posting| posting.to == institution).map(|posting| posting.amount);
-            if paid != split.total
-                || drawn != amounts.own_account + amounts.mutual_aid
-                || received.sum::<Money>() != split.total
-            {
+            let received = sum(record, |posting| posting.to == Party::Institution(settled.institution.clone()));
+            if !adds_up(&settled.amounts, &settled.contributions) || received != settled.amounts.split.total {
                 report.problem(position, "a settlement's amounts, contributions and postings differ");
             }
         }
+        Event::Held { settled, .. } => {
+            let held = sum(record, |posting| posting.to == Party::Hold(settled.id));
+            let accounts = settled.amounts.own_account + settled.amounts.mutual_aid;
+            if !adds_up(&settled.amounts, &settled.contributions) || held != accounts {
+                report.problem(position, "a hold's amounts, contributions and postings differ");
+            }
+        }
+        Event::HoldConfirmed { settlement, amounts, contributions, returned } => {
+            let received = sum(record, |posting| matches!(posting.to, Party::Institution(_)));
+            let freed = sum(record, |posting| posting.from == Party::Hold(*settlement));
+            let accounts = amounts.own_account + amounts.mutual_aid;
+            let back: Money = returned.iter().map(|(_, amount)| *amount).sum();
+            if !adds_up(amounts, contributions) || received != amounts.split.total || freed != accounts + back {
+                report.problem(position, "a confirmation's amounts, contributions and postings differ");
+            }
+        }
+        Event::HoldEnded { settlement, returned, .. } => {
+            let freed = sum(record, |posting| posting.from == Party::Hold(*settlement));
+            if freed != returned.iter().map(|(_, amount)| *amount).sum::<Money>() {
+                report.problem(position, "what a hold gave back and its postings differ");
+            }
+        }
         Event::Refunded { parts, .. } => {
-            let paid = record.postings.iter().filter(|posting| matches!(posting.from, Party::Institution(_)));
-            if paid.map(|posting| posting.amount).sum::<Money>() != parts.total() {
+            if sum(record, |posting| matches!(posting.from, Party::Institution(_))) != parts.total() {
                 report.problem(position, "a refund's parts and postings differ");
+            }
+        }
+        Event::RefundReversed { parts, .. } => {
+            if sum(record, |posting| matches!(posting.to, Party::Institution(_))) != parts.total() {
+                report.problem(position, "what was put back of a refund and its postings differ");
             }
         }
         Event::MemberCreated { .. }
@@ -209,8 +232,20 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
         | Event::TransferReturned { .. }
         | Event::CardActivated { .. }
         | Event::JobDone { .. }
+        | Event::Fenced { .. }
         | Event::CertificationRecorded { .. } => {}
     }
+}
+
+fn adds_up(amounts: &Amounts, contributions: &[Contribution]) -> bool {
+    let split = &amounts.split;
+    let accounts = amounts.own_account + amounts.mutual_aid;
+    let drawn: Money = contributions.iter().map(|contribution| contribution.amount).sum();
+    split.fund + split.hospital_part + accounts + amounts.cash == split.total && drawn == accounts
+}
+
+fn sum(record: &Record, which: impl Fn(&Posting) -> bool) -> Money {
+    record.postings.iter().filter(|posting| which(posting)).map(|posting| posting.amount).sum()
 }
 
 fn fold(position: u64, posting: &Posting, balances: &mut Balances, report: &mut Report) {

@@ -1,6 +1,7 @@
 //! Why a call has no ordinary answer. Two families: what the client is told (most of these), and trouble of our own, which
 //! is logged with an id and told in general words.
 
+use crate::domain::ids::SettlementId;
 use crate::domain::reason::Reason;
 use crate::domain::settlement::Amounts;
 use crate::store::StoreError;
@@ -52,6 +53,11 @@ pub enum Failure {
     StoreFull,
     StoreUnavailable,
     OutcomeUnknown,
+    /// No answer yet: these holds have run out and have to be ended before anything rests on what they held. Never leaves
+    /// the ledger.
+    RanOut(Vec<SettlementId>),
+    /// No answer yet: what was to be undone has changed meanwhile. Never leaves the ledger.
+    LookAgain,
     /// A broken promise of our own; the text is for the log.
     Bug(&'static str),
 }

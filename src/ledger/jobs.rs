@@ -23,7 +23,7 @@ use crate::store::entity::JobDay;
 use crate::store::{Entity, Key, ListKind};
 
 /// The scope of the jobs' own request ids; no caller has it.
-const SCOPE: &str = "job";
+pub(super) const SCOPE: &str = "job";
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,16 +99,19 @@ impl Ledger {
         Ok(self.store().records(1, 1).await?.first().map(|record| record.at.civil_day()))
     }
 
+    pub(super) async fn finish_day(&self, job: Job, day: Date, items: u32) -> Result<(), Failure> {
+        let request_id = format!("{}:{day}", job.name());
+        let request_id = RequestId::parse(&request_id).ok_or(Failure::Bug("a job's request id is none"))?;
+        self.run(&FinishDay { request_id, job, day, items }).await.map(|_| ())
+    }
+
     /// Does every day from `from` to `until`, notes those that had work, and returns the day to begin with next time.
     pub async fn catch_up(&self, from: Date, until: Date) -> Result<Date, Failure> {
         let mut day = from;
         while day <= until {
             let report = self.return_unclaimed(day, |_| {}).await?;
             if report.looked_at > 0 {
-                let request_id = format!("{}:{day}", Job::ReturnUnclaimed.name());
-                let request_id = RequestId::parse(&request_id).ok_or(Failure::Bug("a job's request id is none"))?;
-                let (job, items) = (Job::ReturnUnclaimed, report.returned);
-                self.run(&FinishDay { request_id, job, day, items }).await?;
+                self.finish_day(Job::ReturnUnclaimed, day, report.returned).await?;
                 let (returned, refused) = (report.returned, report.refused);
                 tracing::info!(%day, returned, refused, "wallet transfers that nobody took went back");
             }

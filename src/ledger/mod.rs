@@ -2,15 +2,16 @@
 //! decision, one conditional commit; the clock, ids and retries live here and nowhere below.
 
 pub mod accounts;
-mod aid;
 pub mod bindings;
 pub mod cards;
 pub mod case;
 pub mod certification;
 pub mod check;
 pub mod entries;
+pub mod expire;
 pub mod failure;
 pub mod fingerprint;
+pub mod hold;
 pub mod jobs;
 pub mod members;
 pub mod page;
@@ -23,7 +24,10 @@ pub mod reading;
 pub mod reconcile;
 pub mod refund;
 pub mod release;
+pub mod resolve;
 pub mod settle;
+pub mod settlements;
+pub mod settling;
 pub mod source;
 pub mod subjects;
 pub mod transfers;
@@ -38,8 +42,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::RwLock;
 
-use crate::domain::ids::RequestId;
-use crate::domain::policy::{Policy, PolicyBook};
+use crate::domain::ids::{RequestId, SettlementId};
+use crate::domain::policy::PolicyBook;
+use crate::domain::reason::Reason;
 use crate::domain::record::Record;
 use crate::domain::time::Moment;
 use crate::store::entity::{Request, StoredPolicy};
@@ -61,6 +66,10 @@ pub struct Limits {
     pub bindings_per_member: u32,
     /// How long a quote's token holds, in seconds.
     pub quote_seconds: u32,
+    /// How long money may be held, in seconds.
+    pub hold_seconds: u32,
+    /// Open holds of one person, as patient or as payer.
+    pub holds_per_member: u32,
     /// Grades of policy values that are not decided on.
     pub refused_grades: RefusedGrades,
 }
@@ -106,6 +115,9 @@ pub trait Command: Sync {
 
     /// The method's stored code: part of the content.
     const METHOD: u8;
+
+    /// Whether it decides on what holds that have run out still hold; only what ends them does.
+    const SEES_RAN_OUT: bool = false;
 
     /// The scope and the request id.
     fn request(&self) -> (String, &RequestId);
@@ -198,13 +210,18 @@ impl Ledger {
             fields: fields.digests(),
         });
         let fresh = Fresh { id: self.ids.next(self.clock.now()), salt: self.ids.salt(), request };
-        for attempt in 0..=self.limits.retries {
-            let (_shared, _alone) = match attempt {
+        let mut lost = 0;
+        while lost <= self.limits.retries {
+            let (_shared, _alone) = match lost {
                 0 => (Some(self.gate.read().await), None),
                 _ => (None, Some(self.gate.write().await)),
             };
-            let mut reading = Reading::new(self.store());
-            match self.attempt(command, &content, &fields, fresh, &mut reading).await {
+            let now = if lost == 0 && !C::SEES_RAN_OUT { self.clock.now() } else { self.now_of_ledger() };
+            let mut reading = match C::SEES_RAN_OUT {
+                true => Reading::new(self.store()),
+                false => Reading::as_of(self.store(), now),
+            };
+            match self.attempt(command, &content, &fields, fresh, &mut reading, now).await {
                 Attempt::Settled(result) => {
                     drop((_shared, _alone));
                     let read_at = reading.read_at();
@@ -216,10 +233,19 @@ impl Ledger {
                         Err(error) => Err(error.into()),
                     };
                 }
-                Attempt::Lost => {}
+                Attempt::Lost => lost += 1,
+                Attempt::RanOut(holds) => {
+                    drop((_shared, _alone));
+                    self.end_holds(&holds).await?;
+                }
             }
         }
         Err(Failure::Contention)
+    }
+
+    /// The present, and never before the last record, whose time another clock may have given.
+    fn now_of_ledger(&self) -> Moment {
+        self.clock.now().max(self.store().head().at)
     }
 
     async fn attempt<C: Command>(
@@ -229,11 +255,12 @@ impl Ledger {
         fields: &Fingerprint<'_>,
         fresh: Fresh,
         reading: &mut Reading<'_>,
+        now: Moment,
     ) -> Attempt<C::Outcome> {
-        let now = self.clock.now();
         match self.attempt_inner(command, content, fields, fresh, reading, now).await {
             Ok(Some(done)) => Attempt::Settled(Ok(done)),
             Ok(None) => Attempt::Lost,
+            Err(Failure::RanOut(holds)) => Attempt::RanOut(holds),
             Err(failure) => Attempt::Settled(Err(failure)),
         }
     }
@@ -252,6 +279,9 @@ impl Ledger {
         if let Some(known) = reading.request(&key)?.cloned() {
             if (&known.scope, &known.id) != (&content.scope, &content.id) {
                 return Err(Failure::Bug("two request ids share one hash"));
+            }
+            if known.method == resolve::FENCE {
+                return Err(Failure::refused(Reason::RequestFenced));
             }
             if known.method != content.method || known.fingerprint != content.fingerprint {
                 return Err(Failure::RequestIdReused(fields.differing(&known)));
@@ -277,6 +307,7 @@ impl Ledger {
             content_hash: chain::content_hash(&bytes),
             record: bytes,
             lists: plan.lists,
+            before: reading.before(),
         };
         let policies: Vec<[u8; 32]> = change
             .puts
@@ -305,63 +336,14 @@ impl Ledger {
         let mut found = self.store.records(position, 1).await?;
         found.pop().filter(|record| record.position == position).ok_or(Failure::Bug("a request's record is missing"))
     }
-
-    /// The facts to write so that these policies can be cited for ever: those this process has not committed yet. Noted as
-    /// written by the commit alone: a decision that is refused or loses its race has written nothing.
-    pub(crate) fn policy_puts<'p>(
-        &self,
-        policies: impl IntoIterator<Item = &'p Arc<Policy>>,
-        puts: &mut Vec<(Key, Entity)>,
-    ) {
-        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        for policy in policies {
-            let digest = policy.revision.digest;
-            let key = Key::Policy(digest);
-            if !stored.contains(&digest) && !puts.iter().any(|(put, _)| *put == key) {
-                let revision = self.remember(policy);
-                puts.push((key, Entity::Policy(revision)));
-            }
-        }
-    }
-
-    fn remember(&self, policy: &Policy) -> Arc<StoredPolicy> {
-        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
-        revisions.entry(policy.revision.digest).or_insert_with(|| Arc::new(StoredPolicy::of(policy))).clone()
-    }
-
-    /// What a decision's policy said, for rendering: from this process's memory, or as stored on first use.
-    pub async fn revisions(&self, digests: &[[u8; 32]]) -> Result<Vec<Arc<StoredPolicy>>, Failure> {
-        let mut found = Vec::with_capacity(digests.len());
-        for digest in digests {
-            let known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
-            found.push(match known {
-                Some(revision) => revision,
-                None => self.load_revision(*digest).await?,
-            });
-        }
-        Ok(found)
-    }
-
-    /// The same for policies at hand.
-    pub fn revisions_of<'p>(&self, policies: impl IntoIterator<Item = &'p Arc<Policy>>) -> Vec<Arc<StoredPolicy>> {
-        policies.into_iter().map(|policy| self.remember(policy)).collect()
-    }
-
-    async fn load_revision(&self, digest: [u8; 32]) -> Result<Arc<StoredPolicy>, Failure> {
-        let key = Key::Policy(digest);
-        let mut reading = Reading::new(self.store());
-        reading.get(&[key]).await?;
-        let stored = reading.policy(&key)?.cloned().ok_or(Failure::Bug("a decision's policy revision is missing"))?;
-        let stored = Arc::new(stored);
-        self.revisions.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, stored.clone());
-        Ok(stored)
-    }
 }
 
 enum Attempt<T> {
     Settled(Result<Done<T>, Failure>),
     /// Somebody else was faster: decide anew.
     Lost,
+    /// These holds stand in the way.
+    RanOut(Vec<SettlementId>),
 }
 
 /// A list of a member.

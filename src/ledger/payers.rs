@@ -1,16 +1,23 @@
-//! What a settlement or refund changes of those who pay: accounts, quotas, and the mark a paper slip leaves.
+//! What a settlement touches of people: the books that a decision, a refund or the end of a hold is written into, and the
+//! facts they become.
+
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use super::failure::Failure;
-use super::reading::Reading;
+use super::list_of;
+use super::reading::{Reading, Standings};
 use crate::domain::account::Account;
+use crate::domain::binding::AidUse;
 use crate::domain::draw::Contribution;
 use crate::domain::ids::MemberId;
 use crate::domain::paper::Slips;
 use crate::domain::posting::Posting;
 use crate::domain::quota::Quota;
-use crate::store::Key;
+use crate::domain::settlement::Settlement;
+use crate::domain::settlement::books::Books;
+use crate::store::{Entity, Key, ListKey, ListKind};
 
 /// The quotas that pay or may get back, turned to today: while one is in force its binding draws on nothing else.
 pub(super) fn payer_quotas(
@@ -42,21 +49,26 @@ pub(super) fn count_slips(
     today: Date,
 ) -> Result<Option<Slips>, Failure> {
     let mut slips: Option<Slips> = None;
-    let mut counted: Vec<MemberId> = Vec::new();
-    for paid in contributions {
-        let (Some(relation), None) = (paid.relation, paid.binding) else { continue };
-        if counted.contains(&paid.payer) {
-            continue;
-        }
-        counted.push(paid.payer);
+    for (owner, paid) in on_paper(contributions) {
         if slips.is_none() {
             slips = Some(reading.slips(&Key::Slips(patient))?.cloned().unwrap_or_default());
         }
-        if let Some(slips) = &mut slips {
-            slips.count(paid.payer, relation, today);
+        if let (Some(slips), Some(relation)) = (&mut slips, paid.relation) {
+            slips.count(owner, relation, today);
         }
     }
     Ok(slips)
+}
+
+/// Those who pay on paper, each once.
+pub(super) fn on_paper(contributions: &[Contribution]) -> Vec<(MemberId, &Contribution)> {
+    let mut found: Vec<(MemberId, &Contribution)> = Vec::new();
+    for paid in contributions.iter().filter(|paid| !paid.is_own() && paid.binding.is_none()) {
+        if found.iter().all(|(owner, _)| *owner != paid.payer) {
+            found.push((paid.payer, paid));
+        }
+    }
+    found
 }
 
 /// The accounts that pay or get back, turned to today, each once.
@@ -76,4 +88,62 @@ pub(super) fn payer_accounts<'a>(
         }
     }
     Ok(accounts)
+}
+
+/// Loads everything that a settlement has touched and may touch again.
+pub(super) async fn load_touched(reading: &mut Reading<'_>, settlement: &Settlement) -> Result<(), Failure> {
+    let paid = &settlement.contributions;
+    let mut keys = vec![Key::Standing(settlement.patient)];
+    keys.extend(paid.iter().map(|paid| Key::Standing(paid.payer)));
+    keys.extend(paid.iter().filter(|paid| paid.counted).map(|paid| Key::AidUse(paid.payer, settlement.patient)));
+    keys.extend(paid.iter().filter_map(|paid| paid.binding.map(Key::Quota)));
+    reading.get(&keys).await
+}
+
+/// The books of a settlement that was made before, for those of its contributions that something happens to.
+pub(super) fn books_of(
+    reading: &Reading<'_>,
+    settlement: &Settlement,
+    places: impl Iterator<Item = u16>,
+    today: Date,
+) -> Result<Books, Failure> {
+    let touched: Vec<Contribution> = places.map(|place| settlement.contributions[usize::from(place)].clone()).collect();
+    let mut postings = Vec::new();
+    let quotas = payer_quotas(reading, &touched, today, &mut postings);
+    let accounts = payer_accounts(reading, touched.iter(), today, &mut postings)?;
+    let mut aid: Vec<(MemberId, AidUse)> = Vec::new();
+    for paid in touched.iter().filter(|paid| paid.counted) {
+        if aid.iter().all(|(owner, _)| *owner != paid.payer)
+            && let Some(used) = reading.aid_use(&Key::AidUse(paid.payer, settlement.patient))?
+        {
+            aid.push((paid.payer, *used));
+        }
+    }
+    let family = reading.known(settlement.patient)?.family.clone();
+    Ok(Books { today, accounts, quotas, family, aid, postings })
+}
+
+/// Turns books into facts and rows of lists; returns the postings.
+pub(super) fn close_books(
+    books: Books,
+    patient: MemberId,
+    standings: &mut Standings<'_>,
+    puts: &mut Vec<(Key, Entity)>,
+    lists: &mut Vec<(ListKey, u128)>,
+) -> Result<Vec<Posting>, Failure> {
+    let Books { today: _, accounts, quotas, family, aid, postings } = books;
+    if family != standings.before(patient)?.family {
+        standings.of(patient)?.family = family;
+    }
+    for account in accounts {
+        let key = list_of(ListKind::AccountEntries, account.member.as_u128());
+        if lists.iter().all(|(known, _)| *known != key) {
+            lists.push((key, 0));
+        }
+        let member = account.member;
+        standings.of(member)?.account = Some(account);
+    }
+    puts.extend(aid.into_iter().map(|(owner, aid)| (Key::AidUse(owner, patient), Entity::AidUse(aid))));
+    puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
+    Ok(postings)
 }

@@ -1,7 +1,7 @@
 //! The policy set and the ledger: what the data were written under, what is other now, and which grades are not decided on.
 
 use std::borrow::Borrow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use jiff::civil::Date;
 
@@ -142,6 +142,59 @@ fn differences(then: &[SetPart], now: &[SetPart]) -> Vec<String> {
     told.extend(gone.map(|old| format!("{} from {} is gone", old.name, old.start)));
     told.sort();
     told
+}
+
+impl Ledger {
+    /// The facts to write so that these policies can be cited for ever: those this process has not committed yet. Noted as
+    /// written by the commit alone: a decision that is refused or loses its race has written nothing.
+    pub(crate) fn policy_puts<'p>(
+        &self,
+        policies: impl IntoIterator<Item = &'p Arc<Policy>>,
+        puts: &mut Vec<(Key, Entity)>,
+    ) {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        for policy in policies {
+            let digest = policy.revision.digest;
+            let key = Key::Policy(digest);
+            if !stored.contains(&digest) && !puts.iter().any(|(put, _)| *put == key) {
+                let revision = self.remember(policy);
+                puts.push((key, Entity::Policy(revision)));
+            }
+        }
+    }
+
+    fn remember(&self, policy: &Policy) -> Arc<StoredPolicy> {
+        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        revisions.entry(policy.revision.digest).or_insert_with(|| Arc::new(StoredPolicy::of(policy))).clone()
+    }
+
+    /// What a decision's policy said, for rendering: from this process's memory, or as stored on first use.
+    pub async fn revisions(&self, digests: &[[u8; 32]]) -> Result<Vec<Arc<StoredPolicy>>, Failure> {
+        let mut found = Vec::with_capacity(digests.len());
+        for digest in digests {
+            let known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+            found.push(match known {
+                Some(revision) => revision,
+                None => self.load_revision(*digest).await?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The same for policies at hand.
+    pub fn revisions_of<'p>(&self, policies: impl IntoIterator<Item = &'p Arc<Policy>>) -> Vec<Arc<StoredPolicy>> {
+        policies.into_iter().map(|policy| self.remember(policy)).collect()
+    }
+
+    async fn load_revision(&self, digest: [u8; 32]) -> Result<Arc<StoredPolicy>, Failure> {
+        let key = Key::Policy(digest);
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key]).await?;
+        let stored = reading.policy(&key)?.cloned().ok_or(Failure::Bug("a decision's policy revision is missing"))?;
+        let stored = Arc::new(stored);
+        self.revisions.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, stored.clone());
+        Ok(stored)
+    }
 }
 
 impl StoredPolicy {

@@ -9,22 +9,23 @@ use super::failure::{Failure, Thing};
 use super::page::Page;
 use super::reading::Reading;
 use super::settle::Ask;
+use super::settlements::{SettlementKey, SettlementView};
 use super::{Ledger, list_of};
 use crate::domain::account::Account;
 use crate::domain::binding::{Binding, BindingState};
 use crate::domain::card::Card;
 use crate::domain::draw::{self, Draw};
-use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId};
+use crate::domain::ids::{BindingId, InstitutionCode, MemberId, SettlementId};
 use crate::domain::member::{Member, MemberRef, Person};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 use crate::domain::quota::Quota;
 use crate::domain::reason::Reason;
-use crate::domain::record::{Event, Record};
+use crate::domain::record::Record;
 use crate::domain::rule::{Rule, Subject, Trace};
-use crate::domain::settlement::{self, Settlement, SettlementState};
-use crate::store::encoded::Encoded;
-use crate::store::entity::Basis;
+use crate::domain::settlement::hold::Mark;
+use crate::domain::settlement::{self, SettlementState};
+use crate::domain::time::Moment;
 use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 
 /// A member with who it is and where it was last changed.
@@ -44,17 +45,11 @@ pub struct AccountView {
     pub usable: Money,
     /// Set aside as quotas.
     pub frozen: Money,
+    /// What open holds hold of the account, and of quotas set aside from it.
+    pub holds: Vec<Mark>,
     pub wallet_open: bool,
     pub policy: Arc<Policy>,
     pub trace: Trace,
-}
-
-/// A settlement with what it was decided on.
-#[derive(Clone, Debug)]
-pub struct SettlementView {
-    pub settlement: Settlement,
-    pub basis: Option<Encoded<Basis>>,
-    pub position: u64,
 }
 
 /// A binding with where it was last changed.
@@ -119,15 +114,6 @@ pub enum SettlementsBy {
     Owner(MemberRef),
 }
 
-/// How a settlement is named.
-#[derive(Clone, Debug)]
-pub enum SettlementKey {
-    Id(SettlementId),
-    Request(InstitutionCode, RequestId),
-    /// The institution, the field's name and the reference; the newest where there are several.
-    External(InstitutionCode, &'static str, String),
-}
-
 impl Ledger {
     /// Refuses a read that asks for more than there is; returns where the ledger stands.
     pub async fn fresh_enough(&self, min_position: u64) -> Result<u64, Failure> {
@@ -170,22 +156,40 @@ impl Ledger {
     }
 
     pub async fn account(&self, reference: &MemberRef) -> Result<AccountView, Failure> {
-        let mut reading = Reading::new(self.store());
-        let id = self.resolve(&mut reading, reference).await?;
+        loop {
+            let now = self.now();
+            let mut reading = Reading::as_of(self.store(), now);
+            match self.account_in(&mut reading, reference, now).await {
+                Err(Failure::RanOut(holds)) => self.end_holds(&holds).await?,
+                found => {
+                    self.store().wait_durable(reading.read_at()).await?;
+                    return found;
+                }
+            }
+        }
+    }
+
+    async fn account_in(
+        &self,
+        reading: &mut Reading<'_>,
+        reference: &MemberRef,
+        now: Moment,
+    ) -> Result<AccountView, Failure> {
+        let id = self.resolve(reading, reference).await?;
         let (wallet, wards) = (Key::Wallet(id), Key::Wards(id));
         reading.get(&[Key::Standing(id), wallet, wards]).await?;
         let bindings = reading.wards(&wards)?.map(|wards| wards.bindings.iter().map(|ward| Key::Quota(ward.binding)));
         let quotas: Vec<Key> = bindings.map(Iterator::collect).unwrap_or_default();
         reading.get(&quotas).await?;
-        self.store().wait_durable(reading.read_at()).await?;
         let mut frozen = Money::ZERO;
         for key in &quotas {
             frozen += reading.quota(key)?.map(Quota::left).unwrap_or_default();
         }
         let wallet_open = reading.wallet(&wallet)?.is_some();
         let account = reading.account(id)?.ok_or(Failure::NotFound(Thing::Account))?;
-        let view = self.account_view(reading.member(id)?.clone(), account, self.now().civil_day())?;
-        Ok(AccountView { frozen, wallet_open, ..view })
+        let view = self.account_view(reading.member(id)?.clone(), account, now.civil_day())?;
+        let holds = reading.known(id)?.holds.clone();
+        Ok(AccountView { frozen, wallet_open, holds, ..view })
     }
 
     /// The same for an account at hand on a day, such as the one that a credit left, which a repeat shows again.
@@ -197,7 +201,8 @@ impl Ledger {
         for step in &mut trace.steps {
             step.rule = Rule::UsableByRelatives;
         }
-        Ok(AccountView { account, member, usable, frozen: Money::ZERO, wallet_open: false, policy, trace })
+        let (frozen, holds, wallet_open) = (Money::ZERO, Vec::new(), false);
+        Ok(AccountView { account, member, usable, frozen, holds, wallet_open, policy, trace })
     }
 
     /// A member by id, for answers that show an account.
@@ -217,10 +222,9 @@ impl Ledger {
 
     /// Who can pay for this person, and how much of this part of a bill. The ask's bill is the person's part.
     pub async fn payers(&self, ask: &Ask) -> Result<(Draw, Trace, Vec<Arc<Policy>>, MemberId), Failure> {
-        let today = self.now().civil_day();
-        self.check_day("visit_date", ask.visit.date, today)?;
-        let mut reading = Reading::new(self.store());
-        let (patient, on_paper) = self.load_case(&mut reading, &ask.patient, &[], ask.visit.date).await?;
+        self.check_day("visit_date", ask.visit.date, self.now().civil_day())?;
+        let (now, reading, patient, on_paper) = self.look_at_case(&ask.patient, &[], ask.visit.date).await?;
+        let today = now.civil_day();
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
@@ -233,63 +237,6 @@ impl Ledger {
             loaded.policies.into_iter().cloned().collect(),
             patient,
         ))
-    }
-
-    pub async fn settlement(&self, key: &SettlementKey) -> Result<SettlementView, Failure> {
-        let not_found = Failure::NotFound(Thing::Settlement);
-        let id = match key {
-            SettlementKey::Id(id) => *id,
-            SettlementKey::Request(institution, request) => {
-                let key = Key::Request(self.keys.request(&super::settle::institution_scope(institution), request));
-                let mut reading = Reading::new(self.store());
-                reading.get(&[key]).await?;
-                let position = reading.request(&key)?.map(|_| reading.version(&key));
-                let record = self.record(position.ok_or_else(|| not_found.clone())?).await?;
-                if let Event::Settled(settled) = record.event {
-                    settled.id
-                } else if let Event::Refunded { settlement, .. } = record.event {
-                    settlement
-                } else {
-                    return Err(not_found);
-                }
-            }
-            SettlementKey::External(institution, kind, text) => {
-                let key =
-                    ListKey { kind: ListKind::ExternalReference, of: self.keys.external(institution, kind, text) };
-                let head = self.store().head().position;
-                let mut newest = None;
-                let mut after = 0;
-                loop {
-                    let rows = self.store().list(key, after, head, 512).await?;
-                    let Some(last) = rows.last() else { break };
-                    after = last.position;
-                    newest = Some(last.subject);
-                    tokio::task::yield_now().await;
-                }
-                SettlementId::from_u128(newest.ok_or_else(|| not_found.clone())?)
-            }
-        };
-        let (key, basis) = (Key::Settlement(id), Key::Basis(id));
-        let mut reading = Reading::new(self.store());
-        reading.get(&[key, basis]).await?;
-        self.store().wait_durable(reading.read_at()).await?;
-        let settlement = reading.settlement(&key)?.cloned().ok_or(not_found)?;
-        Ok(SettlementView { settlement, basis: reading.basis(&basis)?.cloned(), position: reading.version(&key) })
-    }
-
-    /// Where each refund of a settlement stands: where its request had its effect.
-    pub async fn refund_positions(&self, settlement: &Settlement) -> Result<Vec<u64>, Failure> {
-        let scope = super::settle::institution_scope(&settlement.institution);
-        let ids = settlement.refunds.iter().filter_map(|refund| RequestId::parse(&refund.request_id));
-        let keys: Vec<Key> = ids.map(|id| Key::Request(self.keys.request(&scope, &id))).collect();
-        let mut reading = Reading::new(self.store());
-        reading.get(&keys).await?;
-        Ok(keys.iter().map(|key| reading.version(key)).collect())
-    }
-
-    async fn record(&self, position: u64) -> Result<Record, Failure> {
-        let stored = self.store().records(position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
-        Ok(record::decode_record(&stored.bytes).map_err(StoreError::from)?)
     }
 
     /// Walks a list from a page's place, keeping what matches; the last position looked at, if more rows follow. Looks at

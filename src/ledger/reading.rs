@@ -6,11 +6,12 @@ use crate::domain::account::Account;
 use crate::domain::binding::{AidUse, Binding, Wards};
 use crate::domain::card::Card;
 use crate::domain::certification::Certification;
-use crate::domain::ids::MemberId;
+use crate::domain::ids::{MemberId, SettlementId};
 use crate::domain::member::{Member, Person};
 use crate::domain::paper::Slips;
 use crate::domain::quota::Quota;
 use crate::domain::settlement::Settlement;
+use crate::domain::time::Moment;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 use crate::ledger::failure::{Failure, Thing};
 use crate::store::encoded::Encoded;
@@ -23,11 +24,22 @@ pub struct Reading<'a> {
     began_at: Option<u64>,
     read_at: u64,
     facts: Vec<Fact>,
+    /// Holds that have run out by then may not be among what is seen; none: they may.
+    as_of: Option<Moment>,
+    /// When the first of the holds that were seen runs out: what is decided is true until then and no longer.
+    before: Option<Moment>,
 }
 
 impl<'a> Reading<'a> {
+    /// A look at what is stored, whatever the time. For what judges no money.
     pub fn new(store: &'a dyn Store) -> Self {
-        Self { store, began_at: None, read_at: 0, facts: Vec::with_capacity(8) }
+        Self { store, began_at: None, read_at: 0, facts: Vec::with_capacity(8), as_of: None, before: None }
+    }
+
+    /// A look as of now. Where it meets a hold that has run out it fails with [`Failure::RanOut`]: whoever looks has to
+    /// end that hold first, so that no decision and no answer rests on money that is free again.
+    pub fn as_of(store: &'a dyn Store, now: Moment) -> Self {
+        Self { as_of: Some(now), ..Self::new(store) }
     }
 
     /// Looks at the named facts; those already seen are not read again.
@@ -47,8 +59,27 @@ impl<'a> Reading<'a> {
         };
         self.began_at = Some(self.began_at.map_or(found.began_at, |began| began.min(found.began_at)));
         self.read_at = self.read_at.max(found.read_at);
+        let mut ran_out = Vec::new();
+        if let Some(now) = self.as_of {
+            for (hold, expires) in found.facts.iter().flat_map(open_holds) {
+                if expires > now {
+                    self.expect_before(expires);
+                } else if !ran_out.contains(&hold) {
+                    ran_out.push(hold);
+                }
+            }
+        }
         self.facts.extend(found.facts);
-        Ok(())
+        if ran_out.is_empty() { Ok(()) } else { Err(Failure::RanOut(ran_out)) }
+    }
+
+    /// What is decided on this look must be true before `end`, or be decided anew.
+    pub fn expect_before(&mut self, end: Moment) {
+        self.before = Some(self.before.map_or(end, |before| before.min(end)));
+    }
+
+    pub fn before(&self) -> Option<Moment> {
+        self.before
     }
 
     pub fn began_at(&self) -> u64 {
@@ -78,6 +109,18 @@ impl<'a> Reading<'a> {
         let fact = self.find(key).ok_or(Failure::Bug("a fact was used that was not loaded"))?;
         Ok(fact.entity.as_ref())
     }
+}
+
+/// The holds that a fact tells of, with when they run out.
+fn open_holds(fact: &Fact) -> impl Iterator<Item = (SettlementId, Moment)> {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else tells of holds")]
+    let (marks, settlement) = match &fact.entity {
+        Some(Entity::Standing(standing)) => (&standing.holds[..], None),
+        Some(Entity::Settlement(settlement)) => (&[][..], Some(settlement)),
+        _ => (&[][..], None),
+    };
+    let held = settlement.and_then(|settlement| Some((settlement.id, settlement.held_until()?)));
+    marks.iter().map(|mark| (mark.settlement, mark.expires)).chain(held)
 }
 
 macro_rules! typed {
@@ -146,6 +189,11 @@ pub struct Standings<'r> {
 impl<'r> Standings<'r> {
     pub fn new(reading: &'r Reading<'r>) -> Self {
         Self { reading, changed: Vec::with_capacity(4) }
+    }
+
+    /// The standing of a member as it was found.
+    pub fn before(&self, id: MemberId) -> Result<&'r Standing, Failure> {
+        self.reading.known(id)
     }
 
     /// The standing of a member, to be changed.

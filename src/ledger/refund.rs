@@ -1,21 +1,23 @@
-//! `RefundSettlement`: a settlement mirrored in whole or part, under the stored decision.
+//! `RefundSettlement`: a settlement mirrored in whole or part, under the stored decision; and a refund put back.
 
 use std::sync::Arc;
 
-use super::failure::{Failure, Thing};
+use super::failure::Failure;
 use super::fingerprint::Fingerprint;
-use super::payers::{payer_accounts, payer_quotas};
+use super::hold::of_institution;
+use super::payers::{books_of, close_books, load_touched};
 use super::reading::{Reading, Standings};
 use super::settle::institution_scope;
-use super::{Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::binding::AidUse;
+use super::{Command, Fresh, Ledger, Plan};
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
+use crate::domain::money::Money;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
-use crate::domain::settlement::{self, Parts, Refund, RefundAsk, Settlement, SettlementState};
+use crate::domain::settlement::books::Books;
+use crate::domain::settlement::{self, Parts, Refund, RefundAsk, Reversal, Settlement, SettlementState};
 use crate::domain::time::Moment;
 use crate::store::entity::Decided;
-use crate::store::{Entity, Key, ListKind};
+use crate::store::{Entity, Key};
 
 #[derive(Clone, Debug)]
 pub struct RefundSettlement {
@@ -57,92 +59,8 @@ impl Command for RefundSettlement {
         now: Moment,
         fresh: Fresh,
     ) -> Result<Plan<RefundOutcome>, Failure> {
-        let key = Key::Settlement(self.settlement);
-        reading.get(&[key]).await?;
-        let stored = reading.settlement(&key)?.filter(|settlement| settlement.institution == self.institution);
-        let stored = stored.ok_or(Failure::NotFound(Thing::Settlement))?.clone();
-        let mut keys = vec![Key::Standing(stored.patient)];
-        keys.extend(stored.contributions.iter().map(|contribution| Key::Standing(contribution.payer)));
-        let relatives = stored.contributions.iter().filter(|contribution| !contribution.is_own());
-        keys.extend(relatives.map(|contribution| Key::AidUse(contribution.payer, stored.patient)));
-        keys.extend(stored.contributions.iter().filter_map(|contribution| contribution.binding.map(Key::Quota)));
-        reading.get(&keys).await?;
-        let was_counted = ledger.counted_aid(reading, &stored).await?;
-
-        let mut trace = Trace::under(ledger.book.digest);
-        let (parts, returned) = settlement::decide_refund(&stored, self.ask, &mut trace).map_err(Failure::refused)?;
-        let today = now.civil_day();
-        let mut postings = Vec::new();
-        let touched: Vec<_> =
-            returned.iter().map(|(place, _)| stored.contributions[usize::from(*place)].clone()).collect();
-        let mut quotas = payer_quotas(reading, &touched, today, &mut postings);
-        let mut accounts = payer_accounts(reading, touched.iter(), today, &mut postings)?;
-        let year = stored.visit.date.year();
-        let patient = reading.known(stored.patient)?;
-        let mut family = patient.family.clone();
-        let place =
-            u16::try_from(stored.refunds.len()).map_err(|_| Failure::Bug("a settlement has too many refunds"))?;
-        let refund =
-            Refund { request_id: self.request_id.as_str().to_owned(), parts, returned: returned.clone(), at: now };
-        let settled_on = stored.created_at.civil_day();
-        let mut refunded = stored.clone();
-        settlement::apply_refund(
-            &mut refunded,
-            refund.clone(),
-            today,
-            settled_on,
-            &mut accounts,
-            &mut quotas,
-            Some(&mut family),
-            &mut postings,
-        )
-        .map_err(Failure::refused)?;
-
-        let mut standings = Standings::new(reading);
-        let used = patient.year_use(year);
-        let mut used_after = used;
-        used_after.fund = used.fund.minus_or_zero(parts.fund);
-        // A part of a bill has no deductible of its own: it is given back when the whole bill is.
-        if refunded.state() == SettlementState::Refunded {
-            used_after.deductible = used.deductible.minus_or_zero(stored.amounts.split.deductible);
-        }
-        if used_after != used {
-            standings.of(stored.patient)?.set_year_use(year, used_after);
-        }
-        if family != patient.family {
-            standings.of(stored.patient)?.family = family;
-        }
-        let mut counted: Vec<(Key, AidUse)> = Vec::new();
-        for (place, amount) in &returned {
-            let contribution = &stored.contributions[usize::from(*place)];
-            let key = Key::AidUse(contribution.payer, stored.patient);
-            if !was_counted[usize::from(*place)] {
-                continue;
-            }
-            if let Some((_, aid)) = counted.iter_mut().find(|(known, _)| *known == key) {
-                aid.returned(today, settled_on, *amount);
-            } else if let Some(mut aid) = reading.aid_use(&key)?.copied() {
-                aid.returned(today, settled_on, *amount);
-                counted.push((key, aid));
-            }
-        }
-        let lists = accounts.iter().map(|account| (list_of(ListKind::AccountEntries, account.member.as_u128()), 0));
-        let mut lists: Vec<_> = lists.collect();
-        lists.push((ledger.changes_of(&self.institution), self.settlement.as_u128()));
-        for account in accounts {
-            let member = account.member;
-            standings.of(member)?.account = Some(account);
-        }
-        let mut puts: Vec<(Key, Entity)> = standings.into_puts().collect();
-        puts.extend(counted.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
-        puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
-        let decided = Decided { trace: trace.clone(), policies: refunded.policies.clone() };
-        puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
-        puts.push((key, Entity::Settlement(Arc::new(refunded.clone()))));
-        let record =
-            Record { event: Event::Refunded { settlement: self.settlement, parts, returned, place }, postings };
-        let current_state = refunded.state();
-        Ok(Plan { record, puts, lists, outcome: RefundOutcome { settlement: refunded, refund, trace, current_state } })
+        let stored = of_institution(reading, self.settlement, &self.institution).await?;
+        plan(ledger, reading, stored, self.ask, &self.request_id, false, now, fresh).await
     }
 
     async fn replay(
@@ -158,11 +76,102 @@ impl Command for RefundSettlement {
         let (key, decided) = (Key::Settlement(settlement), Key::Decided(request));
         reading.get(&[key, decided]).await?;
         let stored = reading.settlement(&key)?.ok_or(Failure::Bug("a refunded settlement is missing"))?;
-        let refund = stored.refunds.get(usize::from(place)).cloned().ok_or(Failure::Bug("a refund is missing"))?;
         let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
         let settlement = stored.after_refunds(usize::from(place) + 1);
+        let refund = settlement.refunds.last().cloned().ok_or(Failure::Bug("a refund is missing"))?;
         Ok(RefundOutcome { settlement, refund, trace, current_state: stored.state() })
     }
+}
+
+/// Refunds a settlement; `reverses`: while resolving a lost answer.
+#[allow(clippy::too_many_arguments, reason = "the settlement, what is asked, and the names it gets")]
+pub(super) async fn plan(
+    ledger: &Ledger,
+    reading: &mut Reading<'_>,
+    stored: Settlement,
+    ask: RefundAsk,
+    request_id: &RequestId,
+    reverses: bool,
+    now: Moment,
+    fresh: Fresh,
+) -> Result<Plan<RefundOutcome>, Failure> {
+    let mut trace = Trace::under(ledger.book.digest);
+    let (parts, returned) = settlement::decide_refund(&stored, ask, &mut trace).map_err(Failure::refused)?;
+    load_touched(reading, &stored).await?;
+    let places = returned.iter().map(|(place, _)| *place);
+    let mut books = books_of(reading, &stored, places, now.civil_day())?;
+    let place = u16::try_from(stored.refunds.len()).map_err(|_| Failure::Bug("a settlement has too many refunds"))?;
+    let request_id = request_id.as_str().to_owned();
+    let mut refunded = stored.clone();
+    if reverses {
+        refunded.reversed_by.clone_from(&request_id);
+    }
+    let refund = Refund { request_id, parts, returned: returned.clone(), at: now, reversal: None };
+    settlement::apply_refund(&mut refunded, refund.clone(), &mut books).map_err(Failure::refused)?;
+    let event = Event::Refunded { settlement: stored.id, parts, returned, place };
+    write(ledger, reading, &stored, refunded, refund, event, books, trace, fresh)
+}
+
+/// Puts a refund back, while the money is there.
+pub(super) async fn plan_reversal(
+    ledger: &Ledger,
+    reading: &mut Reading<'_>,
+    stored: Settlement,
+    place: u16,
+    request_id: &RequestId,
+    now: Moment,
+    fresh: Fresh,
+) -> Result<Plan<RefundOutcome>, Failure> {
+    load_touched(reading, &stored).await?;
+    let mut trace = Trace::under(ledger.book.digest);
+    let known = &stored.refunds[usize::from(place)];
+    let (parts, taken) = (known.parts, known.returned.clone());
+    let mut books = books_of(reading, &stored, taken.iter().map(|(place, _)| *place), now.civil_day())?;
+    let after = u16::try_from(stored.refunds.len()).map_err(|_| Failure::Bug("a settlement has too many refunds"))?;
+    let reversal = Reversal { request_id: request_id.as_str().to_owned(), at: now, after };
+    let mut paid_again = stored.clone();
+    settlement::reverse_refund(&mut paid_again, place, reversal, &mut books, &mut trace).map_err(Failure::refused)?;
+    let refund = paid_again.refunds[usize::from(place)].clone();
+    let event = Event::RefundReversed { settlement: stored.id, place, parts, taken };
+    write(ledger, reading, &stored, paid_again, refund, event, books, trace, fresh)
+}
+
+#[allow(clippy::too_many_arguments, reason = "each is a fact of its own")]
+fn write(
+    ledger: &Ledger,
+    reading: &Reading<'_>,
+    before: &Settlement,
+    after: Settlement,
+    refund: Refund,
+    event: Event,
+    books: Books,
+    trace: Trace,
+    fresh: Fresh,
+) -> Result<Plan<RefundOutcome>, Failure> {
+    let mut standings = Standings::new(reading);
+    let year = before.visit.date.year();
+    let used = standings.before(before.patient)?.year_use(year);
+    let mut used_after = used;
+    used_after.fund = (used.fund + before.refunded().fund - after.refunded().fund).max(Money::ZERO);
+    // A part of a bill has no deductible of its own: it is given back when the whole bill is.
+    let deductible = before.amounts.split.deductible;
+    match (before.state() == SettlementState::Refunded, after.state() == SettlementState::Refunded) {
+        (false, true) => used_after.deductible = used.deductible.minus_or_zero(deductible),
+        (true, false) => used_after.deductible = used.deductible + deductible,
+        (false, false) | (true, true) => {}
+    }
+    if used_after != used {
+        standings.of(before.patient)?.set_year_use(year, used_after);
+    }
+    let (mut puts, mut lists) = (Vec::new(), vec![(ledger.changes_of(&before.institution), before.id.as_u128())]);
+    let postings = close_books(books, before.patient, &mut standings, &mut puts, &mut lists)?;
+    puts.extend(standings.into_puts());
+    let decided = Decided { trace: trace.clone(), policies: before.policies.clone() };
+    puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
+    puts.push((Key::Settlement(before.id), Entity::Settlement(Arc::new(after.clone()))));
+    let current_state = after.state();
+    let outcome = RefundOutcome { settlement: after, refund, trace, current_state };
+    Ok(Plan { record: Record { event, postings }, puts, lists, outcome })
 }
 
 impl Parts {

@@ -2,28 +2,22 @@
 
 use std::sync::Arc;
 
-use super::case::Loaded;
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
-use super::payers::{count_slips, payer_accounts, payer_quotas};
 use super::quote::Quoted;
-use super::reading::{Reading, Standings};
-use super::{Command, Fresh, Ledger, Plan, list_of};
+use super::reading::Reading;
+use super::settling::{Settling, settled_outcome};
+use super::{Command, Fresh, Ledger, Plan};
 use crate::domain::bill::{Bill, BillContent, Visit};
-use crate::domain::draw::Contribution;
-use crate::domain::ids::{InstitutionCode, MemberId, RequestId, SettlementId};
+use crate::domain::ids::{InstitutionCode, MemberId, RequestId};
 use crate::domain::member::MemberRef;
 use crate::domain::policy::Policy;
-use crate::domain::record::{Event, Record, Settled};
+use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
 use crate::domain::settlement::{self, Decision, Settlement, SettlementState};
-use crate::domain::split::YearUse;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Relation;
 use crate::store::codec::Stored;
-use crate::store::encoded::Encoded;
-use crate::store::entity::{Basis, PaperFact};
-use crate::store::{Entity, Key, ListKey, ListKind, chain};
 
 /// What a quote and a settlement ask about.
 #[derive(Clone, Debug)]
@@ -82,19 +76,10 @@ pub struct Quote<'l> {
 impl Ledger {
     /// `QuoteSettlement`: decides and changes nothing.
     pub async fn quote(&self, ask: &Ask) -> Result<Quote<'_>, Failure> {
-        let now = self.now();
-        let today = now.civil_day();
-        self.check_day("visit.visit_date", ask.visit.date, today)?;
+        self.check_day("visit.visit_date", ask.visit.date, self.now().civil_day())?;
         self.check_care_region(&ask.visit)?;
-        let mut reading = Reading::new(self.store());
-        let loaded = self.load_case(&mut reading, &ask.patient, &ask.papers, ask.visit.date).await;
-        let (patient, on_paper) = match loaded {
-            Ok(found) => found,
-            Err(failure) => {
-                self.store().wait_durable(reading.read_at()).await?;
-                return Err(failure);
-            }
-        };
+        let (now, reading, patient, on_paper) = self.look_at_case(&ask.patient, &ask.papers, ask.visit.date).await?;
+        let today = now.civil_day();
         let read_at = reading.read_at();
         let loaded = self.assemble(&reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
@@ -157,19 +142,7 @@ impl Command for Settle {
         now: Moment,
         fresh: Fresh,
     ) -> Result<Plan<SettleOutcome>, Failure> {
-        let ask = &self.ask;
-        let today = now.civil_day();
-        ledger.check_day("visit.visit_date", ask.visit.date, today)?;
-        ledger.check_care_region(&ask.visit)?;
-        let (patient, on_paper) = ledger.load_case(reading, &ask.patient, &ask.papers, ask.visit.date).await?;
-        let loaded = ledger.assemble(reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
-        let decision = settlement::decide(&loaded.case(ledger, &ask.visit, &ask.bill, today));
-        ledger.check_grades(&decision.trace, &loaded.policies, ask.visit.date)?;
-        if !self.token.is_empty() {
-            let token = Quoted::open(&self.token, &ledger.keys)?;
-            token.check(&decision, ledger.ask_digest(ask), now, &ledger.keys)?;
-        }
-        plan(ledger, self, reading, &loaded, &on_paper, decision, now, fresh)
+        self.settling(None).decide(ledger, reading, now, fresh).await
     }
 
     async fn replay(
@@ -182,162 +155,23 @@ impl Command for Settle {
         let Event::Settled(settled) = record.event else {
             return Err(Failure::Bug("a settle request made another record"));
         };
-        let (key, basis) = (Key::Settlement(settled.id), Key::Basis(settled.id));
-        reading.get(&[key, basis]).await?;
-        let settlement = reading.settlement(&key)?.ok_or(Failure::Bug("a settled record has no settlement"))?;
-        let trace = reading.basis(&basis)?.map(|basis| basis.trace.clone()).unwrap_or_default();
-        Ok(SettleOutcome {
-            settlement: Arc::new(settlement.as_settled()),
-            trace,
-            names: Vec::new(),
-            current_state: settlement.state(),
-        })
+        settled_outcome(reading, *settled).await
+    }
+}
+
+impl Settle {
+    /// The same work for a settlement, and for a hold that runs out by then.
+    pub(super) fn settling(&self, hold_until: Option<Moment>) -> Settling<'_> {
+        Settling { ask: &self.ask, token: &self.token, hold_until }
+    }
+
+    /// Every canonical field but the method.
+    pub(super) fn fields(&self, fields: &mut Fingerprint<'_>) {
+        fingerprint(&self.ask, fields);
     }
 }
 
 /// Settlement request ids live in the institution's scope.
 pub fn institution_scope(institution: &InstitutionCode) -> String {
     format!("institution:{}", institution.as_str())
-}
-
-#[allow(clippy::too_many_arguments, reason = "the facts, the decision and the names it gets")]
-fn plan(
-    ledger: &Ledger,
-    command: &Settle,
-    reading: &Reading<'_>,
-    loaded: &Loaded<'_, '_>,
-    on_paper: &[MemberId],
-    decision: Decision,
-    now: Moment,
-    fresh: Fresh,
-) -> Result<Plan<SettleOutcome>, Failure> {
-    let ask = &command.ask;
-    let today = now.civil_day();
-    let id = SettlementId::from_u128(fresh.id);
-    let region = loaded.patient.insurance.region;
-    let mut postings = Vec::with_capacity(8);
-    let mut quotas = payer_quotas(reading, &decision.contributions, today, &mut postings);
-    let by_account = |paid: &&Contribution| quotas.iter().all(|quota| Some(quota.binding) != paid.binding);
-    let from_accounts = decision.contributions.iter().filter(by_account);
-    let mut accounts = payer_accounts(reading, from_accounts, today, &mut postings)?;
-    let mut family = loaded.family.clone();
-    settlement::apply(
-        &decision,
-        &ask.institution,
-        region,
-        today,
-        &mut accounts,
-        &mut quotas,
-        &mut family,
-        &mut postings,
-    );
-    let slips = count_slips(reading, loaded.patient.id, &decision.contributions, today)?;
-
-    let split = &decision.amounts.split;
-    let used = YearUse { deductible: loaded.used.deductible + split.deductible, fund: loaded.used.fund + split.fund };
-    let policies: Vec<[u8; 32]> = loaded.policies.iter().map(|policy| policy.revision.digest).collect();
-    let Decision { amounts, contributions, excluded, trace } = decision;
-    let trace = Arc::new(trace);
-    let basis = Encoded::new(Basis {
-        salt: fresh.salt,
-        bill: ask.bill.clone(),
-        payers: loaded.payer_facts(today),
-        excluded: excluded.clone(),
-        papers: paper_facts(&ask.papers, on_paper),
-        used: loaded.used,
-        trace: trace.clone(),
-    });
-    let settled = Settled {
-        id,
-        institution: ask.institution.clone(),
-        patient: loaded.patient.id,
-        region,
-        amounts,
-        contributions: contributions.clone(),
-        policies: policies.clone(),
-        basis_digest: chain::content_hash(basis.bytes()),
-    };
-    let settlement = Arc::new(Settlement {
-        id,
-        institution: ask.institution.clone(),
-        patient: loaded.patient.id,
-        region,
-        visit: ask.visit.clone(),
-        amounts,
-        contributions,
-        excluded,
-        policies,
-        refunds: Vec::new(),
-        created_at: now,
-    });
-    let lists = lists(ledger, &settlement);
-    let aid = loaded.aid_after(&settlement.contributions, today);
-    let mut standings = Standings::new(reading);
-    if used != loaded.used {
-        standings.of(loaded.patient.id)?.set_year_use(ask.visit.date.year(), used);
-    }
-    if family != *loaded.family {
-        standings.of(loaded.patient.id)?.family = family;
-    }
-    for account in accounts {
-        let member = account.member;
-        standings.of(member)?.account = Some(account);
-    }
-    let mut puts = Vec::with_capacity(8);
-    puts.extend(standings.into_puts());
-    puts.extend(aid.into_iter().map(|(key, aid)| (key, Entity::AidUse(aid))));
-    puts.extend(quotas.into_iter().map(|quota| (Key::Quota(quota.binding), Entity::Quota(Arc::new(quota)))));
-    puts.extend(slips.map(|slips| (Key::Slips(loaded.patient.id), Entity::Slips(Arc::new(slips)))));
-    ledger.policy_puts(loaded.policies.iter().copied(), &mut puts);
-    let names = loaded.names();
-    let outcome =
-        SettleOutcome { settlement: settlement.clone(), trace, names, current_state: SettlementState::Confirmed };
-    puts.push((Key::Settlement(id), Entity::Settlement(settlement)));
-    puts.push((Key::Basis(id), Entity::Basis(Arc::new(basis))));
-    let record = Record { event: Event::Settled(Box::new(settled)), postings };
-    Ok(Plan { record, puts, lists, outcome })
-}
-
-fn paper_facts(papers: &[Paper], owners: &[MemberId]) -> Vec<PaperFact> {
-    let fact = |(paper, owner): (&Paper, &MemberId)| PaperFact {
-        owner: *owner,
-        user_card: paper.user_card.clone(),
-        phone: paper.phone.clone(),
-        signature_ref: paper.signature_ref.clone(),
-    };
-    papers.iter().zip(owners).map(fact).collect()
-}
-
-/// The lists a settlement stands in. An account's entries serve as its owner's settlements too: the row of a relative who
-/// pays leads to the settlement, the rows of other movements lead nowhere.
-fn lists(ledger: &Ledger, settlement: &Settlement) -> Vec<(ListKey, u128)> {
-    let subject = settlement.id.as_u128();
-    let institution =
-        ListKey { kind: ListKind::InstitutionSettlements, of: ledger.keys.institution(&settlement.institution) };
-    let mut lists = Vec::with_capacity(12);
-    lists.push((institution, subject));
-    lists.push((list_of(ListKind::PatientSettlements, settlement.patient.as_u128()), subject));
-    let mut add = |key: ListKey, subject: u128| {
-        if lists.iter().all(|(known, _)| *known != key) {
-            lists.push((key, subject));
-        }
-    };
-    for contribution in &settlement.contributions {
-        let leads_to = if contribution.is_own() { 0 } else { subject };
-        add(list_of(ListKind::AccountEntries, contribution.payer.as_u128()), leads_to);
-    }
-    let refs = &settlement.visit.external;
-    let named = [
-        ("mdtrt_id", &refs.mdtrt_id),
-        ("medins_setl_id", &refs.medins_setl_id),
-        ("msgid", &refs.msgid),
-        ("invoice_no", &refs.invoice_no),
-    ];
-    for (kind, text) in named {
-        if !text.is_empty() {
-            let of = ledger.keys.external(&settlement.institution, kind, text);
-            add(ListKey { kind: ListKind::ExternalReference, of }, subject);
-        }
-    }
-    lists
 }

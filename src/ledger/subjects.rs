@@ -28,7 +28,7 @@ pub async fn subjects_of(ledger: &Ledger, record: &Record) -> Result<Subjects, F
             Party::Fund(region) | Party::Credits(region) => about.regions.push(*region),
             Party::Institution(code) | Party::HospitalPart(code) => about.institutions.push(code.clone()),
             // Their people are in the event.
-            Party::Cash | Party::Quota(..) | Party::Transfer(_) => {}
+            Party::Cash | Party::Quota(..) | Party::Transfer(_) | Party::Hold(_) => {}
         }
     }
     match &record.event {
@@ -49,14 +49,21 @@ pub async fn subjects_of(ledger: &Ledger, record: &Record) -> Result<Subjects, F
         Event::BindingsReordered { beneficiary, .. } => about.members.push(*beneficiary),
         Event::QuotaSet { quota, .. } => about.members.extend([quota.owner, quota.beneficiary]),
         Event::CertificationRecorded { certification } => about.members.push(certification.member),
-        Event::Settled(settled) => {
+        Event::Settled(settled) | Event::Held { settled, .. } => {
             about.members.push(settled.patient);
             about.members.extend(payers(&settled.contributions));
             about.institutions.push(settled.institution.clone());
             about.regions.push(settled.region);
         }
         Event::Refunded { settlement, returned, .. } => about.add_settlement(ledger, *settlement, returned).await?,
-        Event::JobDone { .. } => {}
+        Event::HoldConfirmed { settlement, contributions, .. } => {
+            about.members.extend(payers(contributions));
+            about.add_settlement(ledger, *settlement, &[]).await?;
+        }
+        Event::HoldEnded { settlement, returned, .. } => about.add_settlement(ledger, *settlement, returned).await?,
+        Event::RefundReversed { settlement, taken, .. } => about.add_settlement(ledger, *settlement, taken).await?,
+        // A request id that was declared void is about nobody.
+        Event::Fenced { .. } | Event::JobDone { .. } => {}
     }
     Ok(about)
 }

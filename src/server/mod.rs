@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod connection;
 pub mod nightly;
+pub mod sweeper;
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -76,12 +77,22 @@ pub async fn run(
         tokio::time::sleep(NOT_SERVING_FOR).await;
     };
     let serving = serve_routes(listener, config, &routes, stop, not_serving);
-    let outcome = match config.nightly_return_at() {
-        None => serving.await,
-        Some(at) => tokio::select! {
-            outcome = serving => outcome,
-            never = nightly::run(&api.ledger, at) => match never {},
-        },
+    let nightly = async {
+        match config.nightly_return_at() {
+            None => std::future::pending().await,
+            Some(at) => nightly::run(&api.ledger, at).await,
+        }
+    };
+    let sweeping = async {
+        match config.hold_sweep_ms {
+            0 => std::future::pending().await,
+            every => sweeper::run(&api.ledger, Duration::from_millis(every.into())).await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = serving => outcome,
+        never = nightly => match never {},
+        never = sweeping => match never {},
     };
     api.ledger.store().close().await?;
     tracing::info!("stopped");

@@ -19,6 +19,7 @@ use crate::domain::quota::Quota;
 use crate::domain::record::Job;
 use crate::domain::rule::Trace;
 use crate::domain::settlement::Settlement;
+use crate::domain::settlement::hold::Mark;
 use crate::domain::split::YearUse;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 
@@ -107,11 +108,14 @@ pub struct Standing {
     pub family: Family,
     /// The use of the fund by calendar year of the visits, newest last; years without any are left out.
     pub years: Vec<(i16, YearUse)>,
+    /// Open holds for this person's bills or of this person's money. An expired one is still among them until somebody
+    /// meets it and ends it.
+    pub holds: Vec<Mark>,
 }
 
 impl Standing {
     pub fn new(member: Member, masked_name: String) -> Self {
-        Self { member, masked_name, account: None, family: Family::default(), years: Vec::new() }
+        Self { member, masked_name, account: None, family: Family::default(), years: Vec::new(), holds: Vec::new() }
     }
 
     pub fn year_use(&self, year: i16) -> YearUse {

@@ -254,6 +254,9 @@ impl MemoryStore {
         }
         check_expectations(&change, |key| self.version(key))?;
         let head = ledger.head.next(&change.content_hash, now);
+        if change.before.is_some_and(|end| head.at >= end) {
+            return Err(CommitError::Conflict);
+        }
         for (key, slot) in slots {
             replaced.extend(self.shard(&key).insert(key, (head.position, slot)));
         }

@@ -17,6 +17,7 @@
 //! 10. **Lists are in position order**, bounded by both ends, cut at the limit and at nothing else.
 //! 11. **Bytes come back as written**: records are kept and never re-encoded.
 //! 12. **A store that cannot carry on says so** (`StoreError`), for every later call, and never answers from doubt.
+//! 13. **A change with an end** (`Change::before`) makes a record whose time lies before it, or is not applied: `Conflict`.
 
 pub mod chain;
 pub mod codec;
@@ -73,6 +74,8 @@ pub enum ListKind {
     ExternalReference = 4,
     OwnerBindings = 5,
     BeneficiaryBindings = 6,
+    /// Holds that run out on a civil day.
+    HoldsOfDay = 7,
     /// Wallet transfers sent on a civil day.
     TransfersOfDay = 20,
     /// Where an institution's settlements changed after they were made; leads to the settlement.
@@ -82,13 +85,14 @@ pub enum ListKind {
 }
 
 impl ListKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AccountEntries,
         Self::InstitutionSettlements,
         Self::PatientSettlements,
         Self::ExternalReference,
         Self::OwnerBindings,
         Self::BeneficiaryBindings,
+        Self::HoldsOfDay,
         Self::TransfersOfDay,
         Self::InstitutionChanges,
         Self::MemberRegions,
@@ -120,6 +124,8 @@ pub struct Change {
     pub record: Vec<u8>,
     pub content_hash: [u8; 32],
     pub lists: Vec<(ListKey, u128)>,
+    /// The record's time must be before this instant; none: any time will do.
+    pub before: Option<Moment>,
 }
 
 /// A change that was made true.

@@ -19,7 +19,8 @@ use crate::domain::posting::{Party, Posting};
 use crate::domain::quota::Quota;
 use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Transfer};
 use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
-use crate::domain::settlement::{Amounts, Parts, Refund, Settlement};
+use crate::domain::settlement::hold::{Hold, HoldEnd, HoldState, Mark, MarkPart};
+use crate::domain::settlement::{Amounts, Parts, Refund, Reversal, Settlement};
 use crate::domain::split::{Split, YearUse};
 use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 
@@ -42,7 +43,10 @@ stored! {
     Family { ties }
     Wards { bindings }
     Ward { binding, beneficiary, last_day }
-    Standing { member, masked_name, account, family, years }
+    Standing { member, masked_name, account, family, years, holds }
+    Mark { settlement, expires, parts }
+    MarkPart { bucket, year, amount, of_quota }
+    Hold { expires, state }
     YearUse { deductible, fund }
     AidUse { on, day, year }
     Visit { institution_kind, care_region, purpose, date, external }
@@ -54,12 +58,14 @@ stored! {
         total, full_self_pay, over_limit, first_self_pay, in_scope, deductible, fund, hospital_part, person_part,
     }
     Amounts { split, own_account, mutual_aid, cash }
-    Contribution { payer, binding, relation, bucket, year, amount, refunded, from_quota }
+    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted, from_quota }
     Excluded { payer, binding, relation, reason }
     Parts { fund, hospital_part, accounts, cash }
-    Refund { request_id, parts, returned, at }
+    Refund { request_id, parts, returned, at, reversal }
+    Reversal { request_id, at, after }
     Settlement {
-        id, institution, patient, region, visit, amounts, contributions, excluded, policies, refunds, created_at,
+        id, institution, patient, region, visit, amounts, contributions, excluded, policies, refunds, created_at, hold,
+        reversed_by,
     }
     Posting { from, to, amount, from_after, to_after }
     Record { event, postings }
@@ -101,6 +107,8 @@ stored_enum! {
     Life { 0 = InForce, 1 = Released(release), 2 = Pending { missing }, 3 = ReleasedFrom { release, from } }
     Spends { 0 = No, 1 = Yes, 2 = Unverified }
     TransferState { 1 = Pending, 2 = Claimed, 3 = Returned }
+    HoldState { 1 = Open, 2 = Confirmed { at, request }, 3 = Released { at }, 4 = Expired { at } }
+    HoldEnd { 1 = Released, 2 = Expired }
     Event {
         1 = MemberCreated { member },
         2 = InsuranceUpdated { member, released },
@@ -110,6 +118,11 @@ stored_enum! {
         6 = BindingReleased { binding, owner, beneficiary, by, channel },
         7 = Settled(settled),
         8 = Refunded { settlement, parts, returned, place },
+        9 = Held { settled, expires },
+        10 = HoldConfirmed { settlement, amounts, contributions, returned },
+        11 = HoldEnded { settlement, how, returned },
+        12 = Fenced { request },
+        13 = RefundReversed { settlement, place, parts, taken },
         20 = BindingVerified { binding, owner, beneficiary, evidence, missing, policies },
         21 = BindingsReordered { beneficiary, order },
         22 = QuotaSet { quota, owner_after, policies },
@@ -179,6 +192,10 @@ impl Stored for Party {
                 out.push(8);
                 id.put(out);
             }
+            Self::Hold(id) => {
+                out.push(9);
+                id.put(out);
+            }
         }
     }
 
@@ -192,6 +209,7 @@ impl Stored for Party {
             6 => Self::Cash,
             7 => Self::Quota(Stored::take(input)?, Stored::take(input)?),
             8 => Self::Transfer(Stored::take(input)?),
+            9 => Self::Hold(Stored::take(input)?),
             _ => return Err(DecodeError::Value),
         })
     }

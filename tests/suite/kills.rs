@@ -657,6 +657,8 @@ fn a_lost_race_loses_no_policy() {
             max_backdate_days: 1_096,
             bindings_per_member: 32,
             quote_seconds: 300,
+            hold_seconds: 86_400,
+            holds_per_member: 32,
             refused_grades: Default::default(),
         };
         Ledger::new(store.clone(), book, Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits)

@@ -158,6 +158,43 @@ fn a_quote_holds_so_long() {
 }
 
 #[test]
+fn money_is_held_so_long() {
+    let server = Setup::memory().with(|config| config.hold_seconds = 60).start();
+    let (mother, _) = server.family(50_000);
+    let hold = |seconds: i64, nanos: i32| {
+        let request = hold_of(&settle(&format!("h-{seconds}-{nanos}"), &mother, 1), seconds);
+        let hold_for = Some(prost_types::Duration { seconds, nanos });
+        outcome(server.hold_settlement(proto::HoldSettlementRequest { hold_for, ..request }))
+    };
+    let past = "InvalidArgument INVALID_FIELDS hold_for";
+    assert_eq!([hold(1, 0), hold(60, 0)], ["ok", "ok"]);
+    for (seconds, nanos) in [(61, 0), (0, 0), (-1, 0), (i64::MAX, 0), (i64::MIN, 0), (59, 1), (1, -1), (0, i32::MAX)] {
+        assert_eq!(hold(seconds, nanos), past, "{seconds} s and {nanos} ns");
+    }
+    let none = proto::HoldSettlementRequest { hold_for: None, ..hold_of(&settle("none", &mother, 1), 1) };
+    assert_eq!(failed(server.hold_settlement(none)), past);
+}
+
+#[test]
+fn one_person_has_so_many_open_holds() {
+    let server = Setup::memory().with(|config| config.holds_per_member = 2).start();
+    let (mother, son) = server.family(50_000);
+    let other = server.member(3, "440300", 0);
+    server.bind(&son, &other);
+    let hold = |name: &str, patient: &str| server.hold_settlement(hold_of(&settle(name, patient, 100), 60));
+    let first = hold("1", &mother).expect("held").settlement.expect("set").settlement_id;
+    assert_eq!(outcome(hold("2", &mother)), "ok");
+    // The patient has as many, and so has the payer of another patient.
+    let past = "FailedPrecondition HOLDS_PER_MEMBER_EXCEEDED";
+    assert_eq!(failed(hold("3", &mother)), past);
+    assert_eq!(failed(hold("4", &other)), past);
+    server.release_hold(release_of("r", &first)).expect("released");
+    assert_eq!(outcome(hold("4", &other)), "ok");
+    server.clock().add_seconds(60);
+    assert_eq!([outcome(hold("5", &mother)), outcome(hold("6", &other))], ["ok", "ok"]);
+}
+
+#[test]
 fn the_memory_store_holds_so_many_records() {
     let server = Setup::memory().with(|config| config.memory_records = 4).start();
     let (mother, _) = server.family(50_000);

@@ -29,6 +29,7 @@ mod rpc;
 mod rows;
 mod samples;
 mod scenarios;
+mod settle_tool;
 mod store;
 mod support;
 mod tidy;

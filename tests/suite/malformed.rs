@@ -219,7 +219,8 @@ fn changes_within(message: &DynamicMessage, positions: &mut Vec<i64>, errors: &m
     }
     let replayed = message.get_field_by_name("replayed").and_then(|value| value.as_bool());
     let position = message.get_field_by_name("ledger_position").and_then(|value| value.as_i64());
-    if let (Some(false), Some(position)) = (replayed, position) {
+    // A resolution that changes nothing takes none.
+    if let (Some(false), Some(position @ 1..)) = (replayed, position) {
         positions.push(position);
     }
     for (_, value) in message.fields() {
@@ -251,6 +252,7 @@ struct Bases {
     member: String,
     binding: String,
     settlement: String,
+    held: String,
 }
 
 fn card(number: &str) -> Json {
@@ -379,6 +381,18 @@ impl Bases {
             "RefundSettlement" => json!({
                 "requestId": id, "institutionCode": "H001", "settlementId": self.settlement, "parts": { "cashFen": 1 },
             }),
+            "HoldSettlement" => json!({
+                "requestId": id, "institutionCode": "H001", "patient": card("SZ-CARD-1001"), "visit": visit(),
+                "bill": bill(200), "holdFor": "3600s",
+            }),
+            "ConfirmSettlement" => json!({
+                "requestId": id, "institutionCode": "H001", "settlementId": self.held, "accountsFen": 10,
+            }),
+            "ReleaseHold" => json!({ "requestId": id, "institutionCode": "H001", "settlementId": self.held }),
+            "ResolveOutcome" => json!({
+                "requestId": id, "institutionCode": "H001", "originalRequestId": "first",
+                "onMissing": "ON_MISSING_REPORT", "ifApplied": "IF_APPLIED_KEEP",
+            }),
             "GetSettlement" => json!({ "settlementId": self.settlement }),
             "ListSettlements" => json!({ "institutionCode": "H001", "on": DAY, "pageSize": 10 }),
             "CalculateContribution" => json!({
@@ -454,7 +468,10 @@ impl Bases {
 }
 
 /// Methods whose valid request is refused once the state has moved on.
-const DEPENDS_ON_STATE: [&str; 11] = [
+const DEPENDS_ON_STATE: [&str; 14] = [
+    "HoldSettlement",
+    "ConfirmSettlement",
+    "ReleaseHold",
     "UpdateInsurance",
     "TransferFunds",
     "CreateBinding",
@@ -623,7 +640,18 @@ fn whatever_is_sent_the_answer_is_documented() {
         "GONGJI_SEED={seed} GONGJI_MALFORMED={total} cargo test --test suite malformed:: -- --nocapture"
     ));
     let clock = ["serve", "--demo", "--clock", "2025-06-03T09:00:00+08:00", "--log", "gongji=trace"];
-    let bounds = ["--quote-seconds", "1", "--max-backdate-days", "10000", "--bindings-per-member", "4"];
+    let bounds = [
+        "--holds-per-member",
+        "4",
+        "--hold-seconds",
+        "3600",
+        "--quote-seconds",
+        "1",
+        "--max-backdate-days",
+        "10000",
+        "--bindings-per-member",
+        "4",
+    ];
     let server = Server::start(gongji(&[&clock[..], &bounds].concat()));
     let pool = DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors");
     let services = pool.services().filter(|service| service.full_name().starts_with("gongji.v1."));
@@ -652,7 +680,7 @@ fn whatever_is_sent_the_answer_is_documented() {
                 for number in 0..total / HANDS {
                     let number = number * HANDS + hand + 1;
                     let mut method = dice.one_of(&methods).clone();
-                    if method.name() == "CheckLedger" && dice.roll(20) > 0 {
+                    if method.name() == "CheckLedger" && dice.roll(6) > 0 {
                         // It reads the whole ledger each time.
                         method = dice.one_of(&methods).clone();
                     }
@@ -684,9 +712,10 @@ fn whatever_is_sent_the_answer_is_documented() {
         }
     });
     // The ledger moved by what was accepted, and it is right.
-    let (head, report) = run(async {
+    let (head, report, expired) = run(async {
         let channel = server.channel().await;
-        (head(&channel).await, check_ledger(channel).await)
+        let expired = expired(&channel).await;
+        (head(&channel).await, check_ledger(channel).await, expired)
     });
     let most = memory_kib(&server);
     let log = server.kill();
@@ -701,7 +730,8 @@ fn whatever_is_sent_the_answer_is_documented() {
         seen.troubles.len(),
         seen.troubles[..seen.troubles.len().min(12)].join("\n")
     );
-    assert_eq!(head, start + seen.positions.len() as i64, "the ledger moved by other than accepted changes");
+    let moved = seen.positions.len() as i64 + expired;
+    assert_eq!(head, start + moved, "the ledger moved by other than accepted changes");
     assert_eq!(report.records_checked, head);
     assert!(most < MEMORY_KIB, "{most} KiB; {usual} KiB at first");
     assert!(!log.contains("panicked"), "{log}");
@@ -762,7 +792,8 @@ fn text_at(message: &DynamicMessage, path: &[&str]) -> String {
 async fn prepare(server: &Server, methods: &[MethodDescriptor], watcher: &Watcher) -> (Bases, i64) {
     let channel = server.channel().await;
     let start = head(&channel).await;
-    let mut bases = Bases { member: String::new(), binding: String::new(), settlement: String::new() };
+    let mut bases =
+        Bases { member: String::new(), binding: String::new(), settlement: String::new(), held: String::new() };
     let one = |name: &'static str, json: Json| {
         let channel = &channel;
         async move { ask(channel, methods, watcher, name, &json).await.unwrap_or_else(|error| panic!("{name}: {error:?}")) }
@@ -771,6 +802,8 @@ async fn prepare(server: &Server, methods: &[MethodDescriptor], watcher: &Watche
     bases.binding = text_at(&one("ListBindings", bases.of("ListBindings", 0)).await, &["bindings", "binding_id"]);
     let settled = one("Settle", with(bases.of("Settle", 0), "requestId", "first")).await;
     bases.settlement = text_at(&settled, &["settlement", "settlement_id"]);
+    let held = one("HoldSettlement", with(bases.of("HoldSettlement", 0), "requestId", "held")).await;
+    bases.held = text_at(&held, &["settlement", "settlement_id"]);
     for (place, method) in methods.iter().enumerate() {
         if DEPENDS_ON_STATE.contains(&method.name()) {
             continue;
@@ -849,6 +882,7 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
     }
     steps(&channel, methods, watcher).await;
     wallets(&channel, methods, watcher).await;
+    holds(&channel, methods, watcher, bases).await;
     let same = json!({ "requestId": "same", "member": card("D-poor"), "insurance": insurance("440300") });
     send("UpdateInsurance", same).await.expect_err("nothing changes");
     let filings = [
@@ -956,7 +990,7 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
     for bucket in account.get_field_by_name("buckets").expect("a field").as_list().expect("a list") {
         let bucket = bucket.as_message().expect("a message");
         let number = |name: &str| bucket.get_field_by_name(name).expect("a field").into_owned();
-        let (kind, posted) = (number("bucket").as_enum_number(), number("posted_fen").as_i64().expect("fen"));
+        let (kind, posted) = (number("bucket").as_enum_number(), number("available_fen").as_i64().expect("fen"));
         if posted > 0 {
             let credit = with(credit.clone(), "requestId", format!("spent-{kind:?}"));
             let credit = with(with(credit, "bucket", kind), "amountFen", -posted);
@@ -980,6 +1014,97 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
             "channel": "CHANNEL_AGENCY_WINDOW", "evidence": pieces(&["OWNER_CARD", "USER_CARD_NUMBER"]),
         });
         assert_eq!(send("ReleaseBinding", release).await.is_ok(), number == 0);
+    }
+}
+
+/// What holds and resolutions are refused for.
+async fn holds(channel: &Channel, methods: &[MethodDescriptor], watcher: &Watcher, bases: &Bases) {
+    let send = |name: &'static str, json: Json| async move { ask(channel, methods, watcher, name, &json).await };
+    let refused = async |name: &'static str, json: Json, reason: &str| {
+        let status = send(name, json).await.expect_err(reason);
+        assert_eq!(status.get_details_error_info().expect("a reason").reason, reason);
+    };
+    let patient = |base: Json| with(base, "patient", card("D-young"));
+    let hold = |request: &str, seconds: u32| {
+        let base = with(patient(bases.of("HoldSettlement", 0)), "requestId", request);
+        with(base, "holdFor", format!("{seconds}s"))
+    };
+    let about =
+        |request: &str, id: &str| json!({ "requestId": request, "institutionCode": "H001", "settlementId": id });
+    let resolve = |request: &str, original: &str| {
+        json!({
+            "requestId": request, "institutionCode": "H001", "originalRequestId": original,
+            "onMissing": "ON_MISSING_FENCE", "ifApplied": "IF_APPLIED_REVERSE",
+        })
+    };
+    let money = json!({
+        "requestId": "young-money", "member": card("D-young"), "bucket": "BUCKET_PRIOR_YEARS", "amountFen": 5_000,
+        "kind": "CREDIT_KIND_MONTHLY",
+    });
+    send("CreditAccount", money.clone()).await.expect("credited");
+    let mut ids = Vec::new();
+    for request in ["young-1", "young-2", "young-3", "young-4"] {
+        let held = send("HoldSettlement", hold(request, 3_600)).await.expect("held");
+        ids.push(text_at(&held, &["settlement", "settlement_id"]));
+    }
+    refused("HoldSettlement", hold("young-5", 3_600), "HOLDS_PER_MEMBER_EXCEEDED").await;
+    refused("RefundSettlement", with(about("young-6", &ids[0]), "whole", true), "HOLD_OPEN").await;
+    let much = with(about("young-7", &ids[0]), "accountsFen", 1_000_000);
+    refused("ConfirmSettlement", much, "CONFIRM_EXCEEDS_HELD").await;
+    send("ConfirmSettlement", about("young-8", &ids[0])).await.expect("confirmed");
+    refused("ReleaseHold", about("young-9", &ids[0]), "HOLD_CONFIRMED").await;
+    for (place, id) in ids[1..].iter().enumerate() {
+        send("ReleaseHold", about(&format!("young-free-{place}"), id)).await.expect("released");
+    }
+    refused("ConfirmSettlement", about("young-10", &ids[1]), "HOLD_RELEASED").await;
+    refused("ResolveOutcome", resolve("young-11", "young-free-0"), "NOT_REVERSIBLE").await;
+    refused("ReleaseHold", about("young-12", &bases.settlement), "NOT_HELD").await;
+    send("ResolveOutcome", resolve("young-13", "young-14")).await.expect("fenced");
+    let late = with(patient(bases.of("Settle", 1)), "requestId", "young-14");
+    refused("Settle", late, "REQUEST_FENCED").await;
+    // A refund whose money is taken away.
+    let settled = send("Settle", with(patient(bases.of("Settle", 1)), "requestId", "young-15")).await.expect("settled");
+    let settled = text_at(&settled, &["settlement", "settlement_id"]);
+    send("RefundSettlement", with(about("young-16", &settled), "whole", true)).await.expect("refunded");
+    let account = send("GetAccount", json!({ "member": card("D-young") })).await.expect("an account");
+    let account = account.get_field_by_name("account").expect("a field").as_message().expect("a message").clone();
+    let buckets = account.get_field_by_name("buckets").expect("a field").into_owned();
+    let posted = buckets.as_list().expect("a list")[1].as_message().expect("a message").clone();
+    let posted = posted.get_field_by_name("posted_fen").expect("a field").as_i64().expect("fen");
+    let back = with(with(money, "requestId", "young-17"), "kind", "CREDIT_KIND_CORRECTION");
+    send("CreditAccount", with(back, "amountFen", -posted)).await.expect("a correction");
+    refused("ResolveOutcome", resolve("young-18", "young-16"), "REFUND_SPENT").await;
+    // A hold of a second runs out.
+    let held = send("HoldSettlement", hold("young-19", 1)).await.expect("held");
+    let id = text_at(&held, &["settlement", "settlement_id"]);
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let get = json!({ "settlementId": id, "explanationView": "EXPLANATION_VIEW_NONE" });
+    loop {
+        let found = send("GetSettlement", get.clone()).await.expect("found");
+        let found = found.get_field_by_name("settlement").expect("a field").as_message().expect("a message").clone();
+        if found.get_field_by_name("state").expect("a field").as_enum_number() == Some(4) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "a hold of a second does not run out");
+        tick.tick().await;
+    }
+    refused("ConfirmSettlement", about("young-20", &id), "HOLD_EXPIRED").await;
+}
+
+/// How many holds the server ended by itself.
+async fn expired(channel: &Channel) -> i64 {
+    let mut client = LedgerServiceClient::new(channel.clone());
+    let (mut found, mut from) = (0, 1);
+    loop {
+        let request = proto::ListRecordsRequest { from_position: from, page_size: 500, ..Default::default() };
+        let page = client.list_records(request).await.expect("records").into_inner();
+        let of_holds = page.records.iter().filter(|record| record.kind() == proto::RecordKind::HoldExpired);
+        found += i64::try_from(of_holds.count()).expect("few");
+        match page.records.last() {
+            Some(last) => from = last.position + 1,
+            None => return found,
+        }
     }
 }
 

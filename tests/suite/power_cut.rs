@@ -25,7 +25,7 @@ use std::sync::Arc;
 use gongji::demo;
 use gongji::domain::ids::SettlementId;
 use gongji::grpc::proto;
-use gongji::ledger::queries::SettlementKey;
+use gongji::ledger::settlements::SettlementKey;
 use gongji::ledger::source::{RandomIds, SystemClock};
 use gongji::ledger::{Ledger, Limits};
 use gongji::policy::{self, PolicyFiles};
@@ -653,6 +653,8 @@ fn open(dir: &Path) -> Result<Ledger, String> {
         max_backdate_days: 1_096,
         bindings_per_member: 32,
         quote_seconds: 300,
+        hold_seconds: 86_400,
+        holds_per_member: 32,
         refused_grades: Default::default(),
     };
     Ok(Ledger::new(store, Arc::new(book), Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits))

@@ -9,7 +9,7 @@ use gongji::grpc::proto::settlement_service_client::SettlementServiceClient;
 
 use super::process::{Server, ended, gongji, run, today};
 
-const HOSPITAL: &str = "H44030001";
+pub const HOSPITAL: &str = "H44030001";
 
 /// A demonstration with two bills settled, the second partly refunded; the server's day.
 fn begun() -> (Server, String) {
@@ -36,7 +36,7 @@ fn begun() -> (Server, String) {
     (server, day)
 }
 
-fn settle(name: &str, fen: i64, day: &str) -> proto::SettleRequest {
+pub fn settle(name: &str, fen: i64, day: &str) -> proto::SettleRequest {
     let refs = proto::ExternalRefs { msgid: name.to_owned(), ..Default::default() };
     let patient = proto::member_ref::Ref::IdNumber("440305195304120021".to_owned());
     let parts = proto::AdjudicatedBill { fund_fen: 2_605, person_part_fen: fen - 2_605, ..Default::default() };

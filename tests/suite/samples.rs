@@ -27,7 +27,8 @@ use gongji::domain::quota::Quota;
 use gongji::domain::reason::Reason;
 use gongji::domain::record::{CreditKind, Event, Job, Record, ReleasedBy, Settled, Transfer};
 use gongji::domain::rule::{Input, Outcome, Rounded, Rule, Step, Subject, Trace};
-use gongji::domain::settlement::{Amounts, Parts, Refund, Settlement};
+use gongji::domain::settlement::hold::{Hold, HoldEnd, HoldState, Mark, MarkPart};
+use gongji::domain::settlement::{Amounts, Parts, Refund, Reversal, Settlement};
 use gongji::domain::split::{Split, YearUse};
 use gongji::domain::time::{Moment, parse_day};
 use gongji::domain::vocabulary::{
@@ -173,6 +174,7 @@ fn contributions() -> Vec<Contribution> {
         year: 2026,
         amount: Money::fen(40_000),
         refunded: Money::ZERO,
+        counted: false,
         from_quota: false,
     };
     let relative = Contribution {
@@ -183,6 +185,7 @@ fn contributions() -> Vec<Contribution> {
         year: 2025,
         amount: Money::fen(8_000),
         refunded: Money::fen(100),
+        counted: true,
         from_quota: true,
     };
     vec![own, relative]
@@ -230,9 +233,26 @@ fn settlement() -> Settlement {
             parts: parts(),
             returned: vec![(1, Money::fen(100)), (0, Money::fen(7))],
             at: Moment::from_micros(1_764_000_000_000_002),
+            reversal: None,
         }],
         created_at: Moment::from_micros(1_764_000_000_000_003),
+        hold: None,
+        reversed_by: "H44030001-0003".into(),
     }
+}
+
+/// A hold in each of its states, the confirmed one with a refund that was put back.
+fn held(state: HoldState) -> Settlement {
+    let reversal =
+        Reversal { request_id: "H44030001-0004".into(), at: Moment::from_micros(1_764_000_000_000_007), after: 2 };
+    let mut settlement = settlement();
+    match state {
+        HoldState::Confirmed { .. } => settlement.refunds[0].reversal = Some(reversal),
+        HoldState::Open | HoldState::Released { .. } | HoldState::Expired { .. } => settlement.refunds.clear(),
+    }
+    settlement.reversed_by.clear();
+    settlement.hold = Some(Hold { expires: Moment::from_micros(1_764_000_000_000_006), state });
+    settlement
 }
 
 fn postings() -> Vec<Posting> {
@@ -260,6 +280,7 @@ fn postings_of(event: &Event) -> Vec<Posting> {
     let later = match event {
         Event::QuotaSet { .. } => Party::Quota(binding_id(), Bucket::CurrentYear),
         Event::TransferSent { .. } => Party::Transfer(transfer().id),
+        Event::Held { .. } => Party::Hold(settlement_id()),
         _ => return postings(),
     };
     let from = Party::Bucket(member_id(1), Bucket::CurrentYear);
@@ -417,6 +438,12 @@ fn events() -> Vec<Event> {
         by,
         channel: Channel::AgencyWindow,
     };
+    let held = settled.clone();
+    let ended = |how| Event::HoldEnded {
+        settlement: settlement_id(),
+        how,
+        returned: vec![(1, Money::fen(8_000)), (0, Money::fen(40_000))],
+    };
     let (verified, sent) = (vec![[0xd2; 32]], self::transfer());
     vec![
         Event::CertificationRecorded { certification: certification() },
@@ -466,6 +493,22 @@ fn events() -> Vec<Event> {
             policies: verified,
         },
         Event::JobDone { job: Job::ReturnUnclaimed, day: day("2026-01-09"), items: 300 },
+        Event::Held { settled: Box::new(held), expires: Moment::from_micros(1_764_000_000_000_006) },
+        Event::HoldConfirmed {
+            settlement: settlement_id(),
+            amounts: amounts(),
+            contributions: contributions(),
+            returned: vec![(1, Money::fen(600))],
+        },
+        ended(HoldEnd::Released),
+        ended(HoldEnd::Expired),
+        Event::Fenced { request: [0xf1; 16] },
+        Event::RefundReversed {
+            settlement: settlement_id(),
+            place: 2,
+            parts: parts(),
+            taken: vec![(1, Money::fen(11)), (0, Money::fen(12))],
+        },
     ]
 }
 
@@ -515,9 +558,15 @@ fn event_name(event: &Event) -> &'static str {
         Event::TransferReturned { .. } => "transfer-returned",
         Event::CardActivated { .. } => "card-activated",
         Event::JobDone { .. } => "job-done",
+        Event::Held { .. } => "held",
+        Event::HoldConfirmed { .. } => "hold-confirmed",
+        Event::HoldEnded { how: HoldEnd::Released, .. } => "hold-released",
+        Event::HoldEnded { how: HoldEnd::Expired, .. } => "hold-expired",
+        Event::Fenced { .. } => "fenced",
+        Event::RefundReversed { .. } => "refund-reversed",
     }
 }
-const EVENT_NAMES: usize = 20;
+const EVENT_NAMES: usize = 26;
 
 fn entities() -> Vec<Entity> {
     let request = Request {
@@ -563,6 +612,14 @@ fn entities() -> Vec<Entity> {
         ..Standing::new(member(), "欧**".into())
     };
     let unverified = Standing { family: waiting, ..standing.clone() };
+    let resolved = Moment::from_micros(1_764_000_000_000_005);
+    let part = |bucket, fen, of_quota| MarkPart { bucket, year: 2025, amount: Money::fen(fen), of_quota };
+    let mark = Mark {
+        settlement: settlement_id(),
+        expires: Moment::from_micros(1_764_000_000_000_006),
+        parts: vec![part(Bucket::PriorYears, 700, false), part(Bucket::CurrentYear, 800, true)],
+    };
+    let holding = Standing { holds: vec![mark], ..standing.clone() };
     vec![
         Entity::Request(Arc::new(request)),
         Entity::Reference(member_id(1)),
@@ -596,6 +653,11 @@ fn entities() -> Vec<Entity> {
         Entity::Quota(Arc::new(quota())),
         Entity::Slips(Arc::new(Slips { slips: vec![slip] })),
         Entity::JobDay(JobDay { job: Job::ReturnUnclaimed, done: day("2026-01-09") }),
+        Entity::Standing(Arc::new(holding)),
+        Entity::Settlement(Arc::new(held(HoldState::Open))),
+        Entity::Settlement(Arc::new(held(HoldState::Confirmed { at: resolved, request: [0xf2; 16] }))),
+        Entity::Settlement(Arc::new(held(HoldState::Released { at: resolved }))),
+        Entity::Settlement(Arc::new(held(HoldState::Expired { at: resolved }))),
     ]
 }
 
@@ -606,6 +668,7 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Reference(_) => "reference",
         Entity::Person(_) => "person",
         Entity::Standing(standing) if standing.family.ties[0].spends == Spends::Unverified => "standing-unverified",
+        Entity::Standing(standing) if !standing.holds.is_empty() => "standing-holding",
         Entity::Standing(_) => "standing",
         Entity::Wards(_) => "wards",
         Entity::Binding(binding) => match binding.life {
@@ -613,7 +676,13 @@ fn entity_name(entity: &Entity) -> &'static str {
             Life::Pending { .. } => "binding-pending",
             Life::ReleasedFrom { .. } => "binding-released-from",
         },
-        Entity::Settlement(_) => "settlement",
+        Entity::Settlement(settlement) => match settlement.hold.as_ref().map(|hold| hold.state) {
+            None => "settlement",
+            Some(HoldState::Open) => "settlement-held",
+            Some(HoldState::Confirmed { .. }) => "settlement-hold-confirmed",
+            Some(HoldState::Released { .. }) => "settlement-hold-released",
+            Some(HoldState::Expired { .. }) => "settlement-hold-expired",
+        },
         Entity::Basis(basis) => match basis.bill.content {
             BillContent::Lines(_) => "basis-of-lines",
             BillContent::Adjudicated(_) => "basis-adjudicated",
@@ -632,7 +701,7 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::PolicySet(_) => "policy-set",
     }
 }
-const ENTITY_NAMES: usize = 24;
+const ENTITY_NAMES: usize = 29;
 /// The policy set of the samples.
 const SET: [u8; 32] = [0x5e; 32];
 

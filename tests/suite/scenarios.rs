@@ -5,7 +5,8 @@
 //!
 //! Commands: `clock INSTANT`, `member NAME REGION SCHEME TIER …`, `identity NUMBER`, `credit`, `bind`, `check`, `binding`,
 //! `release`, `insure`, `quote`, `settle`, `payers`, `refund`, `transfer`, `account`, `entries`, `sharing`, `verify`, `reorder`,
-//! `quota`, `wallet`, `claim`, `card`, and `return` for the nightly return of transfers that nobody took.
+//! `quota`, `wallet`, `claim`, `card`, and `return` for the nightly return of transfers that nobody took; `hold`, `confirm`,
+//! `free` (ReleaseHold), `state`, `resolve`, `restart`, and `sweep` for the server's own end of holds that ran out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use gongji::domain::vocabulary::{
 };
 use gongji::grpc::enums::Wire;
 use gongji::ledger::Failure;
+use gongji::ledger::expire::Sweep;
 use gongji::policy::{self, PolicyFiles};
 use tonic::Status;
 
@@ -44,6 +46,11 @@ scenarios! {
     draw_order
     family_service
     floor
+    hold
+    hold_confirm
+    hold_counts
+    hold_expires
+    hold_quota
     identity_numbers
     in_province
     insurance_ends
@@ -61,9 +68,12 @@ scenarios! {
     refund_after_release
     refund_order
     refund_over_year_end
+    refund_repeated
     region_limits
     relations
     release
+    resolve
+    resolve_refund
     transfer_beforehand
     user_order
     wallet_claims
@@ -307,6 +317,16 @@ impl Story {
             "claim" => self.claim(words),
             "card" => self.card(words),
             "return" => self.give_back(words),
+            "hold" => self.hold(words),
+            "confirm" => self.confirm(words),
+            "free" => self.free(words),
+            "state" => self.state(words),
+            "resolve" => self.resolve(words),
+            "sweep" => self.sweep(),
+            "restart" => {
+                self.server.restart();
+                "ok".to_owned()
+            }
             other => panic!("{other} is no command"),
         };
         let rest = std::mem::replace(words, Words::new(""));
@@ -705,6 +725,7 @@ impl Story {
         let name = words.text("as", &ask.request_id);
         let quoted = self.server.quote_settlement(quote_of(&ask));
         let settled = match self.server.settle(ask.clone()) {
+            Err(status) if told(&status).reason == "REQUEST_FENCED" => return refusal(&status),
             Err(status) => {
                 assert_eq!(refusal(&quoted.expect_err("a quote fails as the settlement does")), refusal(&status));
                 return refusal(&status);
@@ -720,6 +741,144 @@ impl Story {
         let quoted = quoted.expect("what is settled can be quoted");
         assert_eq!((quoted.amounts, quoted.contributions), (settlement.amounts, settlement.contributions.clone()));
         self.paid(&amounts, &settlement.contributions, &settlement.excluded_payers)
+    }
+
+    fn hold(&mut self, words: &mut Words<'_>) -> String {
+        let hold_for = words.fen("for").expect("for=");
+        let ask = self.ask(words);
+        let name = words.text("as", &ask.request_id);
+        let quoted = self.server.quote_settlement(quote_of(&ask));
+        let request = hold_of(&ask, hold_for);
+        let held = match self.server.hold_settlement(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(held) => held,
+        };
+        let again = self.server.hold_settlement(request).expect("a repeat succeeds");
+        assert!(again.replayed && !held.replayed);
+        assert_eq!(proto::HoldSettlementResponse { replayed: false, ..again }, held);
+        let settlement = held.settlement.expect("set");
+        assert_eq!(settlement.state(), proto::SettlementState::Held);
+        self.settlements.insert(name, settlement.settlement_id.clone());
+        let amounts = settlement.amounts.expect("set");
+        let quoted = quoted.expect("what is held can be quoted");
+        assert_eq!((quoted.amounts, quoted.contributions), (settlement.amounts, settlement.contributions.clone()));
+        assert_eq!(settlement.held_fen, amounts.own_account_fen + amounts.mutual_aid_fen);
+        self.paid(&amounts, &settlement.contributions, &settlement.excluded_payers)
+    }
+
+    fn confirm(&mut self, words: &mut Words<'_>) -> String {
+        let settlement_id = self.settlements[words.next()].clone();
+        let request = proto::ConfirmSettlementRequest {
+            request_id: words.get("request").map_or_else(|| self.request(), str::to_owned),
+            institution_code: words.text("at", HOSPITAL),
+            settlement_id,
+            accounts_fen: words.fen("fen"),
+            explanation_view: 0,
+        };
+        let done = match self.server.confirm_settlement(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(done) => done,
+        };
+        let again = self.server.confirm_settlement(request).expect("a repeat succeeds");
+        assert!(again.replayed && !done.replayed);
+        assert_eq!(proto::ConfirmSettlementResponse { replayed: false, ..again }, done);
+        let settlement = done.settlement.as_ref().expect("set");
+        assert_eq!((settlement.state(), settlement.held_fen), (proto::SettlementState::Confirmed, 0));
+        let paid = self.paid(settlement.amounts.as_ref().expect("set"), &settlement.contributions, &[]);
+        if done.returned_fen == 0 { paid } else { format!("{paid} returned={}", done.returned_fen) }
+    }
+
+    fn free(&mut self, words: &mut Words<'_>) -> String {
+        let request = proto::ReleaseHoldRequest {
+            settlement_id: self.settlements[words.next()].clone(),
+            request_id: words.get("request").map_or_else(|| self.request(), str::to_owned),
+            institution_code: words.text("at", HOSPITAL),
+        };
+        let done = match self.server.release_hold(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(done) => done,
+        };
+        let again = self.server.release_hold(request).expect("a repeat succeeds");
+        assert!(again.replayed && !done.replayed);
+        assert_eq!(proto::ReleaseHoldResponse { replayed: false, ..again }, done);
+        let state = done.settlement.expect("set").state();
+        format!("{} returned={}", enum_name(state.as_str_name(), "SETTLEMENT_STATE_"), done.returned_fen)
+    }
+
+    /// A settlement as it stands: by its id, and in the list of those in this state, which say the same.
+    fn state(&mut self, words: &mut Words<'_>) -> String {
+        let id = self.settlements[words.next()].clone();
+        let found = self.server.get_settlement(settlement_by_id(&id)).expect("found").settlement.expect("set");
+        let request = proto::ListSettlementsRequest {
+            by: Some(proto::list_settlements_request::By::InstitutionCode(found.institution_code.clone())),
+            state: Some(found.state),
+            page_size: 500,
+            ..Default::default()
+        };
+        let listed = self.server.list_settlements(request).expect("a list").settlements;
+        assert_eq!(listed.iter().find(|listed| listed.settlement_id == id), Some(&found));
+        let mut outcome = Outcome::default();
+        outcome.0.push(enum_name(found.state().as_str_name(), "SETTLEMENT_STATE_"));
+        outcome.fen("held", found.held_fen);
+        let refunded = found.refunded.expect("set");
+        let back = refunded.fund_fen + refunded.hospital_part_fen + refunded.accounts_fen + refunded.cash_fen;
+        outcome.fen("refunded", back);
+        if !found.reversed_by.is_empty() {
+            outcome.0.push(format!("reversed_by={}", found.reversed_by));
+        }
+        outcome.words()
+    }
+
+    /// Asks twice, under two request ids of its own, and once more under the first: all three say the same.
+    fn resolve(&mut self, words: &mut Words<'_>) -> String {
+        let original_request_id = words.next().to_owned();
+        let fence = words.text("missing", "REPORT") == "FENCE";
+        let reverse = words.text("applied", "KEEP") == "REVERSE";
+        let request = proto::ResolveOutcomeRequest {
+            request_id: words.get("request").map_or_else(|| self.request(), str::to_owned),
+            institution_code: words.text("at", HOSPITAL),
+            original_request_id,
+            on_missing: 1 + i32::from(fence),
+            if_applied: 1 + i32::from(reverse),
+        };
+        let done = match self.server.resolve_outcome(request.clone()) {
+            Err(status) => return refusal(&status),
+            Ok(done) => done,
+        };
+        let head = self.server.head();
+        let other = proto::ResolveOutcomeRequest { request_id: self.request(), ..request.clone() };
+        for again in [request, other] {
+            let again = self.server.resolve_outcome(again).expect("a second resolution succeeds");
+            let told = |answer: &proto::ResolveOutcomeResponse| {
+                (answer.outcome, answer.original_method, answer.original_position, answer.settlement.clone())
+            };
+            assert_eq!(told(&again), told(&done));
+        }
+        assert_eq!(self.server.head(), head, "what is resolved is not resolved again");
+        let outcome = enum_name(done.outcome().as_str_name(), "RESOLVED_OUTCOME_");
+        let method = enum_name(done.original_method().as_str_name(), "ORIGINAL_METHOD_");
+        match done.settlement {
+            None if done.original_method == 0 => outcome,
+            None => format!("{outcome} {method}"),
+            Some(found) => {
+                let state = enum_name(found.state().as_str_name(), "SETTLEMENT_STATE_");
+                format!("{outcome} {method} {state}")
+            }
+        }
+    }
+
+    /// The server's own look for holds that ran out.
+    fn sweep(&mut self) -> String {
+        let ledger = self.server.ledger();
+        let mut sweep = Sweep::default();
+        let mut ended = 0;
+        loop {
+            let (now, more) = self.server.wait(ledger.sweep(&mut sweep)).expect("the sweep goes on");
+            ended += now;
+            if !more {
+                return format!("ended={ended}");
+            }
+        }
     }
 
     fn paid(
@@ -791,7 +950,7 @@ impl Story {
 
     fn refund(&mut self, words: &mut Words<'_>) -> String {
         let settlement = self.settlements[words.next()].clone();
-        let request_id = self.request();
+        let request_id = words.get("request").map_or_else(|| self.request(), str::to_owned);
         let parts = proto::RefundParts {
             fund_fen: words.fen("fund").unwrap_or(0),
             hospital_part_fen: words.fen("hospital").unwrap_or(0),
@@ -874,9 +1033,17 @@ impl Story {
                     account.year, account.usable_by_relatives_fen
                 );
                 let wallet = posted(&account, proto::Bucket::Wallet);
-                for (name, fen) in [("wallet", wallet), ("frozen", account.quota_frozen_fen)] {
+                let purses =
+                    [("wallet", wallet), ("frozen", account.quota_frozen_fen), ("quota_held", account.quota_held_fen)];
+                for (name, fen) in purses {
                     if fen != 0 {
                         shown.push_str(&format!(" {name}={fen}"));
+                    }
+                }
+                for balance in &account.buckets {
+                    assert_eq!(balance.available_fen, balance.posted_fen - balance.held_fen);
+                    if balance.held_fen != 0 {
+                        shown.push_str(&format!(" held:{}={}", bucket_name(balance.bucket), balance.held_fen));
                     }
                 }
                 shown

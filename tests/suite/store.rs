@@ -158,6 +158,7 @@ pub fn change(began_at: u64, expects: &[(Key, u64)], puts: &[(u128, i64)]) -> Ch
         content_hash: content_hash(&record),
         record,
         lists: Vec::new(),
+        before: None,
     }
 }
 
@@ -282,6 +283,8 @@ on_every_store! {
     law_11_records_span_what_is_flushed_and_what_is_not
     law_12_a_closed_store_says_so
     law_12_closing_twice_is_no_error
+    law_13_a_change_with_an_end_is_true_before_it_or_never
+    law_13_the_end_is_judged_by_the_time_of_the_record
 }
 
 fn law_1_what_was_never_written_is_absent_with_version_zero(harness: &mut Harness) {
@@ -953,4 +956,25 @@ fn law_12_closing_twice_is_no_error(harness: &mut Harness) {
     harness.store().put(1, 10);
     assert_eq!(block_on(harness.store().close()), Ok(()));
     assert_eq!(block_on(harness.store().close()), Ok(()));
+}
+
+fn law_13_a_change_with_an_end_is_true_before_it_or_never(harness: &mut Harness) {
+    let store = harness.store();
+    let ending = |number: u128, end: i64| Change { before: Some(at(end)), ..change(0, &[], &[(number, 10)]) };
+    let commit = |change: Change, now: i64| block_on(store.commit(vec![change], at(now))).pop().expect("a verdict");
+    assert_eq!(commit(ending(1, 101), 100).map(|done| done.at), Ok(at(100)));
+    assert_eq!(commit(ending(2, 101), 101), Err(CommitError::Conflict));
+    assert_eq!(commit(ending(2, 101), 500), Err(CommitError::Conflict));
+    let facts = store.look(&[account_key(1), account_key(2)]);
+    assert_eq!((fen_of(&facts, 0), fen_of(&facts, 1), store.head().position), (Some(10), None, 1));
+}
+
+fn law_13_the_end_is_judged_by_the_time_of_the_record(harness: &mut Harness) {
+    let store = harness.store();
+    let commit = |change: Change, now: i64| block_on(store.commit(vec![change], at(now))).pop().expect("a verdict");
+    commit(change(0, &[], &[(1, 10)]), 1_000).expect("applied");
+    // Another clock is behind: time never runs backwards, so this record's would be 1000 too.
+    let late = Change { before: Some(at(1_000)), ..change(0, &[], &[(2, 10)]) };
+    assert_eq!(commit(late.clone(), 900), Err(CommitError::Conflict));
+    assert_eq!(commit(Change { before: Some(at(1_001)), ..late }, 900).map(|done| done.at), Ok(at(1_000)));
 }

@@ -90,8 +90,9 @@ impl Setup {
     fn new(place: Place) -> Self {
         let clock = Arc::new(ManualClock(AtomicI64::new(0)));
         clock.set(MORNING);
-        // The clock is the test's, so what the server does at night is the test's to call.
-        let given = Given { return_unclaimed_at: Some(String::new()), ..Given::default() };
+        // The clock is the test's, so what the server does at night and by the clock is the test's to call.
+        let (return_unclaimed_at, hold_sweep_ms) = (Some(String::new()), Some(0));
+        let given = Given { return_unclaimed_at, hold_sweep_ms, ..Given::default() };
         let config = Config::read(given, None, true).expect("the defaults are good");
         Self { place, faults: Arc::default(), config, clock, book: book(), check_at_end: true }
     }
@@ -346,6 +347,10 @@ calls! {
         settle SettleRequest SettleResponse;
         batch_settle BatchSettleRequest BatchSettleResponse;
         refund_settlement RefundSettlementRequest RefundSettlementResponse;
+        hold_settlement HoldSettlementRequest HoldSettlementResponse;
+        confirm_settlement ConfirmSettlementRequest ConfirmSettlementResponse;
+        release_hold ReleaseHoldRequest ReleaseHoldResponse;
+        resolve_outcome ResolveOutcomeRequest ResolveOutcomeResponse;
         get_settlement GetSettlementRequest GetSettlementResponse;
         list_settlements ListSettlementsRequest ListSettlementsResponse;
     }
@@ -480,6 +485,51 @@ pub fn settle(request_id: &str, patient: &str, fen: i64) -> proto::SettleRequest
         visit: Some(visit()),
         bill: Some(co_payment(fen)),
         ..Default::default()
+    }
+}
+
+/// A hold for what a request would settle.
+pub fn hold_of(request: &proto::SettleRequest, seconds: i64) -> proto::HoldSettlementRequest {
+    let request = request.clone();
+    proto::HoldSettlementRequest {
+        request_id: request.request_id,
+        institution_code: request.institution_code,
+        patient: request.patient,
+        visit: request.visit,
+        bill: request.bill,
+        paper_authorisations: request.paper_authorisations,
+        quote_token: request.quote_token,
+        hold_for: Some(prost_types::Duration { seconds, nanos: 0 }),
+        explanation_view: request.explanation_view,
+    }
+}
+
+/// Confirms all that is held.
+pub fn confirm(request_id: &str, settlement_id: &str) -> proto::ConfirmSettlementRequest {
+    proto::ConfirmSettlementRequest {
+        request_id: request_id.to_owned(),
+        institution_code: HOSPITAL.to_owned(),
+        settlement_id: settlement_id.to_owned(),
+        ..Default::default()
+    }
+}
+
+pub fn release_of(request_id: &str, settlement_id: &str) -> proto::ReleaseHoldRequest {
+    proto::ReleaseHoldRequest {
+        request_id: request_id.to_owned(),
+        institution_code: HOSPITAL.to_owned(),
+        settlement_id: settlement_id.to_owned(),
+    }
+}
+
+/// Fences what did not happen, keeps what did.
+pub fn fence(request_id: &str, original: &str) -> proto::ResolveOutcomeRequest {
+    proto::ResolveOutcomeRequest {
+        request_id: request_id.to_owned(),
+        institution_code: HOSPITAL.to_owned(),
+        original_request_id: original.to_owned(),
+        on_missing: proto::OnMissing::Fence as i32,
+        if_applied: proto::IfApplied::Keep as i32,
     }
 }
 

@@ -108,7 +108,7 @@ fn the_wire_knows_no_disk_and_no_policy_files() {
 fn tonic_is_named_at_the_edge_only() {
     check(
         "",
-        &["grpc", "server", "cli", "bench", "reconcile/", "ledger_tool/source.rs"],
+        &["grpc", "server", "cli", "bench", "reconcile/", "settle_tool/mod.rs", "ledger_tool/source.rs"],
         &["tonic::", "tonic_", "prost"],
     );
 }

@@ -1,8 +1,11 @@
 //! SettlementService: the hospital's five minutes.
 
 mod batch;
+mod hold;
 mod read;
 mod write;
+
+use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
@@ -17,7 +20,7 @@ use crate::ledger::Failure;
 use crate::ledger::refund::RefundSettlement;
 use crate::ledger::settle::Settle;
 use prost::Message as _;
-use read::{Wanted, filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
+use read::{filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
 pub(super) use write::excluded;
 use write::{amounts, contributions, parts, people, state};
 
@@ -187,6 +190,31 @@ impl SettlementService for Service {
         }))
     }
 
+    async fn hold_settlement(
+        &self,
+        request: Request<proto::HoldSettlementRequest>,
+    ) -> Reply<proto::HoldSettlementResponse> {
+        self.hold_bill(request).await
+    }
+
+    async fn confirm_settlement(
+        &self,
+        request: Request<proto::ConfirmSettlementRequest>,
+    ) -> Reply<proto::ConfirmSettlementResponse> {
+        self.confirm_hold(request).await
+    }
+
+    async fn release_hold(&self, request: Request<proto::ReleaseHoldRequest>) -> Reply<proto::ReleaseHoldResponse> {
+        self.release_held(request).await
+    }
+
+    async fn resolve_outcome(
+        &self,
+        request: Request<proto::ResolveOutcomeRequest>,
+    ) -> Reply<proto::ResolveOutcomeResponse> {
+        self.resolve_lost(request).await
+    }
+
     async fn get_settlement(
         &self,
         request: Request<proto::GetSettlementRequest>,
@@ -202,7 +230,14 @@ impl SettlementService for Service {
         let names = self.names(people(&found.settlement.contributions, &found.settlement.excluded)).await?;
         let digests = &found.settlement.policies;
         let rendered = match &found.basis {
-            Some(stored) => self.explain(&stored.trace, digests, Some(&stored.bill), view).await?,
+            Some(stored) => {
+                let confirmation = self.ledger.confirmation(&found.settlement).await?;
+                let mut trace = stored.trace.clone();
+                if !confirmation.steps.is_empty() {
+                    Arc::make_mut(&mut trace).steps.extend(confirmation.steps);
+                }
+                self.explain(&trace, digests, Some(&stored.bill), view).await?
+            }
             None => Vec::new(),
         };
         Ok(Response::new(proto::GetSettlementResponse {
@@ -232,12 +267,7 @@ impl SettlementService for Service {
         let head = self.ledger.fresh_enough(position).await?;
         let filter = format!("settlements {by:?} {on} {wanted:?} {}", filter_of(&by));
         let page = self.ledger.page(&page_token, filter.as_bytes(), size, head)?;
-        let state = match wanted {
-            Wanted::Any => None,
-            Wanted::Never => return Ok(Response::new(proto::ListSettlementsResponse::default())),
-            Wanted::State(state) => Some(state),
-        };
-        let (found, next) = self.ledger.list_settlements(&by, day, state, &page).await?;
+        let (found, next) = self.ledger.list_settlements(&by, day, wanted, &page).await?;
         let everybody = found.iter().flat_map(|view| people(&view.settlement.contributions, &view.settlement.excluded));
         let names = self.names(everybody.collect()).await?;
         let mut settlements = Vec::with_capacity(found.len());

@@ -10,8 +10,9 @@ use crate::domain::ids::SettlementId;
 use crate::domain::settlement::{Parts, RefundAsk, SettlementState};
 use crate::grpc::fields::Fields;
 use crate::grpc::{Service, proto};
-use crate::ledger::queries::{SettlementKey, SettlementsBy};
+use crate::ledger::queries::SettlementsBy;
 use crate::ledger::settle::{Ask, Paper};
+use crate::ledger::settlements::SettlementKey;
 
 /// Lines up to which a bill's ids are compared with each other.
 const SHORT_BILL: usize = 16;
@@ -220,6 +221,43 @@ pub(super) fn settlement_id_field(fields: &mut Fields, text: &str) -> Option<Set
     id
 }
 
+/// How long money is held, in whole seconds.
+pub(super) fn read_hold_for(fields: &mut Fields, hold_for: Option<prost_types::Duration>, most: u32) -> Option<u32> {
+    let Some(prost_types::Duration { seconds, nanos }) = hold_for else {
+        fields.bad("hold_for", "is required");
+        return None;
+    };
+    let whole = u32::try_from(seconds).ok().filter(|seconds| nanos == 0 && (1..=most).contains(seconds));
+    if whole.is_none() {
+        fields.bad("hold_for", format!("must be 1 to {most} whole seconds"));
+    }
+    whole
+}
+
+pub(super) fn read_on_missing(fields: &mut Fields, on_missing: i32) -> Option<bool> {
+    use proto::OnMissing as M;
+    match M::try_from(on_missing) {
+        Ok(M::Report) => Some(false),
+        Ok(M::Fence) => Some(true),
+        Ok(M::Unspecified) | Err(_) => {
+            fields.bad("on_missing", "is required and must be a known value");
+            None
+        }
+    }
+}
+
+pub(super) fn read_if_applied(fields: &mut Fields, if_applied: i32) -> Option<bool> {
+    use proto::IfApplied as A;
+    match A::try_from(if_applied) {
+        Ok(A::Keep) => Some(false),
+        Ok(A::Reverse) => Some(true),
+        Ok(A::Unspecified) | Err(_) => {
+            fields.bad("if_applied", "is required and must be a known value");
+            None
+        }
+    }
+}
+
 pub(super) fn read_refund(
     fields: &mut Fields,
     what: Option<proto::refund_settlement_request::What>,
@@ -302,27 +340,21 @@ pub(super) fn filter_of(by: &SettlementsBy) -> String {
     }
 }
 
-/// The state a listing asks for. States that this server never gives match nothing.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Wanted {
-    Any,
-    Never,
-    State(SettlementState),
-}
-
-pub(super) fn read_state(fields: &mut Fields, state: Option<i32>) -> Option<Wanted> {
+/// The state a listing asks for; none: any.
+pub(super) fn read_state(fields: &mut Fields, state: Option<i32>) -> Option<Option<SettlementState>> {
     use proto::SettlementState as S;
-    let Some(state) = state else {
-        return Some(Wanted::Any);
-    };
-    match S::try_from(state) {
-        Ok(S::Confirmed) => Some(Wanted::State(SettlementState::Confirmed)),
-        Ok(S::PartiallyRefunded) => Some(Wanted::State(SettlementState::PartiallyRefunded)),
-        Ok(S::Refunded) => Some(Wanted::State(SettlementState::Refunded)),
-        Ok(S::Held | S::Released | S::Expired) => Some(Wanted::Never),
+    let Some(state) = state else { return Some(None) };
+    let state = match S::try_from(state) {
+        Ok(S::Held) => SettlementState::Held,
+        Ok(S::Confirmed) => SettlementState::Confirmed,
+        Ok(S::Released) => SettlementState::Released,
+        Ok(S::Expired) => SettlementState::Expired,
+        Ok(S::PartiallyRefunded) => SettlementState::PartiallyRefunded,
+        Ok(S::Refunded) => SettlementState::Refunded,
         Ok(S::Unspecified) | Err(_) => {
             fields.bad("state", "must be a known value");
-            None
+            return None;
         }
-    }
+    };
+    Some(Some(state))
 }

@@ -3,6 +3,7 @@
 use crate::domain::bill::{ExternalRefs, Visit};
 use crate::domain::draw::{Contribution, Excluded};
 use crate::domain::ids::MemberId;
+use crate::domain::settlement::hold::HoldState;
 use crate::domain::settlement::{Amounts, Parts, Settlement, SettlementState};
 use crate::grpc::enums::{Wire, reason_to_wire};
 use crate::grpc::people::Names;
@@ -18,7 +19,10 @@ pub(super) fn people(contributions: &[Contribution], excluded: &[Excluded]) -> V
 
 pub(super) fn state(state: SettlementState) -> i32 {
     (match state {
+        SettlementState::Held => proto::SettlementState::Held,
         SettlementState::Confirmed => proto::SettlementState::Confirmed,
+        SettlementState::Released => proto::SettlementState::Released,
+        SettlementState::Expired => proto::SettlementState::Expired,
         SettlementState::PartiallyRefunded => proto::SettlementState::PartiallyRefunded,
         SettlementState::Refunded => proto::SettlementState::Refunded,
     }) as i32
@@ -112,6 +116,11 @@ pub(super) fn to_settlement(
         amounts: Some(parts(&refund.parts)),
         ledger_position: wire_position(*position),
         time: Some(timestamp(refund.at)),
+        reversed_by: refund.reversal.as_ref().map(|reversal| reversal.request_id.clone()).unwrap_or_default(),
+    });
+    let hold_end = settlement.hold.as_ref().and_then(|hold| match hold.state {
+        HoldState::Open => None,
+        HoldState::Confirmed { at, .. } | HoldState::Released { at } | HoldState::Expired { at } => Some(at),
     });
     proto::Settlement {
         settlement_id: settlement.id.to_string(),
@@ -130,8 +139,11 @@ pub(super) fn to_settlement(
         excluded_payers: excluded(&settlement.excluded, names),
         refunds: refunds.collect(),
         refunded: Some(parts(&settlement.refunded())),
-        reversed_by: String::new(),
+        reversed_by: settlement.reversed_by.clone(),
         create_time: Some(timestamp(settlement.created_at)),
         ledger_position: wire_position(position),
+        expire_time: settlement.hold.as_ref().map(|hold| timestamp(hold.expires)),
+        hold_end_time: hold_end.map(timestamp),
+        held_fen: settlement.held().as_fen(),
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::ids::{InstitutionCode, SettlementId};
 use crate::domain::reason::Reason;
 use crate::domain::reconcile::{Figures, LineKind, OurLine, Stage, Totals};
 use crate::domain::record::Event;
-use crate::domain::settlement::Settlement;
+use crate::domain::settlement::{Settlement, SettlementState};
 use crate::domain::time::Moment;
 use crate::store::{Key, ListKey, ListKind, ListRow, StoreError, record};
 
@@ -89,18 +89,31 @@ impl Ledger {
     async fn our_line(&self, position: u64) -> Result<Option<OurLine>, Failure> {
         let stored = self.record_at(position).await?;
         let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
-        let (kind, settlement, figures) = if let Event::Settled(settled) = &record.event {
-            (LineKind::Settlement, settled.id, Figures::settled(&settled.amounts))
-        } else if let Event::Refunded { settlement, parts, returned, .. } = &record.event {
+        let (kind, settlement, stage, figures) = if let Event::Settled(settled) = &record.event {
+            (LineKind::Settlement, settled.id, Stage::Posted, Figures::settled(&settled.amounts))
+        } else if let Event::Held { settled, .. } = &record.event {
+            // A hold's line is the settlement that it became; the record that confirmed it is none of its own.
+            let found = self.settlement_fact(settled.id).await?;
+            let stage = match found.state() {
+                SettlementState::Held => Stage::Held,
+                SettlementState::Released | SettlementState::Expired => Stage::Ended,
+                SettlementState::Confirmed | SettlementState::PartiallyRefunded | SettlementState::Refunded => {
+                    Stage::Posted
+                }
+            };
+            (LineKind::Settlement, settled.id, stage, Figures::settled(&found.amounts))
+        } else if let Event::Refunded { settlement, parts, returned, place } = &record.event {
             let found = self.settlement_fact(*settlement).await?;
             let figures = Figures::refunded(parts, returned, &found.contributions);
-            (LineKind::Refund, *settlement, figures)
+            let reversed = found.refunds.get(usize::from(*place)).is_some_and(|refund| refund.reversal.is_some());
+            let stage = if reversed { Stage::Ended } else { Stage::Posted };
+            (LineKind::Refund, *settlement, stage, figures)
         } else {
             return Ok(None);
         };
         Ok(Some(OurLine {
             kind,
-            stage: Stage::Posted,
+            stage,
             settlement,
             position,
             at: stored.at,

@@ -121,7 +121,7 @@ impl Pipeline {
             return Err(CommitError::NotApplied(StoreError::Closed));
         }
         let Prepared { change, body, puts } = prepared;
-        let Change { began_at, expects, puts: _, content_hash, record: _, lists: _ } = change;
+        let Change { began_at, expects, puts: _, content_hash, before, record: _, lists: _ } = change;
         for (key, version) in &expects {
             if !self.recent.holds(key, *version, began_at) {
                 // A request that is merely too long ago to be judged is no duplicate.
@@ -130,6 +130,9 @@ impl Pipeline {
             }
         }
         let head = self.head.next(&content_hash, now);
+        if before.is_some_and(|end| head.at >= end) {
+            return Err(CommitError::Conflict);
+        }
         for (key, _) in &puts {
             self.recent.note(*key, head.position);
         }

@@ -76,7 +76,7 @@ fn a_method_that_is_not_there_is_told_in_the_same_words() {
         let mut client = Grpc::new(server.channel());
         client.ready().await.expect("connected");
         let codec = tonic_prost::ProstCodec::<proto::GetHeadRequest, proto::GetHeadResponse>::default();
-        let path = PathAndQuery::from_static("/gongji.v1.SettlementService/HoldSettlement");
+        let path = PathAndQuery::from_static("/gongji.v1.SettlementService/ForgetSettlement");
         client.unary(tonic::Request::new(proto::GetHeadRequest::default()), path, codec).await
     });
     assert_eq!(words(&refused.expect_err("not there")), "Unimplemented NOT_IMPLEMENTED");

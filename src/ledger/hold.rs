@@ -1,0 +1,285 @@
+//! `HoldSettlement`, `ConfirmSettlement`, `ReleaseHold`: account money set aside, then taken or let go. What nobody resolves
+//! in time ends in `expire`.
+
+use std::sync::Arc;
+
+use super::failure::{Failure, Thing};
+use super::fingerprint::Fingerprint;
+use super::payers::{books_of, close_books, load_touched, on_paper};
+use super::reading::{Reading, Standings};
+use super::settle::{Settle, SettleOutcome, institution_scope};
+use super::settling::settled_outcome;
+use super::{Command, Fresh, Ledger, Plan};
+use crate::domain::ids::{InstitutionCode, MemberId, RequestId, SettlementId};
+use crate::domain::money::Money;
+use crate::domain::record::{Event, Record};
+use crate::domain::rule::Trace;
+use crate::domain::settlement::hold::{self, HoldEnd, HoldState};
+use crate::domain::settlement::{Settlement, SettlementState};
+use crate::domain::split::YearUse;
+use crate::domain::time::Moment;
+use crate::store::entity::Decided;
+use crate::store::{Entity, Key};
+
+/// `HoldSettlement`.
+#[derive(Clone, Debug)]
+pub struct HoldSettlement {
+    pub settle: Settle,
+    /// In seconds.
+    pub hold_for: u32,
+}
+
+impl Command for HoldSettlement {
+    type Outcome = SettleOutcome;
+    const METHOD: u8 = 3;
+
+    fn request(&self) -> (String, &RequestId) {
+        self.settle.request()
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        self.settle.fields(fields);
+        fields.field("hold_for", &self.hold_for);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        fresh: Fresh,
+    ) -> Result<Plan<SettleOutcome>, Failure> {
+        let expires = now.plus_seconds(self.hold_for);
+        self.settle.settling(Some(expires)).decide(ledger, reading, now, fresh).await
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        _: [u8; 16],
+    ) -> Result<SettleOutcome, Failure> {
+        let Event::Held { settled, .. } = record.event else {
+            return Err(Failure::Bug("a hold request made another record"));
+        };
+        settled_outcome(reading, *settled).await
+    }
+}
+
+/// `ConfirmSettlement`.
+#[derive(Clone, Debug)]
+pub struct ConfirmSettlement {
+    pub request_id: RequestId,
+    pub institution: InstitutionCode,
+    pub settlement: SettlementId,
+    /// None: everything held.
+    pub accounts: Option<Money>,
+}
+
+/// A hold resolved, and how much of it went back.
+#[derive(Clone, Debug)]
+pub struct ResolvedHold {
+    pub settlement: Settlement,
+    pub returned: Money,
+    pub trace: Trace,
+    pub current_state: SettlementState,
+}
+
+impl Command for ConfirmSettlement {
+    type Outcome = ResolvedHold;
+    const METHOD: u8 = 4;
+
+    fn request(&self) -> (String, &RequestId) {
+        (institution_scope(&self.institution), &self.request_id)
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        fields.field("settlement_id", &self.settlement).field("accounts_fen", &self.accounts);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        fresh: Fresh,
+    ) -> Result<Plan<ResolvedHold>, Failure> {
+        let held = of_institution(reading, self.settlement, &self.institution).await?;
+        held.refuse_unless_held().map_err(Failure::refused)?;
+        load_touched(reading, &held).await?;
+        let mut trace = Trace::under(ledger.book.digest);
+        let (amounts, taken) = hold::decide_confirm(&held, self.accounts, &mut trace).map_err(Failure::refused)?;
+        let kept =
+            |place: &u16| taken.get(usize::from(*place)).is_some_and(|paid| paid.amount == amount_at(&held, *place));
+        let places = places_of(&held).filter(|place| !kept(place));
+        let mut books = books_of(reading, &held, places, now.civil_day())?;
+        let mut settlement = held.clone();
+        let state = HoldState::Confirmed { at: now, request: fresh.request };
+        let returned = hold::apply_confirm(&mut settlement, amounts, taken, state, &mut books);
+        let decided = Decided { trace: trace.clone(), policies: held.policies.clone() };
+        let mut puts = vec![(Key::Decided(fresh.request), Entity::Decided(Arc::new(decided)))];
+        let mut lists = vec![(ledger.changes_of(&held.institution), held.id.as_u128())];
+        let mut standings = Standings::new(reading);
+        unmark(&held, &mut standings)?;
+        let postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
+        puts.extend(standings.into_puts());
+        puts.push((Key::Settlement(held.id), Entity::Settlement(Arc::new(settlement.clone()))));
+        let event = Event::HoldConfirmed {
+            settlement: held.id,
+            amounts,
+            contributions: settlement.contributions.clone(),
+            returned: returned.clone(),
+        };
+        let returned = returned.iter().map(|(_, amount)| *amount).sum();
+        let outcome = ResolvedHold { current_state: settlement.state(), settlement, returned, trace };
+        Ok(Plan { record: Record { event, postings }, puts, lists, outcome })
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        request: [u8; 16],
+    ) -> Result<ResolvedHold, Failure> {
+        let Event::HoldConfirmed { settlement, amounts, contributions, returned } = record.event else {
+            return Err(Failure::Bug("a confirmation made another record"));
+        };
+        let (key, decided) = (Key::Settlement(settlement), Key::Decided(request));
+        reading.get(&[key, decided]).await?;
+        let stored = reading.settlement(&key)?.ok_or(Failure::Bug("a confirmed hold is missing"))?;
+        let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
+        let settlement = Settlement { hold: stored.hold.clone(), ..stored.as_decided(amounts, contributions) };
+        let returned = returned.iter().map(|(_, amount)| *amount).sum();
+        Ok(ResolvedHold { settlement, returned, trace, current_state: stored.state() })
+    }
+}
+
+fn amount_at(settlement: &Settlement, place: u16) -> Money {
+    settlement.contributions[usize::from(place)].amount
+}
+
+fn places_of(settlement: &Settlement) -> impl Iterator<Item = u16> + use<> {
+    0..u16::try_from(settlement.contributions.len()).unwrap_or(u16::MAX)
+}
+
+/// `ReleaseHold`.
+#[derive(Clone, Debug)]
+pub struct ReleaseHold {
+    pub request_id: RequestId,
+    pub institution: InstitutionCode,
+    pub settlement: SettlementId,
+}
+
+impl Command for ReleaseHold {
+    type Outcome = ResolvedHold;
+    const METHOD: u8 = 5;
+
+    fn request(&self) -> (String, &RequestId) {
+        (institution_scope(&self.institution), &self.request_id)
+    }
+
+    fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
+        fields.field("settlement_id", &self.settlement);
+    }
+
+    async fn decide(
+        &self,
+        ledger: &Ledger,
+        reading: &mut Reading<'_>,
+        now: Moment,
+        _: Fresh,
+    ) -> Result<Plan<ResolvedHold>, Failure> {
+        let held = of_institution(reading, self.settlement, &self.institution).await?;
+        end(ledger, reading, held, HoldEnd::Released, now, "").await
+    }
+
+    async fn replay(
+        &self,
+        _: &Ledger,
+        reading: &mut Reading<'_>,
+        record: Record,
+        _: [u8; 16],
+    ) -> Result<ResolvedHold, Failure> {
+        let Event::HoldEnded { settlement, returned, .. } = record.event else {
+            return Err(Failure::Bug("a release made another record"));
+        };
+        let key = Key::Settlement(settlement);
+        reading.get(&[key]).await?;
+        let settlement = reading.settlement(&key)?.cloned().ok_or(Failure::Bug("a released hold is missing"))?;
+        let returned = returned.iter().map(|(_, amount)| *amount).sum();
+        let current_state = settlement.state();
+        Ok(ResolvedHold { settlement, returned, trace: Trace::new(), current_state })
+    }
+}
+
+/// A settlement that this institution made.
+pub(super) async fn of_institution(
+    reading: &mut Reading<'_>,
+    id: SettlementId,
+    institution: &InstitutionCode,
+) -> Result<Settlement, Failure> {
+    let key = Key::Settlement(id);
+    reading.get(&[key]).await?;
+    let stored = reading.settlement(&key)?.filter(|settlement| settlement.institution == *institution);
+    stored.cloned().ok_or(Failure::NotFound(Thing::Settlement))
+}
+
+/// Ends a hold with nothing paid: all money, and all that was counted at once, is as if it had never been.
+pub(super) async fn end(
+    ledger: &Ledger,
+    reading: &mut Reading<'_>,
+    held: Settlement,
+    how: HoldEnd,
+    now: Moment,
+    reversed_by: &str,
+) -> Result<Plan<ResolvedHold>, Failure> {
+    held.refuse_unless_held().map_err(Failure::refused)?;
+    load_touched(reading, &held).await?;
+    let papers: Vec<MemberId> = on_paper(&held.contributions).iter().map(|(owner, _)| *owner).collect();
+    let slips_key = Key::Slips(held.patient);
+    if !papers.is_empty() {
+        reading.get(&[slips_key]).await?;
+    }
+    let state = match how {
+        HoldEnd::Released => HoldState::Released { at: now },
+        HoldEnd::Expired => HoldState::Expired { at: now },
+    };
+    let mut books = books_of(reading, &held, places_of(&held), now.civil_day())?;
+    let mut settlement = Settlement { reversed_by: reversed_by.to_owned(), ..held.clone() };
+    let returned = hold::apply_end(&mut settlement, state, &mut books);
+    let mut puts = Vec::new();
+    let mut lists = vec![(ledger.changes_of(&held.institution), held.id.as_u128())];
+    let mut standings = Standings::new(reading);
+    unmark(&held, &mut standings)?;
+    let (year, split) = (held.visit.date.year(), &held.amounts.split);
+    let patient = standings.of(held.patient)?;
+    let used = patient.year_use(year);
+    let after = YearUse {
+        deductible: used.deductible.minus_or_zero(split.deductible),
+        fund: used.fund.minus_or_zero(split.fund),
+    };
+    patient.set_year_use(year, after);
+    let postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
+    puts.extend(standings.into_puts());
+    if !papers.is_empty()
+        && let Some(mut slips) = reading.slips(&slips_key)?.cloned()
+    {
+        papers.iter().for_each(|owner| slips.uncount(*owner));
+        puts.push((slips_key, Entity::Slips(Arc::new(slips))));
+    }
+    puts.push((Key::Settlement(held.id), Entity::Settlement(Arc::new(settlement.clone()))));
+    let event = Event::HoldEnded { settlement: held.id, how, returned: returned.clone() };
+    let returned = returned.iter().map(|(_, amount)| *amount).sum();
+    let outcome = ResolvedHold { current_state: settlement.state(), settlement, returned, trace: Trace::new() };
+    Ok(Plan { record: Record { event, postings }, puts, lists, outcome })
+}
+
+/// Takes the hold's marks from its people.
+fn unmark(held: &Settlement, standings: &mut Standings<'_>) -> Result<(), Failure> {
+    for member in held.marked() {
+        standings.of(member)?.holds.retain(|mark| mark.settlement != held.id);
+    }
+    Ok(())
+}

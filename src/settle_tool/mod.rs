@@ -1,0 +1,113 @@
+//! `gongji settle`: one settlement explained, and a lost answer resolved, against a running server.
+
+mod text;
+
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+use tonic_types::StatusExt;
+
+use crate::grpc::proto;
+use crate::grpc::proto::get_settlement_request::Key;
+use crate::grpc::proto::settlement_service_client::SettlementServiceClient;
+
+/// Largest answer taken: the full explanation of the longest bill is far below.
+const ANSWER_BYTES: usize = 64 << 20;
+
+/// `gongji settle`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  gongji settle explain stl_0193d0c1f8e07d2a9c41b7e60a5f3d21\n\
+  gongji settle resolve --institution H44030001 --request lost-0007 --fence R-20261122-0042")]
+pub struct Options {
+    #[command(subcommand)]
+    task: Task,
+    /// Address of the server.
+    #[arg(long, env = "GONGJI_CONNECT", default_value = "http://127.0.0.1:50051", global = true)]
+    connect: String,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Task {
+    /// Print a settlement or hold with every step of its decision (结算依据).
+    Explain {
+        /// Its id, stl_….
+        settlement: String,
+    },
+    /// Find out what became of a call whose answer was lost, and end the doubt (结果查询与冲正).
+    Resolve {
+        /// Institution that made the call.
+        #[arg(long)]
+        institution: String,
+        /// request_id of this resolution; sent again with the same one, it gives the same answer.
+        #[arg(long)]
+        request: String,
+        /// If it had no effect, see to it that it never has one.
+        #[arg(long)]
+        fence: bool,
+        /// If it had its effect, undo it.
+        #[arg(long)]
+        reverse: bool,
+        /// request_id of the call in doubt.
+        original: String,
+    },
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let printed = runtime.block_on(async {
+        let endpoint = Endpoint::from_shared(options.connect.clone()).map_err(|error| format!("--connect: {error}"))?;
+        let channel = endpoint.connect().await.map_err(|error| format!("no server at {}: {error}", options.connect))?;
+        let client = SettlementServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES);
+        match &options.task {
+            Task::Explain { settlement } => explain(client, settlement).await,
+            Task::Resolve { institution, request, fence, reverse, original } => {
+                let on_missing = if *fence { proto::OnMissing::Fence } else { proto::OnMissing::Report };
+                let if_applied = if *reverse { proto::IfApplied::Reverse } else { proto::IfApplied::Keep };
+                let request = proto::ResolveOutcomeRequest {
+                    request_id: request.clone(),
+                    institution_code: institution.clone(),
+                    original_request_id: original.clone(),
+                    on_missing: on_missing as i32,
+                    if_applied: if_applied as i32,
+                };
+                resolve(client, request).await
+            }
+        }
+    })?;
+    print!("{printed}");
+    Ok(())
+}
+
+async fn explain(mut client: SettlementServiceClient<Channel>, id: &str) -> Result<String, String> {
+    let request = proto::GetSettlementRequest {
+        key: Some(Key::SettlementId(id.to_owned())),
+        explanation_view: proto::ExplanationView::Full as i32,
+        min_ledger_position: 0,
+    };
+    let found = client.get_settlement(request).await.map_err(|status| told(&status))?.into_inner();
+    let explanation: proto::Explanation =
+        prost::Message::decode(found.explanation.as_slice()).map_err(|error| error.to_string())?;
+    let settlement = found.settlement.unwrap_or_default();
+    Ok(format!("{}\n{}", text::settlement(&settlement), text::explanation(&explanation)))
+}
+
+async fn resolve(
+    mut client: SettlementServiceClient<Channel>,
+    request: proto::ResolveOutcomeRequest,
+) -> Result<String, String> {
+    let done = client.resolve_outcome(request).await.map_err(|status| told(&status))?.into_inner();
+    Ok(text::resolution(&done))
+}
+
+/// A refusal: its reason, its sentence and the bad fields.
+fn told(status: &Status) -> String {
+    let details = status.get_error_details();
+    let reason = details.error_info().map_or_else(|| format!("{:?}", status.code()), |info| info.reason.clone());
+    let sentence = details.localized_message().map_or(status.message(), |message| message.message.as_str());
+    let mut text = format!("{reason}: {sentence}");
+    for bad in details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default() {
+        text.push_str(&format!("\n  {} {}", bad.field, bad.description));
+    }
+    text
+}
