@@ -96,7 +96,7 @@ options! {
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
     /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
-    /// Longest time a stream may stand still, in milliseconds.
+    /// Longest time a stream, or whoever takes a backup, may stand still, in milliseconds.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
     /// Most streams of Watch open at once; more are refused as OVERLOADED.
     watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;
@@ -167,6 +167,9 @@ options! {
     /// Time of day, in China, at which wallet transfers that nobody took on the day before go back, HH:MM:SS; empty: never by
     /// itself, only by `gongji run return-unclaimed`.
     return_unclaimed_at / "return-unclaimed-at" / "GONGJI_RETURN_UNCLAIMED_AT": String = "05:30:00".to_owned();
+    /// Most accounts in a second whose year is closed beside settlements, when a region's is (CloseYear); 0: none, only by
+    /// `gongji run close-year`.
+    close_year_per_second / "close-year-per-second" / "GONGJI_CLOSE_YEAR_PER_SECOND": u32 = 500;
     /// Most records of the memory store; past it changes are refused as STORE_FULL.
     memory_records / "memory-records" / "GONGJI_MEMORY_RECORDS": u64 = 5_000_000;
     /// Blocks the embedded store keeps in memory, in bytes.

@@ -16,6 +16,7 @@ use crate::domain::posting::Party;
 use crate::domain::record::{CreditKind, Event, Record};
 use crate::domain::vocabulary::{Bucket, Channel, Grant, InsuranceState, Relation, Scheme};
 use crate::ledger::fingerprint::Keys;
+use crate::ledger::members::insured_in;
 use crate::ledger::{Ledger, list_of};
 use crate::store::entity::Standing;
 use crate::store::{Change, Entity, Key, ListKey, ListKind, Store, chain, record};
@@ -187,7 +188,8 @@ impl Loader<'_> {
         standing.account = Some(Account::opened(id, self.today));
         puts.push((Key::Standing(id), Entity::Standing(Arc::new(standing.clone()))));
         puts.push((Key::Person(id), Entity::Person(Arc::new(who))));
-        self.change(&Record { event: Event::MemberCreated { member }, postings: Vec::new() }, puts, Vec::new());
+        let lists = vec![insured_in(&member)];
+        self.change(&Record { event: Event::MemberCreated { member }, postings: Vec::new() }, puts, lists);
         Some(standing)
     }
 

@@ -28,7 +28,7 @@ impl Kind {
     pub const ALL: [Self; 6] =
         [Self::Echo, Self::Quote, Self::SettleMemory, Self::SettleEmbedded, Self::BatchEmbedded, Self::StreamEmbedded];
 
-    /// Whether a call carries [`MANY`] settlements.
+    /// Whether a call carries `MANY` settlements.
     pub const fn is_many(self) -> bool {
         matches!(self, Self::BatchEmbedded | Self::StreamEmbedded)
     }

@@ -122,6 +122,12 @@ impl Config {
             row("watch_message_bytes", self.watch_message_bytes.into(), "bytes", "records after which a message ends"),
             row("watch_checkpoint_ms", self.watch_checkpoint_ms.into(), "milliseconds", "longest silence of a Watch"),
             row("watch_filter_values", self.watch_filter_values.into(), "values", "most values of one filter of Watch"),
+            row(
+                "close_year_per_second",
+                self.close_year_per_second.into(),
+                "accounts",
+                "most accounts in a second whose year is closed",
+            ),
             row("max_backdate_days", self.max_backdate_days.into(), "days", "how old a visit or first day may be"),
             row("retries", self.retries.into(), "attempts", "how often a change is decided anew after losing a race"),
             row("quote_seconds", self.quote_seconds.into(), "seconds", "how long a quote's token holds"),

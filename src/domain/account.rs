@@ -16,11 +16,22 @@ pub struct Account {
     pub current: Money,
     pub prior: Money,
     pub wallet: Money,
+    /// Years that have ended and wait for their close, oldest first: one a year at most.
+    pub ended: Vec<YearEnd>,
+}
+
+/// What an account held at the end of 31 December. Money set aside or on its way was not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct YearEnd {
+    pub year: i16,
+    pub current: Money,
+    pub prior: Money,
 }
 
 impl Account {
     pub fn opened(member: MemberId, today: Date) -> Self {
-        Self { member, year: today.year(), current: Money::ZERO, prior: Money::ZERO, wallet: Money::ZERO }
+        let (year, zero) = (today.year(), Money::ZERO);
+        Self { member, year, current: zero, prior: zero, wallet: zero, ended: Vec::new() }
     }
 
     pub fn balance(&self, bucket: Bucket) -> Money {
@@ -46,15 +57,16 @@ impl Account {
     }
 
     /// When the year has turned, the current-year money counts as prior-year money at once; the posting that says so is
-    /// written by the first change that touches the account afterwards.
+    /// written by the first change that touches the account afterwards. What was there at the end of each year is kept for
+    /// its close.
     pub fn turn_year(&mut self, today: Date, postings: &mut Vec<Posting>) {
-        if today.year() <= self.year {
-            return;
-        }
-        self.year = today.year();
-        let amount = self.current;
-        if amount.is_positive() {
-            self.move_money(Bucket::CurrentYear, Bucket::PriorYears, amount, postings);
+        while self.year < today.year() {
+            self.ended.push(YearEnd { year: self.year, current: self.current, prior: self.prior });
+            self.year += 1;
+            let amount = self.current;
+            if amount.is_positive() {
+                self.move_money(Bucket::CurrentYear, Bucket::PriorYears, amount, postings);
+            }
         }
     }
 
@@ -139,6 +151,9 @@ mod tests {
         turned.turn_year(day("2026-01-01"), &mut postings);
         turned.turn_year(day("2026-01-01"), &mut postings);
         assert_eq!((turned.current.as_fen(), turned.prior.as_fen(), turned.year, postings.len()), (0, 320, 2026, 1));
+        let end = |year, current, prior| YearEnd { year, current: Money::fen(current), prior: Money::fen(prior) };
+        assert_eq!(turned.ended, [end(2025, 300, 20)]);
+        assert_eq!(turned.as_of(day("2028-05-01")).ended, [end(2025, 300, 20), end(2026, 0, 320), end(2027, 0, 320)]);
         assert_eq!(turned.bucket_of_year(Bucket::CurrentYear, 2025), Bucket::PriorYears);
         assert_eq!(turned.bucket_of_year(Bucket::CurrentYear, 2026), Bucket::CurrentYear);
     }

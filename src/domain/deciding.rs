@@ -98,6 +98,9 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::BindingHasLastDay
         | Reason::QuotaUnchanged
         | Reason::PositionNotReached
+        | Reason::YearNotOver
+        | Reason::YearNothingToClose
+        | Reason::YearCloseRunning
         | Reason::ReconciliationTooLarge
         | Reason::ReconciliationTooDifferent
         | Reason::PositionCompacted

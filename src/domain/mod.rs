@@ -12,6 +12,7 @@ pub mod identity;
 pub mod member;
 pub mod posting;
 pub mod account;
+pub mod year_close;
 mod deciding;
 pub mod rule;
 pub mod sharing;

@@ -16,7 +16,9 @@ use super::vocabulary::{
     Scheme, Scope,
 };
 
-pub use super::policy_rows::{CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule};
+pub use super::policy_rows::{
+    CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule, YearInterest,
+};
 
 macro_rules! params {
     ($($(#[$doc:meta])* $variant:ident $name:literal $zh:literal;)*) => {
@@ -100,6 +102,7 @@ params! {
     WalletReturnTime "wallet_return_time" "未领取资金退回时间";
     QuotaEvidence "quota_evidence" "设定共济额度所需的双方同意";
     QuotaMax "quota_max" "每个绑定关系的共济额度上限";
+    YearInterest "year_interest" "年度结转计息";
 }
 
 /// The typed values of one policy; each field is the [`Param`] of the same name.
@@ -171,6 +174,8 @@ pub struct Rules {
     pub quota_evidence: Vec<String>,
     /// The most of one binding.
     pub quota_max: Option<Money>,
+    /// None: nothing is added when a year is closed.
+    pub year_interest: Option<YearInterest>,
 }
 
 impl Rules {

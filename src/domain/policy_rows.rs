@@ -4,8 +4,8 @@ use jiff::civil::Time;
 
 use super::money::{Money, Rate, Rounding, Share};
 use super::vocabulary::{
-    CardChannel, Category, Channel, DeductiblePer, Effective, Grant, InstitutionKind, InsuranceState, ListClass,
-    Purpose, Scheme,
+    CardChannel, Category, Channel, DeductiblePer, Effective, Grant, InstitutionKind, InsuranceState, InterestBasis,
+    ListClass, Purpose, Scheme,
 };
 
 /// A part of the day, from its first second up to, not including, `to`; it may reach over midnight.
@@ -43,6 +43,17 @@ impl Floor {
             Self::Share { rate, of, rounding } => Some(of.share(*rate, *rounding)),
         }
     }
+}
+
+/// How what an account held when a year ended bears interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct YearInterest {
+    pub basis: InterestBasis,
+    /// For the year, on what the current-year bucket held.
+    pub current_rate: Rate,
+    /// On what the prior-years bucket held.
+    pub prior_rate: Rate,
+    pub rounding: Rounding,
 }
 
 /// One row of the fund's ratios. Empty lists mean "any".

@@ -24,6 +24,8 @@ pub enum Party {
     Transfer(TransferId),
     /// Set aside by a hold (预留). Keeps a balance.
     Hold(SettlementId),
+    /// Where the interest of closed years comes from, by region.
+    Interest(RegionCode),
 }
 
 impl std::fmt::Display for Party {
@@ -38,6 +40,7 @@ impl std::fmt::Display for Party {
             Self::Quota(binding, bucket) => write!(f, "quota:{binding}/{}", bucket.name()),
             Self::Transfer(id) => write!(f, "transfer:{id}"),
             Self::Hold(id) => write!(f, "hold:{id}"),
+            Self::Interest(region) => write!(f, "interest:{region}"),
         }
     }
 }
@@ -71,7 +74,8 @@ impl Posting {
                 | Party::Cash
                 | Party::Quota(..)
                 | Party::Transfer(_)
-                | Party::Hold(_),
+                | Party::Hold(_)
+                | Party::Interest(_),
                 _,
             ) => None,
         };

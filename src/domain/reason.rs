@@ -225,6 +225,12 @@ reasons! {
     ReconciliationTooLarge "RECONCILIATION_TOO_LARGE" "对账明细行数超过上限，请缩短对账日期。";
     /// More differences than one comparison tells.
     ReconciliationTooDifferent "RECONCILIATION_TOO_DIFFERENT" "差异行数超过上限，请核对机构编号和对账日期。";
+    /// A year is closed when it is over.
+    YearNotOver "YEAR_NOT_OVER" "该年度尚未结束，不能办理年度结转。";
+    /// Closed before, or there was no account in that year.
+    YearNothingToClose "YEAR_NOTHING_TO_CLOSE" "该账户该年度无可结转：已结转，或当年尚无账户。";
+    /// The region's year is being closed.
+    YearCloseRunning "YEAR_CLOSE_RUNNING" "该统筹区该年度的结转正在进行。";
 }
 
 #[cfg(test)]

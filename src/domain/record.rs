@@ -3,7 +3,7 @@
 
 use jiff::civil::Date;
 
-use super::account::Account;
+use super::account::{Account, YearEnd};
 use super::binding::Binding;
 use super::certification::Certification;
 use super::draw::Contribution;
@@ -16,6 +16,7 @@ use super::settlement::hold::HoldEnd;
 use super::settlement::{Amounts, Parts};
 use super::time::Moment;
 use super::vocabulary::{Bucket, CardChannel, Channel, Relation};
+use super::year_close::YearClose;
 
 /// One change: the event and the postings it made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +146,21 @@ pub enum Event {
         place: u16,
         parts: Parts,
         taken: Vec<(u16, Money)>,
+    },
+    /// An account's year, with the interest on what it held when the year ended.
+    YearClosed {
+        after: Account,
+        end: YearEnd,
+        interest: Money,
+        policies: Vec<[u8; 32]>,
+    },
+    /// A region's.
+    YearCloseStarted {
+        close: YearClose,
+    },
+    /// How far it has come.
+    YearCloseAdvanced {
+        close: YearClose,
     },
 }
 

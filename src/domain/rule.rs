@@ -154,6 +154,11 @@ rules! {
     HoldCash "hold.cash" "未确认的预留金额改为现金支付" [];
     /// A refund put back.
     RefundReversed "refund.reversed" "撤销退费，退回的资金重新支付" [];
+    /// What the account held when the year ended; the current part became prior years'.
+    YearEnded "year.ended" "年末余额，当年部分结转为历年" [];
+    InterestCurrent "interest.current_year" "当年余额计息" [YearInterest];
+    InterestPrior "interest.prior_years" "历年余额计息" [YearInterest];
+    InterestTotal "interest.total" "利息计入历年账户" [YearInterest];
 }
 
 /// What a step is about.
@@ -231,6 +236,8 @@ inputs! {
     Quota "quota_fen";
     QuotaBefore "quota_before_fen";
     Held "held_fen";
+    InterestCurrent "interest_current_fen";
+    InterestPrior "interest_prior_fen";
 }
 
 /// A rounding inside a step: `of × rate`, so the exact value can be shown again.

@@ -214,6 +214,13 @@ vocabulary! {
     }
 }
 vocabulary! {
+    /// What of an account bears interest when a year is closed.
+    InterestBasis {
+        YearEndBalance = 1 "YEAR_END_BALANCE" "年末余额，当年与历年分别计息";
+        PriorYearsBalance = 2 "PRIOR_YEARS_BALANCE" "年末历年余额";
+    }
+}
+vocabulary! {
     /// How sure a source is.
     Grade {
         Official = 1 "OFFICIAL" "官方";

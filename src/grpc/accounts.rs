@@ -7,7 +7,7 @@ use super::explanation::{self, Basis};
 use super::fields::{Fields, all3};
 use super::imports::{self, Imported};
 use super::proto::account_service_server::AccountService;
-use super::{Service, proto, timestamp, wire_position};
+use super::{Service, proto, timestamp, wire_position, year_close};
 use crate::domain::account::Account;
 use crate::domain::ids::MemberId;
 use crate::domain::money::Money;
@@ -171,6 +171,14 @@ impl AccountService for Service {
         }))
     }
 
+    async fn close_year(&self, request: Request<proto::CloseYearRequest>) -> Reply<proto::CloseYearResponse> {
+        year_close::close(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_year_close(&self, request: Request<proto::GetYearCloseRequest>) -> Reply<proto::GetYearCloseResponse> {
+        year_close::get(self, request.into_inner()).await.map(Response::new)
+    }
+
     async fn list_entries(&self, request: Request<proto::ListEntriesRequest>) -> Reply<proto::ListEntriesResponse> {
         let proto::ListEntriesRequest { member, page_size, page_token, min_ledger_position } = request.into_inner();
         let mut fields = Fields::new();
@@ -324,7 +332,10 @@ fn entry_kind(view: &EntryView, member: MemberId) -> (proto::EntryKind, String) 
             (K::HoldReturn, settlement.to_string())
         }
         Event::RefundReversed { settlement, .. } => (K::Settlement, settlement.to_string()),
+        Event::YearClosed { end, .. } => (K::Interest, end.year.to_string()),
         Event::MemberCreated { .. }
+        | Event::YearCloseStarted { .. }
+        | Event::YearCloseAdvanced { .. }
         | Event::BindingCreated { .. }
         | Event::BindingVerified { .. }
         | Event::BindingsReordered { .. }

@@ -252,6 +252,9 @@ fn operation(step: &Step) -> String {
             Rule::RefundOther => {
                 format!("{} + {} + {}", input(Input::Fund), input(Input::HospitalPart), input(Input::Cash))
             }
+            Rule::InterestTotal if step.inputs.len() > 1 => {
+                format!("{} + {}", input(Input::InterestCurrent), input(Input::InterestPrior))
+            }
             Rule::FullSelfPay
             | Rule::OverLimit
             | Rule::FirstSelfPay
@@ -298,6 +301,10 @@ fn operation(step: &Step) -> String {
             | Rule::QuotaSet
             | Rule::HoldTaken
             | Rule::RefundReversed
+            | Rule::YearEnded
+            | Rule::InterestCurrent
+            | Rule::InterestPrior
+            | Rule::InterestTotal
             | Rule::WalletPayable => return String::new(),
         }
     };

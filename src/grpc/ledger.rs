@@ -103,6 +103,9 @@ pub(super) fn kind(event: &Event) -> proto::RecordKind {
         Event::HoldEnded { how: HoldEnd::Expired, .. } => K::HoldExpired,
         Event::Fenced { .. } => K::RequestFenced,
         Event::RefundReversed { .. } => K::RefundReversed,
+        Event::YearClosed { .. } => K::YearClosed,
+        Event::YearCloseStarted { .. } => K::YearCloseStarted,
+        Event::YearCloseAdvanced { .. } => K::YearCloseAdvanced,
     }
 }
 
@@ -131,6 +134,10 @@ fn subject_id(event: &Event) -> String {
         | Event::HoldEnded { settlement, .. }
         | Event::RefundReversed { settlement, .. } => settlement.to_string(),
         Event::Fenced { request } => hex(request),
+        Event::YearClosed { after, .. } => after.member.to_string(),
+        Event::YearCloseStarted { close } | Event::YearCloseAdvanced { close } => {
+            format!("{} {}", close.region, close.year)
+        }
     }
 }
 

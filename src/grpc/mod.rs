@@ -22,6 +22,7 @@ pub mod status;
 pub mod summary;
 pub mod watch;
 mod wire;
+pub mod year_close;
 
 use std::sync::Arc;
 

@@ -211,6 +211,9 @@ fn not_found(thing: Thing) -> Status {
         Thing::Account => ("ACCOUNT_NOT_FOUND", "the member has no personal account", "该参保人没有医保个人账户。"),
         Thing::Binding => ("BINDING_NOT_FOUND", "no such binding", "没有找到该绑定关系。"),
         Thing::Settlement => ("SETTLEMENT_NOT_FOUND", "no such settlement", "没有找到该笔结算。"),
+        Thing::YearClose => {
+            ("YEAR_CLOSE_NOT_FOUND", "no close of that year was begun", "该统筹区该年度尚未办理年度结转。")
+        }
         Thing::Transfer => ("TRANSFER_NOT_FOUND", "no such transfer", "没有找到该笔转账。"),
     };
     plain(Code::NotFound, reason, message, sentence)

@@ -57,7 +57,12 @@ impl Holder {
             Party::Quota(binding, bucket) => Some(Self::Quota(*binding, *bucket)),
             Party::Transfer(id) => Some(Self::Transfer(*id)),
             Party::Hold(id) => Some(Self::Hold(*id)),
-            Party::Fund(_) | Party::Credits(_) | Party::Institution(_) | Party::HospitalPart(_) | Party::Cash => None,
+            Party::Fund(_)
+            | Party::Credits(_)
+            | Party::Institution(_)
+            | Party::HospitalPart(_)
+            | Party::Cash
+            | Party::Interest(_) => None,
         }
     }
 
@@ -217,6 +222,12 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
                 report.problem(position, "what was put back of a refund and its postings differ");
             }
         }
+        Event::YearClosed { interest, .. } => {
+            let paid = record.postings.iter().filter(|posting| matches!(posting.from, Party::Interest(_)));
+            if paid.map(|posting| posting.amount).sum::<Money>() != *interest {
+                report.problem(position, "a closed year's interest and postings differ");
+            }
+        }
         Event::MemberCreated { .. }
         | Event::InsuranceUpdated { .. }
         | Event::Credited { .. }
@@ -233,6 +244,8 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
         | Event::CardActivated { .. }
         | Event::JobDone { .. }
         | Event::Fenced { .. }
+        | Event::YearCloseStarted { .. }
+        | Event::YearCloseAdvanced { .. }
         | Event::CertificationRecorded { .. } => {}
     }
 }

@@ -24,6 +24,7 @@ pub enum Thing {
     Binding,
     Settlement,
     Transfer,
+    YearClose,
 }
 
 /// See the module. Ordered as the wire's status codes are.

@@ -12,7 +12,7 @@ use crate::domain::account::Account;
 use crate::domain::binding::{Life, Release, Wards};
 use crate::domain::card::Card;
 use crate::domain::identity::mask_name;
-use crate::domain::ids::{BindingId, MemberId, RequestId};
+use crate::domain::ids::{BindingId, MemberId, RegionCode, RequestId};
 use crate::domain::member::{Insurance, Member, MemberRef, Person};
 use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
@@ -133,7 +133,7 @@ impl Command for CreateMember {
         let card = (!card.active || !card.issuing_bank.is_empty()).then_some(card);
         puts.extend(card.clone().map(|card| (Key::Card(id), Entity::Card(Arc::new(card)))));
         let record = Record { event: Event::MemberCreated { member: member.clone() }, postings: Vec::new() };
-        let lists = vec![insured_in(&member)];
+        let lists = vec![insured_in(&member), (members_of(member.insurance.region), id.as_u128())];
         let outcome = MemberOutcome { member, person: Some(person), card, released: Vec::new() };
         Ok(Plan { record, puts, lists, outcome })
     }
@@ -153,8 +153,13 @@ impl Command for CreateMember {
 }
 
 /// The list row that says from this record on where a member is insured.
-fn insured_in(member: &Member) -> (ListKey, u128) {
+pub(crate) fn insured_in(member: &Member) -> (ListKey, u128) {
     (list_of(ListKind::MemberRegions, member.id.as_u128()), member.insurance.region.as_u32().into())
+}
+
+/// Everybody who was ever insured in a region.
+pub(super) fn members_of(region: RegionCode) -> ListKey {
+    list_of(ListKind::RegionMembers, region.as_u32().into())
 }
 
 async fn outcome(
@@ -229,6 +234,9 @@ impl Command for UpdateInsurance {
         let mut lists: Vec<_> =
             changed.iter().map(|owner| (list_of(ListKind::AccountEntries, owner.as_u128()), 0)).collect();
         lists.push(insured_in(&member));
+        if moved {
+            lists.push((members_of(member.insurance.region), id.as_u128()));
+        }
         let standing = standings.of(id)?;
         if member.insurance.has_account && standing.account.is_none() {
             standing.account = Some(Account::opened(id, today));

@@ -6,6 +6,7 @@ pub mod bindings;
 pub mod cards;
 pub mod case;
 pub mod certification;
+pub mod close_year;
 pub mod check;
 pub mod entries;
 pub mod expire;
@@ -23,6 +24,7 @@ pub mod quote;
 pub mod reading;
 pub mod reconcile;
 pub mod refund;
+pub mod region_close;
 pub mod release;
 pub mod resolve;
 pub mod settle;
@@ -40,7 +42,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 use crate::domain::ids::{RequestId, SettlementId};
 use crate::domain::policy::PolicyBook;
@@ -159,6 +161,8 @@ pub struct Ledger {
     /// Whether this process has committed what its policy set is made of.
     set_stored: AtomicBool,
     revisions: Mutex<HashMap<[u8; 32], Arc<StoredPolicy>>>,
+    /// Tells whoever closes years that one was begun.
+    year_closes: Notify,
 }
 
 impl Ledger {
@@ -181,6 +185,7 @@ impl Ledger {
             stored: Mutex::new(HashSet::new()),
             set_stored: AtomicBool::new(false),
             revisions: Mutex::new(HashMap::new()),
+            year_closes: Notify::new(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::domain::quota::Quota;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Moment;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
+use crate::domain::year_close::YearClose;
 use crate::ledger::failure::{Failure, Thing};
 use crate::store::encoded::Encoded;
 use crate::store::entity::{Basis, Decided, JobDay, PolicySet, Request, Standing, StoredPolicy};
@@ -162,6 +163,7 @@ typed! {
     slips Slips Slips;
     job_day JobDay JobDay;
     certification Certification Certification;
+    year_close YearClose YearClose;
 }
 
 impl Reading<'_> {

@@ -25,7 +25,7 @@ pub async fn subjects_of(ledger: &Ledger, record: &Record) -> Result<Subjects, F
     for party in record.postings.iter().flat_map(|posting| [&posting.from, &posting.to]) {
         match party {
             Party::Bucket(member, _) => about.members.push(*member),
-            Party::Fund(region) | Party::Credits(region) => about.regions.push(*region),
+            Party::Fund(region) | Party::Credits(region) | Party::Interest(region) => about.regions.push(*region),
             Party::Institution(code) | Party::HospitalPart(code) => about.institutions.push(code.clone()),
             // Their people are in the event.
             Party::Cash | Party::Quota(..) | Party::Transfer(_) | Party::Hold(_) => {}
@@ -37,7 +37,10 @@ pub async fn subjects_of(ledger: &Ledger, record: &Record) -> Result<Subjects, F
             about.members.push(member.id);
             about.add_bindings(ledger, released).await?;
         }
-        Event::Credited { after, .. } | Event::WalletOpened { after } => about.members.push(after.member),
+        Event::Credited { after, .. } | Event::WalletOpened { after } | Event::YearClosed { after, .. } => {
+            about.members.push(after.member);
+        }
+        Event::YearCloseStarted { close } | Event::YearCloseAdvanced { close } => about.regions.push(close.region),
         Event::Transferred { transfer, .. }
         | Event::TransferSent { transfer, .. }
         | Event::TransferClaimed { transfer, .. }

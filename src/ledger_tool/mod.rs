@@ -17,7 +17,7 @@ pub(crate) struct Place {
     /// Data directory of a server that is not running.
     #[arg(long, env = "GONGJI_DATA_DIR", value_name = "DIR", default_value = "gongji-data")]
     data_dir: PathBuf,
-    /// A running server instead, such as http://127.0.0.1:50051.
+    /// A running server instead, such as `http://127.0.0.1:50051`.
     #[arg(long, value_name = "URL")]
     connect: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, PriceCap, ReleaseRule};
+use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, PriceCap, ReleaseRule, YearInterest};
 
 /// Compact JSON with the keys in the order given here and none left out, so that equal values have equal texts.
 pub(super) trait Json {
@@ -66,6 +66,17 @@ impl Json for Floor {
                 ("rounding", rounding.name().json()),
             ]),
         }
+    }
+}
+
+impl Json for YearInterest {
+    fn json(&self) -> String {
+        object(&[
+            ("basis", self.basis.name().json()),
+            ("current_rate", self.current_rate.to_string().json()),
+            ("prior_rate", self.prior_rate.to_string().json()),
+            ("rounding", self.rounding.name().json()),
+        ])
     }
 }
 

@@ -255,5 +255,6 @@ fn blank() -> Rules {
         wallet_return_time: jiff::civil::Time::MIN,
         quota_evidence: Vec::new(),
         quota_max: None,
+        year_interest: None,
     }
 }

@@ -3,9 +3,11 @@
 use super::error::Problems;
 use super::reader::{Node, Table};
 use super::value::{Named, amount, code, codes, name_of, names, rate};
-use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule};
-use crate::domain::vocabulary::DeductiblePer;
-use crate::domain::vocabulary::Effective;
+use crate::domain::money::Rate;
+use crate::domain::policy::{
+    CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule, YearInterest,
+};
+use crate::domain::vocabulary::{DeductiblePer, Effective, InterestBasis};
 
 /// What the owner keeps: `{ fixed_fen }`, or `{ rate, of_fen, rounding }`.
 pub(super) fn floor(node: &Node<'_>, problems: &mut Problems) -> Option<Floor> {
@@ -20,6 +22,20 @@ pub(super) fn floor(node: &Node<'_>, problems: &mut Problems) -> Option<Floor> {
     };
     table.finish(problems);
     floor
+}
+
+/// How a closed year bears interest: `{ basis, current_rate, prior_rate, rounding }`, the second only where the basis asks.
+pub(super) fn year_interest(node: &Node<'_>, problems: &mut Problems) -> Option<YearInterest> {
+    let mut table = node.table(problems)?;
+    let basis = table.need("basis", problems).and_then(|node| name_of(&node, problems));
+    let current = match basis {
+        Some(InterestBasis::PriorYearsBalance) => Some(Rate::ZERO),
+        _ => table.need("current_rate", problems).and_then(|node| rate(&node, problems)),
+    };
+    let prior = table.need("prior_rate", problems).and_then(|node| rate(&node, problems));
+    let rounding = table.need("rounding", problems).and_then(|node| name_of(&node, problems));
+    table.finish(problems);
+    Some(YearInterest { basis: basis?, current_rate: current?, prior_rate: prior?, rounding: rounding? })
 }
 
 /// Rows of a table value with the key that names them; two rows of one name could not be told apart in an explanation.

@@ -8,13 +8,13 @@ use super::error::Problems;
 use super::reader::Node;
 use super::rows::{
     card_activation, channel, deductible, deductible_covers, floor, fund_share, fund_share_covers, hours, price_cap,
-    price_cap_covers, release, tables,
+    price_cap_covers, release, tables, year_interest,
 };
 use crate::domain::money::{Money, Rate, Rounding};
 use crate::domain::policy::{Hours, Param, Rules};
 use crate::domain::vocabulary::{
     Bucket, CardChannel, Category, Channel, Component, DeductiblePer, Effective, Grade, Grant, InstitutionKind,
-    InsuranceState, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    InsuranceState, InterestBasis, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
 };
 
 /// A value that was read: its canonical text, and how it is put into the rules.
@@ -67,7 +67,7 @@ macro_rules! named {
 
 named! {
     Bucket CardChannel Category Channel Component DeductiblePer Effective Grade Grant InstitutionKind InsuranceState
-    ListClass Mode OwnAccountOrder OwnerOrder Purpose Relation Scheme Scope
+    InterestBasis ListClass Mode OwnAccountOrder OwnerOrder Purpose Relation Scheme Scope
 }
 
 impl Named for Rounding {
@@ -154,6 +154,7 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::WalletReturnTime => put!(node.time(problems), ToString::to_string, wallet_return_time),
         Param::QuotaEvidence => put!(codes(node, problems), |list: &Vec<String>| list.join(","), quota_evidence),
         Param::QuotaMax => put!(or_none(node, problems, amount), or_none_text, quota_max),
+        Param::YearInterest => put!(or_none(node, problems, year_interest), or_none_json, year_interest),
     })
 }
 
@@ -175,6 +176,10 @@ fn hours_text(hours: &Option<Hours>) -> String {
 
 fn or_none_text<T: ToString>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+fn or_none_json<T: Json>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(|| "none".to_owned(), Json::json)
 }
 
 /// One name of a closed list.

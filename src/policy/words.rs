@@ -44,6 +44,9 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("rate", "比例", "rate"),
     ("of_fen", "基数", "of"),
     ("rounding", "取整", "rounded"),
+    ("basis", "计息基数", "on"),
+    ("current_rate", "当年余额利率", "current-year rate"),
+    ("prior_rate", "历年余额利率", "prior-years rate"),
     ("schemes", "险种", "schemes"),
     ("tiers", "档次", "tiers"),
     ("states", "参保状态", "states"),
@@ -72,7 +75,7 @@ fn word(code: &str, language: Language) -> String {
         return if language == Language::Chinese { (*chinese).to_owned() } else { (*english).to_owned() };
     }
     let chinese = term!(code, Relation Mode Bucket Purpose Component InstitutionKind ListClass Category Scheme InsuranceState
-        Channel Grant Scope OwnAccountOrder OwnerOrder DeductiblePer Grade);
+        Channel Grant Scope OwnAccountOrder OwnerOrder DeductiblePer Grade InterestBasis);
     match (chinese, language) {
         (Some(chinese), Language::Chinese) => chinese.to_owned(),
         (Some(_), Language::English) => english(code),

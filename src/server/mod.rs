@@ -4,6 +4,7 @@ pub mod admission;
 pub mod connection;
 pub mod nightly;
 pub mod sweeper;
+pub mod year_close;
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -93,6 +94,7 @@ pub async fn run(
         outcome = serving => outcome,
         never = nightly => match never {},
         never = sweeping => match never {},
+        never = year_close::run(&api.ledger, config.close_year_per_second) => match never {},
     };
     api.ledger.store().close().await?;
     tracing::info!("stopped");

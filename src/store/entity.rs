@@ -11,7 +11,7 @@ use crate::domain::binding::{AidUse, Binding, Family, Wards};
 use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::draw::Excluded;
-use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
+use crate::domain::ids::{BindingId, MemberId, RegionCode, SettlementId, TransferId};
 use crate::domain::member::{Member, Person};
 use crate::domain::money::Money;
 use crate::domain::paper::Slips;
@@ -22,6 +22,7 @@ use crate::domain::settlement::Settlement;
 use crate::domain::settlement::hold::Mark;
 use crate::domain::split::YearUse;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
+use crate::domain::year_close::YearClose;
 
 /// The name of one fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +57,8 @@ pub enum Key {
     JobDay(Job),
     /// A person's latest certification.
     Certification(MemberId),
+    /// The close of a region's year.
+    YearClose(RegionCode, i16),
     /// What a beneficiary (second) drew from an owner's account (first), where the owner's region limits it.
     AidUse(MemberId, MemberId),
     /// What a policy set was made of, by its digest.
@@ -83,6 +86,7 @@ pub enum Entity {
     Slips(Arc<Slips>),
     JobDay(JobDay),
     Certification(Arc<Certification>),
+    YearClose(YearClose),
     AidUse(AidUse),
     PolicySet(Arc<PolicySet>),
 }

@@ -80,7 +80,8 @@ impl Slot {
             | Key::WalletDay(..)
             | Key::Quota(_)
             | Key::Slips(_)
-            | Key::JobDay(_) => Self::Live(entity),
+            | Key::JobDay(_)
+            | Key::YearClose(..) => Self::Live(entity),
         }
     }
 

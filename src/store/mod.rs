@@ -78,6 +78,10 @@ pub enum ListKind {
     HoldsOfDay = 7,
     /// Wallet transfers sent on a civil day.
     TransfersOfDay = 20,
+    /// Members that were insured in a region at some time, each when they came.
+    RegionMembers = 21,
+    /// Closes of regions' years that were begun.
+    YearCloses = 22,
     /// Where an institution's settlements changed after they were made; leads to the settlement.
     InstitutionChanges = 25,
     /// The regions a member was insured in: a row per record that says so, leading to the region's number.
@@ -85,7 +89,7 @@ pub enum ListKind {
 }
 
 impl ListKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::AccountEntries,
         Self::InstitutionSettlements,
         Self::PatientSettlements,
@@ -94,6 +98,8 @@ impl ListKind {
         Self::BeneficiaryBindings,
         Self::HoldsOfDay,
         Self::TransfersOfDay,
+        Self::RegionMembers,
+        Self::YearCloses,
         Self::InstitutionChanges,
         Self::MemberRegions,
     ];

@@ -6,7 +6,7 @@ use super::entity::{
     Basis, Decided, Entity, JobDay, Key, PaperFact, PayerFact, PolicySet, Request, Standing, StoredCitation,
     StoredPolicy, StoredValue,
 };
-use crate::domain::account::Account;
+use crate::domain::account::{Account, YearEnd};
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use crate::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
 use crate::domain::card::Card;
@@ -23,12 +23,16 @@ use crate::domain::settlement::hold::{Hold, HoldEnd, HoldState, Mark, MarkPart};
 use crate::domain::settlement::{Amounts, Parts, Refund, Reversal, Settlement};
 use crate::domain::split::{Split, YearUse};
 use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
+use crate::domain::year_close::{Tally, YearClose};
 
 /// The format of ledger records and facts.
 pub const FORMAT: u8 = 2;
 
 stored! {
-    Account { member, year, current, prior, wallet }
+    Account { member, year, current, prior, wallet, ended }
+    YearEnd { year, current, prior }
+    YearClose { region, year, round, started, ended, after, until, tally }
+    Tally { closed, without, refused, interest }
     Member { id, sex, insurance }
     Insurance { scheme, tier, state, region, has_account, start }
     Person { member, name, id_number, card_number, personal_number, computer_number }
@@ -133,6 +137,9 @@ stored_enum! {
         27 = CardActivated { member, channel, evidence, policies },
         28 = JobDone { job, day, items },
         30 = CertificationRecorded { certification },
+        31 = YearClosed { after, end, interest, policies },
+        32 = YearCloseStarted { close },
+        33 = YearCloseAdvanced { close },
     }
     Entity {
         1 = Request(request),
@@ -153,6 +160,7 @@ stored_enum! {
         25 = Slips(slips),
         26 = JobDay(day),
         30 = Certification(certification),
+        31 = YearClose(close),
         14 = AidUse(used),
         15 = PolicySet(set),
     }
@@ -196,6 +204,10 @@ impl Stored for Party {
                 out.push(9);
                 id.put(out);
             }
+            Self::Interest(region) => {
+                out.push(10);
+                region.put(out);
+            }
         }
     }
 
@@ -210,6 +222,7 @@ impl Stored for Party {
             7 => Self::Quota(Stored::take(input)?, Stored::take(input)?),
             8 => Self::Transfer(Stored::take(input)?),
             9 => Self::Hold(Stored::take(input)?),
+            10 => Self::Interest(Stored::take(input)?),
             _ => return Err(DecodeError::Value),
         })
     }
@@ -268,6 +281,7 @@ keys! {
     25 = Slips(member);
     26 = JobDay(job);
     30 = Certification(member);
+    31 = YearClose(region, year);
 }
 
 pub fn encode_record(record: &Record, policy_set: &[u8; 32]) -> Vec<u8> {
@@ -303,7 +317,7 @@ pub fn decode_entity(bytes: &[u8]) -> Result<Entity, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
+    use crate::domain::ids::{BindingId, MemberId, RegionCode, SettlementId, TransferId};
     use crate::domain::record::Job;
     use crate::domain::time::day_from_number;
 
@@ -333,6 +347,7 @@ mod tests {
             Key::Slips(other),
             Key::Certification(member),
             Key::JobDay(Job::ReturnUnclaimed),
+            Key::YearClose(RegionCode::parse("440300").expect("a code"), 2025),
         ] {
             let bytes = key.to_bytes();
             assert_eq!(Key::from_bytes(&bytes), Some(key));

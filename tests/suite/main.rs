@@ -12,6 +12,7 @@ mod bench;
 mod calculation;
 mod damage;
 mod embedded;
+mod histories;
 mod feed;
 mod full_disk;
 mod ledger_tool;

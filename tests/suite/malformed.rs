@@ -374,6 +374,9 @@ impl Bases {
                 "bill": if number.is_multiple_of(2) { lines() } else { bill(2_000) },
                 "paperAuthorisations": [],
             }),
+            "CloseYear" if number.is_multiple_of(2) => json!({ "requestId": id, "regionCode": "440300", "year": 2024 }),
+            "CloseYear" => json!({ "requestId": id, "member": card(daughter), "year": 2024 }),
+            "GetYearClose" => json!({ "regionCode": "440300", "year": 2024 }),
             "ImportMembers" => json!({ "row": self.of("CreateMember", number + 400_000) }),
             "ImportCredits" => json!({ "row": self.of("CreditAccount", number + 2_000_000) }),
             "BatchSettle" => json!({ "items": [self.of("Settle", number), self.of("Settle", number + 1_000_000)] }),
@@ -468,7 +471,9 @@ impl Bases {
 }
 
 /// Methods whose valid request is refused once the state has moved on.
-const DEPENDS_ON_STATE: [&str; 14] = [
+const DEPENDS_ON_STATE: [&str; 16] = [
+    "CloseYear",
+    "GetYearClose",
     "HoldSettlement",
     "ConfirmSettlement",
     "ReleaseHold",
@@ -651,6 +656,9 @@ fn whatever_is_sent_the_answer_is_documented() {
         "10000",
         "--bindings-per-member",
         "4",
+        // What the server does by itself moves the ledger too.
+        "--close-year-per-second",
+        "0",
     ];
     let server = Server::start(gongji(&[&clock[..], &bounds].concat()));
     let pool = DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors");
@@ -835,6 +843,11 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
     // A consumer that knows another ledger.
     let other = json!({ "fromPosition": 2, "afterDigest": "0".repeat(64) });
     send("Watch", other).await.expect_err("it is another chain");
+    // Years that are not over, or were not begun to be closed.
+    for (name, region, year) in [("CloseYear", "440300", 2025), ("GetYearClose", "330100", 2024)] {
+        let id = if name == "CloseYear" { json!({ "requestId": "close-directed" }) } else { json!({}) };
+        send(name, with(with(id, "regionCode", region), "year", year)).await.expect_err("it is refused");
+    }
     // Certifications that cannot be.
     let valid = bases.of("RecordCertification", 310_000);
     for (place, (field, value)) in [

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gongji::domain::account::Account;
+use gongji::domain::account::{Account, YearEnd};
 use gongji::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
 use gongji::domain::binding::{AidUse, Binding, Caps, Evidence, Family, Life, Release, Spends, Tie, Ward, Wards};
 use gongji::domain::calc::words::{CertificationChannel, CertificationState};
@@ -36,6 +36,7 @@ use gongji::domain::vocabulary::{
     Relation, Scheme, Sex,
 };
 use gongji::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
+use gongji::domain::year_close::{Tally, YearClose};
 use gongji::store::Entity;
 use gongji::store::encoded::Encoded;
 use gongji::store::entity::{
@@ -85,7 +86,8 @@ fn member() -> Member {
 
 fn account(number: u128) -> Account {
     let (current, prior, wallet) = (Money::fen(123_456), Money::fen(7_890_123), Money::fen(-1));
-    Account { member: member_id(number), year: 2026, current, prior, wallet }
+    let ended = vec![YearEnd { year: 2025, current: Money::fen(4_321), prior: Money::fen(56_789) }];
+    Account { member: member_id(number), year: 2026, current, prior, wallet, ended }
 }
 
 fn caps() -> Caps {
@@ -281,6 +283,7 @@ fn postings_of(event: &Event) -> Vec<Posting> {
         Event::QuotaSet { .. } => Party::Quota(binding_id(), Bucket::CurrentYear),
         Event::TransferSent { .. } => Party::Transfer(transfer().id),
         Event::Held { .. } => Party::Hold(settlement_id()),
+        Event::YearClosed { .. } => Party::Interest(region("330100")),
         _ => return postings(),
     };
     let from = Party::Bucket(member_id(1), Bucket::CurrentYear);
@@ -509,7 +512,28 @@ fn events() -> Vec<Event> {
             parts: parts(),
             taken: vec![(1, Money::fen(11)), (0, Money::fen(12))],
         },
+        Event::YearClosed {
+            after: account(1),
+            end: YearEnd { year: 2024, current: Money::fen(8_001), prior: Money::fen(90_002) },
+            interest: Money::fen(589),
+            policies: vec![[0xd3; 32]],
+        },
+        Event::YearCloseStarted { close: YearClose { ended: None, after: 0, tally: Tally::default(), ..year_close() } },
+        Event::YearCloseAdvanced { close: year_close() },
     ]
+}
+
+fn year_close() -> YearClose {
+    YearClose {
+        region: region("330100"),
+        year: 2025,
+        round: 2,
+        started: Moment::from_micros(1_764_000_000_000_006),
+        ended: Some(Moment::from_micros(1_764_000_000_000_007)),
+        after: 300,
+        until: 4_000,
+        tally: Tally { closed: 130, without: 14, refused: 1, interest: Money::fen(70_700) },
+    }
 }
 
 fn transfer() -> Transfer {
@@ -564,9 +588,12 @@ fn event_name(event: &Event) -> &'static str {
         Event::HoldEnded { how: HoldEnd::Expired, .. } => "hold-expired",
         Event::Fenced { .. } => "fenced",
         Event::RefundReversed { .. } => "refund-reversed",
+        Event::YearClosed { .. } => "year-closed",
+        Event::YearCloseStarted { .. } => "year-close-started",
+        Event::YearCloseAdvanced { .. } => "year-close-advanced",
     }
 }
-const EVENT_NAMES: usize = 26;
+const EVENT_NAMES: usize = 29;
 
 fn entities() -> Vec<Entity> {
     let request = Request {
@@ -658,6 +685,7 @@ fn entities() -> Vec<Entity> {
         Entity::Settlement(Arc::new(held(HoldState::Confirmed { at: resolved, request: [0xf2; 16] }))),
         Entity::Settlement(Arc::new(held(HoldState::Released { at: resolved }))),
         Entity::Settlement(Arc::new(held(HoldState::Expired { at: resolved }))),
+        Entity::YearClose(year_close()),
     ]
 }
 
@@ -696,12 +724,13 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::Quota(_) => "quota",
         Entity::Slips(_) => "slips",
         Entity::JobDay(_) => "job-day",
+        Entity::YearClose(_) => "year-close",
         Entity::Certification(_) => "certification",
         Entity::AidUse(_) => "aid-use",
         Entity::PolicySet(_) => "policy-set",
     }
 }
-const ENTITY_NAMES: usize = 29;
+const ENTITY_NAMES: usize = 30;
 /// The policy set of the samples.
 const SET: [u8; 32] = [0x5e; 32];
 

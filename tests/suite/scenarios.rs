@@ -7,10 +7,12 @@
 //! `release`, `insure`, `quote`, `settle`, `payers`, `refund`, `transfer`, `account`, `entries`, `sharing`, `verify`, `reorder`,
 //! `quota`, `wallet`, `claim`, `card`, and `return` for the nightly return of transfers that nobody took; `hold`, `confirm`,
 //! `free` (ReleaseHold), `state`, `resolve`, `restart`, and `sweep` for the server's own end of holds that ran out.
+//! `close` and `close-region` for the close of a year.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gongji::domain::ids::RegionCode;
 use gongji::domain::time::parse_day;
 use gongji::domain::vocabulary::{
     Bucket, CardChannel, Category, Channel, InstitutionKind, InsuranceState, ListClass, Mode, Purpose, Relation, Scheme,
@@ -78,6 +80,8 @@ scenarios! {
     user_order
     wallet_claims
     wallet_hours
+    year_close
+    year_close_of_a_region
     year_turn
 }
 
@@ -327,6 +331,8 @@ impl Story {
                 self.server.restart();
                 "ok".to_owned()
             }
+            "close" => self.close(words),
+            "close-region" => self.close_region(words),
             other => panic!("{other} is no command"),
         };
         let rest = std::mem::replace(words, Words::new(""));
@@ -640,6 +646,44 @@ impl Story {
             Err(failure) => panic!("{failure:?}"),
             Ok(done) => format!("returned={} of={} fen={}", done.returned, done.looked_at, done.amount),
         }
+    }
+
+    fn close(&mut self, words: &mut Words<'_>) -> String {
+        let of = proto::close_year_request::Of::Member(self.id(words.next()).expect("set"));
+        let year = words.next().parse().expect("a year");
+        let request = proto::CloseYearRequest { request_id: self.request(), of: Some(of), year, explanation_view: 0 };
+        match self.server.close_year(request.clone()) {
+            Err(status) => refusal(&status),
+            Ok(closed) => {
+                let again = self.server.close_year(request).expect("found");
+                assert_eq!(again, proto::CloseYearResponse { replayed: true, ..closed.clone() });
+                let account = closed.account.expect("set");
+                let posted = |bucket| posted(&account, bucket);
+                let (current, prior) = (posted(proto::Bucket::CurrentYear), posted(proto::Bucket::PriorYears));
+                format!("interest={} current={current} prior={prior}", closed.interest_fen)
+            }
+        }
+    }
+
+    /// Begun over the wire and carried out to its end, a few at a time.
+    fn close_region(&mut self, words: &mut Words<'_>) -> String {
+        let code = words.next().to_owned();
+        let year: i16 = words.next().parse().expect("a year");
+        let of = Some(proto::close_year_request::Of::RegionCode(code.clone()));
+        let request =
+            proto::CloseYearRequest { request_id: self.request(), of, year: year.into(), explanation_view: 0 };
+        if let Err(status) = self.server.close_year(request) {
+            return refusal(&status);
+        }
+        let (ledger, region) = (self.server.ledger(), RegionCode::parse(&code).expect("a code"));
+        while self.server.wait(ledger.year_close_step(region, year, 2)).expect("a step").is_open() {}
+        let request = proto::GetYearCloseRequest { region_code: code, year: year.into(), min_ledger_position: 0 };
+        let found = self.server.get_year_close(request).expect("begun").region_close.expect("set");
+        assert_eq!((found.state(), found.done_position), (proto::YearCloseState::Done, found.last_position));
+        format!(
+            "closed={} without={} refused={} interest={}",
+            found.accounts_closed, found.accounts_without, found.accounts_refused, found.interest_fen
+        )
     }
 
     fn insure(&mut self, words: &mut Words<'_>) -> String {

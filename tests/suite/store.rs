@@ -126,7 +126,8 @@ pub fn account(number: u128, fen: i64) -> Entity {
         start: jiff::civil::date(2020, 1, 1),
     };
     let mut standing = Standing::new(Member { id, sex: Sex::Female, insurance }, "测*".into());
-    let account = Account { member: id, year: 2026, current: Money::fen(fen), prior: Money::ZERO, wallet: Money::ZERO };
+    let opened = Account::opened(id, jiff::civil::date(2026, 1, 1));
+    let account = Account { current: Money::fen(fen), ..opened };
     standing.account = Some(account);
     Entity::Standing(Arc::new(standing))
 }

@@ -90,9 +90,10 @@ impl Setup {
     fn new(place: Place) -> Self {
         let clock = Arc::new(ManualClock(AtomicI64::new(0)));
         clock.set(MORNING);
-        // The clock is the test's, so what the server does at night and by the clock is the test's to call.
+        // The clock is the test's, so what the server does at night, by the clock and by itself is the test's to call.
         let (return_unclaimed_at, hold_sweep_ms) = (Some(String::new()), Some(0));
-        let given = Given { return_unclaimed_at, hold_sweep_ms, ..Given::default() };
+        let close_year_per_second = Some(0);
+        let given = Given { return_unclaimed_at, hold_sweep_ms, close_year_per_second, ..Given::default() };
         let config = Config::read(given, None, true).expect("the defaults are good");
         Self { place, faults: Arc::default(), config, clock, book: book(), check_at_end: true }
     }
@@ -330,6 +331,8 @@ calls! {
         claim_transfer ClaimTransferRequest ClaimTransferResponse;
         open_wallet OpenWalletRequest OpenWalletResponse;
         list_entries ListEntriesRequest ListEntriesResponse;
+        close_year CloseYearRequest CloseYearResponse;
+        get_year_close GetYearCloseRequest GetYearCloseResponse;
     }
     binding_service_client::BindingServiceClient {
         check_binding CheckBindingRequest CheckBindingResponse;

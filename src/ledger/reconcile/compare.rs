@@ -319,10 +319,11 @@ impl Ledger {
     async fn refunds(&self, settlement: SettlementId) -> Result<Vec<(u64, Figures)>, Failure> {
         let settlement = self.settlement_fact(settlement).await?;
         let positions = self.refund_positions(&settlement).await?;
-        let figures = settlement
-            .refunds
-            .iter()
-            .map(|refund| Figures::refunded(&refund.parts, &refund.returned, &settlement.contributions));
-        Ok(positions.into_iter().zip(figures).collect())
+        // One that was put back moved no money in the end.
+        let kept = positions.into_iter().zip(&settlement.refunds).filter(|(_, refund)| refund.reversal.is_none());
+        let figures = kept.map(|(position, refund)| {
+            (position, Figures::refunded(&refund.parts, &refund.returned, &settlement.contributions))
+        });
+        Ok(figures.collect())
     }
 }

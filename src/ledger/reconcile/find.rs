@@ -71,7 +71,14 @@ impl Finder<'_> {
             found = self.made(id).await?;
         }
         if found.is_none() && request > 0 {
-            found = self.ledger.our_line(request).await?.filter(|line| line.kind == LineKind::Settlement);
+            found = match self.ledger.our_line(request).await? {
+                Some(line) => Some(line).filter(|line| line.kind == LineKind::Settlement),
+                // What confirmed a hold names it too.
+                None => match self.ledger.hold_ended_at(request).await? {
+                    Some(held) => self.made(held).await?,
+                    None => None,
+                },
+            };
         }
         if found.is_none() {
             found = self.by_reference().await?;

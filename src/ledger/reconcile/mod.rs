@@ -124,6 +124,17 @@ impl Ledger {
         }))
     }
 
+    /// The hold that a record confirmed or ended.
+    async fn hold_ended_at(&self, position: u64) -> Result<Option<SettlementId>, Failure> {
+        let stored = self.record_at(position).await?;
+        let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
+        Ok(match &record.event {
+            Event::HoldConfirmed { settlement, .. } | Event::HoldEnded { settlement, .. } => Some(*settlement),
+            #[allow(clippy::wildcard_enum_match_arm, reason = "no other record says what became of a hold")]
+            _ => None,
+        })
+    }
+
     async fn settlement_fact(&self, id: SettlementId) -> Result<Settlement, Failure> {
         let key = Key::Settlement(id);
         let mut reading = Reading::new(self.store());

@@ -293,7 +293,8 @@ pub(super) fn read_again(key: &Key) -> bool {
         | Key::Transfer(_)
         | Key::Quota(_)
         | Key::Slips(_)
-        | Key::JobDay(_) => true,
+        | Key::JobDay(_)
+        | Key::YearClose(..) => true,
         Key::Request(_)
         | Key::Settlement(_)
         | Key::Basis(_)

@@ -216,7 +216,10 @@ impl Shared {
                 Look::InRow(version, queued) => (version, Some(queued.body.fact(key)?)),
                 Look::Missed(moment) => match disk.get().fact(*key)? {
                     Some((version, entity)) => {
-                        self.view.remember(*key, moment, version, &entity);
+                        // What is looked at seldom would push out what is looked at often.
+                        if read_again(key) {
+                            self.view.remember(*key, moment, version, &entity);
+                        }
                         (version, Some(entity))
                     }
                     None => (0, None),

@@ -20,4 +20,5 @@ mod resolutions;
 mod server;
 mod settlements;
 mod wallets;
+mod year_close;
 mod watch;

@@ -482,3 +482,51 @@ fn comparisons_have_bounds() {
     });
     assert_eq!(outcome(ended(start(NEXT, ""), vec![])), "true", "there is room again");
 }
+
+#[test]
+fn holds_are_in_flight_until_they_end_and_what_is_put_back_is_no_line() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let (mother, _) = server.family(900_000);
+        let held = |name: &str| {
+            let hold = hold_of(&settle(name, &mother, 1_000), 600);
+            server.hold_settlement(hold).expect("held").settlement.expect("set").settlement_id
+        };
+        let (open, given_up, taken) = (held("open"), held("given-up"), held("taken"));
+        let release = proto::ReleaseHoldRequest {
+            request_id: "release".to_owned(),
+            institution_code: HOSPITAL.to_owned(),
+            settlement_id: given_up.clone(),
+        };
+        server.release_hold(release).expect("released");
+        let confirm = proto::ConfirmSettlementRequest {
+            request_id: "confirm".to_owned(),
+            institution_code: HOSPITAL.to_owned(),
+            settlement_id: taken.clone(),
+            ..Default::default()
+        };
+        server.confirm_settlement(confirm).expect("confirmed");
+        // Only what was confirmed is a line.
+        assert_eq!(totals(&server, vec![], "").expect("told").ours[0].count, 1);
+        let (found, summary) = compared(&server, start(DAY, ""), vec![]);
+        let expected = ["IN_FLIGHT END_HOLD | S  1000 |", "ONLY_OURS BOOK_LINE | S  1000 |"];
+        assert_eq!(found, expected);
+        assert!(!summary.equal);
+        let theirs = [
+            format!("S {DAY} 1000 stl={open}"),
+            format!("S {DAY} 1000 req=given-up"),
+            // By the hold's request, and by what confirmed it.
+            format!("S {DAY} 1000 req=confirm aid=1000"),
+            format!("S {DAY} 1000 req=taken"),
+        ];
+        let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+        let (found, summary) = compared(&server, start(DAY, ""), vec![lines(&theirs)]);
+        let expected = [
+            "IN_FLIGHT END_HOLD | S  1000 | S  1000",
+            "STATE SETTLE_ANEW | S  1000 | S given-up 1000",
+            "ONLY_THEIRS STRIKE_DUPLICATE |  | S taken 1000",
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(summary.agreed, 1);
+    });
+}

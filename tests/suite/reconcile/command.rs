@@ -7,7 +7,7 @@ use std::process::Output;
 use gongji::grpc::proto;
 use gongji::grpc::proto::settlement_service_client::SettlementServiceClient;
 
-use super::process::{Server, ended, gongji, run, today};
+use crate::process::{Server, ended, gongji, run, today};
 
 pub const HOSPITAL: &str = "H44030001";
 

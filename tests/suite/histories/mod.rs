@@ -1,0 +1,143 @@
+//! Real clients on several connections, all at once, some of them giving up before they are answered and asking again: what
+//! they asked and heard is written down, and there must be one order of single effects that explains all of it. Each family by
+//! itself, since families share nothing; and the positions of the ledger, which all share, with those who follow it.
+//!
+//! `GONGJI_HISTORIES=500 cargo test --test suite histories:: -- --nocapture` makes 500 histories on each store instead of a
+//! few; `GONGJI_SEED=…` begins with that seed.
+
+mod checker;
+mod model;
+mod record;
+
+use checker::{Op, Stuck, check};
+use model::{Answer, Call, Family, Id, Position, Seen};
+use record::{FAMILIES, History, OPENING, Size, record};
+
+use crate::process::{Dice, Replay, from_env};
+use crate::support::{Setup, TestServer};
+
+const USUAL: Size = Size { clients: 4, calls: 14, gives_up: true };
+/// Few enough that every order can be tried.
+const SMALL: Size = Size { clients: 3, calls: 5, gives_up: false };
+
+fn explained(history: &History) -> Result<(), Stuck> {
+    for (number, family) in history.families.iter().enumerate() {
+        let start = Family::new(OPENING);
+        check(&start, family).map_err(|Stuck(why)| Stuck(format!("family {number}: {why}")))?;
+    }
+    check(&Position(history.head), &history.positions).map_err(|Stuck(why)| Stuck(format!("positions: {why}")))
+}
+
+fn many(store: &str, setup: fn() -> Setup) {
+    let histories = from_env("GONGJI_HISTORIES", 4);
+    let first = from_env("GONGJI_SEED", Dice::new(u64::from(std::process::id())).next() % 1_000_000_000);
+    let (mut calls, mut unheard) = (0, 0);
+    for seed in first..first + histories {
+        let _replay =
+            Replay(format!("GONGJI_SEED={seed} GONGJI_HISTORIES=1 cargo test --test suite histories::{store}"));
+        let server: TestServer = setup().start();
+        let history = record(&server, seed, USUAL);
+        calls += history.families.iter().map(Vec::len).sum::<usize>();
+        unheard += history.families.iter().flatten().filter(|op| op.ended.is_none()).count();
+        if let Err(Stuck(why)) = explained(&history) {
+            panic!("seed {seed}: no order explains what the clients heard\n{why}");
+        }
+    }
+    println!("{store}: {histories} histories from seed {first}, {calls} calls, {unheard} of them never answered");
+    assert!(unheard < calls, "somebody heard something");
+}
+
+#[test]
+fn memory_is_linearizable() {
+    many("memory", Setup::memory);
+}
+
+#[test]
+fn embedded_is_linearizable() {
+    many("embedded", Setup::embedded);
+}
+
+/// What a wrong service would have answered is not explained: each kind of answer, changed by the least, in real histories.
+#[test]
+fn a_recorded_history_with_one_wrong_answer_is_refused() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for seed in 1..100 {
+        let server = Setup::memory().start();
+        let history = record(&server, seed, SMALL);
+        assert_eq!(explained(&history), Ok(()), "seed {seed}");
+        for (number, family) in history.families.iter().enumerate() {
+            for (place, op) in family.iter().enumerate() {
+                let Some((ended, answer)) = &op.ended else { continue };
+                let Some((kind, wrong)) = spoiled(answer) else { continue };
+                if !kinds.insert(kind) {
+                    continue;
+                }
+                let mut other = family.clone();
+                other[place].ended = Some((*ended, wrong.clone()));
+                let found = check(&Family::new(OPENING), &other);
+                assert!(found.is_err(), "seed {seed}, family {number}: {:?} answered {wrong:?}", op.call);
+            }
+        }
+        // A change twice at one position, a head that goes back or was never there, a record followed before its time.
+        let spoil = |wanted: Seen, by: i64| {
+            let mut other = history.positions.clone();
+            let found =
+                other.iter_mut().rev().find(|op| op.call == wanted && op.ended.is_some()).expect("one of a kind");
+            found.ended = found.ended.map(|(ended, answer)| (ended, answer + by));
+            check(&Position(history.head), &other)
+        };
+        for (wanted, by) in [(Seen::Changed, -1), (Seen::Head, -1_000), (Seen::Head, 1_000), (Seen::Followed, 1_000)] {
+            assert!(spoil(wanted.clone(), by).is_err(), "seed {seed}: {wanted:?} {by}");
+        }
+        if kinds.len() == KINDS.len() {
+            break;
+        }
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), KINDS);
+}
+
+const KINDS: [&str; 7] = ["balance", "credit", "entries", "list", "outcome", "refund", "settle"];
+
+/// An answer that no order explains, however the calls around it are turned; nothing for a refusal.
+fn spoiled(answer: &Answer) -> Option<(&'static str, Answer)> {
+    Some(match answer.clone() {
+        Answer::Settled { drawn, cash, replayed } => ("settle", Answer::Settled { drawn, cash: cash + 1, replayed }),
+        Answer::Refunded { returned, cash, replayed } => {
+            ("refund", Answer::Refunded { returned, cash, replayed: !replayed })
+        }
+        Answer::Credited { replayed, .. } => ("credit", Answer::Credited { after: -1, replayed }),
+        Answer::Balance(_) => ("balance", Answer::Balance(-1)),
+        Answer::Outcome { aid, cash, cash_back, .. } => {
+            ("outcome", Answer::Outcome { aid, aid_back: -1, cash, cash_back })
+        }
+        Answer::List(mut ids) => {
+            ids.push(Id::MAX);
+            ("list", Answer::List(ids))
+        }
+        Answer::Entries(mut amounts) => {
+            amounts.push(0);
+            ("entries", Answer::Entries(amounts))
+        }
+        Answer::Refused(_) => return None,
+    })
+}
+
+/// Whether the histories are worth checking: calls overlap, ids are repeated, bills outrun the money.
+#[test]
+fn histories_are_full_of_races() {
+    let server = Setup::memory().start();
+    let history = record(&server, 2, USUAL);
+    let all: Vec<&Op<Call, Answer>> = history.families.iter().flatten().collect();
+    let ended = |op: &Op<Call, Answer>| op.ended.as_ref().map_or(u64::MAX, |(ended, _)| *ended);
+    let overlap = |op: &&&Op<Call, Answer>| all.iter().any(|other| other.began > op.began && other.began < ended(op));
+    assert!(all.iter().filter(overlap).count() * 2 > all.len(), "half of the calls meet another");
+    let heard = |wanted: fn(&Answer) -> bool| {
+        let answers = all.iter().filter_map(|op| op.ended.as_ref());
+        answers.filter(|(_, answer)| wanted(answer)).count()
+    };
+    assert!(heard(|answer| matches!(answer, Answer::Settled { replayed: true, .. })) > 0, "repeats");
+    assert!(heard(|answer| matches!(answer, Answer::Settled { cash, .. } if *cash > 0)) > 0, "empty accounts");
+    assert!(heard(|answer| matches!(answer, Answer::Refused(_))) > 0, "refusals");
+    assert!(all.iter().any(|op| op.ended.is_none()), "lost answers");
+    assert_eq!(history.families.len(), FAMILIES);
+}
