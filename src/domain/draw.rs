@@ -72,6 +72,8 @@ pub struct Contribution {
     pub refunded: Money,
     /// Whether it counts towards a limit of the owner's region ([`AidUse`]), and no more does when it comes back.
     pub counted: bool,
+    /// Drawn from what the owner had set aside for the patient (共济额度); otherwise straight from the account.
+    pub from_quota: bool,
 }
 
 impl Contribution {
@@ -224,7 +226,7 @@ fn contribution(
     amount: Money,
 ) -> Contribution {
     let (payer, year, refunded) = (account.member, account.year, Money::ZERO);
-    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted: false }
+    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted: false, from_quota: false }
 }
 
 fn relatives_turn(
@@ -309,7 +311,8 @@ fn owner_pays(
             left -= part;
             let binding = owner.paper.is_none().then_some(owner.tie.binding);
             let paid = contribution(account, binding, Some(owner.tie.relation), *bucket, part);
-            draw.contributions.push(Contribution { counted: owner.policy.rules.counts_aid(), ..paid });
+            let (counted, from_quota) = (owner.policy.rules.counts_aid(), owner.quota.is_some());
+            draw.contributions.push(Contribution { counted, from_quota, ..paid });
         }
     }
     assert!(left.is_zero(), "usable money lies in the drawable buckets");

@@ -161,9 +161,18 @@ fn row_name(step: &Step, basis: &Basis<'_>, input: Input) -> Option<String> {
         return None;
     }
     let place = step.inputs.iter().find(|(input, _)| *input == Input::Row).map(|(_, place)| place.as_fen())?;
-    let text = &value(policy(step, basis)?, Param::FundShares)?.text;
-    let name = text.split("\"name\":\"").nth(usize::try_from(place).ok()? + 1)?.split('"').next()?;
-    Some(name.to_owned())
+    let names = row_names(policy(step, basis)?);
+    names.into_iter().nth(usize::try_from(place).ok()?)
+}
+
+/// The names of the rows of the fund's ratios, in their order, as the revision's own text has them.
+pub fn row_names(policy: &StoredPolicy) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let rows = value(policy, Param::FundShares).and_then(|value| serde_json::from_str::<Vec<Row>>(&value.text).ok());
+    rows.unwrap_or_default().into_iter().map(|row| row.name).collect()
 }
 
 pub fn result(step: &Step) -> (String, Option<i64>) {

@@ -77,7 +77,9 @@ impl RegionService for Service {
         let on = self.read_on(&mut fields, &on);
         let (code, on) = fields.done(code.zip(on))?;
         let found = self.ledger.book.policy(code, on).ok_or(Failure::NotFound(Thing::Region))?;
-        Ok(Response::new(proto::GetPolicyResponse { policy: Some(policy(found)) }))
+        let (calculation_tables, calculation_citations) = self.calculation_tables(code, on);
+        let policy = Some(policy(found));
+        Ok(Response::new(proto::GetPolicyResponse { policy, calculation_tables, calculation_citations }))
     }
 
     async fn list_policy_revisions(
@@ -164,6 +166,30 @@ impl Service {
     /// The day asked about; the server's own when left out.
     fn read_on(&self, fields: &mut Fields, on: &str) -> Option<Date> {
         Some(fields.optional_day("on", on)?.unwrap_or_else(|| self.ledger.now().civil_day()))
+    }
+
+    /// The tables that calculations of a region and day rest on, with their sources.
+    fn calculation_tables(&self, region: RegionCode, on: Date) -> (Vec<proto::PolicyValue>, Vec<proto::Citation>) {
+        let (mut tables, mut citations): (Vec<_>, Vec<proto::Citation>) = Default::default();
+        let Some(law) = self.ledger.book.calculation.law(region, on) else { return (tables, citations) };
+        for entry in law.revision.entries.iter().flatten() {
+            let Some(origin) = &entry.origin else { continue };
+            tables.push(proto::PolicyValue {
+                name: entry.key.name().to_owned(),
+                value: entry.text.clone(),
+                start_date: origin.start_text.clone(),
+                end_date: origin.end.map(|day| day.to_string()).unwrap_or_default(),
+                region_code: origin.region_text.clone(),
+                citation_id: origin.citation.id.clone(),
+                grade: origin.grade.to_wire(),
+                note: origin.note.clone(),
+                place: origin.place.clone(),
+            });
+            if citations.iter().all(|known| known.id != origin.citation.id) {
+                citations.push(citation(&origin.citation));
+            }
+        }
+        (tables, citations)
     }
 
     /// Openings are no policy values: the step that rests on them gets both regions' as parameters.

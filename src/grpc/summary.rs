@@ -44,9 +44,9 @@ impl Pieces {
             Some(proto::Step { citation_id, parameters: vec![parameter], ..proto::Step::default() }.encode_to_vec())
         };
         let revision = revision(&stored, &policy.revision.digest);
-        let of_rows = policy.rules.fund_shares.iter();
-        let row = |row: &crate::domain::policy::FundShare| {
-            let named = format!("{}: {}", row.name, row.rate);
+        let of_rows = explanation::row_names(&stored).into_iter().zip(&policy.rules.fund_shares);
+        let row = |(name, row): (String, &crate::domain::policy::FundShare)| {
+            let named = format!("{name}: {}", row.rate);
             (row.rate, said(Param::FundShares, Some(named)).unwrap_or_default())
         };
         Self {

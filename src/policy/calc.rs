@@ -154,6 +154,7 @@ fn given(
     sources: &Sources,
     problems: &mut Problems,
 ) -> Option<Given> {
+    let place = table.place();
     let value = table.need("value", problems).and_then(|node| calc_value::read(key, &node, problems));
     let vouched = Vouched::read(table, sources, problems);
     let Vouched { citation, grade, known_from, note } = vouched?;
@@ -168,6 +169,7 @@ fn given(
         region_text: code.to_string(),
         citation,
         grade,
+        place,
         note,
         known_from,
     };

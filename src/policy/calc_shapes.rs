@@ -7,8 +7,8 @@ use super::reader::Node;
 use super::value::{Named, amount, name_of, rate};
 use crate::domain::calc::number::{Factor, Month};
 use crate::domain::calc::tables::{
-    ActiveCredit, AgeRow, BaseBounds, BaseYear, CertificationCycle, CertificationWay, Delay, EarlyRow, Flexible,
-    FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule,
+    ActiveCredit, AgeRow, BaseBounds, BaseYear, CertificationCycle, CertificationWay, Continuity, Delay, EarlyRow,
+    Flexible, FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule,
     MedicalGap, MinimumRow, MonthDay, NearRetirement, PayoutRow, PayoutRule, PensionFormula, PensionRounding, RateRow,
     ResidentChange, ResidentWaiting, RetiredCredit, SubsidyRow, Transitional, UnemploymentConditions, UnemploymentRow,
     UnemploymentScale, UseRow,
@@ -253,6 +253,7 @@ records! {
     EarlyRow { category, male_months, female_months }
     Lifelong { male_months, female_months, local_months, buyout }
     MedicalGap { wait_months }
+    Continuity { grace_months, insurance }
     ResidentWaiting { fixed_months, per_missed_year_months }
     MaternityRule { continuous_months, leave_days, dystocia_days, further_child_days, days_of_month }
     GapRow { insurance, effect }

@@ -6,6 +6,7 @@ use serde_json::Value as JsonValue;
 
 use super::calc_shapes::Shape;
 use super::error::Problems;
+use super::json::Once;
 use super::reader::{Doc, Node, Table};
 use crate::domain::calc::checks;
 use crate::domain::calc::keys::{Key, Value, for_each_key};
@@ -35,16 +36,14 @@ pub(super) fn read(key: Key, node: &Node<'_>, problems: &mut Problems) -> Option
 /// Reads a caller's own table from the JSON text that explanations show.
 pub(super) fn from_json(key: Key, text: &str) -> Result<Entry, Mistakes> {
     let json: JsonValue = match serde_json::from_str(text) {
-        Ok(json) => json,
+        Ok(Once(json)) => json,
         // A word or a decimal alone needs no quotation marks.
         Err(_) if text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) => {
             JsonValue::String(text.to_owned())
         }
         Err(error) => {
-            return Err(vec![(
-                String::new(),
-                format!("is not JSON: line {}, column {}", error.line(), error.column()),
-            )]);
+            let what = if error.is_data() { "names a key twice" } else { "is not JSON" };
+            return Err(vec![(String::new(), format!("{what}: line {}, column {}", error.line(), error.column()))]);
         }
     };
     let mut toml = "value = ".to_owned();

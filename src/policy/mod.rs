@@ -15,6 +15,7 @@ pub mod cases;
 mod embedded;
 mod error;
 mod files;
+mod json;
 mod parse;
 mod reader;
 mod regions;

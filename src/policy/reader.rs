@@ -147,6 +147,11 @@ impl<'a> Table<'a> {
         self.doc.line(self.at)
     }
 
+    /// File and line it begins on.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.doc.file, self.line())
+    }
+
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }

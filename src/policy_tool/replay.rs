@@ -10,9 +10,13 @@ use crate::domain::draw::{Owner, Patient};
 use crate::domain::ids::{BindingId, MemberId, RegionCode, SettlementId};
 use crate::domain::member::Member;
 use crate::domain::money::Money;
+use crate::domain::paper::Slip;
 use crate::domain::policy::{Policy, PolicyBook};
-use crate::domain::rule::Outcome;
+use crate::domain::quota::Quota;
+use crate::domain::reason::Reason;
+use crate::domain::rule::{Input, Outcome, Rule, Step, Subject};
 use crate::domain::settlement::{self, Case, Decision, Settlement};
+use crate::domain::time::Moment;
 use crate::domain::vocabulary::{Grant, Relation};
 use crate::ledger::reading::Reading;
 use crate::store::entity::Basis;
@@ -32,6 +36,36 @@ struct Payer {
     account: Option<Account>,
     tie: Tie,
     paper: Option<u16>,
+    slip: Option<Slip>,
+    quota: Option<Quota>,
+    aid: AidUse,
+}
+
+/// What a settlement's own trace tells of a payer besides the account: what its quota held, and what the pair had used.
+fn of_trace(basis: &Basis, tie: &Tie, paper: Option<u16>, day: Date, patient: MemberId) -> (Option<Quota>, AidUse) {
+    let subject = paper.map_or(Subject::Binding(tie.binding), Subject::Paper);
+    let about = || basis.trace.steps.iter().filter(move |step| step.subject == subject);
+    let amount = |step: &Step, wanted: Input| {
+        step.inputs.iter().find(|(input, _)| *input == wanted).map_or(Money::ZERO, |(_, amount)| *amount)
+    };
+    let held = about().find_map(|step| match (step.rule, step.outcome) {
+        (Rule::QuotaDraw, _) => Some(amount(step, Input::Usable)),
+        (Rule::Excluded, Outcome::No(Reason::QuotaUsedUp)) => Some(Money::ZERO),
+        _ => None,
+    });
+    // Which buckets it was taken from changes no amount.
+    let quota = held.map(|prior| Quota {
+        prior,
+        since: Some(Moment::from_micros(0)),
+        ..Quota::none(tie.binding, tie.owner, patient, day)
+    });
+    let used = about().find(|step| step.rule == Rule::AidLimit);
+    let aid = used.map_or_else(AidUse::default, |step| AidUse {
+        on: Some(day),
+        day: amount(step, Input::UsedToday),
+        year: amount(step, Input::UsedThisYear),
+    });
+    (quota, aid)
 }
 
 /// Decides again under both books; nothing where today's policies and the facts at hand no longer give what was settled, so
@@ -53,7 +87,7 @@ pub(super) async fn twice(
     };
     let (settlement, basis) = (settlement.clone(), basis.clone());
     let ties = named(&settlement);
-    let mut keys = vec![Key::Standing(settlement.patient)];
+    let mut keys = vec![Key::Standing(settlement.patient), Key::Slips(settlement.patient)];
     keys.extend(ties.iter().map(|(owner, ..)| Key::Standing(*owner)));
     keys.extend(ties.iter().filter_map(|(_, binding, _)| Some(Key::Binding((*binding)?))));
     reading.get(&keys).await.map_err(trouble)?;
@@ -89,8 +123,13 @@ pub(super) async fn twice(
             // Ids are in order of time.
             filed: place as u64,
         };
-        let paper = if binding.is_none() { u16::try_from(place).ok() } else { None };
-        payers.push(Payer { member: member.clone(), account: account_of(*owner), tie, paper });
+        let in_request = |owner: MemberId| basis.papers.iter().position(|paper| paper.owner == owner);
+        let paper = binding.is_none().then(|| u16::try_from(in_request(*owner).unwrap_or(place)).unwrap_or(u16::MAX));
+        // The slips before this one; the first of all was none yet.
+        let slip = reading.slips(&Key::Slips(settlement.patient)).map_err(trouble)?;
+        let slip = slip.and_then(|slips| slips.of(*owner)).filter(|slip| paper.is_some() && slip.first < day).copied();
+        let (quota, aid) = of_trace(&basis, &tie, paper, day, settlement.patient);
+        payers.push(Payer { member: member.clone(), account: account_of(*owner), tie, paper, slip, quota, aid });
     }
     let own = account_of(settlement.patient);
     let decide = |book: &PolicyBook| decide(book, &settlement, &basis, patient, own.as_ref(), &payers, day);
@@ -132,14 +171,13 @@ fn decide(
     let owners = payers.iter().zip(policies).map(|(payer, policy)| Owner {
         tie: &payer.tie,
         paper: payer.paper,
-        slip: None,
+        slip: payer.slip.as_ref(),
         member: &payer.member,
         account: payer.account.as_ref(),
-        // What a quota paid is not decided again: quotas are not kept as they were.
-        quota: None,
+        quota: payer.quota.as_ref(),
         policy,
         policy_index: 0,
-        aid: AidUse::default(),
+        aid: payer.aid,
     });
     Some(settlement::decide(&Case {
         today: day,

@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use super::Languages;
+use crate::domain::calc::law::Law;
 use crate::domain::policy::{Citation, Policy, PolicyBook};
 use crate::domain::region::RegionBook;
 use crate::ledger::page::hex;
@@ -25,8 +26,32 @@ pub fn run(options: &Options, book: &PolicyBook) -> Result<(), String> {
     let region = super::region(book, &options.region)?;
     let policy = super::policy_on(book, region, options.on)?;
     let name = super::name_of(book, region);
-    let pages = options.lang.list().iter().map(|language| page(policy, &name, options.on, &book.regions, *language));
+    let law = book.calculation.law(region, options.on);
+    let pages = options.lang.list().iter().map(|language| {
+        let tables = law.as_ref().map(|law| tables(law, *language)).unwrap_or_default();
+        page(policy, &name, options.on, &book.regions, *language) + &tables
+    });
     super::print(&pages.collect::<String>())
+}
+
+/// The calculation tables of the day: each with its text as a what-if takes it, its life and its document.
+fn tables(law: &Law<'_>, language: Language) -> String {
+    let chinese = language == Language::Chinese;
+    let mut out = if chinese { "计算参数表\n" } else { "Calculation tables\n" }.to_owned();
+    for (entry, origin) in
+        law.revision.entries.iter().flatten().filter_map(|entry| Some((entry, entry.origin.as_ref()?)))
+    {
+        let title = if chinese { entry.key.zh() } else { entry.key.en() };
+        let grade = if chinese { origin.grade.zh() } else { origin.grade.name() };
+        let end = origin.end.map(|end| format!(" – {end}")).unwrap_or_default();
+        out += &format!("{} ({title}): {}\n", entry.key.name(), entry.text);
+        out += &format!("    {}{end} · {grade} · {} [{}]\n", origin.start, origin.place, origin.citation.id);
+        if !origin.note.is_empty() {
+            out += &format!("    {}\n", origin.note);
+        }
+    }
+    out.push('\n');
+    out
 }
 
 /// The rules of a day: one paragraph for each value, then the documents.

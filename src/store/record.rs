@@ -62,7 +62,7 @@ stored! {
         total, full_self_pay, over_limit, first_self_pay, in_scope, deductible, fund, hospital_part, person_part,
     }
     Amounts { split, own_account, mutual_aid, cash }
-    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted }
+    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted, from_quota }
     Excluded { payer, binding, relation, reason }
     Parts { fund, hospital_part, accounts, cash }
     Refund { request_id, parts, returned, at, reversal }

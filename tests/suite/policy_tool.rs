@@ -44,6 +44,15 @@ fn policies_are_checked_tested_shown_and_compared() {
         page.contains("共济人须保留余额：固定金额 0.00 元") && page.contains("relations: spouse, parent, child"),
         "{page}"
     );
+    let page = said(&["policy", "show", "北京", "--on", "2025-08-01", "--lang", "en"]);
+    for wanted in [
+        "Calculation tables\n",
+        "contribution_rates (social-insurance rates): [",
+        "110000-beijing/contribution.toml:",
+        "national/pension.toml:",
+    ] {
+        assert!(page.contains(wanted), "{wanted}: {page}");
+    }
     let told = said(&["policy", "diff", "440300", "--from", "2024-10-31", "--to", "2024-11-01", "--lang", "en"]);
     assert!(told.contains("2024-11-01\n") && told.contains("relations: added maternal grandchild"), "{told}");
     let same = said(&["policy", "diff", "440300", "--from", "2024-11-02", "--to", "2024-11-03", "--lang", "zh"]);
@@ -182,4 +191,69 @@ fn a_server_refuses_to_decide_on_grades_it_was_told_to() {
         assert_eq!(grades, [proto::Grade::Unverified as i32, proto::Grade::Demo as i32]);
     });
     server.kill();
+}
+
+/// What a quota, a paper slip and a limit by pair paid is decided again, too: under a draft that changes nothing all comes out
+/// the same, and under one that does the difference is told.
+#[test]
+fn a_draft_is_tried_on_quotas_slips_and_limits() {
+    use crate::support::{Setup, by_id, evidence, filing, settle};
+    let mut server = Setup::embedded().start();
+    let at = |request: &str, patient: &str, fen: i64, region: &str| {
+        let mut request = settle(request, patient, fen);
+        let visit = request.visit.as_mut().expect("set");
+        visit.care_region_code = region.to_owned();
+        visit.visit_date = String::new();
+        request
+    };
+    // A relative on paper, twice, in old Shenzhen.
+    server.clock().set("2023-03-01T09:00:00+08:00");
+    let (owner, patient) = (server.member(1, "440300", 600_000), server.member(2, "440300", 0));
+    for request in ["paper-1", "paper-2"] {
+        let mut bill = at(request, &patient, 1_000, "440300");
+        bill.paper_authorisations = vec![proto::PaperAuthorisation {
+            owner: by_id(&owner),
+            user_card: "CARD-2".to_owned(),
+            relation: proto::Relation::Parent.into(),
+            phone: "13800000000".to_owned(),
+            signature_ref: "s".to_owned(),
+        }];
+        let paid = server.settle(bill).expect("settled").settlement.expect("set");
+        assert_eq!(paid.contributions[0].mode(), proto::Mode::DirectDraw);
+        assert!(paid.contributions[0].paper);
+    }
+    // A pair whose region counts what was used.
+    server.clock().set("2024-03-01T09:00:00+08:00");
+    let (owner, patient) = (server.member(3, "980300", 600_000), server.member(4, "980300", 0));
+    server.bind(&owner, &patient);
+    for request in ["limit-1", "limit-2"] {
+        server.settle(at(request, &patient, 20_000, "980300")).expect("settled");
+    }
+    // A quota between two provinces.
+    server.clock().set("2026-02-02T09:00:00+08:00");
+    let (owner, patient) = (server.member(5, "622900", 100_000), server.member(6, "510100", 0));
+    let binding = server.create_binding(filing("far", &owner, &patient)).expect("filed").binding.expect("set");
+    let quota = proto::SetQuotaRequest {
+        request_id: "quota".to_owned(),
+        binding_id: binding.binding_id,
+        quota_fen: 5_000,
+        evidence: ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec(),
+        ..Default::default()
+    };
+    server.set_quota(quota).expect("set aside");
+    for request in ["quota-1", "quota-2", "quota-3"] {
+        let paid = server.settle(at(request, &patient, 3_000, "510100")).expect("settled").settlement.expect("set");
+        assert!(paid.contributions.iter().all(|paid| paid.mode() == proto::Mode::Quota));
+    }
+    let data = server.stop().display().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = "980300-demo-outpatient/policy.toml";
+    let same = changed(folder.path(), file, "schema = 1", "schema = 1");
+    let report = said(&["policy", "whatif", &format!("{same}/{file}"), "--data-dir", &data]);
+    assert!(report.contains("7 settlements; 7 could be decided again, 0 could not"), "{report}");
+    assert!(report.contains("0 of them come out otherwise"), "{report}");
+    let day = "value = 30000\nsource = \"demo-figures\"\nknown_from = 2026-11-22\nnote = \"300 yuan a day";
+    let wider = changed(folder.path(), file, day, &day.replace("30000", "40000"));
+    let report = said(&["policy", "whatif", &format!("{wider}/{file}"), "--data-dir", &data]);
+    assert!(report.contains("1 of them come out otherwise") && report.contains("relatives: +100.00 yuan"), "{report}");
 }

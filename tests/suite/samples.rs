@@ -177,6 +177,7 @@ fn contributions() -> Vec<Contribution> {
         amount: Money::fen(40_000),
         refunded: Money::ZERO,
         counted: false,
+        from_quota: false,
     };
     let relative = Contribution {
         payer: member_id(1),
@@ -187,6 +188,7 @@ fn contributions() -> Vec<Contribution> {
         amount: Money::fen(8_000),
         refunded: Money::fen(100),
         counted: true,
+        from_quota: true,
     };
     vec![own, relative]
 }

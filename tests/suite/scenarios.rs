@@ -957,7 +957,14 @@ impl Story {
         let own = paid.payer == proto::Payer::Self_ as i32;
         let who = self.owner_of(&paid.binding_id, if own { "self" } else { "paper" });
         assert_eq!(paid.paper, who == "paper");
-        format!("{who}:{}:{}", bucket_name(paid.bucket), paid.amount_fen)
+        let (rule, way) = match paid.mode() {
+            proto::Mode::Unspecified => ("draw.own", ""),
+            proto::Mode::DirectDraw => ("draw.relative", ""),
+            proto::Mode::Quota => ("draw.quota", ":QUOTA"),
+            mode => panic!("{mode:?} pays at no settlement"),
+        };
+        assert_eq!((paid.rule_id.as_str(), rule == "draw.own"), (rule, own), "the way it was paid");
+        format!("{who}:{}:{}{way}", bucket_name(paid.bucket), paid.amount_fen)
     }
 
     fn payers(&mut self, words: &mut Words<'_>) -> String {

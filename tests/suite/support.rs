@@ -224,6 +224,25 @@ impl TestServer {
         self.open();
     }
 
+    /// Ends the server; where its data lie, for a command that reads them.
+    pub fn stop(&mut self) -> std::path::PathBuf {
+        self.check_and_close();
+        match &self.setup.place {
+            Place::Embedded(dir) => dir.path().join("ledger"),
+            Place::Memory | Place::Given(_) => panic!("nothing is kept in a folder"),
+        }
+    }
+
+    fn check_and_close(&mut self) {
+        // A server that is stopping takes no more calls.
+        let serves = self.running.as_ref().is_some_and(|running| running.stop.is_some());
+        if self.setup.check_at_end && serves {
+            let found = self.check_ledger(proto::CheckLedgerRequest {}).expect("the ledger is checked");
+            assert!(found.ok, "{:#?}", found.problems);
+        }
+        self.close();
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the server runs between calls")
     }
@@ -268,16 +287,10 @@ fn connect_to(address: SocketAddr) -> Channel {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || self.running.is_none() {
             return;
         }
-        // A server that is stopping takes no more calls.
-        let serves = self.running.as_ref().is_some_and(|running| running.stop.is_some());
-        if self.setup.check_at_end && serves {
-            let found = self.check_ledger(proto::CheckLedgerRequest {}).expect("the ledger is checked");
-            assert!(found.ok, "{:#?}", found.problems);
-        }
-        self.close();
+        self.check_and_close();
     }
 }
 

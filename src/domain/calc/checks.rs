@@ -93,6 +93,7 @@ pub fn fault(value: &Value) -> Option<&'static str> {
         }
         Value::LifelongMedical(rule) => months(&[rule.male_months, rule.female_months, rule.local_months]),
         Value::MedicalGap(gap) => months(&[gap.wait_months]),
+        Value::Continuity(rule) => months(&[rule.grace_months]),
         Value::ResidentWaiting(waiting) => months(&[waiting.fixed_months, waiting.per_missed_year_months]),
         Value::Maternity(rule) => {
             if rule.days_of_month == 0 {

@@ -55,7 +55,8 @@ pub fn assess(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Assessm
             standings.push(standing(law, insurance, &spans, now, trace)?);
         }
     }
-    let of_counters = standings.iter().find(|standing| standing.insurance == Insurance::Pension).or(standings.first());
+    let counted = law.continuity()?.insurance;
+    let of_counters = standings.iter().find(|standing| standing.insurance == counted).or(standings.first());
     // Interrupted now: the count begins anew.
     let continuous = of_counters
         .map_or(0, |standing| if standing.resumed.is_none() && standing.gap > 0 { 0 } else { standing.continuous });
@@ -64,7 +65,7 @@ pub fn assess(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Assessm
         trace.step(
             Rule::Counter,
             counter.name(),
-            &[Key::ContinuityCounters],
+            &[Key::ContinuityCounters, Key::Continuity],
             || text(continuous.to_string()),
             || Detail::of(vec![("continuous_months", continuous.to_string())], "0 after a gap"),
         );
@@ -119,7 +120,7 @@ fn standing(
             break;
         }
     }
-    let interrupted = run.last < now;
+    let interrupted = run.last.plus(law.continuity()?.grace_months) < now;
     let (gap_from, gap, resumed) = if interrupted {
         (Some(run.last.plus(1)), now.since(run.last), None)
     } else {
@@ -145,7 +146,7 @@ fn standing(
     trace.step(
         Rule::GapMonths,
         subject,
-        &[],
+        &[Key::Continuity],
         || text(gap.to_string()),
         || Detail::of(gap_from.map(|month| ("gap_from_month", month.to_string())).into_iter().collect(), ""),
     );

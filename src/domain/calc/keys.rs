@@ -2,7 +2,7 @@
 
 use super::number::Factor;
 use super::tables::{
-    ActiveCredit, AgeRow, BaseBounds, BaseYear, CertificationCycle, CertificationWay, EarlyRow, Flexible,
+    ActiveCredit, AgeRow, BaseBounds, BaseYear, CertificationCycle, CertificationWay, Continuity, EarlyRow, Flexible,
     FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule,
     MedicalGap, MinimumRow, NearRetirement, PayoutRow, PayoutRule, PensionFormula, PensionRounding, RateRow,
     ResidentChange, ResidentWaiting, RetiredCredit, SubsidyRow, Transitional, UnemploymentConditions,
@@ -102,4 +102,5 @@ keys! {
     CertificationWays certification_ways "资格认证渠道" "certification channels": Vec<CertificationWay>;
     InjuryPension injury_pension "伤残津贴与养老金" "disability allowance and pension": InjuryPension;
     CardUses card_uses "社会保障卡用途" "uses of the social-security card": Vec<UseRow>;
+    Continuity continuity "连续缴费的认定" "what counts as continuous payment": Continuity;
 }

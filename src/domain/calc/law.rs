@@ -36,6 +36,8 @@ pub struct Origin {
     pub grade: Grade,
     pub note: String,
     pub known_from: Date,
+    /// Where the entry stands: `national/pension.toml:80`.
+    pub place: String,
 }
 
 /// The tables between two changes of any of them; at most one for each key, in the order of [`Key::ALL`].
@@ -86,6 +88,17 @@ impl CalcBook {
 
     pub fn revisions(&self, region: RegionCode) -> &[Revision] {
         self.of_region.get(&region).map_or(&[], |index| &self.lists[*index])
+    }
+
+    /// The same without one dated table, seen from one region: what then still comes out did not rest on it.
+    pub fn without(&self, region: RegionCode, entry: &Entry) -> Self {
+        let mut list = self.revisions(region).to_vec();
+        for place in list.iter_mut().map(|revision| &mut revision.entries[entry.key as usize]) {
+            if place.as_deref() == Some(entry) {
+                *place = None;
+            }
+        }
+        Self { lists: vec![list], of_region: BTreeMap::from([(region, 0)]), read: self.read, digest: self.digest }
     }
 
     pub fn read(&self, key: Key, text: &str) -> Result<Entry, Mistakes> {

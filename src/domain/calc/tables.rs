@@ -176,6 +176,15 @@ pub struct MedicalGap {
     pub wait_months: u32,
 }
 
+/// 连续缴费的认定.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuity {
+    /// How many of the latest months may still be unpaid without a gap.
+    pub grace_months: u32,
+    /// Whose months the counters count, where it was paid.
+    pub insurance: Insurance,
+}
+
 /// 居民医保待遇等待期.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResidentWaiting {

@@ -50,7 +50,11 @@ pub(super) fn contributions(contributions: &[Contribution], names: &Names) -> Ve
     use crate::domain::rule::Rule;
     let one = |contribution: &Contribution| {
         let own = contribution.is_own();
-        let payer = if own { proto::Payer::Self_ } else { proto::Payer::Relative };
+        let (payer, rule, mode) = match (own, contribution.from_quota) {
+            (true, _) => (proto::Payer::Self_, Rule::OwnDraw, proto::Mode::Unspecified),
+            (false, false) => (proto::Payer::Relative, Rule::OwnerDraw, proto::Mode::DirectDraw),
+            (false, true) => (proto::Payer::Relative, Rule::QuotaDraw, proto::Mode::Quota),
+        };
         proto::Contribution {
             payer: payer as i32,
             binding_id: contribution.binding.map(|id| id.to_string()).unwrap_or_default(),
@@ -59,8 +63,9 @@ pub(super) fn contributions(contributions: &[Contribution], names: &Names) -> Ve
             bucket: contribution.bucket.to_wire(),
             amount_fen: contribution.amount.as_fen(),
             refunded_fen: contribution.refunded.as_fen(),
-            rule_id: (if own { Rule::OwnDraw } else { Rule::OwnerDraw }).id().to_owned(),
+            rule_id: rule.id().to_owned(),
             paper: !own && contribution.binding.is_none(),
+            mode: mode as i32,
         }
     };
     contributions.iter().map(one).collect()

@@ -7,13 +7,14 @@ use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 use gongji::domain::calc::keys::Key;
-use gongji::domain::calc::law::Revision;
+use gongji::domain::calc::law::{CalcBook, Revision};
 use gongji::domain::ids::RegionCode;
 use gongji::domain::time::parse_day;
 use gongji::grpc::calculation::{Asked, CalculationLimits, answer_item, encode_item};
 use gongji::grpc::proto;
 use gongji::policy::PolicyFiles;
 use jiff::civil::Date;
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 use serde_json::{Value as Json, json};
 use toml::Value;
 
@@ -72,14 +73,24 @@ impl Case {
         RegionCode::parse(code).expect("a region")
     }
 
+    /// Whether everything came out as written.
+    fn passes(&self, found: &Json) -> bool {
+        let expects_error = self.expect.contains_key("error");
+        (expects_error || found.get("error").is_none())
+            && self.expect.iter().all(|(path, expected)| same(expected, at(found, path)))
+    }
+
     /// The answer as JSON, of which the calculation's own object is left.
     fn run(&self) -> Json {
+        self.run_with(&book().calculation)
+    }
+
+    fn run_with(&self, book: &CalcBook) -> Json {
         let item = json!({ &self.calculation: serde_json::to_value(&self.request).expect("JSON") });
         let item: proto::CalculationItem =
             serde_json::from_value(item).unwrap_or_else(|error| panic!("{}: {}: {error}", self.folder, self.name));
-        let book = book();
         let asked = Asked {
-            book: &book.calculation,
+            book,
             limits: CalculationLimits { batch_items: 1, periods: 600, answer_bytes: u32::MAX },
             today: jiff::civil::date(2026, 11, 22),
             view: proto::ExplanationView::Full,
@@ -218,7 +229,8 @@ fn every_row_of_the_documents_has_a_case() {
     assert!(unnamed.is_empty(), "no case: {unnamed:?}");
 }
 
-/// Every dated value: a case on its first day and one on the day before it begins.
+/// Every dated value: a case on its first day and one on the day before it begins, and three within its life: the first day, a
+/// normal case, a boundary.
 #[test]
 fn every_dated_value_has_its_cases() {
     let (all, book) = (cases(), book());
@@ -251,7 +263,7 @@ fn every_dated_value_has_its_cases() {
                 region.to_string(),
                 origin.start.to_string()
             );
-            if on_before == 0 || on_first == 0 {
+            if on_before == 0 || on_first == 0 || cases < 3 {
                 wrong.push(format!(
                     "{} of {region} from {}: before {on_before}, first {on_first}, {cases} cases",
                     entry.key.name(),
@@ -263,4 +275,69 @@ fn every_dated_value_has_its_cases() {
     println!("{} dated values, {} cases", seen.len(), all.len());
     assert!(seen.len() > 60, "the values were found");
     assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A case rests on every value that it names: without the table it comes out otherwise. Where no table is known on its day, the
+/// answer names one that is missing; what the case itself brings in a table's place it rests on by that.
+#[test]
+fn every_case_rests_on_the_values_it_names() {
+    let (all, book) = (cases(), book());
+    let (mut named, mut wrong) = (0, Vec::new());
+    for case in &all {
+        let Some(law) = book.calculation.law(case.region(), case.day()) else { continue };
+        let error = case.expect.get("error").and_then(Value::as_str).unwrap_or_default();
+        let known = |name: &str| Key::parse(name).is_some_and(|key| law.entry(key).is_some());
+        let missing_told = case.values.iter().any(|name| !known(name) && error.contains(name.as_str()));
+        let own = case.request.get("parameters").map(ToString::to_string).unwrap_or_default();
+        for value in &case.values {
+            named += 1;
+            let key = Key::parse(value).unwrap_or_else(|| panic!("{}: {value} is no table", case.name));
+            let rests = match law.entry(key) {
+                Some(_) if own.contains(&format!("\"{value}\"")) => true,
+                Some(entry) => !case.passes(&case.run_with(&book.calculation.without(case.region(), entry))),
+                None => missing_told,
+            };
+            if !rests {
+                wrong.push(format!("{}: {}: {value}", case.folder, case.name));
+            }
+        }
+    }
+    println!("{} cases, {named} values named, {} on which the case does not rest", all.len(), wrong.len());
+    assert!(named > 300 && wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A path that leads to no field of the answer would read as nothing, and pass where nothing is expected.
+#[test]
+fn every_path_leads_to_a_field() {
+    fn wrong(message: &MessageDescriptor, expected: &toml::Table, at: &str, found: &mut Vec<String>) {
+        for (path, value) in expected {
+            let mut here = Some(Kind::Message(message.clone()));
+            for part in path.split('.') {
+                let name = part.split('[').next().unwrap_or_default();
+                let field = here.and_then(|kind| kind.as_message()?.get_field_by_name(name));
+                here = field.map(|field| field.kind());
+            }
+            let Some(kind) = here else {
+                found.push(format!("{at}: {path}"));
+                continue;
+            };
+            let tables = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            for table in tables.iter().filter_map(Value::as_table) {
+                match kind.as_message() {
+                    Some(message) => wrong(message, table, at, found),
+                    None => found.push(format!("{at}: {path} is no message")),
+                }
+            }
+        }
+    }
+    let pool = DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors");
+    let result = pool.get_message_by_name("gongji.v1.CalculationResult").expect("what every calculation answers in");
+    let mut found = Vec::new();
+    for case in cases() {
+        let field = result.get_field_by_name(&case.calculation).unwrap_or_else(|| panic!("{}", case.calculation));
+        let Kind::Message(answer) = field.kind() else { panic!("{} is no message", case.calculation) };
+        let expect: toml::Table = case.expect.clone().into_iter().filter(|(path, _)| path != "error").collect();
+        wrong(&answer, &expect, &format!("{} {}", case.folder, case.name), &mut found);
+    }
+    assert!(found.is_empty(), "no such fields:\n{}", found.join("\n"));
 }

@@ -205,8 +205,8 @@ impl Checker<'_> {
             expected.insert(row["insurance"].as_str().expect("a name"), (rate(&row["person"]), rate(&row["unit"])));
         }
         if class > 0 || !expected.contains_key("INJURY") {
-            let default = whole(self.tables.at(region, "injury_default_class", on).expect("a class"));
-            let class = if class > 0 { class } else { usize::try_from(default).expect("small") };
+            let default = || whole(self.tables.at(region, "injury_default_class", on).expect("a class"));
+            let class = if class > 0 { class } else { usize::try_from(default()).expect("small") };
             let float = if float.is_empty() { Exact::from_integer(1) } else { decimal(&float) };
             expected.insert("INJURY", (Exact::from_integer(0), rate(&classes[class - 1]) * float));
         }
