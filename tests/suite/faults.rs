@@ -168,7 +168,9 @@ const FAULTS: &[Fault] = &[
         settled(record, |settled| fen(&mut settled.amounts.cash, 1));
     }),
     recorded("a contribution is forgotten", "contributions are what accounts paid", |record, _| {
-        settled(record, |settled| drop(settled.contributions.pop()));
+        settled(record, |settled| {
+            settled.contributions.pop();
+        });
     }),
     recorded("over limit is told as full self-pay", "a bill is divided by the rules", |record, _| {
         settled(record, |settled| {
@@ -225,7 +227,9 @@ const FAULTS: &[Fault] = &[
         }
     }),
     written("a tie is lost", "what was decided is stored", |change| {
-        standings(change, |standing| drop(standing.family.ties.pop()));
+        standings(change, |standing| {
+            standing.family.ties.pop();
+        });
     }),
     written("the year's use is forgotten", "the use of a year is counted", |change| {
         standings(change, |standing| {
@@ -363,7 +367,7 @@ const FAULTS: &[Fault] = &[
         };
     }),
     ruled("buckets are drawn in another order", "buckets are drawn in their order", |rules| {
-        rules.own_buckets.reverse()
+        rules.own_buckets.reverse();
     }),
     ruled("the own account pays less", "the own account pays its part", |rules| {
         rules.own_components = vec![Component::OverLimit];

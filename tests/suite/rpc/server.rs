@@ -63,7 +63,11 @@ fn the_server_tells_what_it_is() {
         assert!(["memory", "embedded"].contains(&told.store_kind.as_str()) && told.clock_fixed);
         assert_eq!(told.policy_digest.len(), 64);
         assert_eq!(told.server_time.map(|time| time.seconds), Some(1_740_965_400), "{MORNING}");
-        assert!(told.limits.iter().all(|limit| limit.value > 0 && !limit.unit.is_empty() && !limit.comment.is_empty()));
+        for limit in &told.limits {
+            // The tests' servers close no year by themselves.
+            let told = limit.value > 0 || limit.name == "close_year_per_second";
+            assert!(told && !limit.unit.is_empty() && !limit.comment.is_empty(), "{limit:?}");
+        }
     });
 }
 

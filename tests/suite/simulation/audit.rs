@@ -126,7 +126,7 @@ impl Audit {
             Event::BindingCreated { binding, .. } => new_id = Some(binding.id.as_u128()),
             Event::Settled(settled) => new_id = Some(settled.id.as_u128()),
             Event::Transferred { transfer, .. } | Event::TransferSent { transfer, .. } => {
-                new_id = Some(transfer.id.as_u128())
+                new_id = Some(transfer.id.as_u128());
             }
             Event::TransferReturned { transfer, .. } => {
                 let (id, what) = (format!("return-unclaimed:{}", transfer.id), What::Return { transfer: transfer.id });

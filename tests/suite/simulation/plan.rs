@@ -76,7 +76,7 @@ impl Planner<'_> {
     fn binding(&mut self) -> Option<BindingId> {
         let known = self.model.bindings.len();
         // Rather the newest: older ones have often ended.
-        let back = self.dice.roll(known.min(12).max(1));
+        let back = self.dice.roll(known.clamp(1, 12));
         self.model.bindings.keys().rev().nth(back).copied()
     }
 
@@ -202,7 +202,7 @@ impl Planner<'_> {
 
     fn claim(&mut self) -> What {
         let known = self.model.transfers.len();
-        let back = self.dice.roll(known.min(4).max(1));
+        let back = self.dice.roll(known.clamp(1, 4));
         let Some((transfer, sent)) = self.model.transfers.iter().rev().nth(back) else { return self.transfer() };
         let (transfer, of) = (*transfer, sent.beneficiary);
         What::Claim { transfer, who: if self.dice.roll(10) == 0 { self.member() } else { of } }
@@ -283,7 +283,7 @@ impl Planner<'_> {
 
     fn refund(&mut self) -> What {
         let known = self.model.settlements.len();
-        let back = self.dice.roll(known.min(20).max(1));
+        let back = self.dice.roll(known.clamp(1, 20));
         let Some((id, settled)) = self.model.settlements.iter().rev().nth(back) else {
             return What::Settle(self.bought(), None);
         };

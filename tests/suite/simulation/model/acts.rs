@@ -132,9 +132,9 @@ impl Model {
         let (source, bucket_of) = (Party::Credits(self.who[&id].insurance.region), Party::Bucket(id, bucket));
         let purse = self.change_purse(&mut draft, id, bucket, fen, today);
         if fen < 0 {
-            draft.moved(bucket_of, source, -fen)
+            draft.moved(bucket_of, source, -fen);
         } else {
-            draft.moved(source, bucket_of, fen)
+            draft.moved(source, bucket_of, fen);
         }
         draft.entry(id, 0);
         draft.reply = Reply::Account { id, purse };
