@@ -35,13 +35,10 @@ pub struct Returned {
     pub amount: Money,
     /// Left where they are: the sender's account could not take them.
     pub refused: u32,
-    /// Left where they are: the receiver can still take them.
-    pub waiting: u32,
 }
 
 impl Ledger {
-    /// Returns what nobody took of a day's wallet transfers. The day must be over; what can still be taken on the next
-    /// morning waits. `progress` is told after each.
+    /// Returns what nobody took of a day's wallet transfers. The day must be over. `progress` is told after each.
     pub async fn return_unclaimed(&self, on: Date, mut progress: impl FnMut(&Returned)) -> Result<Returned, Failure> {
         if on >= self.now().civil_day() {
             return Err(Failure::invalid("on", "is not over yet"));
@@ -71,10 +68,6 @@ impl Ledger {
         let sent = reading.transfer(&key)?.ok_or(Failure::Bug("a list leads to no transfer"))?;
         let (state, amount) = (sent.state, sent.transfer.amount);
         if state != TransferState::Pending {
-            return Ok(());
-        }
-        if self.now() < sent.claim_before {
-            report.waiting += 1;
             return Ok(());
         }
         let request_id = format!("{}:{transfer}", Job::ReturnUnclaimed.name());
@@ -112,15 +105,11 @@ impl Ledger {
         self.run(&FinishDay { request_id, job, day, items }).await.map(|_| ())
     }
 
-    /// Does every day from `from` to `until`, notes those that had work, and returns the day to begin with next time: one on
-    /// which transfers still wait is not done.
+    /// Does every day from `from` to `until`, notes those that had work, and returns the day to begin with next time.
     pub async fn catch_up(&self, from: Date, until: Date) -> Result<Date, Failure> {
         let mut day = from;
         while day <= until {
             let report = self.return_unclaimed(day, |_| {}).await?;
-            if report.waiting > 0 {
-                break;
-            }
             if report.looked_at > 0 {
                 self.finish_day(Job::ReturnUnclaimed, day, report.returned).await?;
                 let (returned, refused) = (report.returned, report.refused);

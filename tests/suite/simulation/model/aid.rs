@@ -269,7 +269,7 @@ impl Model {
         match sent.taken {
             Some(true) => return Err(refused(&[Reason::TransferAlreadyClaimed])),
             Some(false) => return Err(refused(&[Reason::TransferReturned])),
-            None if turn.now.as_micros() < sent.claim_before => return Err("it can still be taken".to_owned()),
+            None if sent.on >= turn.today() => return Err("its day is not over".to_owned()),
             None => {}
         }
         let mut draft = Draft::new();
