@@ -1,4 +1,4 @@
-//! Holds that run out. Whoever meets one ends it first ([`Ledger::end_holds`]), so nothing is wrong before the sweep comes;
+//! Holds that run out. Whoever meets one ends it first (`Ledger::end_holds`), so nothing is wrong before the sweep comes;
 //! the sweep ends those that nobody meets.
 //!
 //! Each end is a change of its own under a request id made of the hold, so it happens once, whoever comes and however often.

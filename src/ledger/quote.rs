@@ -3,6 +3,7 @@
 use super::failure::{Failure, QuoteDifference};
 use super::fingerprint::Keys;
 use super::page::{hex, unhex};
+use crate::domain::draw::Contribution;
 use crate::domain::money::Money;
 use crate::domain::reason::Reason;
 use crate::domain::settlement::Decision;
@@ -93,10 +94,12 @@ impl Quoted {
     }
 }
 
-/// Who pays what: amounts and contributions, not the words that explain them.
+/// Who pays what: amounts and contributions; not the words that explain them, nor whether it is counted or was set aside.
 fn digest(decision: &Decision, keys: &Keys) -> [u8; 16] {
     let mut bytes = Vec::with_capacity(256);
     decision.amounts.put(&mut bytes);
-    decision.contributions.put(&mut bytes);
+    for paid in &decision.contributions {
+        Contribution { counted: false, from_quota: false, ..paid.clone() }.put(&mut bytes);
+    }
     keys.seal(&bytes)
 }
