@@ -218,6 +218,36 @@ fn a_stream_answers_every_item_in_order() {
 }
 
 #[test]
+fn an_item_that_cannot_be_read_hinders_no_other() {
+    let server = Setup::memory().start();
+    // Few are answered by the thread of the connection, many on threads of their own.
+    for count in [2, 300] {
+        let mut sent = message(&items(count));
+        sent.items[1] = bytes::Bytes::from_static(&[0xff]);
+        let answer = server.wait(async {
+            let mut client = proto::calculation_service_client::CalculationServiceClient::new(server.channel());
+            let mut answers = client.calculate_batch(tokio_stream::iter([sent])).await.expect("begun").into_inner();
+            answers.next().await.expect("one").expect("answered").results
+        });
+        assert_eq!(answer.len(), count);
+        for (place, result) in answer.into_iter().enumerate() {
+            let result = proto::CalculationResult::decode(result).expect("a result");
+            let reason = match result.result.expect("set") {
+                proto::calculation_result::Result::Error(error) => Some(error.reason()),
+                _ => None,
+            };
+            let expected = match place {
+                1 => Some(proto::Reason::MalformedMessage),
+                _ if place % 3 == 2 => Some(proto::Reason::InvalidFields),
+                _ => None,
+            };
+            assert_eq!(reason, expected, "{place}");
+            assert_eq!(result.item_id, if place == 1 { String::new() } else { format!("i-{place}") });
+        }
+    }
+}
+
+#[test]
 fn messages_and_histories_have_bounds() {
     let small = |config: &mut gongji::config::Config| {
         config.calculation_batch_items = 5;
