@@ -9,6 +9,7 @@
 
 mod backup;
 mod bench;
+mod broken_off;
 mod calculation;
 #[cfg(feature = "test-clock")]
 mod clock;
@@ -17,6 +18,7 @@ mod embedded;
 mod faults;
 mod histories;
 mod feed;
+mod found;
 mod full_disk;
 mod ledger_tool;
 mod limits;
