@@ -15,6 +15,8 @@ pub fn law_12_a_closed_store_says_so(harness: &mut Harness) {
     assert_eq!(block_on(store.wait_durable(1)), Err(StoreError::Closed));
     assert_eq!(block_on(store.records(1, 1)), Err(StoreError::Closed));
     assert_eq!(block_on(store.list(list(ListKind::AccountEntries, 1), 0, 1, 1)), Err(StoreError::Closed));
+    assert_eq!(block_on(store.head()), Err(StoreError::Closed));
+    assert_eq!(block_on(store.clock()), Err(StoreError::Closed));
 }
 
 pub fn law_12_closing_twice_is_no_error(harness: &mut Harness) {

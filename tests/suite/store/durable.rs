@@ -13,11 +13,11 @@ pub fn law_9_what_is_durable_survives_a_crash(harness: &mut Harness) {
     for number in 1..=20 {
         harness.store().one(listed(change(0, &[], &[(number, 5), (100, 6)]), &[(key, number)]));
     }
-    let (head, records) = (harness.store().tip(), harness.store().all());
+    let (head, records) = (harness.store().head_now(), harness.store().all());
     harness.store().settled();
     harness.crash();
     let store = harness.store();
-    assert_eq!((store.tip(), store.all()), (head, records));
+    assert_eq!((store.head_now(), store.all()), (head, records));
     assert_eq!(store.rows(key, 0, 99, 99), (1..=20).map(|n| (n, u128::from(n))).collect::<Vec<_>>());
     let facts = store.look(&[account_key(1), account_key(20), account_key(100)]);
     assert_eq!(facts.facts.iter().map(|fact| fact.version).collect::<Vec<_>>(), [1, 20, 20]);
@@ -35,7 +35,7 @@ pub fn law_9_after_a_crash_there_is_a_prefix(harness: &mut Harness) {
         assert_eq!(after, before[..after.len()], "a prefix, whole");
         assert_chain(harness.store());
         let facts = harness.store().look(&(0..40).map(account_key).collect::<Vec<_>>());
-        assert!(facts.facts.iter().all(|fact| fact.version <= harness.store().tip().position));
+        assert!(facts.facts.iter().all(|fact| fact.version <= harness.store().head_now().position));
     }
 }
 
@@ -43,10 +43,10 @@ pub fn law_9_closing_makes_everything_durable(harness: &mut Harness) {
     for number in 0..100 {
         harness.store().put(number, 1);
     }
-    let (head, records) = (harness.store().tip(), harness.store().all());
+    let (head, records) = (harness.store().head_now(), harness.store().all());
     harness.reopen();
     harness.crash();
-    assert_eq!((harness.store().tip(), harness.store().all()), (head, records));
+    assert_eq!((harness.store().head_now(), harness.store().all()), (head, records));
 }
 
 pub fn law_9_waiting_for_the_past_is_no_waiting(harness: &mut Harness) {
@@ -129,10 +129,10 @@ pub fn law_9_crashing_again_changes_nothing(harness: &mut Harness) {
         harness.store().put(number, 1);
     }
     harness.crash();
-    let (head, records) = (harness.store().tip(), harness.store().all());
+    let (head, records) = (harness.store().head_now(), harness.store().all());
     for _ in 0..3 {
         harness.crash();
-        assert_eq!((harness.store().tip(), harness.store().all()), (head, records.clone()));
+        assert_eq!((harness.store().head_now(), harness.store().all()), (head, records.clone()));
     }
 }
 
@@ -192,7 +192,7 @@ pub fn law_9_list_rows_after_a_crash_are_a_prefix(harness: &mut Harness) {
         }
     }
     harness.crash();
-    let head = harness.store().tip().position;
+    let head = harness.store().head_now().position;
     assert!(head >= 20);
     assert_eq!(harness.store().rows(key, 0, u64::MAX, usize::MAX), numbered(1..=head));
 }
@@ -202,8 +202,8 @@ pub fn law_9_what_reopening_shows_is_durable(harness: &mut Harness) {
         harness.store().put(number, 1);
     }
     harness.reopen();
-    let (head, records) = (harness.store().tip(), harness.store().all());
+    let (head, records) = (harness.store().head_now(), harness.store().all());
     assert_eq!(block_on(harness.store().wait_durable(head.position)), Ok(()));
     harness.crash();
-    assert_eq!((harness.store().tip(), harness.store().all()), (head, records));
+    assert_eq!((harness.store().head_now(), harness.store().all()), (head, records));
 }

@@ -12,7 +12,7 @@ pub fn law_13_a_change_with_an_end_is_true_before_it_or_never(harness: &mut Harn
     assert_eq!(commit(ending(2, 101), 101), Err(CommitError::Conflict));
     assert_eq!(commit(ending(2, 101), 500), Err(CommitError::Conflict));
     let facts = store.look(&[account_key(1), account_key(2)]);
-    assert_eq!((fen_of(&facts, 0), fen_of(&facts, 1), store.tip().position), (Some(10), None, 1));
+    assert_eq!((fen_of(&facts, 0), fen_of(&facts, 1), store.head_now().position), (Some(10), None, 1));
 }
 
 pub fn law_13_the_end_is_judged_by_the_time_of_the_record(harness: &mut Harness) {
@@ -28,13 +28,13 @@ pub fn law_13_the_end_is_judged_by_the_time_of_the_record(harness: &mut Harness)
 pub fn law_13_a_passed_end_leaves_nothing(harness: &mut Harness) {
     let key = list(ListKind::HoldsOfDay, 1);
     harness.store().put(1, 10);
-    let head = harness.store().tip();
+    let head = harness.store().head_now();
     let late = listed(with_request(ending(change(1, &[(account_key(1), 1)], &[(1, 11)]), 900), 1), &[(key, 1)]);
     assert_eq!(harness.store().try_one(late), Err(CommitError::Conflict));
     for _ in 0..2 {
         let facts = harness.store().look(&[account_key(1), request_key(1)]);
         assert_eq!((versions(&facts), fen_of(&facts, 0)), (vec![1, 0], Some(10)));
-        assert_eq!((harness.store().tip(), harness.store().rows(key, 0, 9, 9)), (head, vec![]));
+        assert_eq!((harness.store().head_now(), harness.store().rows(key, 0, 9, 9)), (head, vec![]));
         harness.reopen();
     }
 }
@@ -55,7 +55,7 @@ pub fn law_13_each_change_of_a_list_has_its_own_end(harness: &mut Harness) {
 pub fn law_13_the_end_is_judged_by_the_last_record_after_reopening(harness: &mut Harness) {
     harness.store().try_at(change(0, &[], &[]), 5_000).expect("applies");
     harness.reopen();
-    let seen = harness.store().tip().position;
+    let seen = harness.store().head_now().position;
     let ends = |end| ending(change(seen, &[], &[]), end);
     assert_eq!(harness.store().try_at(ends(5_000), 100), Err(CommitError::Conflict));
     assert_eq!(harness.store().try_at(ends(5_001), 100).map(|done| done.at), Ok(at(5_000)));

@@ -50,7 +50,7 @@ pub fn law_4_a_taken_request_is_a_duplicate(harness: &mut Harness) {
     store.one(with_request(change(0, &[], &[(1, 10)]), 9));
     assert_eq!(store.try_one(with_request(change(0, &[], &[(1, 10)]), 9)), Err(CommitError::Duplicate));
     store.one(with_request(change(0, &[], &[(1, 11)]), 10));
-    assert_eq!(store.tip().position, 2);
+    assert_eq!(store.head_now().position, 2);
 }
 
 pub fn law_4_the_first_expectation_that_fails_names_the_refusal(harness: &mut Harness) {
@@ -217,7 +217,7 @@ pub fn law_4_one_request_of_many_at_once_counts(harness: &mut Harness) {
         });
         assert_eq!(wins.into_inner(), 1);
     }
-    assert_eq!(store.tip().position, 20);
+    assert_eq!(store.head_now().position, 20);
 }
 
 pub fn law_4_two_that_read_each_other_cannot_both_be_true(harness: &mut Harness) {

@@ -240,6 +240,17 @@ pub fn list(kind: ListKind, of: u8) -> ListKey {
     ListKey { kind, of: [of; 16] }
 }
 
+/// Where a store stands now, for tests that look at it between calls.
+pub trait HeadNow {
+    fn head_now(&self) -> Head;
+}
+
+impl<S: Store + ?Sized> HeadNow for S {
+    fn head_now(&self) -> Head {
+        block_on(self.head()).expect("a head")
+    }
+}
+
 /// The verbs of a test, each on the calling thread.
 pub trait Verbs {
     fn look(&self, keys: &[Key]) -> Facts;
@@ -250,7 +261,6 @@ pub trait Verbs {
     fn put(&self, number: u128, fen: i64) -> u64;
     fn all(&self) -> Vec<StoredRecord>;
     fn rows(&self, key: ListKey, after: u64, until: u64, limit: usize) -> Vec<(u64, u128)>;
-    fn tip(&self) -> Head;
     fn settled(&self);
 }
 
@@ -280,11 +290,8 @@ impl Verbs for Arc<dyn Store> {
         let rows = block_on(self.list(key, after, until, limit)).expect("reads");
         rows.into_iter().map(|row: ListRow| (row.position, row.subject)).collect()
     }
-    fn tip(&self) -> Head {
-        self.head()
-    }
     fn settled(&self) {
-        block_on(self.wait_durable(self.tip().position)).expect("durable");
+        block_on(self.wait_durable(self.head_now().position)).expect("durable");
     }
 }
 
@@ -317,7 +324,7 @@ pub fn assert_chain(store: &Arc<dyn Store>) {
         head = head.next(&record.content_hash, record.at);
         assert_eq!((head.position, head.link, head.at), (record.position, record.link, record.at));
     }
-    assert_eq!(store.tip(), head);
+    assert_eq!(store.head_now(), head);
 }
 
 /// Rows that lead to themselves, as the checks write them.

@@ -30,7 +30,7 @@ pub fn law_6_positions_are_gapless_under_contention(harness: &mut Harness) {
         assert!(own.lock().unwrap().is_sorted(), "each thread sees positions grow");
     }
     positions.sort_unstable();
-    let head = store.tip().position;
+    let head = store.head_now().position;
     assert!(head >= 200, "some go through");
     assert_eq!(positions, (1..=head).collect::<Vec<_>>());
     assert_eq!(store.all().iter().map(|record| record.position).collect::<Vec<_>>(), positions);
@@ -52,7 +52,7 @@ pub fn law_6_no_refusal_takes_a_position(harness: &mut Harness) {
         assert!(store.try_one(change).is_err());
     }
     assert_eq!(verdicts(store, vec![]), []);
-    assert_eq!((store.tip().position, store.put(2, 1), store.all().len()), (1, 2, 2));
+    assert_eq!((store.head_now().position, store.put(2, 1), store.all().len()), (1, 2, 2));
 }
 
 pub fn law_6_the_head_stands_where_the_last_commit_said(harness: &mut Harness) {
@@ -60,9 +60,9 @@ pub fn law_6_the_head_stands_where_the_last_commit_said(harness: &mut Harness) {
     for number in 1..=10 {
         let list = (0..number).map(|key| change(0, &[], &[(key, 1)])).collect();
         let last = verdicts(store, list).pop().expect("one at least");
-        assert_eq!(last, Ok(store.tip().position));
+        assert_eq!(last, Ok(store.head_now().position));
     }
-    assert_eq!(store.tip().position, 55);
+    assert_eq!(store.head_now().position, 55);
 }
 
 /// A change that began when another had been answered stands behind it.
@@ -75,7 +75,7 @@ pub fn law_6_positions_follow_real_time(harness: &mut Harness) {
         assert!(position > before, "{position} was given after {before}");
         answered.fetch_max(position, Ordering::SeqCst);
     });
-    assert_eq!(store.tip().position, 600);
+    assert_eq!(store.head_now().position, 600);
 }
 
 pub fn law_6_positions_go_on_after_a_crash(harness: &mut Harness) {
@@ -84,7 +84,7 @@ pub fn law_6_positions_go_on_after_a_crash(harness: &mut Harness) {
             harness.store().put(number, 1);
         }
         harness.crash();
-        let head = harness.store().tip().position;
+        let head = harness.store().head_now().position;
         assert_eq!(harness.store().put(1, 1), head + 1);
         let positions: Vec<u64> = harness.store().all().iter().map(|record| record.position).collect();
         assert_eq!(positions, (1..=head + 1).collect::<Vec<_>>());

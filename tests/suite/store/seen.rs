@@ -23,7 +23,7 @@ pub fn law_8_a_commit_is_seen_at_once(harness: &mut Harness) {
         let position = store.put(number, i64::try_from(round).unwrap());
         let facts = store.look(&[account_key(number)]);
         assert_eq!((facts.facts[0].version, fen_of(&facts, 0)), (position, Some(i64::try_from(round).unwrap())));
-        assert!(facts.began_at >= position && store.tip().position >= position);
+        assert!(facts.began_at >= position && store.head_now().position >= position);
     });
 }
 
@@ -130,7 +130,7 @@ pub fn law_8_the_head_never_goes_back(harness: &mut Harness) {
             store.one(change(0, &[], &[]));
         }
         let before = newest.load(Ordering::SeqCst);
-        let head = store.tip().position;
+        let head = store.head_now().position;
         assert!(head >= before, "{head} after {before}");
         newest.fetch_max(head, Ordering::SeqCst);
     });
@@ -142,7 +142,7 @@ pub fn law_8_what_the_head_tells_is_there(harness: &mut Harness) {
         if place == 0 {
             store.one(change(0, &[], &[]));
         } else {
-            let head = store.tip();
+            let head = store.head_now();
             let records = block_on(store.records(head.position.max(1), 1)).expect("reads");
             let link = records.first().map(|record| (record.position, record.link));
             assert!(head.position == 0 || link == Some((head.position, head.link)));

@@ -38,7 +38,7 @@ pub fn law_5_the_same_request_twice_in_a_list_counts_once(harness: &mut Harness)
 
 pub fn law_5_an_empty_list_has_no_verdicts(harness: &mut Harness) {
     assert_eq!(verdicts(harness.store(), vec![]), []);
-    assert_eq!(harness.store().tip(), Head::EMPTY);
+    assert_eq!(harness.store().head_now(), Head::EMPTY);
 }
 
 pub fn law_5_a_long_list_is_judged_one_by_one(harness: &mut Harness) {
@@ -126,9 +126,9 @@ pub fn law_5_of_two_in_a_list_the_later_stays(harness: &mut Harness) {
 
 pub fn law_5_a_list_of_refusals_changes_nothing(harness: &mut Harness) {
     harness.store().put(1, 10);
-    let head = harness.store().tip();
+    let head = harness.store().head_now();
     let refused = (0..10).map(|number| change(0, &[(account_key(1), 0)], &[(number, 1)])).collect();
     assert_eq!(verdicts(harness.store(), refused), [Err(CommitError::Conflict); 10]);
-    assert_eq!(harness.store().tip(), head);
+    assert_eq!(harness.store().head_now(), head);
     assert_eq!(harness.store().put(1, 11), 2);
 }

@@ -7,7 +7,7 @@ pub fn law_2_a_version_is_the_position_of_the_last_change(harness: &mut Harness)
     for round in 1..=5 {
         assert_eq!(store.put(1, round), u64::try_from(round).unwrap());
         let facts = store.look(&[account_key(1)]);
-        assert_eq!((facts.facts[0].version, fen_of(&facts, 0)), (store.tip().position, Some(round)));
+        assert_eq!((facts.facts[0].version, fen_of(&facts, 0)), (store.head_now().position, Some(round)));
     }
 }
 
@@ -95,9 +95,9 @@ pub fn law_2_versions_hold_after_a_crash(harness: &mut Harness) {
 pub fn law_2_looking_changes_nothing(harness: &mut Harness) {
     let store = harness.store();
     store.put(1, 10);
-    let head = store.tip();
+    let head = store.head_now();
     for _ in 0..5 {
         assert_eq!(versions(&store.look(&[account_key(1), account_key(2)])), [1, 0]);
     }
-    assert_eq!(store.tip(), head);
+    assert_eq!(store.head_now(), head);
 }

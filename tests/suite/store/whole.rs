@@ -22,14 +22,14 @@ pub fn law_3_a_change_is_there_with_all_its_parts(harness: &mut Harness) {
 pub fn law_3_a_refused_change_leaves_nothing(harness: &mut Harness) {
     let key = list(ListKind::AccountEntries, 1);
     harness.store().put(1, 10);
-    let before = harness.store().tip();
+    let before = harness.store().head_now();
     let refused = listed(change(1, &[(account_key(1), 1), (account_key(2), 1)], &[(1, 11), (3, 1)]), &[(key, 77)]);
     assert_eq!(harness.store().try_one(refused), Err(CommitError::Conflict));
     for _ in 0..2 {
         let store = harness.store();
         let facts = store.look(&[account_key(1), account_key(3)]);
         assert_eq!((fen_of(&facts, 0), fen_of(&facts, 1)), (Some(10), None));
-        assert_eq!((store.tip(), store.all().len(), store.rows(key, 0, 9, 9)), (before, 1, vec![]));
+        assert_eq!((store.head_now(), store.all().len(), store.rows(key, 0, 9, 9)), (before, 1, vec![]));
         harness.reopen();
     }
 }
@@ -83,13 +83,13 @@ pub fn law_3_a_large_refused_change_leaves_nothing(harness: &mut Harness) {
 pub fn law_3_a_duplicate_leaves_nothing(harness: &mut Harness) {
     let key = list(ListKind::AccountEntries, 1);
     harness.store().one(with_request(change(0, &[], &[(1, 10)]), 4));
-    let head = harness.store().tip();
+    let head = harness.store().head_now();
     let again = listed(with_request(change(0, &[], &[(1, 99), (2, 99)]), 4), &[(key, 9)]);
     assert_eq!(harness.store().try_one(again), Err(CommitError::Duplicate));
     for _ in 0..2 {
         let facts = harness.store().look(&[account_key(1), account_key(2), request_key(4)]);
         assert_eq!((versions(&facts), fen_of(&facts, 0)), (vec![1, 0, 1], Some(10)));
-        assert_eq!((harness.store().tip(), harness.store().rows(key, 0, 9, 9)), (head, vec![]));
+        assert_eq!((harness.store().head_now(), harness.store().rows(key, 0, 9, 9)), (head, vec![]));
         harness.reopen();
     }
 }
@@ -98,7 +98,7 @@ pub fn law_3_a_duplicate_leaves_nothing(harness: &mut Harness) {
 pub fn law_3_after_a_crash_a_change_is_there_with_all_its_parts_or_not_at_all(harness: &mut Harness) {
     let key = list(ListKind::PatientSettlements, 1);
     for round in 0..5 {
-        let before = harness.store().tip().position;
+        let before = harness.store().head_now().position;
         for number in before + 1..=before + 30 {
             let both = change(0, &[], &[(u128::from(number), 1), (u128::from(number) + 10_000, 2)]);
             harness.store().one(listed(both, &[(key, u128::from(number))]));
@@ -107,7 +107,7 @@ pub fn law_3_after_a_crash_a_change_is_there_with_all_its_parts_or_not_at_all(ha
             block_on(harness.store().wait_durable(before + 10)).expect("durable");
         }
         harness.crash();
-        let head = harness.store().tip().position;
+        let head = harness.store().head_now().position;
         assert_eq!(harness.store().rows(key, 0, u64::MAX, usize::MAX), numbered(1..=head));
         let all = before + 30;
         let keys: Vec<Key> =
