@@ -67,8 +67,8 @@ scenarios! {
     pending_release
     prohibited
     quota
-    quota_ends
     quota_after_a_move
+    quota_ends
     quote_and_quota
     refund_after_release
     refund_order

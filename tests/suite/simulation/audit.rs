@@ -22,6 +22,7 @@ use super::op::{Bought, Op, Reply, What, told};
 use super::stage::{Checked, broken};
 use super::store::at_once;
 use super::world::World;
+use crate::store::HeadNow;
 
 /// What each contribution of a settlement paid, and what of it came back.
 type Paid = Vec<(MemberId, Option<BindingId>, Bucket, i16, i64, i64)>;
@@ -817,8 +818,8 @@ impl Audit {
 
     /// Everything at once, at the end and after every restart: every fact, every list, and that no money was made or lost.
     pub fn whole(&self, store: &dyn Store, model: &Model, now: Moment) -> Checked {
-        if store.head() != self.head {
-            return broken("what was answered survives", format!("{:?} for {:?}", store.head(), self.head));
+        if store.head_now() != self.head {
+            return broken("what was answered survives", format!("{:?} for {:?}", store.head_now(), self.head));
         }
         let mut held = 0;
         for id in model.who.keys() {
@@ -868,9 +869,11 @@ impl About {
         for (from, to, _) in &looked_at.moves {
             for party in [from, to] {
                 match party {
-                    Party::Bucket(member, _) => drop(about.members.insert(*member)),
+                    Party::Bucket(member, _) => {
+                        about.members.insert(*member);
+                    }
                     Party::Institution(code) | Party::HospitalPart(code) => {
-                        drop(about.institutions.insert(code.clone()))
+                        about.institutions.insert(code.clone());
                     }
                     _ => {}
                 }
@@ -896,12 +899,16 @@ impl About {
         match (&op.what, &draft.reply) {
             (What::Bind(_) | What::Verify { .. }, Reply::Binding { id, .. })
             | (_, Reply::Unbound { id } | Reply::Quota { id, .. }) => ties.push(*id),
-            (What::Reorder { beneficiary, .. }, _) => drop(about.members.insert(*beneficiary)),
+            (What::Reorder { beneficiary, .. }, _) => {
+                about.members.insert(*beneficiary);
+            }
             (_, Reply::Member { id, released, .. }) => {
                 about.members.insert(*id);
                 ties.extend(released);
             }
-            (_, Reply::Account { id, .. } | Reply::Closed { id, .. }) => drop(about.members.insert(*id)),
+            (_, Reply::Account { id, .. } | Reply::Closed { id, .. }) => {
+                about.members.insert(*id);
+            }
             _ => {}
         }
         about.members.extend(ties.iter().filter_map(tied).flat_map(|tied| [tied.owner, tied.beneficiary]));

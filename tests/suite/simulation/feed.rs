@@ -22,6 +22,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made")
 });
 
+type Beginning = Pin<Box<dyn Future<Output = Result<Watch, Failure>>>>;
 type Stepping = Pin<Box<dyn Future<Output = (Watch, Result<Step, Failure>)>>>;
 
 /// What a consumer wants to hear of.
@@ -59,7 +60,7 @@ pub struct Feed {
     at: u64,
     link: Option<[u8; 32]>,
     wants: Option<Wants>,
-    beginning: Option<Pin<Box<dyn Future<Output = Result<Watch, Failure>>>>>,
+    beginning: Option<Beginning>,
     stepping: Option<Stepping>,
 }
 
@@ -110,7 +111,7 @@ impl Feed {
                 let place = dice.roll(state.model.who.len());
                 Wants::Of(*state.model.who.keys().nth(place).expect("there are some"))
             }
-            1 => Wants::At(*dice.one_of(&INSTITUTIONS)),
+            1 => Wants::At(dice.one_of(&INSTITUTIONS)),
             _ => Wants::All,
         };
         self.wants = Some(wants);
@@ -159,7 +160,7 @@ impl Feed {
     }
 
     /// When all is done it hears of all.
-    pub fn to_the_end(&mut self, stage: &Stage, ledger: &Arc<Ledger>, dice: &mut Dice) -> Checked {
+    pub fn hear_all(&mut self, stage: &Stage, ledger: &Arc<Ledger>, dice: &mut Dice) -> Checked {
         let head = stage.state().audit.head.position;
         for _ in 0..10_000 {
             if self.at == head {

@@ -40,6 +40,37 @@ pub const HOLDS_PER_MEMBER: u32 = 3;
 const CALLS: u64 = 510;
 const CALLS_ON_DISK: u64 = 150;
 
+/// What can have its effect.
+const EFFECTS: &[&str] = &[
+    "a day is done",
+    "a hold runs out",
+    "a region's close goes on",
+    "a transfer goes back",
+    "an account of a region's close",
+    "begin a region's close",
+    "bind",
+    "change an insurance",
+    "claim",
+    "close an account's year",
+    "confirm",
+    "create a member",
+    "credit",
+    "hold",
+    "open a wallet",
+    "refund",
+    "release",
+    "release a hold",
+    "reorder",
+    "resolve: a fence",
+    "resolve: a hold let go",
+    "resolve: a refund put back",
+    "resolve: a settlement reversed",
+    "set a quota",
+    "settle",
+    "transfer",
+    "verify",
+];
+
 fn limits() -> Limits {
     let config = Config::read(Given::default(), None, true).expect("the defaults are good");
     let limits = config.ledger_limits();
@@ -92,7 +123,7 @@ fn no_seed_breaks_a_law() {
 /// A crash is a flusher that fails before it writes, or while it syncs, and the folder opened again.
 #[test]
 fn no_seed_breaks_a_law_on_disk() {
-    all_hold("no_seed_breaks_a_law_on_disk", "GONGJI_SIMULATIONS_ON_DISK", 50, CALLS_ON_DISK, simulate_on_disk);
+    all_hold("no_seed_breaks_a_law_on_disk", "GONGJI_SIMULATIONS_ON_DISK", 12, CALLS_ON_DISK, simulate_on_disk);
 }
 
 fn all_hold(test: &str, variable: &str, seeds: u64, per_seed: u64, simulate: fn(u64, u64) -> Ended) {
@@ -114,16 +145,6 @@ fn all_hold(test: &str, variable: &str, seeds: u64, per_seed: u64, simulate: fn(
             for (effect, times) in &ended.effects {
                 *effects.lock().unwrap().entry(effect.clone()).or_default() += times;
             }
-            if std::env::var("DBGT").is_ok() {
-                println!(
-                    "seed {} turns {} crashes {} changes {} {:?}",
-                    first + number,
-                    ended.turns,
-                    ended.crashes,
-                    ended.changes,
-                    began.elapsed()
-                );
-            }
             if ended.broken.is_some() {
                 failed.lock().unwrap().push((first + number, ended));
             }
@@ -141,7 +162,8 @@ fn all_hold(test: &str, variable: &str, seeds: u64, per_seed: u64, simulate: fn(
     });
     let [calls, changes, crashes] = [&calls, &changes, &crashes].map(|sum| sum.load(Ordering::Relaxed));
     let took = began.elapsed().as_secs();
-    for (effect, times) in effects.into_inner().unwrap() {
+    let effects = effects.into_inner().unwrap();
+    for (effect, times) in &effects {
         println!("{times:>9} {effect}");
     }
     println!("{seeds} seeds from {first}: {calls} calls, {changes} changes kept, {crashes} crashes, {took} s");
@@ -156,4 +178,7 @@ fn all_hold(test: &str, variable: &str, seeds: u64, per_seed: u64, simulate: fn(
         );
     }
     assert!(calls >= seeds * per_seed, "every seed ran to its end");
+    // So many seeds do everything that can be done; what none of them did is not tested.
+    let missing: Vec<&&str> = EFFECTS.iter().filter(|effect| !effects.contains_key(**effect)).collect();
+    assert!(calls < 100_000 || missing.is_empty(), "no seed did this: {missing:?}");
 }

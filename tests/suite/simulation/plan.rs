@@ -52,7 +52,7 @@ impl Planner<'_> {
         if self.model.who.len() < 3 || (self.model.who.len() < self.people && self.dice.roll(4) == 0) {
             return self.create();
         }
-        match self.dice.roll(134) {
+        match self.dice.roll(137) {
             0..14 => self.credit(),
             14..24 => self.bind(),
             24..28 => self.verify(),
@@ -67,7 +67,7 @@ impl Planner<'_> {
             79..92 => self.refund(),
             92..95 => self.insure(),
             95 => self.create(),
-            96 => self.night(),
+            96 | 134..137 => self.night(),
             97..107 => What::Hold(self.bought(), self.seconds(), None),
             107..118 => self.end_of_hold(),
             118..128 => self.resolve(),
@@ -92,7 +92,7 @@ impl Planner<'_> {
         let held = match self.dice.roll(6) {
             0 => {
                 let held = self.model.settlements.iter().filter(|(_, settled)| settled.hold.is_some());
-                held.map(|(id, _)| *id).last()
+                held.map(|(id, _)| *id).next_back()
             }
             1 => self.model.settlements.keys().last().copied(),
             _ => self.model.open.keys().nth(self.dice.roll(open)).copied(),
@@ -133,8 +133,8 @@ impl Planner<'_> {
     }
 
     fn close_step(&mut self) -> What {
-        let open = self.model.closes.iter().filter(|(_, close)| close.is_open).map(|(of, _)| *of);
-        match open.last() {
+        let mut open = self.model.closes.iter().filter(|(_, close)| close.is_open).map(|(of, _)| *of);
+        match open.next_back() {
             Some((region, year)) => What::CloseStep { region, year },
             None => self.begin_close(),
         }

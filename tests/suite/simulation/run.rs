@@ -27,7 +27,7 @@ use super::stage::{Broken, Checked, Flight, Stage, StageClock, StageIds, State, 
 use super::store::{StageStore, at_once};
 use super::world::World;
 use crate::process::Dice;
-use crate::store::{block_on, opened};
+use crate::store::{HeadNow, block_on, opened};
 
 const SECRET: [u8; 32] = [9; 32];
 /// Worlds are made once and shared by runs.
@@ -217,7 +217,7 @@ impl Run {
             self.ends(most)?;
         }
         self.flush();
-        self.feed.to_the_end(&self.stage, &self.ledger, &mut self.dice)?;
+        self.feed.hear_all(&self.stage, &self.ledger, &mut self.dice)?;
         self.look_at_all()
     }
 
@@ -374,7 +374,7 @@ impl Run {
         // It may say that the disk fails: that is what is wanted.
         let _ = block_on(self.inner.close());
         self.inner = self.house.open();
-        let found = self.inner.head().position;
+        let found = self.inner.head_now().position;
         if found < durable {
             return broken("what was answered survives", format!("{found} of {durable}"));
         }

@@ -387,10 +387,8 @@ impl Model {
             if let Some(hold) = settled.hold.as_mut().filter(|hold| hold.at == 0) {
                 hold.at = position;
             }
-            match settled.hold.filter(|hold| hold.now == Life::Open) {
-                Some(hold) => drop(self.open.insert(id, hold.expires)),
-                None => drop(self.open.remove(&id)),
-            }
+            self.open.remove(&id);
+            self.open.extend(settled.hold.filter(|hold| hold.now == Life::Open).map(|hold| (id, hold.expires)));
             self.settlements.insert(id, Arc::new(settled));
         }
         self.aid.extend(aid);
