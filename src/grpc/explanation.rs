@@ -229,9 +229,10 @@ fn operation(step: &Step) -> String {
         format!("min({})", of.join(", "))
     };
     let left = if let Some(rounded) = step.rounded {
-        match step.rule {
-            Rule::FundBand => format!("({}) ÷ {}", minus(Input::Limit, &[Input::FundPaidThisYear]), rounded.rate),
-            _ => format!("{} × {}", rounded.of, rounded.rate),
+        if step.rule == Rule::FundBand {
+            format!("({}) ÷ {}", minus(Input::Limit, &[Input::FundPaidThisYear]), rounded.rate)
+        } else {
+            format!("{} × {}", rounded.of, rounded.rate)
         }
     } else {
         match step.rule {

@@ -211,6 +211,10 @@ mod tests {
             parts
         };
         assert_eq!(sorted(&found), sorted(english));
+        let bands = r#"[{"name":"x","rate":"0.7","bands":[{"fund_paid_fen":2000000,"rate":"0.6"}]}]"#;
+        let (chinese, english) = say(Param::FundShares, bands);
+        assert!(english.contains("bands (from fund paid this year 20000.00 yuan; rate 0.6)"), "{english}");
+        assert!(chinese.contains("分段 (基金年度累计支付满 20000.00 元；比例 0.6)"), "{chinese}");
         assert_eq!(yuan(-5), "-0.05");
     }
 }
