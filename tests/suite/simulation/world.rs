@@ -132,6 +132,7 @@ fn share(name: &str, rate: Rate) -> FundShare {
         categories: Vec::new(),
         excluded_categories: Vec::new(),
         rate,
+        bands: Vec::new(),
     }
 }
 
@@ -148,6 +149,7 @@ fn channel(
         evidence: codes(evidence),
         minor_evidence: Vec::new(),
         verification: codes(verification),
+        relation_steps: Vec::new(),
         card_active: false,
         effective,
         grants: if spends { vec![Grant::ViewStatement, Grant::Spend] } else { vec![Grant::ViewStatement] },
