@@ -24,6 +24,7 @@ pub mod codec;
 pub mod embedded;
 pub mod encoded;
 pub mod entity;
+mod folding;
 pub mod memory;
 pub mod record;
 
