@@ -23,6 +23,7 @@ mod limits;
 mod policies;
 mod policy_damage;
 mod policy_tool;
+mod postgres;
 mod kills;
 mod malformed;
 mod power_cut;

@@ -141,6 +141,25 @@ fn clocks_and_chance_come_in_at_one_place() {
     );
 }
 
+/// A server that a test starts by itself is one that nobody stops when the tests are killed.
+#[test]
+fn tests_start_postgresql_in_one_place() {
+    let suite = Path::new(ROOT).join("tests/suite");
+    let mut found = Vec::new();
+    walk(&suite, &mut found);
+    let words = ["init", "pg_c", "pg_baseb"].iter().zip(["db", "tl", "ackup"]).map(|(a, b)| format!("\"{a}{b}\""));
+    let words: Vec<String> = words.collect();
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|path| path.starts_with(suite.join("postgres")));
+    let starts = |path: &PathBuf| {
+        let text = fs::read_to_string(path).expect("a text");
+        words.iter().any(|word| text.contains(word))
+    };
+    assert!(inside.iter().any(starts), "the words are those that start a server");
+    let wrong: Vec<_> = outside.iter().filter(|path| starts(path)).collect();
+    assert!(wrong.is_empty(), "use PostgresServer or Cluster instead: {wrong:?}");
+}
+
 #[test]
 fn files_are_short() {
     let long: Vec<String> = sources()

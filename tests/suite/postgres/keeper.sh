@@ -1,0 +1,28 @@
+# Keeps the PostgreSQL servers of one test process: starts a node for each name it reads, and when its input ends, which
+# it does in every case when that process ends, stops all that runs in the folder and removes the folder.
+# Arguments: the folder, the server program.
+folder=$1 postgres=$2
+trap '' HUP INT TERM
+
+while read -r node; do
+    "$postgres" -D "$folder/$node" >> "$folder/$node.log" 2>&1 < /dev/null &
+done
+
+# Whatever runs with its working directory inside: servers, and tools that were under way.
+inside() {
+    find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' \( -lname "$folder/*" -o -lname "$folder" \) 2> /dev/null | cut -d/ -f3
+}
+
+signal=QUIT
+for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    pids=$(inside)
+    [ -n "$pids" ] || break
+    [ "$round" -lt 15 ] || signal=KILL
+    kill -s "$signal" $pids 2> /dev/null
+    sleep 0.1
+done
+# A server that was killed leaves a segment of shared memory, named on line 7.
+for left in "$folder"/*/postmaster.pid; do
+    [ -f "$left" ] && ipcrm -m "$(sed -n 7p "$left" | awk '{ print $2 }')" 2> /dev/null
+done
+rm -rf "$folder"

@@ -1,0 +1,17 @@
+//! PostgreSQL under the tests: servers of our own, started when the first test asks and gone with the test process, and what
+//! several replicas over one database promise while everything around them breaks.
+//!
+//! `PostgresServer::shared()` is the server of ordinary tests, `fresh_database()` an empty database in it. `DATABASE_URL` names
+//! another server to use in its place; databases are made and dropped there. Tests that stop, kill and promote servers
+//! always start their own (`Cluster`, `Pair`).
+
+#![allow(dead_code, unused_imports, reason = "verbs that every test of servers may use")]
+
+mod cluster;
+mod helper;
+mod pair;
+mod server;
+
+pub use cluster::{Cluster, Durability, Node};
+pub use pair::Pair;
+pub use server::{Database, PostgresServer};
