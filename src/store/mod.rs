@@ -32,6 +32,7 @@ pub mod encoded;
 pub mod entity;
 mod folding;
 pub mod memory;
+pub mod postgres;
 pub mod record;
 
 use std::future::Future;
