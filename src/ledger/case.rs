@@ -102,14 +102,14 @@ impl Loaded<'_, '_> {
 impl Ledger {
     /// The member a reference leads to.
     pub async fn resolve(&self, reading: &mut Reading<'_>, reference: &MemberRef) -> Result<MemberId, Failure> {
-        let not_found = || Failure::NotFound(Thing::Member);
+        let not_found = Failure::NotFound(Thing::Member);
         let MemberRef::Id(id) = reference else {
             let key = Key::Reference(self.keys.reference(reference));
             reading.get(&[key]).await?;
-            return reading.reference(&key)?.copied().ok_or_else(not_found);
+            return reading.reference(&key)?.copied().ok_or(not_found);
         };
         reading.get(&[Key::Standing(*id)]).await?;
-        reading.standing(&Key::Standing(*id))?.map(|_| *id).ok_or_else(not_found)
+        reading.standing(&Key::Standing(*id))?.map(|_| *id).ok_or(not_found)
     }
 
     /// A look at a case as of now, for a quote or for whoever asks who can pay: the instant, what was seen, the patient and
@@ -236,7 +236,7 @@ impl Ledger {
         });
         for (tie, paper) in ties.chain(on_paper) {
             let standing = reading.standing(&Key::Standing(tie.owner))?;
-            let standing = standing.ok_or_else(|| Failure::Bug("a tie leads to no member"))?;
+            let standing = standing.ok_or(Failure::Bug("a tie leads to no member"))?;
             let member = &standing.member;
             // One region has one policy on one day.
             let index = match policies.iter().position(|known| known.region == member.insurance.region) {
@@ -275,13 +275,13 @@ impl Ledger {
 
     /// Not counted: every count of users is a place that all threads write to.
     fn policy_at(&self, member: &Member, on: Date) -> Result<&Arc<Policy>, Failure> {
-        self.book.policy(member.insurance.region, on).ok_or_else(|| Failure::NotFound(Thing::Region))
+        self.book.policy(member.insurance.region, on).ok_or(Failure::NotFound(Thing::Region))
     }
 
     /// Refuses a region of care that does not exist on the day.
     pub fn check_care_region(&self, visit: &Visit) -> Result<(), Failure> {
         let found = self.book.regions.get(visit.care_region).filter(|region| region.is_valid_on(visit.date));
-        found.map(|_| ()).ok_or_else(|| Failure::NotFound(super::failure::Thing::Region))
+        found.map(|_| ()).ok_or(Failure::NotFound(super::failure::Thing::Region))
     }
 
     /// Refuses future days and days too long past.

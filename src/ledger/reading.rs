@@ -114,7 +114,7 @@ impl<'a> Reading<'a> {
     }
 
     fn entity(&self, key: &Key) -> Result<Option<&Entity>, Failure> {
-        let fact = self.find(key).ok_or_else(|| Failure::Bug("a fact was used that was not loaded"))?;
+        let fact = self.find(key).ok_or(Failure::Bug("a fact was used that was not loaded"))?;
         Ok(fact.entity.as_ref())
     }
 }
@@ -176,7 +176,7 @@ typed! {
 impl Reading<'_> {
     /// The standing of a person who must be there.
     pub fn known(&self, id: MemberId) -> Result<&Standing, Failure> {
-        self.standing(&Key::Standing(id))?.ok_or_else(|| Failure::NotFound(Thing::Member))
+        self.standing(&Key::Standing(id))?.ok_or(Failure::NotFound(Thing::Member))
     }
 
     pub fn member(&self, id: MemberId) -> Result<&Member, Failure> {

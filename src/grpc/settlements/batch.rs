@@ -63,15 +63,13 @@ async fn one(service: Service, item: proto::SettleRequest) -> proto::SettleResul
 /// The result as far as there is room: what was done is always told, why only while the answer stays of a size that clients
 /// take.
 fn within(room: &mut usize, mut result: proto::SettleResult) -> proto::SettleResult {
-    let mut length = result.encoded_len();
-    if length > *room
+    if result.encoded_len() > *room
         && let Some(proto::settle_result::Result::Response(response)) = &mut result.result
         && !response.explanation.is_empty()
     {
         response.explanation = Vec::new();
         result.explanation_left_out = true;
-        length = result.encoded_len();
     }
-    *room = room.saturating_sub(length);
+    *room = room.saturating_sub(result.encoded_len());
     result
 }
