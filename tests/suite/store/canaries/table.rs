@@ -351,7 +351,7 @@ pub const CANARIES: &[Canary] = &[
     canary(
         8,
         "the newest record comes late",
-        "law_8_what_the_head_tells_is_there",
+        "law_8_a_commit_is_in_the_records_at_once",
         Bend {
             stored: Some(|notes, records| {
                 let head = notes.head().position;
