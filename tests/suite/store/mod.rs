@@ -5,9 +5,10 @@
 
 mod absence;
 mod bytes;
-mod canaries;
+pub mod canaries;
 mod chain;
 mod closing;
+mod differential;
 mod durable;
 mod ends;
 mod expectations;
@@ -45,11 +46,18 @@ fn run(name: &str, mut harness: Harness) {
     (check.run)(&mut harness);
 }
 
-/// The stores there are.
+/// The stores there are: the one list of them.
 macro_rules! on_each_store {
     ($($checks:tt)*) => {
+        stores! { memory embedded }
         on_store!(memory $($checks)*);
         on_store!(embedded $($checks)*);
+    };
+}
+
+macro_rules! stores {
+    ($($store:ident)*) => {
+        pub const STORES: &[(&str, fn() -> Harness)] = &[$((stringify!($store), Harness::$store)),*];
     };
 }
 

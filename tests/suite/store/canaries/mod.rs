@@ -4,8 +4,8 @@
 //! `GONGJI_CANARIES=1 cargo test --test suite store::canaries -- --nocapture` runs the whole suite on each of them instead of
 //! that one check, and prints the table: canary, law, and every check that caught it.
 
-mod bend;
-mod right;
+pub mod bend;
+pub mod right;
 mod table;
 
 use std::collections::BTreeSet;
