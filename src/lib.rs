@@ -20,4 +20,5 @@ pub mod copy;
 pub mod reconcile;
 pub mod settle_tool;
 pub mod run;
+pub mod migrate;
 pub mod cli;

@@ -29,8 +29,9 @@ pub trait Portable: Store {
     /// Changes from a position on as they are kept, at most `limit`.
     fn changes(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<KeptChange>, StoreError>>;
 
-    /// Takes in changes of another data set that follow the head, with their positions, times and links as they are: all of
-    /// them or none. Taken in means seen by every later load, not yet durable.
+    /// Takes in changes of another data set that follow the head, with their positions, times and links as they are. Each is
+    /// applied whole and in order; if one of them does not follow or cannot be read, none is. Taken in means seen by every
+    /// later load, not yet durable.
     fn take(&self, changes: Vec<KeptChange>) -> StoreFuture<'_, Result<(), TakeError>>;
 }
 

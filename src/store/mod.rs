@@ -25,7 +25,7 @@
 //!     none after `Facts::read_at`.
 //! 15. **A data set has one secret**, given when it was made and kept as long as the data.
 //! 16. **A data set can be handed on** (`kept::Portable`): its changes, taken in by an empty store in their order, make the same
-//!     data set, with the same positions, times and links. What does not follow is not taken.
+//!     data set, with the same positions, times and links. What does not follow is not taken, nor what comes with it.
 
 pub mod chain;
 pub mod codec;
@@ -34,6 +34,7 @@ pub mod encoded;
 pub mod entity;
 pub mod kept;
 pub mod memory;
+pub mod postgres;
 pub mod record;
 
 use std::future::Future;

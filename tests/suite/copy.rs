@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use crate::damage::Image;
 use crate::feed::{load, people};
 use crate::kills::{Outcome, credit, send};
+use crate::postgres::PostgresServer;
 use crate::process::{Dice, Replay, Server, check_ledger, ended, from_env, gongji, run};
 use crate::store::canaries::bend::Bend;
 use crate::store::canaries::right::Right;
@@ -94,37 +95,52 @@ fn a_copy_is_the_same_data_set() {
     });
 }
 
+/// Copies, killed again and again until an attempt comes to its end; how often it was killed.
+fn copied_at_last(dice: &mut Dice, from: &str, to: &str, is_there: impl Fn() -> bool) -> u32 {
+    let (mut kills, mut longest) = (0, 20);
+    loop {
+        let mut child = gongji(&["copy", "--from", from, "--to", to]).spawn().expect("starts");
+        thread::park_timeout(Duration::from_millis(dice.roll(longest) as u64));
+        if let Some(status) = child.try_wait().expect("a child") {
+            let output = child.wait_with_output().expect("a child");
+            assert!(status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            return kills;
+        }
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+        (kills, longest) = (kills + 1, longest + 80);
+        // Killed behind its last step.
+        if is_there() {
+            return kills;
+        }
+    }
+}
+
 #[test]
 fn a_copy_that_is_killed_goes_on_where_it_was() {
-    let records = from_env("GONGJI_COPY_RECORDS", 1_000);
+    let records = from_env("GONGJI_COPY_RECORDS", 600);
     let seed = from_env("GONGJI_SEED", 0xc0b1);
     let _replay = Replay(format!("GONGJI_SEED={seed} GONGJI_COPY_RECORDS={records} cargo test --test suite copy::"));
     let mut dice = Dice::new(seed);
     let dirs = Dirs::new();
-    let (data, to) = (dirs.path("data"), dirs.path("to"));
+    let (data, to, back) = (dirs.path("data"), dirs.path("to"), dirs.path("back"));
     data_set(&data, records);
-    let (mut kills, mut longest) = (0, 20);
-    loop {
-        let mut child = gongji(&["copy", "--from", &embedded(&data), "--to", &embedded(&to)]).spawn().expect("starts");
-        thread::park_timeout(Duration::from_millis(dice.roll(longest) as u64));
-        if let Some(status) = child.try_wait().expect("a child") {
-            assert!(
-                status.success(),
-                "{}",
-                String::from_utf8_lossy(&child.wait_with_output().expect("a child").stderr)
-            );
-            break;
-        }
-        child.kill().expect("a child can be killed");
-        child.wait().expect("a child can be waited for");
-        (kills, longest) = (kills + 1, longest + 60);
-        if to.exists() {
-            // Killed behind its last step.
-            break;
-        }
-    }
-    println!("{kills} kills");
+    let kills = copied_at_last(&mut dice, &embedded(&data), &embedded(&to), || to.exists());
     assert!(all_of(&to) == all_of(&data) && kills > 0);
+    // A city grows into a database, and back.
+    let database = PostgresServer::shared().fresh_database();
+    let grown = copied_at_last(&mut dice, &embedded(&data), database.url(), || false);
+    let shrunk = copied_at_last(&mut dice, database.url(), &embedded(&back), || back.exists());
+    println!("killed {kills}, {grown} and {shrunk} times");
+    let [ours, theirs] = [&data, &back].map(|dir| EmbeddedStore::open_existing(dir).expect("opens"));
+    assert_eq!(ours.head_now(), theirs.head_now());
+    block_on(compare(&*ours, &*theirs, |_, _| {})).expect("the same");
+    block_on(compare(&*theirs, &*ours, |_, _| {})).expect("from either side");
+    // What another data set left is not written over.
+    drop((ours, theirs));
+    let other = dirs.path("other");
+    data_set(&other, 5);
+    refused(&ended(gongji(&["copy", "--from", &embedded(&other), "--to", database.url()])), "another data set");
 }
 
 #[test]
@@ -138,7 +154,7 @@ fn places_that_will_not_do_are_refused() {
     fs::write(other.join("a file"), "somebody's").expect("writes");
     refused(&copied(&data, &other), "is not empty");
     for wrong in ["memory:", "embedded:", "somewhere"] {
-        refused(&ended(gongji(&["copy", "--from", wrong, "--to", &embedded(&to)])), "must be embedded:DIR");
+        refused(&ended(gongji(&["copy", "--from", wrong, "--to", &embedded(&to)])), "must be embedded:DIR or postgres://…");
     }
     // What an earlier attempt with another data set left.
     data_set(&dirs.path("to.copying"), 20);

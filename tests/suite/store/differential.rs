@@ -1,4 +1,5 @@
-//! The same random operations, one after another, on every store: equal answers, and the same ledger to the last digest.
+//! The same random operations, one after another, on every store, commands of the ledger and changes of the store by itself:
+//! equal answers, and the same ledger to the last digest.
 //!
 //! `GONGJI_DIFFERENTIAL=100000 cargo test --test suite store::differential -- --nocapture` makes 100 000 operations instead
 //! of a few hundred; `GONGJI_SEED=…` begins with that seed.
@@ -8,12 +9,15 @@ use std::fmt::Debug;
 
 use gongji::store::{Change, Key, ListKey, ListKind};
 
+use super::commands::Commands;
 use super::harness::*;
 use super::{STORES, kinds};
 use crate::process::{Dice, Replay, from_env};
 
 /// Operations of one data set.
 const SESSION: u64 = 4_000;
+/// 2026-03-03T09:30+08:00.
+const MORNING: i64 = 1_772_501_400_000_000;
 /// Looks that are kept, to be committed on when they are older.
 const HELD: usize = 6;
 
@@ -25,6 +29,7 @@ struct Seen {
 
 struct Session {
     stores: Vec<(&'static str, Harness)>,
+    commands: Commands,
     dice: Dice,
     held: Vec<Seen>,
     micros: i64,
@@ -36,11 +41,12 @@ struct Session {
 
 impl Session {
     fn new(seed: u64) -> Self {
-        let stores = STORES.iter().map(|(name, harness)| (*name, harness())).collect();
+        let stores: Vec<_> = STORES.iter().map(|(name, harness)| (*name, harness())).collect();
+        let commands = Commands::new(seed << 20, &stores, MORNING);
         let mut keys: Vec<Key> = (0..24).map(account_key).chain((0..24).map(request_key)).collect();
         keys.extend(kinds::one_of_each().into_iter().map(|(key, _)| key));
         let (held, lists) = (Vec::new(), BTreeSet::new());
-        Self { stores, dice: Dice::new(seed), held, micros: 1_000_000, keys, lists, done: 0, committed: 0 }
+        Self { stores, commands, dice: Dice::new(seed), held, micros: MORNING, keys, lists, done: 0, committed: 0 }
     }
 
     /// Asks every store, which must all say the same.
@@ -114,15 +120,20 @@ impl Session {
     fn operation(&mut self) {
         self.done += 1;
         match self.dice.roll(100) {
-            0..55 => self.commit(),
-            55..75 => {
+            0..40 => {
+                self.micros += [1, 40_000_003, 5_000_000_001][self.dice.roll(3)];
+                let changed = self.commands.one(&mut self.dice, self.micros);
+                self.committed = if changed { self.all(|harness| harness.store().head_now().position) } else { self.committed };
+            }
+            40..70 => self.commit(),
+            70..78 => {
                 let seen = self.look();
                 self.held.push(seen);
                 if self.held.len() > HELD {
                     self.held.remove(0);
                 }
             }
-            75..88 => {
+            78..88 => {
                 let key = self.some_list();
                 let (after, more) = (self.dice.next() % (self.committed + 2), self.dice.next() % 90);
                 let limit = self.dice.roll(40);
@@ -137,6 +148,7 @@ impl Session {
                 // A look from before is older than what a store that was opened again remembers.
                 self.held.clear();
                 self.stores.iter_mut().for_each(|(_, harness)| harness.reopen());
+                self.commands.over(&self.stores);
             }
         }
     }

@@ -8,6 +8,7 @@ mod bytes;
 pub mod canaries;
 mod chain;
 mod closing;
+mod commands;
 mod differential;
 mod durable;
 mod ends;
@@ -49,9 +50,10 @@ fn run(name: &str, mut harness: Harness) {
 /// The stores there are: the one list of them.
 macro_rules! on_each_store {
     ($($checks:tt)*) => {
-        stores! { memory embedded }
+        stores! { memory embedded postgres }
         on_store!(memory $($checks)*);
         on_store!(embedded $($checks)*);
+        on_store!(postgres $($checks)*);
     };
 }
 
