@@ -154,7 +154,10 @@ fn places_that_will_not_do_are_refused() {
     fs::write(other.join("a file"), "somebody's").expect("writes");
     refused(&copied(&data, &other), "is not empty");
     for wrong in ["memory:", "embedded:", "somewhere"] {
-        refused(&ended(gongji(&["copy", "--from", wrong, "--to", &embedded(&to)])), "must be embedded:DIR or postgres://…");
+        refused(
+            &ended(gongji(&["copy", "--from", wrong, "--to", &embedded(&to)])),
+            "must be embedded:DIR or postgres://…",
+        );
     }
     // What an earlier attempt with another data set left.
     data_set(&dirs.path("to.copying"), 20);

@@ -32,7 +32,8 @@ use crate::support::book;
 const SHENZHEN: &str = "440300";
 const HOSPITAL: &str = "H001";
 const FILED_WITH: [&str; 5] = ["OWNER_ID", "OWNER_CARD", "BENEFICIARY_ID", "USER_CARD_NUMBER", "COMMITMENT"];
-const RELEASED_WITH: [&str; 5] = ["APPLICANT_ID", "OWNER_CARD", "USER_CARD_NUMBER", "REAL_NAME_LOGIN", "E_CARD_PASSWORD"];
+const RELEASED_WITH: [&str; 5] =
+    ["APPLICANT_ID", "OWNER_CARD", "USER_CARD_NUMBER", "REAL_NAME_LOGIN", "E_CARD_PASSWORD"];
 
 /// A clock that a session sets.
 struct SetClock(Arc<AtomicI64>);
@@ -194,7 +195,12 @@ impl Commands {
                 let settlement = *dice.one_of(settlements);
                 let fen = Money::fen(dice.fen(3_000));
                 let ask = match dice.roll(3) {
-                    0 => RefundAsk::Parts(Parts { fund: Money::ZERO, hospital_part: Money::ZERO, accounts: fen, cash: Money::ZERO }),
+                    0 => RefundAsk::Parts(Parts {
+                        fund: Money::ZERO,
+                        hospital_part: Money::ZERO,
+                        accounts: fen,
+                        cash: Money::ZERO,
+                    }),
                     _ => RefundAsk::Whole,
                 };
                 let institution = InstitutionCode::parse(HOSPITAL).expect("a code");

@@ -123,7 +123,8 @@ impl Session {
             0..40 => {
                 self.micros += [1, 40_000_003, 5_000_000_001][self.dice.roll(3)];
                 let changed = self.commands.one(&mut self.dice, self.micros);
-                self.committed = if changed { self.all(|harness| harness.store().head_now().position) } else { self.committed };
+                self.committed =
+                    if changed { self.all(|harness| harness.store().head_now().position) } else { self.committed };
             }
             40..70 => self.commit(),
             70..78 => {
