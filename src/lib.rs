@@ -16,6 +16,7 @@ pub mod bench;
 pub mod policy_tool;
 pub mod ledger_tool;
 pub mod backup;
+pub mod copy;
 pub mod reconcile;
 pub mod settle_tool;
 pub mod run;

@@ -1,5 +1,7 @@
 //! The memory store: everything in sharded, pre-sized tables. For demonstrations, tests and what-if; a stop forgets it.
 
+mod moving;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::codec::DecodeError;
 use super::folding::{Folding, SHARDS, Shards};
+use super::kept::Portable;
 use super::record::{decode_entity, encode_entity_into};
 use super::{
     Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
@@ -42,6 +45,25 @@ pub struct MemoryStore {
 struct Ledger {
     head: Head,
     records: Vec<Vec<StoredRecord>>,
+}
+
+impl Ledger {
+    fn push(&mut self, record: StoredRecord) {
+        match self.records.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(record),
+            Some(_) | None => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(record);
+                self.records.push(chunk);
+            }
+        }
+    }
+
+    fn page(&self, from: u64, limit: usize) -> impl Iterator<Item = StoredRecord> + '_ {
+        let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        let chunks = self.records.iter().skip(skip / CHUNK);
+        chunks.flatten().skip(skip % CHUNK).take(limit).cloned()
+    }
 }
 
 /// A fact in memory: as it is where decisions read it, as bytes where it is written once and looked at seldom.
@@ -219,9 +241,6 @@ impl MemoryStore {
             rows.pop_if(|row| row.position == head.position);
             rows.push(ListRow { position: head.position, subject });
         }
-        if ledger.records.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            ledger.records.push(Vec::with_capacity(CHUNK));
-        }
         let record = StoredRecord {
             position: head.position,
             at: head.at,
@@ -229,7 +248,7 @@ impl MemoryStore {
             link: head.link,
             bytes: change.record,
         };
-        ledger.records.last_mut().ok_or(CommitError::Unknown)?.push(record);
+        ledger.push(record);
         ledger.head = head;
         self.position.store(head.position, Ordering::Release);
         Ok(Committed { position: head.position, at: head.at })
@@ -296,12 +315,7 @@ impl Store for MemoryStore {
     }
 
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
-        let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
-        let records = self.open().map(|()| {
-            let ledger = lock(&self.ledger);
-            let chunks = ledger.records.iter().skip(skip / CHUNK);
-            chunks.flatten().skip(skip % CHUNK).take(limit).cloned().collect()
-        });
+        let records = self.open().map(|()| lock(&self.ledger).page(from, limit).collect());
         Box::pin(std::future::ready(records))
     }
 
@@ -319,6 +333,10 @@ impl Store for MemoryStore {
             rows[first..].iter().take_while(|row| row.position <= until).take(limit).copied().collect()
         });
         Box::pin(std::future::ready(rows))
+    }
+
+    fn portable(&self) -> Option<&dyn Portable> {
+        Some(self)
     }
 
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {

@@ -12,6 +12,7 @@ mod bench;
 mod calculation;
 #[cfg(feature = "test-clock")]
 mod clock;
+mod copy;
 mod damage;
 mod embedded;
 mod faults;

@@ -25,6 +25,7 @@ mod committer;
 mod judge;
 mod looks;
 mod migrate;
+mod moving;
 mod options;
 mod partition;
 mod progress;
@@ -43,6 +44,7 @@ use self::judge::Pending;
 use self::looks::{Job, Jobs};
 use self::progress::Progress;
 use self::session::{Maker, Session};
+use super::kept::Portable;
 use super::{
     Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord,
@@ -60,7 +62,9 @@ pub struct PostgresStore {
     progress: Arc<Progress>,
     counters: Arc<Counters>,
     /// None once closed.
-    entries: Mutex<Option<mpsc::UnboundedSender<Entry>>>,
+    entries: Entries,
+    /// Whoever hands the data set on.
+    walks: mpsc::UnboundedSender<moving::Ask>,
     /// True when the last change has its verdict and the connections are gone.
     ended: watch::Receiver<bool>,
 }
@@ -68,6 +72,9 @@ pub struct PostgresStore {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Where changes wait for the committer.
+type Entries = Mutex<Option<mpsc::UnboundedSender<Entry>>>;
 
 /// What is known once the first connection stands.
 struct Opened {
@@ -91,6 +98,7 @@ impl PostgresStore {
                 };
                 let (entries, incoming) = mpsc::unbounded_channel();
                 let (end, ended) = watch::channel(false);
+                let (walks, asks) = mpsc::unbounded_channel();
                 let progress = Arc::new(Progress::new(opened.position));
                 let (jobs, counters) = (Arc::<Jobs>::default(), Arc::<Counters>::default());
                 let store = Arc::new(Self {
@@ -99,12 +107,14 @@ impl PostgresStore {
                     progress: progress.clone(),
                     counters: counters.clone(),
                     entries: Mutex::new(Some(entries)),
+                    walks,
                     ended,
                 });
                 let _ = tell.send(Ok(store));
                 for _ in 0..maker.options.connections {
                     tokio::spawn(looks::run(jobs.clone(), maker.clone(), progress.clone(), None));
                 }
+                tokio::spawn(moving::run(asks, maker.clone()));
                 tokio::spawn(poll(jobs.clone(), progress.clone(), maker.options.poll));
                 let committer = Committer {
                     maker,
@@ -149,6 +159,30 @@ impl PostgresStore {
         };
         let facts = keys.iter().zip(looked.facts).map(read).collect::<Result<_, StoreError>>()?;
         Ok(Facts { began_at: looked.head, read_at: looked.head, facts })
+    }
+}
+
+/// Queues changes at once, in their order, and waits for their verdicts.
+fn queue(entries: &Entries, ready: Vec<Pending>) -> impl Future<Output = Vec<Result<Committed, CommitError>>> + use<> {
+    let mut verdicts = Vec::with_capacity(ready.len());
+    {
+        let entries = lock(entries);
+        for pending in ready {
+            let (reply, verdict) = oneshot::channel();
+            let sent = entries.as_ref().is_some_and(|entries| entries.send(Entry { pending, reply }).is_ok());
+            verdicts.push(sent.then_some(verdict));
+        }
+    }
+    async move {
+        let mut found = Vec::with_capacity(verdicts.len());
+        for verdict in verdicts {
+            found.push(match verdict {
+                None => Err(CommitError::NotApplied(StoreError::Closed)),
+                // A committer that ended without a word may have done it.
+                Some(verdict) => verdict.await.unwrap_or(Err(CommitError::Unknown)),
+            });
+        }
+        found
     }
 }
 
@@ -198,26 +232,7 @@ impl Store for PostgresStore {
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         // Encoding is the larger half of the work here, and done by whoever wants it.
         let ready: Vec<Pending> = changes.into_iter().map(|change| Pending::new(change, now)).collect();
-        let mut verdicts = Vec::with_capacity(ready.len());
-        {
-            let entries = lock(&self.entries);
-            for pending in ready {
-                let (reply, verdict) = oneshot::channel();
-                let sent = entries.as_ref().is_some_and(|entries| entries.send(Entry { pending, reply }).is_ok());
-                verdicts.push(sent.then_some(verdict));
-            }
-        }
-        Box::pin(async move {
-            let mut found = Vec::with_capacity(verdicts.len());
-            for verdict in verdicts {
-                found.push(match verdict {
-                    None => Err(CommitError::NotApplied(StoreError::Closed)),
-                    // A committer that ended without a word may have done it.
-                    Some(verdict) => verdict.await.unwrap_or(Err(CommitError::Unknown)),
-                });
-            }
-            found
-        })
+        Box::pin(queue(&self.entries, ready))
     }
 
     fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
@@ -244,6 +259,10 @@ impl Store for PostgresStore {
         limit: usize,
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
         Box::pin(self.ask(move |reply| Job::List { key, after, until, limit, reply }))
+    }
+
+    fn portable(&self) -> Option<&dyn Portable> {
+        Some(self)
     }
 
     /// Every change that was taken gets its verdict first. Closing again is no error.
