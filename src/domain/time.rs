@@ -22,6 +22,12 @@ impl Moment {
         self.0
     }
 
+    /// The instant after it: no clock here tells smaller steps.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     pub fn plus_seconds(self, seconds: u32) -> Self {
         Self(self.0.saturating_add(i64::from(seconds).saturating_mul(1_000_000)))
     }

@@ -19,6 +19,7 @@ mod faults;
 mod histories;
 mod feed;
 mod full_disk;
+mod import;
 mod ledger_tool;
 mod limits;
 mod policies;
