@@ -8,8 +8,17 @@
 #![allow(dead_code, unused_imports, reason = "verbs that every test of servers may use")]
 
 mod cluster;
+mod failover;
+mod full_disk;
 mod helper;
+mod load;
+mod locks;
+mod lost_commits;
+mod outages;
 mod pair;
+mod proxy;
+mod recovery;
+mod replicas;
 mod server;
 
 pub use cluster::{Cluster, Durability, Node};
