@@ -168,7 +168,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
         let listener =
             TcpListener::bind(config.listen).map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let head = api.ledger.store().head();
+        let head = api.ledger.store().head().await.map_err(|error| error.to_string())?;
         tracing::info!(%address, store = %config.store, demo, position = head.position, "serving");
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;

@@ -156,7 +156,7 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
     bar.finish_and_clear();
     // Opened as a server would, and asked where it stands.
     let store = EmbeddedStore::open_existing(&new)?;
-    let found = crate::store::Store::head(&*store);
+    let found = store.applied_head();
     drop(store);
     if found != head || !words.contains(&format!("digest {}\n", hex(&head.link))) {
         return Err(BackupError::Damaged(head.position));

@@ -90,7 +90,7 @@ struct Loader<'a> {
 /// Fills an empty store with `people` people. Says how many families there are.
 pub async fn load(ledger: &Ledger, people: u64) -> Result<u64, String> {
     let families = people / FAMILY;
-    if ledger.store().head().position > 0 {
+    if ledger.store().head().await.map_err(|error| error.to_string())?.position > 0 {
         return Ok(families);
     }
     let region = RegionCode::parse(REGION).ok_or("the bench's region is malformed")?;
@@ -118,7 +118,11 @@ pub async fn load(ledger: &Ledger, people: u64) -> Result<u64, String> {
             bar.set_position((family + 1) * FAMILY);
         }
     }
-    ledger.store().wait_durable(ledger.store().head().position).await.map_err(|error| error.to_string())?;
+    ledger
+        .store()
+        .wait_durable(ledger.store().head().await.map_err(|error| error.to_string())?.position)
+        .await
+        .map_err(|error| error.to_string())?;
     bar.finish_and_clear();
     Ok(families)
 }

@@ -21,7 +21,7 @@ impl LedgerService for Service {
         let position = fields.position(min_ledger_position);
         let position = fields.done(position)?;
         self.ledger.fresh_enough(position).await?;
-        let found = self.ledger.store().head();
+        let found = self.ledger.store().head().await?;
         self.ledger.store().wait_durable(found.position).await?;
         Ok(Response::new(proto::GetHeadResponse { head: Some(head(&found)) }))
     }

@@ -87,7 +87,7 @@ impl Ledger {
 
     /// The same; tells records as they are read, and how many there are.
     pub async fn check_telling(&self, mut told: impl FnMut(u64, u64)) -> Result<Report, Failure> {
-        let head = self.store().head();
+        let head = self.store().head().await?;
         self.store().wait_durable(head.position).await?;
         let mut report = Report { head, records: 0, postings: 0, accounts: 0, problems: Vec::new() };
         let mut link = Head::EMPTY;

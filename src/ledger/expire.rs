@@ -122,8 +122,8 @@ impl Ledger {
     /// One step of the sweep: reads on in the day's list, and ends what has run out. Returns how many it ended, and whether
     /// there is more to do at once.
     pub async fn sweep(self: &Arc<Self>, sweep: &mut Sweep) -> Result<(usize, bool), Failure> {
-        let head = self.store().head();
-        let now = self.now_of_ledger();
+        let head = self.store().head().await?;
+        let now = self.now_of_ledger().await?;
         let (day, after) = match sweep.at {
             Some(place) => place,
             None => match self.job_day(Job::EndHolds).await? {

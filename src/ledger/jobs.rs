@@ -45,7 +45,7 @@ impl Ledger {
         }
         const CHUNK: usize = 256;
         let mut report = Returned::default();
-        let head = self.store().head().position;
+        let head = self.store().head().await?.position;
         let mut after = 0;
         loop {
             let rows = self.store().list(sent_on(on), after, head, CHUNK).await?;

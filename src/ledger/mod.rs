@@ -221,7 +221,7 @@ impl Ledger {
                 0 => (Some(self.gate.read().await), None),
                 _ => (None, Some(self.gate.write().await)),
             };
-            let now = if lost == 0 && !C::SEES_RAN_OUT { self.clock.now() } else { self.now_of_ledger() };
+            let now = if lost == 0 && !C::SEES_RAN_OUT { self.clock.now() } else { self.now_of_ledger().await? };
             let mut reading = match C::SEES_RAN_OUT {
                 true => Reading::new(self.store()),
                 false => Reading::as_of(self.store(), now),
@@ -253,8 +253,9 @@ impl Ledger {
     }
 
     /// The present, and never before the last record, whose time another clock may have given.
-    fn now_of_ledger(&self) -> Moment {
-        self.clock.now().max(self.store().head().at)
+    async fn now_of_ledger(&self) -> Result<Moment, Failure> {
+        let head = self.store().head().await?;
+        Ok(self.clock.now().max(head.at))
     }
 
     async fn attempt<C: Command>(

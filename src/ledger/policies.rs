@@ -103,7 +103,7 @@ impl Ledger {
 
     /// What of the policies is other than when the data were last written; nothing where there are no data yet.
     pub async fn policy_differences(&self) -> Result<Vec<String>, Failure> {
-        let head = self.store().head().position;
+        let head = self.store().head().await?.position;
         if head == 0 {
             return Ok(Vec::new());
         }

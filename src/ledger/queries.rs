@@ -117,7 +117,7 @@ pub enum SettlementsBy {
 impl Ledger {
     /// Refuses a read that asks for more than there is; returns where the ledger stands.
     pub async fn fresh_enough(&self, min_position: u64) -> Result<u64, Failure> {
-        let position = self.store().head().position;
+        let position = self.store().head().await?.position;
         if min_position > position {
             return Err(Failure::refused(Reason::PositionNotReached));
         }

@@ -86,7 +86,7 @@ impl Ledger {
     /// Those that were begun and are not done: what a server takes up when it starts.
     pub async fn open_year_closes(&self) -> Result<Vec<(RegionCode, i16)>, Failure> {
         const CHUNK: usize = 256;
-        let head = self.store().head().position;
+        let head = self.store().head().await?.position;
         let mut open = Vec::new();
         let mut after = 0;
         loop {
@@ -214,7 +214,7 @@ impl Command for BeginYearClose {
             started: now,
             ended: None,
             after: 0,
-            until: ledger.store().head().position,
+            until: ledger.store().head().await?.position,
             tally: Tally::default(),
         };
         let event = Event::YearCloseStarted { close: close.clone() };

@@ -58,7 +58,7 @@ impl Ledger {
             SettlementKey::External(institution, kind, text) => {
                 let key =
                     ListKey { kind: ListKind::ExternalReference, of: self.keys.external(institution, kind, text) };
-                let head = self.store().head().position;
+                let head = self.store().head().await?.position;
                 let mut newest = None;
                 let mut after = 0;
                 loop {

@@ -89,30 +89,30 @@ impl Watch {
         let ledger = self.ledger.clone();
         let mut looked_at = 0;
         loop {
-            let head = ledger.store().head().position;
+            let head = ledger.store().head().await?.position;
             let read = if self.at.position < head { self.read(head).await? } else { Vec::new() };
             if read.is_empty() && !self.greeted {
-                return Ok(self.told(Vec::new()));
+                return self.told(Vec::new()).await;
             }
             let durable = ledger.store().wait_durable(self.at.position + read.len().max(1) as u64);
             tokio::select! {
                 durable = durable => durable?,
-                () = &mut silence => return Ok(self.told(Vec::new())),
+                () = &mut silence => return self.told(Vec::new()).await,
             }
             let (passed, seen) = self.judge(read).await?;
             looked_at += seen;
             if !passed.is_empty() || looked_at >= LOOKED_AT_MAX {
-                return Ok(self.told(passed));
+                return self.told(passed).await;
             }
             // Others on this thread get their turn.
             tokio::task::yield_now().await;
         }
     }
 
-    fn told(&mut self, records: Vec<(StoredRecord, Record)>) -> Step {
-        let caught_up = self.at.position >= self.ledger.store().head().position;
+    async fn told(&mut self, records: Vec<(StoredRecord, Record)>) -> Result<Step, Failure> {
+        let caught_up = self.at.position >= self.ledger.store().head().await?.position;
         self.greeted |= caught_up;
-        Step { records, checkpoint: self.at, caught_up }
+        Ok(Step { records, checkpoint: self.at, caught_up })
     }
 
     /// The next records, durable or not yet; one at least.

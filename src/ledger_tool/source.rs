@@ -82,7 +82,9 @@ impl Source {
                 let answer = client.get_head(proto::GetHeadRequest::default()).await.map_err(|status| told(&status))?;
                 answer.into_inner().head.map_or(0, |head| head.position)
             }
-            Self::Ledger(service) => return Ok(service.ledger.store().head().position),
+            Self::Ledger(service) => {
+                return Ok(service.ledger.store().head().await.map_err(|error| error.to_string())?.position);
+            }
         };
         u64::try_from(position).map_err(|_| "the server tells a position below 0".to_owned())
     }

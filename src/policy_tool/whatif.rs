@@ -97,7 +97,7 @@ async fn replay_all(
     now: &PolicyBook,
     draft: &PolicyBook,
 ) -> Result<Report, String> {
-    let head = store.head().position;
+    let head = store.head().await.map_err(|error| error.to_string())?.position;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} records, {eta} left").ok();
     let bar = style.map_or_else(ProgressBar::hidden, |style| ProgressBar::new(head).with_style(style));
     let mut report = Report::default();

@@ -336,8 +336,12 @@ impl Store for MemoryStore {
         })
     }
 
-    fn head(&self) -> Head {
-        lock(&self.ledger).head
+    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
+        Box::pin(std::future::ready(self.open().map(|()| lock(&self.ledger).head)))
+    }
+
+    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
+        Box::pin(std::future::ready(self.open().map(|()| None)))
     }
 
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {

@@ -200,7 +200,10 @@ pub trait Store: Send + Sync + 'static {
     fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>>;
 
     /// Where the ledger stands, durable or not yet.
-    fn head(&self) -> Head;
+    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>>;
+
+    /// What the store's own clock says, where it has one apart from this process': whoever serves compares the two.
+    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>>;
 
     /// Records from a position on, at most `limit`.
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>>;

@@ -13,7 +13,7 @@ use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Fault, Faults, Ope
 use gongji::store::{CommitError, Head, ListKind, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::store::{SECRET, Verbs, account_key, block_on, change, fen_of, list, listed, opened};
+use crate::store::{HeadNow, SECRET, Verbs, account_key, block_on, change, fen_of, list, listed, opened};
 
 struct Set {
     dir: TempDir,
@@ -63,7 +63,7 @@ fn a_data_set_serves_one_at_a_time() {
     store.put(1, 10);
     block_on(store.close()).expect("closes");
     // Closed is let go, even while a handle is still about.
-    assert_eq!(set.open().head().position, 1);
+    assert_eq!(set.open().head_now().position, 1);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_newer_format_is_refused_by_name_and_left_alone() {
     assert_eq!(fs::read_to_string(&format).expect("reads"), newer);
     // A newer one that says we may read it is opened.
     fs::write(&format, ours.replace("format 2", "format 9")).expect("writes");
-    assert_eq!(set.open().head().position, 1);
+    assert_eq!(set.open().head_now().position, 1);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_directory_of_others_is_not_taken() {
     let error = refused(&set.options());
     assert!(matches!(error, OpenError::NotADataSet { .. }), "{error}");
     fs::remove_file(set.options().dir.join("thesis.txt")).expect("removes");
-    assert_eq!(set.open().head(), Head::EMPTY);
+    assert_eq!(set.open().head_now(), Head::EMPTY);
 }
 
 #[test]
@@ -150,11 +150,11 @@ fn after_a_failure(fault: Fault) {
     let store = set.open();
     let facts = store.look(&[account_key(1)]);
     match fault {
-        Fault::SyncFails => assert!(matches!(store.head().position, 1 | 2), "may be there or not, whole"),
-        _ => assert_eq!(store.head().position, 1),
+        Fault::SyncFails => assert!(matches!(store.head_now().position, 1 | 2), "may be there or not, whole"),
+        _ => assert_eq!(store.head_now().position, 1),
     }
-    assert_eq!(facts.facts[0].version, store.head().position);
-    assert_eq!(store.all().len(), usize::try_from(store.head().position).unwrap());
+    assert_eq!(facts.facts[0].version, store.head_now().position);
+    assert_eq!(store.all().len(), usize::try_from(store.head_now().position).unwrap());
     store.put(1, 30);
     store.settled();
 }
@@ -295,7 +295,7 @@ fn small_memories_forget_nothing_that_counts() {
             });
         }
     });
-    assert!(store.head().position > 1_000);
+    assert!(store.head_now().position > 1_000);
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -340,7 +340,7 @@ fn a_kill_loses_nothing_that_is_durable() {
     }
     store.settled();
     let found = image(&set).open();
-    assert_eq!((found.head(), found.all(), found.secret()), (store.head(), store.all(), SECRET));
+    assert_eq!((found.head_now(), found.all(), found.secret()), (store.head_now(), store.all(), SECRET));
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_torn_end_of_the_journal_is_cut_off() {
         let torn = image(&set);
         File::options().write(true).open(journal(&torn)).and_then(|file| file.set_len(cut)).expect("cuts");
         let found = torn.open();
-        assert_eq!(found.head().position, 5, "cut at {cut} of {before}..{end}");
+        assert_eq!(found.head_now().position, 5, "cut at {cut} of {before}..{end}");
         assert_eq!(found.all(), store.all()[..5]);
         assert!(found.look(&[account_key(6), account_key(7)]).facts.iter().all(|fact| fact.version == 0));
         assert_eq!(found.rows(list(ListKind::AccountEntries, 1), 0, 9, 9), []);
@@ -387,7 +387,7 @@ fn a_hole_in_the_last_batch_is_cut_off() {
         let file = File::options().write(true).open(journal(&torn)).expect("opens");
         file.write_all_at(&[0; 4096], page * 4096).expect("writes");
         let found = torn.open();
-        assert_eq!(found.head().position, 1, "page {page} of {}", before / 4096);
+        assert_eq!(found.head_now().position, 1, "page {page} of {}", before / 4096);
         assert_eq!(found.put(1, 8), 2);
         found.settled();
     }

@@ -271,8 +271,11 @@ impl Store for Losing {
     fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
         self.inner.wait_durable(position)
     }
-    fn head(&self) -> Head {
+    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
         self.inner.head()
+    }
+    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
+        self.inner.clock()
     }
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
         self.inner.records(from, limit)

@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 
 use super::kills::{Answer, Op, Outcome, binding, credit, person, send, settle};
 use super::process::{Dice, PATIENCE, PROGRAM, Replay, Server, from_env, run, today, wait_until};
+use super::store::HeadNow;
 
 /// Every call by which this program could change a file or answer a caller. One that the model below does not know fails
 /// the test when it meets the data directory.
@@ -664,7 +665,7 @@ fn open(dir: &Path) -> Result<Ledger, String> {
 fn inspect(dir: &Path, answered: &BTreeSet<String>, told: &BTreeMap<String, Told>) -> Result<(), String> {
     let ledger = open(dir)?;
     let result = run(async {
-        let head = ledger.store().head().position;
+        let head = ledger.store().head_now().position;
         for id in answered {
             // Answered by the server, but the client was cut off before it could read it.
             let Some(expected) = told.get(id) else { continue };

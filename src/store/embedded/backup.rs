@@ -84,7 +84,7 @@ impl EmbeddedStore {
     pub fn restore(dir: &Path, input: impl Read, mut told: impl FnMut(u64, u64)) -> Result<Head, BackupError> {
         let mut backup = Backup::begin(input)?;
         let store = Self::open(&EmbeddedOptions::new(dir, backup.secret))?;
-        if store.head() != Head::EMPTY {
+        if store.applied_head() != Head::EMPTY {
             return Err(OpenError::NotADataSet { dir: dir.to_owned() }.into());
         }
         let (mut rows, mut bytes) = (Vec::new(), 0);

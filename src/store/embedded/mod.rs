@@ -142,6 +142,11 @@ impl EmbeddedStore {
         &self.shared.dir
     }
 
+    /// Where the ledger stands, whatever became of the disk.
+    pub fn applied_head(&self) -> Head {
+        lock(&self.shared.pipeline).head()
+    }
+
     /// Up to where everything survives any crash.
     pub fn durable(&self) -> u64 {
         self.shared.progress.durable()
@@ -329,8 +334,12 @@ impl Store for EmbeddedStore {
         Box::pin(Durable::new(&self.shared.progress, position))
     }
 
-    fn head(&self) -> Head {
-        lock(&self.shared.pipeline).head()
+    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
+        Box::pin(ready(self.shared.progress.check().map(|()| self.applied_head())))
+    }
+
+    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
+        Box::pin(ready(self.shared.progress.check().map(|()| None)))
     }
 
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {

@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::process::{PATIENCE, wait_until};
+use crate::store::HeadNow;
 use crate::support::*;
 
 fn in_batch(server: &TestServer, items: Vec<proto::SettleRequest>) -> Vec<proto::SettleResult> {
@@ -158,7 +159,7 @@ impl Open {
 fn wait_for_head(server: &TestServer, position: i64) {
     let ledger = server.ledger();
     wait_until("the items", PATIENCE, || {
-        (i64::try_from(ledger.store().head().position).expect("small") == position).then_some(())
+        (i64::try_from(ledger.store().head_now().position).expect("small") == position).then_some(())
     });
 }
 
@@ -196,7 +197,7 @@ fn a_stop_answers_what_was_taken_in() {
     // The client's side of the connection works only while it is waited for.
     let ledger = server.ledger();
     server.wait(async {
-        while i64::try_from(ledger.store().head().position).expect("small") < start + 3 {
+        while i64::try_from(ledger.store().head_now().position).expect("small") < start + 3 {
             tokio::task::yield_now().await;
         }
     });
@@ -235,7 +236,7 @@ fn a_stream_that_is_dropped_leaves_every_item_definite() {
             open.send(item.clone()).await;
         }
         let ledger = server.ledger();
-        while i64::try_from(ledger.store().head().position).expect("small") < start + 20 {
+        while i64::try_from(ledger.store().head_now().position).expect("small") < start + 20 {
             tokio::task::yield_now().await;
         }
         drop(open);

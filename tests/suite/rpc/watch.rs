@@ -12,6 +12,7 @@ use gongji::store::{
 use proto::RecordKind as K;
 use tonic::{Status, Streaming};
 
+use crate::store::HeadNow;
 use crate::support::*;
 
 type Feed = Streaming<proto::WatchResponse>;
@@ -145,7 +146,7 @@ fn what_comes_is_told_when_it_is_durable_and_silence_is_told_too() {
         let mut client = proto::settlement_service_client::SettlementServiceClient::new(server.channel());
         let request = settle("s", &mother, 1_000);
         let settling = tokio::spawn(async move { client.settle(request).await });
-        while server.ledger().store().head().position == 4 {
+        while server.ledger().store().head_now().position == 4 {
             tokio::task::yield_now().await;
         }
         for _ in 0..3 {
@@ -294,8 +295,11 @@ impl Store for Compacted {
     fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
         self.inner.wait_durable(position)
     }
-    fn head(&self) -> Head {
+    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
         self.inner.head()
+    }
+    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
+        self.inner.clock()
     }
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
         self.inner.records(from.max(self.first.load(std::sync::atomic::Ordering::SeqCst)), limit)

@@ -21,6 +21,7 @@ use super::op::{Bought, Op, What, told};
 use super::stage::{Checked, broken};
 use super::store::at_once;
 use super::world::World;
+use crate::store::HeadNow;
 
 /// What each contribution of a settlement paid, and what of it came back.
 type Paid = Vec<(MemberId, Option<BindingId>, Bucket, i16, i64, i64)>;
@@ -609,8 +610,8 @@ impl Audit {
 
     /// Everything at once, at the end and after every restart: every fact, every list, and that no money was made or lost.
     pub fn whole(&self, store: &dyn Store, model: &Model, now: Moment) -> Checked {
-        if store.head() != self.head {
-            return broken("what was answered survives", format!("{:?} for {:?}", store.head(), self.head));
+        if store.head_now() != self.head {
+            return broken("what was answered survives", format!("{:?} for {:?}", store.head_now(), self.head));
         }
         let mut held = 0;
         for id in model.who.keys() {

@@ -147,8 +147,11 @@ impl Store for StageStore {
         })
     }
 
-    fn head(&self) -> Head {
+    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
         self.inner.head()
+    }
+    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
+        self.inner.clock()
     }
 
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
