@@ -6,10 +6,14 @@
 
 use std::time::{Duration, Instant};
 
+use tonic_types::StatusExt;
+
 use super::Pair;
+use super::cluster::sql;
 use super::load::{Replicas, Town};
 use super::server::migrate;
-use crate::process::{Dice, Replay, from_env};
+use crate::kills::{Outcome, credit, person, send};
+use crate::process::{Dice, PATIENCE, Replay, from_env, run, wait_until};
 
 #[test]
 fn a_failover_loses_nothing_and_doubles_nothing() {
@@ -47,5 +51,44 @@ fn a_failover_loses_nothing_and_doubles_nothing() {
         town.told.unknown,
     );
     assert!(town.told.unknown > 0, "no failover met a running request");
+    replicas.stop();
+}
+
+/// Where the standby is away a commit waits for it. An administrator may end the wait; then the change stands on one machine
+/// only, and whoever asked for it must not be told that it is done.
+#[test]
+fn a_commit_that_only_the_primary_has_is_not_told_as_done() {
+    let mut pair = Pair::new();
+    pair.primary.sql("CREATE DATABASE gongji");
+    let url = pair.url("gongji");
+    migrate(&url);
+    let replicas = Replicas::start(1, &url, &[]);
+    let server = &replicas.all()[0];
+    let op = credit("alone".to_owned(), 1, 100);
+    run(async {
+        let channel = server.channel().await;
+        let known = send(&channel, person(1, true)).await;
+        assert!(matches!(known, Outcome::Done { .. }), "{known:?}");
+        pair.standby.kill();
+        let asked = tokio::spawn({
+            let op = op.clone();
+            async move { send(&channel, op).await }
+        });
+        let primary = pair.primary.url("postgres");
+        let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        tokio::task::spawn_blocking(move || {
+            wait_until("a commit that waits", PATIENCE, || {
+                (sql(&primary, &format!("SELECT count(*) {waiting}")) != "0").then_some(())
+            });
+            sql(&primary, &format!("SELECT count(pg_cancel_backend(pid)) {waiting}"));
+        })
+        .await
+        .expect("no panic");
+        let Outcome::Refused(status) = asked.await.expect("no panic") else { panic!("it was told as done") };
+        assert_eq!(status.get_details_error_info().expect("of ours").reason, "OUTCOME_UNKNOWN", "{status:?}");
+        pair.cluster.start(&pair.standby);
+        let again = send(&server.channel().await, op).await;
+        assert!(matches!(again, Outcome::Done { replayed: true, .. }), "the standby has it now: {again:?}");
+    });
     replicas.stop();
 }

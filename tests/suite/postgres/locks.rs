@@ -44,7 +44,9 @@ fn a_lock_that_somebody_holds_is_a_definite_answer() {
         let first = send(&channel, person(1, true)).await;
         assert!(matches!(first, Outcome::Done { .. }), "{first:?}");
         for (number, lock) in
-            ["SELECT * FROM gongji.head FOR UPDATE", "LOCK TABLE gongji.record IN ACCESS EXCLUSIVE MODE"].into_iter().enumerate()
+            ["SELECT * FROM gongji.head FOR UPDATE", "LOCK TABLE gongji.record IN ACCESS EXCLUSIVE MODE"]
+                .into_iter()
+                .enumerate()
         {
             let op = credit(format!("locked-{number}"), 1, 100);
             let held = Session::holding(database.url(), lock);

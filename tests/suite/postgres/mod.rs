@@ -19,7 +19,10 @@ mod pair;
 mod proxy;
 mod recovery;
 mod replicas;
+mod roles;
 mod server;
+mod upgrade;
+mod wire;
 
 pub use cluster::{Cluster, Durability, Node};
 pub use pair::Pair;

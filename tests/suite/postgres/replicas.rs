@@ -41,5 +41,7 @@ fn replicas_that_are_killed_lose_nothing_and_double_nothing() {
 #[test]
 fn one_server_after_the_other_kills_nothing_answered() {
     let database = PostgresServer::shared().migrated();
-    kill_again_and_again(5, &|| Server::start(gongji(&["serve", "--store", "postgres", "--database-url", database.url()])));
+    kill_again_and_again(5, &|| {
+        Server::start(gongji(&["serve", "--store", "postgres", "--database-url", database.url()]))
+    });
 }
