@@ -7,6 +7,7 @@
 
 #![allow(dead_code, unused_imports, reason = "verbs that every test of servers may use")]
 
+mod clocks;
 mod cluster;
 mod failover;
 mod full_disk;
