@@ -37,7 +37,7 @@ impl Drop for Session {
 #[test]
 fn a_lock_that_somebody_holds_is_a_definite_answer() {
     let database = PostgresServer::shared().migrated();
-    let words = ["serve", "--store", "postgres", "--database-url", database.url(), "--postgres-lock-timeout-ms", "200"];
+    let words = ["serve", "--store", "postgres", "--database-url", database.url(), "--database-lock-ms", "200"];
     let server = Server::start(gongji(&words));
     run(async {
         let channel = server.channel().await;
