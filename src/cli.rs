@@ -1,4 +1,4 @@
-//! The command line: `gongji serve`, `config`, `calc`, `policy`, `ledger`, `backup`, `reconcile`, `settle`, `bench`. Wiring only.
+//! The command line: `gongji serve`, `config`, `migrate`, `calc`, `policy`, `ledger`, `backup`, `reconcile`, `settle`, `bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -19,7 +19,9 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::{backup, bench, calc, demo, ledger_tool, policy_tool, reconcile, run, server, settle_tool, telemetry};
+use crate::{
+    backup, bench, calc, demo, ledger_tool, migrate, policy_tool, reconcile, run, server, settle_tool, telemetry,
+};
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
 ///
@@ -74,6 +76,8 @@ enum Command {
     },
     /// Check, read and prove the ledger: offline in a data directory, or of a running server.
     Ledger(ledger_tool::Options),
+    /// Make the tables of a database, bring them up to date, or say how far they are.
+    Migrate(migrate::Options),
     /// Take a backup of a data directory, while its server runs or not.
     ///
     /// It holds every change that was durable when it began, the secret, and the format: all there is. A backup that is
@@ -114,6 +118,7 @@ pub fn run() -> ExitCode {
         Command::Settle(options) => settle_tool::run(&options),
         Command::Run { job } => run::run(job),
         Command::Ledger(options) => ledger_tool::run(options),
+        Command::Migrate(options) => migrate::run(options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
         Command::Bench(options) => bench::run(&options),
@@ -135,7 +140,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     let book = read_policies(config)?;
     let mut backups = None;
     let store: Arc<dyn Store> = match config.store {
-        StoreChoice::Memory => open_store(config, &ids)?,
+        StoreChoice::Memory | StoreChoice::Postgres => open_store(config, &ids)?,
         StoreChoice::Embedded => {
             let store = open_embedded(config, &ids)?;
             let patience = Duration::from_millis(config.stream_idle_ms.into());
@@ -211,6 +216,7 @@ pub(crate) fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Sto
     match config.store {
         StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(ids.secret(), config.memory_records))),
         StoreChoice::Embedded => Ok(open_embedded(config, ids)?),
+        StoreChoice::Postgres => migrate::open(config, ids),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -18,11 +18,14 @@ use gongji::store::chain::content_hash;
 use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Fault, Faults, OpenError};
 use gongji::store::entity::{Request, Standing};
 use gongji::store::memory::MemoryStore;
+use gongji::store::postgres::{PostgresOptions, PostgresStore};
 use gongji::store::{
     Change, CommitError, Committed, Entity, Facts, Head, Key, ListKey, ListKind, ListRow, Store, StoreError,
     StoredRecord,
 };
 use tempfile::TempDir;
+
+use crate::postgres::{Database, PostgresServer};
 
 pub const SECRET: [u8; 32] = [7; 32];
 
@@ -59,16 +62,42 @@ pub fn opened(options: &EmbeddedOptions) -> Arc<EmbeddedStore> {
 pub struct Harness {
     store: Option<Arc<dyn Store>>,
     embedded: Option<(TempDir, Arc<Faults>)>,
+    postgres: Option<Database>,
+}
+
+/// A new database with an empty ledger in it, of little partitions, so that tests meet their ends.
+pub fn ledger_database() -> Database {
+    static TEMPLATE: OnceLock<Database> = OnceLock::new();
+    let server = PostgresServer::shared();
+    let template = TEMPLATE.get_or_init(|| {
+        let database = server.fresh_database();
+        migrated(database.url(), 100);
+        database
+    });
+    server.copy_of(template.name())
+}
+
+/// Makes a ledger in a database, as `gongji migrate up` does.
+pub fn migrated(url: &str, partition_records: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let options = PostgresOptions::new(url);
+    runtime.block_on(gongji::store::postgres::up(&options, SECRET, partition_records)).expect("migrates");
 }
 
 impl Harness {
     pub fn memory() -> Self {
-        Self { store: Some(Arc::new(MemoryStore::new(SECRET, u64::MAX))), embedded: None }
+        Self { store: Some(Arc::new(MemoryStore::new(SECRET, u64::MAX))), embedded: None, postgres: None }
+    }
+
+    pub fn postgres() -> Self {
+        let mut harness = Self { store: None, embedded: None, postgres: Some(ledger_database()) };
+        harness.open(SECRET);
+        harness
     }
 
     pub fn embedded() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut harness = Self { store: None, embedded: Some((dir, Arc::default())) };
+        let mut harness = Self { store: None, embedded: Some((dir, Arc::default())), postgres: None };
         harness.open(SECRET);
         harness
     }
@@ -78,6 +107,9 @@ impl Harness {
     }
 
     fn open(&mut self, secret: [u8; 32]) {
+        if let Some(database) = &self.postgres {
+            self.store = Some(PostgresStore::open(PostgresOptions::new(database.url())).expect("opens"));
+        }
         let Some((dir, faults)) = &self.embedded else { return };
         faults.set(Fault::None);
         let mut options = EmbeddedOptions::new(dir.path().join("ledger"), secret);
@@ -90,7 +122,7 @@ impl Harness {
     /// Closes the store and opens what it kept, with another secret at hand. A store that keeps nothing beyond its own
     /// life is its own data set, so it goes on living.
     pub fn reopen(&mut self) {
-        if self.embedded.is_some() {
+        if self.embedded.is_some() || self.postgres.is_some() {
             block_on(self.store().close()).expect("closes");
             self.store = None;
             self.open([8; 32]);
@@ -99,6 +131,11 @@ impl Harness {
 
     /// The power goes: what was not durable may be lost. The same holds of a store that keeps nothing.
     pub fn crash(&mut self) {
+        if self.postgres.is_some() {
+            // Nothing is closed: the process is gone for all that the database knows.
+            self.store = None;
+            self.open([8; 32]);
+        }
         if let Some((_, faults)) = &self.embedded {
             faults.set(Fault::WriteFails);
             self.store = None;
@@ -236,6 +273,9 @@ macro_rules! on_every_store {
         }
         mod embedded {
             $(#[test] fn $case() { super::$case(&mut super::Harness::embedded()); })*
+        }
+        mod postgres {
+            $(#[test] fn $case() { super::$case(&mut super::Harness::postgres()); })*
         }
     };
 }
