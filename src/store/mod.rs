@@ -1,23 +1,29 @@
 //! The store contract: keyed facts with versions, and one conditional commit. Stores know no rules.
 //!
 //! # Laws
-//! Each is a named case of the conformance suite (`tests/suite/store.rs`), which every store runs whole.
+//! Each has named checks in the conformance suite (`tests/suite/store/`), which every store runs whole.
 //! 1. **Absence is version 0.** A key never written is found absent with version 0.
 //! 2. **A version is the position** of the record of the change that last wrote the fact.
 //! 3. **A change is applied whole or not at all**: its record, facts and index rows together.
-//! 4. **Every expectation is compared** at commit; one that does not hold gives `Conflict`, or `Duplicate` when it is the
-//!    request's, and the change leaves no trace.
+//! 4. **Every expectation is compared** at commit, in order; the first that does not hold gives `Conflict`, or `Duplicate`
+//!    when it is a request's, and the change leaves no trace. What was seen as it still is gives neither, unless the look is
+//!    older than what the store remembers: then `Conflict`.
 //! 5. **One verdict per change, in order**; a refused change does not hinder the others of its list, and a change sees the
 //!    effects of those before it in the list.
-//! 6. **Positions are gapless**, in commit order, and start at 1.
+//! 6. **Positions are gapless**, in commit order, and start at 1. What began after another was answered stands behind it.
 //! 7. **The chain**: each record's link is `Head::next` of the one before; `at` never runs backwards.
-//! 8. **A commit is seen at once** by every later load, and `Facts::read_at` is at least the position of what was seen.
+//! 8. **A commit is seen at once** by every later load, list and page of records, and never unseen.
 //! 9. **Durable means kept**: after `wait_durable(p)` returns, everything up to `p` survives any crash. A position that
 //!    nobody has taken yet is waited for.
-//! 10. **Lists are in position order**, bounded by both ends, cut at the limit and at nothing else.
-//! 11. **Bytes come back as written**: records are kept and never re-encoded.
+//! 10. **Lists are in position order**, bounded by both ends, cut at the limit and at nothing else; a list has one row a
+//!     position, the last one given.
+//! 11. **Bytes come back as written**: records are kept and never re-encoded, and every fact is read back as it was put.
 //! 12. **A store that cannot carry on says so** (`StoreError`), for every later call, and never answers from doubt.
 //! 13. **A change with an end** (`Change::before`) makes a record whose time lies before it, or is not applied: `Conflict`.
+//!     Expectations are compared first.
+//! 14. **A look is complete**: one fact for each key asked, in that order. Every change up to `Facts::began_at` is in it, and
+//!     none after `Facts::read_at`.
+//! 15. **A data set has one secret**, given when it was made and kept as long as the data.
 
 pub mod chain;
 pub mod codec;

@@ -595,7 +595,7 @@ fn event_name(event: &Event) -> &'static str {
 }
 const EVENT_NAMES: usize = 29;
 
-fn entities() -> Vec<Entity> {
+pub fn entities() -> Vec<Entity> {
     let request = Request {
         scope: "H33010000001".into(),
         id: "H33010000001202611220930150001".into(),

@@ -103,10 +103,8 @@ async fn prepare(session: &mut Session, batch: &[Job]) -> Result<(Gathered, Arc<
             Job::Records { .. } => RECORDS.into(),
             Job::List { .. } => LIST.into(),
         };
-        if !prepared.contains_key(&sql) {
-            let statement = session.prepared(&sql).await?;
-            prepared.insert(sql, statement);
-        }
+        let statement = session.prepared(&sql).await?;
+        prepared.insert(sql, statement);
     }
     Ok((gathered, look, prepared))
 }

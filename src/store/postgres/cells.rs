@@ -39,12 +39,11 @@ impl FactRow {
     pub fn new(key: Key, entity: &Entity) -> Option<Self> {
         let (table, key_cells) = place_of(&key);
         let (of, columns) = columns(entity);
-        let (body, masked_name) = match entity {
-            Entity::Standing(standing) => {
-                let apart = Standing { masked_name: String::new(), ..(**standing).clone() };
-                (encode_entity(&Entity::Standing(apart.into())), Some(Cell::text(&standing.masked_name)))
-            }
-            other => (encode_entity(other), None),
+        let (body, masked_name) = if let Entity::Standing(standing) = entity {
+            let apart = Standing { masked_name: String::new(), ..(**standing).clone() };
+            (encode_entity(&Entity::Standing(apart.into())), Some(Cell::text(&standing.masked_name)))
+        } else {
+            (encode_entity(entity), None)
         };
         (of == table).then_some(Self { key, table, key_cells, columns, body: Cell::Bytes(body), masked_name })
     }
@@ -52,13 +51,11 @@ impl FactRow {
 
 /// Reads a fact from what [`FactRow::new`] made of it.
 pub(super) fn entity(body: &[u8], masked_name: Option<String>) -> Result<Entity, DecodeError> {
-    Ok(match decode_entity(body)? {
-        Entity::Standing(mut standing) => {
-            std::sync::Arc::make_mut(&mut standing).masked_name = masked_name.ok_or(DecodeError::Short)?;
-            Entity::Standing(standing)
-        }
-        other => other,
-    })
+    let mut entity = decode_entity(body)?;
+    if let Entity::Standing(standing) = &mut entity {
+        std::sync::Arc::make_mut(standing).masked_name = masked_name.ok_or(DecodeError::Short)?;
+    }
+    Ok(entity)
 }
 
 /// The table of an entity, and its cells in the order of the table's columns.
