@@ -755,6 +755,10 @@ pub fn check(usually: u64, start: &dyn Fn(&[&str]) -> Server) {
         let called = seen.counts.iter().filter(|((name, _), _)| name == method.name());
         assert!(called.map(|(_, count)| count).sum::<usize>() > total / 1000, "{} was hardly called", method.name());
     }
+    if total < 10_000 {
+        // Chance needs as many to get everywhere.
+        return;
+    }
     // Every reason of a refused request is reached, or it says here why not.
     let refusals = ["INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"];
     let wanted: BTreeSet<&str> = watcher

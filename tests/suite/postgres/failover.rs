@@ -10,10 +10,10 @@ use tonic_types::StatusExt;
 
 use super::Pair;
 use super::cluster::sql;
-use super::load::{Replicas, Town};
+use super::load::{Replicas, Town, is_definite};
 use super::server::migrate;
 use crate::kills::{Outcome, credit, person, send};
-use crate::process::{Dice, PATIENCE, Replay, from_env, run, wait_until};
+use crate::process::{Dice, PATIENCE, Replay, Server, endpoint, from_env, run, wait_until};
 
 #[test]
 fn a_failover_loses_nothing_and_doubles_nothing() {
@@ -50,7 +50,8 @@ fn a_failover_loses_nothing_and_doubles_nothing() {
         town.auditor.effects(),
         town.told.unknown,
     );
-    assert!(town.told.unknown > 0, "no failover met a running request");
+    let lost = |server: &Server| server.log().contains("the connection to the database is lost");
+    assert!(replicas.all().iter().any(lost), "no failover met a running replica");
     replicas.stop();
 }
 
@@ -62,7 +63,7 @@ fn a_commit_that_only_the_primary_has_is_not_told_as_done() {
     pair.primary.sql("CREATE DATABASE gongji");
     let url = pair.url("gongji");
     migrate(&url);
-    let replicas = Replicas::start(1, &url, &[]);
+    let replicas = Replicas::start(1, &url, &["--drain-ms", "500"]);
     let server = &replicas.all()[0];
     let op = credit("alone".to_owned(), 1, 100);
     run(async {
@@ -90,5 +91,16 @@ fn a_commit_that_only_the_primary_has_is_not_told_as_done() {
         let again = send(&server.channel().await, op).await;
         assert!(matches!(again, Outcome::Done { replayed: true, .. }), "the standby has it now: {again:?}");
     });
+    // A server that is told to stop does not wait for ever for a standby that is away.
+    pair.standby.kill();
+    let address = server.address;
+    let asked = std::thread::spawn(move || {
+        run(async { send(&endpoint(address).connect_lazy(), credit("at the end".to_owned(), 1, 100)).await })
+    });
+    wait_until("a commit that waits", PATIENCE, || {
+        (pair.primary.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") != "0").then_some(())
+    });
     replicas.stop();
+    let unheard = asked.join().expect("no panic");
+    assert!(!is_definite(&unheard), "{unheard:?}");
 }
