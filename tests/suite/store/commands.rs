@@ -44,6 +44,8 @@ impl Clock for SetClock {
     }
 }
 
+type Outcome<C> = Result<Done<<C as Command>::Outcome>, Failure>;
+
 /// One of the commands, to be sent again as it was.
 #[derive(Clone)]
 enum Asked {
@@ -118,7 +120,7 @@ impl Commands {
         C::Outcome: Debug,
     {
         let outcomes = self.ledgers.iter().map(|(name, ledger)| (name, block_on(ledger.run(command))));
-        let mut outcomes: Vec<(&&str, Result<Done<C::Outcome>, Failure>)> = outcomes.collect();
+        let mut outcomes: Vec<(_, Outcome<C>)> = outcomes.collect();
         let shown: Vec<String> = outcomes.iter().map(|(_, outcome)| format!("{outcome:?}")).collect();
         for ((name, _), other) in outcomes.iter().zip(&shown) {
             assert_eq!(&shown[0], other, "command {}: {} and {name} differ", self.number, outcomes[0].0);

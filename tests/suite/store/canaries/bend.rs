@@ -15,6 +15,7 @@ use super::right::{RightStore, Step};
 use crate::store::block_on;
 
 pub type Verdict = Result<Committed, CommitError>;
+pub type BendVerdicts = fn(&Notes, &[Change], &mut Vec<Verdict>);
 
 /// What somebody wants of a list.
 pub struct Asked {
@@ -31,7 +32,7 @@ pub struct Bend {
     pub changes: Option<fn(&Notes, &mut Vec<Change>)>,
     pub now: Option<fn(Moment) -> Moment>,
     /// With the changes as they were asked for.
-    pub verdicts: Option<fn(&Notes, &[Change], &mut Vec<Verdict>)>,
+    pub verdicts: Option<BendVerdicts>,
     pub stored: Option<fn(&Notes, &mut Vec<StoredRecord>)>,
     pub asked: Option<fn(&mut Asked)>,
     pub rows: Option<fn(&Notes, &mut Vec<ListRow>)>,

@@ -64,12 +64,13 @@ fn is_request(key: &Key) -> bool {
 fn stale(notes: &Notes, facts: &mut Facts) {
     let keys: Vec<Key> = facts.facts.iter().map(|fact| fact.key).collect();
     let before = lock(&notes.looks).insert(keys, facts.clone());
-    if let Some(before) = before.filter(|_| notes.call() % 2 == 0) {
+    if let Some(before) = before.filter(|_| notes.call().is_multiple_of(2)) {
         *facts = before;
     }
 }
 
 /// Judges every change of a list by what was there before the list.
+#[allow(clippy::ptr_arg, reason = "of the shape that the table asks for")]
 fn judged_at_once(notes: &Notes, changes: &mut Vec<Change>) {
     let holds = |change: &Change| change.expects.iter().all(|(key, version)| notes.version(key) == *version);
     let verdicts: Vec<bool> = changes.iter().map(holds).collect();
@@ -91,7 +92,7 @@ fn empty() -> Change {
 
 pub const CANARIES: &[Canary] = &[
     facts(1, "what is absent has version 1", "law_1_what_was_never_written_is_absent_with_version_zero", |_, facts| {
-        facts.facts.iter_mut().for_each(|fact| fact.version = fact.version.max(1))
+        facts.facts.iter_mut().for_each(|fact| fact.version = fact.version.max(1));
     }),
     canary(
         1,
@@ -265,7 +266,7 @@ pub const CANARIES: &[Canary] = &[
         verdicts.reverse();
     }),
     change(5, "a list is applied from its end", "law_5_of_two_in_a_list_the_later_stays", |_, changes| {
-        changes.reverse()
+        changes.reverse();
     }),
     verdicts(5, "a verdict is missing", "law_5_a_list_of_refusals_changes_nothing", |_, _, verdicts| {
         if verdicts.len() > 1 {
