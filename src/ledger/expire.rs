@@ -7,10 +7,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use jiff::civil::{Date, Time};
-use tokio::task::JoinSet;
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
@@ -121,7 +120,7 @@ impl Sweep {
 impl Ledger {
     /// One step of the sweep: reads on in the day's list, and ends what has run out. Returns how many it ended, and whether
     /// there is more to do at once.
-    pub async fn sweep(self: &Arc<Self>, sweep: &mut Sweep) -> Result<(usize, bool), Failure> {
+    pub async fn sweep(&self, sweep: &mut Sweep) -> Result<(usize, bool), Failure> {
         let head = self.store().head().await?;
         let now = self.now_of_ledger().await?;
         let (day, after) = match sweep.at {
@@ -167,21 +166,21 @@ impl Ledger {
         Ok((ended, over))
     }
 
-    async fn end_due(self: &Arc<Self>, sweep: &mut Sweep, now: Moment) -> Result<usize, Failure> {
+    async fn end_due(&self, sweep: &mut Sweep, now: Moment) -> Result<usize, Failure> {
         let mut ended = 0;
         for _ in 0..Sweep::STEP / Sweep::TOGETHER {
-            let mut together = JoinSet::new();
-            while together.len() < Sweep::TOGETHER
+            let mut due = Vec::new();
+            while due.len() < Sweep::TOGETHER
                 && let Some(Reverse((expires, hold))) = sweep.open.peek().copied()
                 && expires <= now
             {
                 sweep.open.pop();
-                let ledger = self.clone();
-                together.spawn(async move { (expires, hold, ledger.end_hold(hold).await) });
+                due.push((expires, hold));
             }
+            let one = async |(expires, hold)| (expires, hold, self.end_hold(hold).await);
+            let mut together = stream::iter(due).map(one).buffer_unordered(Sweep::TOGETHER);
             let mut failed = None;
-            while let Some(done) = together.join_next().await {
-                let (expires, hold, outcome) = done.map_err(|_| Failure::Bug("the end of a hold broke off"))?;
+            while let Some((expires, hold, outcome)) = together.next().await {
                 match outcome {
                     Ok(first) => ended += usize::from(first),
                     Err(failure) => {

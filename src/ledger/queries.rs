@@ -225,6 +225,7 @@ impl Ledger {
         self.check_day("visit_date", ask.visit.date, self.now().civil_day())?;
         let (now, reading, patient, on_paper) = self.look_at_case(&ask.patient, &[], ask.visit.date).await?;
         let today = now.civil_day();
+        self.check_day("visit_date", ask.visit.date, today)?;
         self.store().wait_durable(reading.read_at()).await?;
         let loaded = self.assemble(&reading, patient, &[], &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));

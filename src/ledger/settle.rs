@@ -80,6 +80,8 @@ impl Ledger {
         self.check_care_region(&ask.visit)?;
         let (now, reading, patient, on_paper) = self.look_at_case(&ask.patient, &ask.papers, ask.visit.date).await?;
         let today = now.civil_day();
+        // The day that decides may have begun since the request was first looked at.
+        self.check_day("visit.visit_date", ask.visit.date, today)?;
         let read_at = reading.read_at();
         let loaded = self.assemble(&reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
         let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gongji::domain::binding::Caps;
+use gongji::domain::ids::SettlementId;
 use gongji::domain::money::{Money, Rate};
 use gongji::domain::policy::Floor;
 use gongji::domain::posting::Party;
@@ -45,6 +46,7 @@ const BY_ITS_EFFECTS: &[&str] = &[
     "owners pay in the region's order",
     "the own account pays its part",
     "the use of a year is counted",
+    "what was decided is stored",
 ];
 
 /// A fault of what is written.
@@ -79,6 +81,7 @@ const NO_BEND: Bend = Bend {
     verdict: None,
     stored: None,
     rows: None,
+    read: None,
     never_waits: false,
     commits_twice: false,
 };
@@ -95,6 +98,16 @@ fn standings(change: &mut Change, bend: fn(&mut Standing)) {
 
 fn fen(money: &mut Money, more: i64) {
     *money = Money::fen(money.as_fen() + more);
+}
+
+/// Moves when the holds of a standing run out, but for the one made just now.
+fn later(standing: &mut Arc<Standing>, micros: i64, made: Option<SettlementId>) {
+    if standing.holds.iter().any(|mark| Some(mark.settlement) != made) {
+        let holds = &mut Arc::make_mut(standing).holds;
+        for mark in holds.iter_mut().filter(|mark| Some(mark.settlement) != made) {
+            mark.expires = Moment::from_micros(mark.expires.as_micros() + micros);
+        }
+    }
 }
 
 /// The settlement of a record, if it is one.
@@ -202,16 +215,165 @@ const FAULTS: &[Fault] = &[
         }
     }),
     Fault {
-        also: &["last drawn goes back first", "an answer is what was done"],
-        ..written("who got back how much is forgotten", "a refund is at most what was paid", |change| {
+        also: &[
+            "what was decided is stored",
+            "last drawn goes back first",
+            "an answer is what was done",
+            "no call fails by itself",
+        ],
+        ..over(
+            "who got back how much is forgotten",
+            "a refund is at most what was paid",
+            Bend {
+                facts: Some(|_, facts, _| {
+                    for fact in &mut facts.facts {
+                        if let Some(Entity::Settlement(settlement)) = &mut fact.entity {
+                            let settlement = Arc::make_mut(settlement);
+                            settlement.contributions.iter_mut().for_each(|paid| paid.refunded = Money::ZERO);
+                        }
+                    }
+                }),
+                ..NO_BEND
+            },
+        )
+    },
+    // Holds, and what becomes of them.
+    written("a hold is forgotten with its people", "a hold is marked with its people", |change| {
+        standings(change, |standing| standing.holds.clear());
+    }),
+    recorded("a hold tells more than it holds", "a hold holds what accounts would pay", |record, _| {
+        if let Event::Held { settled, .. } = &mut record.event {
+            fen(&mut settled.amounts.own_account, 1);
+            fen(&mut settled.amounts.cash, -1);
+        }
+    }),
+    recorded("more is confirmed than was held", "what is taken and what goes back is what was held", |record, _| {
+        if let Event::HoldConfirmed { contributions, .. } = &mut record.event
+            && let Some(paid) = contributions.first_mut()
+        {
+            fen(&mut paid.amount, 1);
+        }
+    }),
+    recorded("the last drawn is taken first", "a confirmation takes what was held, in order", |record, _| {
+        if let Event::HoldConfirmed { contributions, .. } = &mut record.event {
+            contributions.reverse();
+        }
+    }),
+    recorded("what is left over stays in the hold", "nothing stays in a hold that has ended", |record, _| {
+        if let Event::HoldConfirmed { .. } = record.event {
+            record.postings.retain(|posting| {
+                let from_hold = matches!(posting.from, Party::Hold(_));
+                !from_hold || matches!(posting.to, Party::Institution(_))
+            });
+        }
+    }),
+    Fault {
+        what: "a hold ends a second late",
+        law: "a hold ends at its instant",
+        also: &["a quote is what would be settled", "a refusal has its reason"],
+        tamper: Tamper {
+            over: Bend {
+                facts: Some(|_, facts, _| {
+                    for fact in &mut facts.facts {
+                        if let Some(Entity::Standing(standing)) = &mut fact.entity {
+                            later(standing, 1_000_000, None);
+                        }
+                    }
+                }),
+                change: Some(|change| {
+                    // What is written is right; it is only read too late.
+                    let made = change.puts.iter().find_map(|(key, entity)| match (key, entity) {
+                        (Key::Settlement(id), Entity::Settlement(settlement)) => settlement.held_until().map(|_| *id),
+                        _ => None,
+                    });
+                    for (_, entity) in &mut change.puts {
+                        if let Entity::Standing(standing) = entity {
+                            later(standing, -1_000_000, made);
+                        }
+                    }
+                }),
+                ..NO_BEND
+            },
+            ..NONE
+        },
+    },
+    Fault {
+        also: &["a quote is what would be settled"],
+        ..over(
+            "the sweep sees no hold",
+            "a sweep leaves nothing behind",
+            Bend {
+                facts: Some(|what, facts, _| {
+                    for fact in facts.facts.iter_mut().filter(|_| matches!(what, What::Sweep)) {
+                        if let Some(Entity::Settlement(settlement)) = &mut fact.entity {
+                            Arc::make_mut(settlement).hold = None;
+                        }
+                    }
+                }),
+                ..NO_BEND
+            },
+        )
+    },
+    // Lost answers.
+    written("a fence is not written", "a fence stands where the original would", |change| {
+        let void = |entity: &Entity| matches!(entity, Entity::Request(request) if request.fields.is_empty());
+        change.puts.retain(|(_, entity)| !void(entity));
+    }),
+    over(
+        "a resolution does not find the original",
+        "what became of a call is told as it is",
+        Bend {
+            facts: Some(|what, facts, _| {
+                if let What::Resolve { .. } = what {
+                    let request = |fact: &&mut gongji::store::Fact| matches!(fact.key, Key::Request(_));
+                    facts.facts.iter_mut().filter(request).for_each(|fact| (fact.version, fact.entity) = (0, None));
+                }
+            }),
+            ..NO_BEND
+        },
+    ),
+    recorded("a refund is put back a fen short", "a refund is put back as it was", |record, _| {
+        if let Event::RefundReversed { parts, .. } = &mut record.event {
+            fen(&mut parts.cash, -1);
+        }
+    }),
+    // The close of a year.
+    recorded("a closed year may be closed again", "a year's end is kept until its close", |record, change| {
+        if let Event::YearClosed { end, .. } = record.event {
             for (_, entity) in &mut change.puts {
-                if let Entity::Settlement(settlement) = entity {
-                    let settlement = Arc::make_mut(settlement);
-                    settlement.contributions.iter_mut().for_each(|paid| paid.refunded = Money::ZERO);
+                if let Entity::Standing(standing) = entity
+                    && let Some(account) = &mut Arc::make_mut(standing).account
+                {
+                    account.ended.insert(0, end);
                 }
             }
-        })
-    },
+        }
+    }),
+    over(
+        "a region's list loses members",
+        "a region's close passes over nobody",
+        Bend {
+            rows: Some(|what, rows| {
+                if let What::CloseStep { .. } = what {
+                    rows.retain(|row| row.position % 3 != 0);
+                }
+            }),
+            ..NO_BEND
+        },
+    ),
+    // The feed.
+    over(
+        "the feed leaves out a record",
+        "the feed is the ledger",
+        Bend {
+            read: Some(|records| {
+                if records.len() > 2 {
+                    records.remove(1);
+                }
+            }),
+            ..NO_BEND
+        },
+    ),
     written("a list loses a row", "a change stands in all its lists", |change| {
         change.lists.pop();
     }),
@@ -261,7 +423,10 @@ const FAULTS: &[Fault] = &[
         Bend {
             facts: Some(|what, facts, seen| {
                 for fact in facts.facts.iter_mut().filter(|fact| matches!(fact.key, Key::Standing(_))) {
+                    // One who met a hold would wait for its end for ever.
+                    let holds = |fact: &gongji::store::Fact| matches!(&fact.entity, Some(Entity::Standing(standing)) if !standing.holds.is_empty());
                     match seen.iter().find(|known| known.key == fact.key) {
+                        Some(known) if holds(known) => {}
                         Some(known) if matches!(what, What::Quote(_)) => *fact = known.clone(),
                         Some(_) => {}
                         None if fact.entity.is_some() => seen.push(fact.clone()),
@@ -299,7 +464,18 @@ const FAULTS: &[Fault] = &[
             ..NO_BEND
         },
     ),
-    over("a night's list is empty", "a night leaves nothing behind", Bend { rows: Some(Vec::clear), ..NO_BEND }),
+    over(
+        "a night's list is empty",
+        "a night leaves nothing behind",
+        Bend {
+            rows: Some(|what, rows| {
+                if let What::ReturnUnclaimed { .. } = what {
+                    rows.clear();
+                }
+            }),
+            ..NO_BEND
+        },
+    ),
     // What the store itself may do.
     under(
         "a position is left out",
@@ -359,6 +535,11 @@ const FAULTS: &[Fault] = &[
     ruled("the fund's cap is ignored", "the fund keeps its cap for a year", |rules| rules.fund_year_cap = None),
     ruled("the fund's ratio is another", "the fund pays its part", |rules| {
         rules.fund_shares.iter_mut().for_each(|row| row.rate = Rate::ZERO);
+    }),
+    ruled("a year's interest is another", "a year bears its interest", |rules| {
+        if let Some(interest) = &mut rules.year_interest {
+            interest.prior_rate = Rate::ZERO;
+        }
     }),
     ruled("owners pay in another order", "owners pay in the region's order", |rules| {
         rules.owner_order = match rules.owner_order {

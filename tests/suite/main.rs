@@ -9,6 +9,7 @@
 
 mod backup;
 mod bench;
+mod broken_off;
 mod calculation;
 #[cfg(feature = "test-clock")]
 mod clock;
@@ -18,6 +19,7 @@ mod embedded;
 mod faults;
 mod histories;
 mod feed;
+mod found;
 mod full_disk;
 mod import;
 mod ledger_tool;

@@ -67,9 +67,12 @@ scenarios! {
     paper_regularised
     payers
     premium
+    pending_release
     prohibited
     quota
+    quota_after_a_move
     quota_ends
+    quote_and_quota
     refund_after_release
     refund_order
     refund_over_year_end
@@ -204,6 +207,7 @@ struct Story {
     members: BTreeMap<String, String>,
     bindings: BTreeMap<String, String>,
     settlements: BTreeMap<String, String>,
+    quotes: BTreeMap<String, String>,
     transfers: BTreeMap<String, String>,
     requests: u32,
 }
@@ -268,6 +272,7 @@ impl Story {
             members: BTreeMap::new(),
             bindings: BTreeMap::new(),
             settlements: BTreeMap::new(),
+            quotes: BTreeMap::new(),
             transfers: BTreeMap::new(),
             requests: 0,
         }
@@ -765,16 +770,26 @@ impl Story {
         let ask = self.ask(words);
         match self.server.quote_settlement(quote_of(&ask)) {
             Err(status) => refusal(&status),
-            Ok(quote) => self.paid(&quote.amounts.expect("set"), &quote.contributions, &quote.excluded_payers),
+            Ok(quote) => {
+                if let Some(name) = words.get("as") {
+                    self.quotes.insert(name.to_owned(), quote.quote_token.clone());
+                }
+                self.paid(&quote.amounts.expect("set"), &quote.contributions, &quote.excluded_payers)
+            }
         }
     }
 
     fn settle(&mut self, words: &mut Words<'_>) -> String {
-        let ask = self.ask(words);
+        let mut ask = self.ask(words);
+        if let Some(quote) = words.get("quoted") {
+            ask.quote_token.clone_from(&self.quotes[quote]);
+        }
         let name = words.text("as", &ask.request_id);
         let quoted = self.server.quote_settlement(quote_of(&ask));
         let settled = match self.server.settle(ask.clone()) {
-            Err(status) if told(&status).reason == "REQUEST_FENCED" => return refusal(&status),
+            Err(status) if ["REQUEST_FENCED", "QUOTE_STALE"].contains(&told(&status).reason.as_str()) => {
+                return refusal(&status);
+            }
             Err(status) => {
                 assert_eq!(refusal(&quoted.expect_err("a quote fails as the settlement does")), refusal(&status));
                 return refusal(&status);

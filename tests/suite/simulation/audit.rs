@@ -2,12 +2,13 @@
 //! what the model says it had to be, then at the facts it left behind. Each check is a law with a name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use gongji::domain::bill::BillContent;
 use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId, TransferId};
 use gongji::domain::posting::{Party, Posting};
 use gongji::domain::record::{Event, Record};
+use gongji::domain::settlement::SettlementState;
+use gongji::domain::settlement::hold::HoldEnd;
 use gongji::domain::time::{Moment, day_number};
 use gongji::domain::vocabulary::Bucket;
 use gongji::domain::wallet::TransferState;
@@ -16,8 +17,8 @@ use gongji::store::record::decode_record;
 use gongji::store::{Change, Committed, Entity, Head, Key, ListKey, ListRow, Store, StoredRecord};
 use sha2::{Digest, Sha256};
 
-use super::model::{Draft, Model, Move, Of, Turn, bucket_now, law, turned};
-use super::op::{Bought, Op, What, told};
+use super::model::{Closing, Draft, Life, Model, Move, Of, Turn, bucket_now, law, turned};
+use super::op::{Bought, Op, Reply, What, told};
 use super::stage::{Checked, broken};
 use super::store::at_once;
 use super::world::World;
@@ -36,12 +37,23 @@ pub struct Audit {
     ids: BTreeSet<u128>,
     paid: BTreeMap<SettlementId, Paid>,
     lists: BTreeMap<ListKey, Vec<ListRow>>,
+    /// What the feed has to tell of each record, the first first.
+    pub feed: Vec<About>,
+}
+
+/// A record as a consumer of the feed may know it.
+#[derive(Clone)]
+pub struct About {
+    pub link: [u8; 32],
+    pub members: BTreeSet<MemberId>,
+    pub institutions: BTreeSet<InstitutionCode>,
 }
 
 impl Default for Audit {
     fn default() -> Self {
         let (balances, years, ids) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { head: Head::EMPTY, balances, years, ids, paid: BTreeMap::new(), lists: BTreeMap::new() }
+        let (paid, lists, feed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { head: Head::EMPTY, balances, years, ids, paid, lists, feed }
     }
 }
 
@@ -50,8 +62,6 @@ pub struct Looked {
     pub record: Record,
     pub position: u64,
     pub now: Moment,
-    /// The bureau's own change, where it is one.
-    pub job: Option<Arc<Op>>,
     /// The id that it made.
     new_id: Option<u128>,
     /// Its movements but for turns of the year.
@@ -64,6 +74,8 @@ pub struct Touched {
     quotas: Vec<BindingId>,
     transfers: Vec<TransferId>,
     pairs: Vec<(MemberId, MemberId)>,
+    settlements: Vec<SettlementId>,
+    fence: Option<(String, String)>,
 }
 
 impl Touched {
@@ -73,12 +85,14 @@ impl Touched {
             quotas: draft.quotas.keys().copied().collect(),
             transfers: draft.transfers.keys().copied().collect(),
             pairs: draft.aid.keys().copied().collect(),
+            settlements: draft.settlements.keys().copied().collect(),
+            fence: draft.fence.clone(),
         }
     }
 }
 
 fn holds(party: &Party) -> bool {
-    matches!(party, Party::Bucket(..) | Party::Quota(..) | Party::Transfer(_))
+    matches!(party, Party::Bucket(..) | Party::Quota(..) | Party::Transfer(_) | Party::Hold(_))
 }
 
 /// Current-year money of one holder that becomes its prior-year money.
@@ -121,24 +135,79 @@ impl Audit {
         }
         self.head = Head { position, link: stored.link, at: done.at };
         let Ok(record) = decode_record(&stored.bytes) else { return broken("a record can be read", "it cannot") };
-        let (mut job, mut new_id) = (None, None);
-        match &record.event {
-            Event::MemberCreated { member } => new_id = Some(member.id.as_u128()),
-            Event::BindingCreated { binding, .. } => new_id = Some(binding.id.as_u128()),
-            Event::Settled(settled) => new_id = Some(settled.id.as_u128()),
-            Event::Transferred { transfer, .. } | Event::TransferSent { transfer, .. } => {
-                new_id = Some(transfer.id.as_u128());
-            }
-            Event::TransferReturned { transfer, .. } => {
-                let (id, what) = (format!("return-unclaimed:{}", transfer.id), What::Return { transfer: transfer.id });
-                job = Some(Arc::new(Op { id, what }));
-            }
-            _ => {}
-        }
+        let new_id = match &record.event {
+            Event::MemberCreated { member } => Some(member.id.as_u128()),
+            Event::BindingCreated { binding, .. } => Some(binding.id.as_u128()),
+            Event::Settled(settled) | Event::Held { settled, .. } => Some(settled.id.as_u128()),
+            Event::Transferred { transfer, .. } | Event::TransferSent { transfer, .. } => Some(transfer.id.as_u128()),
+            _ => None,
+        };
         let of = |posting: &Posting| (posting.from.clone(), posting.to.clone(), posting.amount.as_fen());
         let mut moves: Vec<Move> = record.postings.iter().filter(|posting| !is_turn(posting)).map(of).collect();
         moves.sort();
-        Ok(Looked { record, position, now, job, new_id, moves })
+        Ok(Looked { record, position, now, new_id, moves })
+    }
+
+    /// The bureau's own change, where it is one, under its own request id.
+    pub fn job_of(looked_at: &Looked, of: &What, model: &Model) -> Option<Op> {
+        let (id, what) = match (&looked_at.record.event, of) {
+            (Event::TransferReturned { transfer, .. }, _) => {
+                (format!("return-unclaimed:{}", transfer.id), What::Return { transfer: transfer.id })
+            }
+            (Event::HoldEnded { settlement, how: HoldEnd::Expired, .. }, _) => {
+                (format!("end-holds:{settlement}"), What::EndHold { settlement: *settlement })
+            }
+            (
+                Event::YearClosed { after, .. },
+                What::CloseStep { region, year } | What::CloseOne { region, year, .. },
+            ) => {
+                let (member, region, year) = (after.member, *region, *year);
+                (format!("close-year:{region}:{year}:{member}"), What::CloseOne { member, region, year })
+            }
+            (Event::YearCloseAdvanced { close }, _) => {
+                let (region, year, tally) = (close.region, close.year, close.tally);
+                let count = |number: u64| i64::try_from(number).expect("few");
+                let to = Closing {
+                    round: close.round,
+                    after: close.after,
+                    until: close.until,
+                    is_open: close.is_open(),
+                    tally: [count(tally.closed), count(tally.without), count(tally.refused), tally.interest.as_fen()],
+                    ..Closing::default()
+                };
+                let from = model.closes.get(&(region, year)).map_or(0, |close| close.after);
+                let id = format!("close-year:{region}:{year}:{}:{from}", close.round);
+                (id, What::Advance { region, year, to })
+            }
+            (Event::JobDone { job, day, .. }, _) => {
+                (format!("{}:{day}", job.name()), What::DayDone { job: *job, day: *day })
+            }
+            _ => return None,
+        };
+        Some(Op { id, what })
+    }
+
+    /// Nothing that is decided rests on a hold that has run out by then; what ends one does.
+    pub fn instants(model: &Model, change: &Change, done: Committed, op: &Op) -> Checked {
+        if matches!(op.what, What::EndHold { .. }) {
+            return Ok(());
+        }
+        for (key, _) in &change.expects {
+            let seen = match key {
+                Key::Standing(id) => model.who.get(id).map_or(&[][..], |who| &who.holds),
+                Key::Settlement(id) => std::slice::from_ref(id),
+                _ => &[],
+            };
+            for hold in seen {
+                if model.open.get(hold).is_some_and(|expires| *expires <= done.at.as_micros()) {
+                    return broken(
+                        "a hold ends at its instant",
+                        format!("{hold} was seen open at {:?}: {op:?}", done.at),
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     pub fn new_id(&mut self, looked_at: &Looked, drawn: u128) -> Checked {
@@ -206,24 +275,50 @@ impl Audit {
         match &looked_at.record.event {
             Event::Settled(settled) => {
                 let is = told(&settled.amounts, &settled.contributions, &[]);
-                let [total, _, _, _, _, _, fund, hospital, _] = is.split;
-                if total != fund + hospital + is.own + is.aid + is.cash {
-                    return broken("total = fund + hospital + own + aid + cash", format!("{is:?}"));
+                let received = self.flow(looked_at, false);
+                if received != is.split[0] {
+                    return broken("an institution receives the whole bill", format!("{received} of {}", is.split[0]));
+                }
+                self.pays(settled.id, &is)
+            }
+            Event::Held { settled, .. } => {
+                let is = told(&settled.amounts, &settled.contributions, &[]);
+                let held = self.balances.get(&Party::Hold(settled.id)).copied().unwrap_or_default();
+                if held != is.own + is.aid || self.flow(looked_at, false) != 0 {
+                    return broken("a hold holds what accounts would pay", format!("{held}: {is:?}"));
+                }
+                self.pays(settled.id, &is)
+            }
+            Event::HoldConfirmed { settlement, amounts, contributions, returned } => {
+                let is = told(amounts, contributions, &[]);
+                let held = self.balances.get(&Party::Hold(*settlement)).copied().unwrap_or_default();
+                if held != 0 {
+                    return broken("nothing stays in a hold that has ended", format!("{held} in {settlement}"));
                 }
                 let received = self.flow(looked_at, false);
-                if received != total {
-                    return broken("an institution receives the whole bill", format!("{received} of {total}"));
+                if received != is.split[0] {
+                    return broken("an institution receives the whole bill", format!("{received} of {}", is.split[0]));
                 }
-                let paid: i64 = is.paid.iter().map(|paid| paid.5).sum();
-                if paid != is.own + is.aid {
-                    return broken("contributions are what accounts paid", format!("{is:?}"));
+                let back = returned.iter().map(|(_, fen)| fen.as_fen()).sum();
+                self.came_back(looked_at, *settlement, back, returned)?;
+                // What is left is what was paid.
+                let Some(before) = self.paid.insert(*settlement, Vec::new()) else { return Ok(()) };
+                let mut taken: Vec<i64> = before.iter().map(|paid| paid.4 - paid.5).filter(|fen| *fen > 0).collect();
+                let mut told: Vec<i64> = is.paid.iter().map(|paid| paid.5).collect();
+                taken.sort_unstable();
+                told.sort_unstable();
+                if taken != told {
+                    return broken("what is taken and what goes back is what was held", format!("{taken:?}: {is:?}"));
                 }
-                let paid = is
-                    .paid
-                    .iter()
-                    .map(|(who, binding, _, bucket, year, fen, _)| (*who, *binding, *bucket, *year, *fen, 0));
-                self.paid.insert(settled.id, paid.collect());
-                Ok(())
+                self.pays(*settlement, &is)
+            }
+            Event::HoldEnded { settlement, returned, .. } => {
+                let held = self.balances.get(&Party::Hold(*settlement)).copied().unwrap_or_default();
+                if held != 0 {
+                    return broken("nothing stays in a hold that has ended", format!("{held} in {settlement}"));
+                }
+                let back = returned.iter().map(|(_, fen)| fen.as_fen()).sum();
+                self.came_back(looked_at, *settlement, back, returned)
             }
             Event::Refunded { settlement, parts, returned, .. } => {
                 let parts = super::op::parts(parts);
@@ -231,10 +326,41 @@ impl Audit {
                 if given != parts.iter().sum::<i64>() {
                     return broken("an institution gives back what is refunded", format!("{given} of {parts:?}"));
                 }
-                self.refunded(looked_at, *settlement, parts[2], returned)
+                self.came_back(looked_at, *settlement, parts[2], returned)
+            }
+            Event::RefundReversed { settlement, parts, taken, .. } => {
+                let parts = super::op::parts(parts);
+                let received: i64 = self.flow(looked_at, false);
+                let of_accounts: i64 = taken.iter().map(|(_, fen)| fen.as_fen()).sum();
+                if received != parts.iter().sum::<i64>() || of_accounts != parts[2] {
+                    return broken("a refund is put back as it was", format!("{received}, {of_accounts} of {parts:?}"));
+                }
+                for (place, fen) in taken {
+                    let paid = self.paid.get_mut(settlement).and_then(|paid| paid.get_mut(usize::from(*place)));
+                    let Some(paid) = paid.filter(|paid| paid.5 >= fen.as_fen()) else {
+                        return broken("a refund is put back as it was", format!("{fen:?} of place {place}"));
+                    };
+                    paid.5 -= fen.as_fen();
+                }
+                Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// The sums of a bill, and who pays how much from now on.
+    fn pays(&mut self, id: SettlementId, is: &super::op::Told) -> Checked {
+        let [total, _, _, _, _, _, fund, hospital, _] = is.split;
+        if total != fund + hospital + is.own + is.aid + is.cash {
+            return broken("total = fund + hospital + own + aid + cash", format!("{is:?}"));
+        }
+        let paid: i64 = is.paid.iter().map(|paid| paid.5).sum();
+        if paid != is.own + is.aid {
+            return broken("contributions are what accounts paid", format!("{is:?}"));
+        }
+        let of = |paid: &super::op::Paid| (paid.0, paid.1, paid.3, paid.4, paid.5, 0);
+        self.paid.insert(id, is.paid.iter().map(of).collect());
+        Ok(())
     }
 
     /// What bills and refunds had to be, part by part.
@@ -247,20 +373,38 @@ impl Audit {
         draft: &Draft,
         turn: Turn,
     ) -> Checked {
-        match &looked_at.record.event {
-            Event::Settled(settled) => self.settled(world, model, op, settled, draft, turn),
-            Event::Refunded { returned, .. } => {
-                let super::op::Reply::Refunded { returned: meant, .. } = &draft.reply else {
-                    return broken("what is done is what was asked", "a refund");
-                };
-                let is: Vec<(u16, i64)> = returned.iter().map(|(place, fen)| (*place, fen.as_fen())).collect();
-                if is != *meant {
-                    return broken("last drawn goes back first", format!("{is:?} for {meant:?}"));
-                }
-                Ok(())
+        let returned = match &looked_at.record.event {
+            Event::Settled(settled) | Event::Held { settled, .. } => {
+                return self.settled(world, model, op, settled, draft, turn);
             }
-            _ => Ok(()),
+            Event::HoldConfirmed { contributions, amounts, .. } => {
+                let (Reply::Confirmed { told: meant, .. }, is) = (&draft.reply, told(amounts, contributions, &[]))
+                else {
+                    return broken("what is done is what was asked", "a confirmation");
+                };
+                return match is == *meant {
+                    true => Ok(()),
+                    false => broken("a confirmation takes what was held, in order", format!("{is:#?}\nfor {meant:#?}")),
+                };
+            }
+            Event::Refunded { returned, .. } | Event::HoldEnded { returned, .. } => returned,
+            Event::RefundReversed { taken, .. } => taken,
+            Event::YearClosed { interest, .. } => {
+                let Reply::Closed { interest: meant, .. } = draft.reply else {
+                    return broken("what is done is what was asked", "a year");
+                };
+                return match interest.as_fen() == meant {
+                    true => Ok(()),
+                    false => broken("a year bears its interest", format!("{interest} for {meant}")),
+                };
+            }
+            _ => return Ok(()),
+        };
+        let is: Vec<(u16, i64)> = returned.iter().map(|(place, fen)| (*place, fen.as_fen())).collect();
+        if is != draft.returned {
+            return broken("last drawn goes back first", format!("{is:?} for {:?}", draft.returned));
         }
+        Ok(())
     }
 
     /// What went to institutions, or came from them.
@@ -279,7 +423,11 @@ impl Audit {
         turn: Turn,
     ) -> Checked {
         let is = told(&settled.amounts, &settled.contributions, &[]);
-        let (super::op::Reply::Settled { told: meant, .. }, What::Settle(bought, _)) = (&draft.reply, &op.what) else {
+        let (
+            Reply::Settled { told: meant, .. } | Reply::Held { told: meant, .. },
+            What::Settle(bought, _) | What::Hold(bought, ..),
+        ) = (&draft.reply, &op.what)
+        else {
             return broken("what is done is what was asked", "a settlement");
         };
         self.bounds(world, model, settled, &is, bought, turn)?;
@@ -370,7 +518,7 @@ impl Audit {
         Ok(())
     }
 
-    fn refunded(
+    fn came_back(
         &mut self,
         looked_at: &Looked,
         id: SettlementId,
@@ -467,7 +615,7 @@ impl Audit {
         touched: &Touched,
     ) -> Checked {
         let (now, position) = (looked_at.now, looked_at.position);
-        let scope = if looked_at.job.is_some() { "job".to_owned() } else { op.scope() };
+        let scope = op.scope();
         let request = Key::Request(keys.request(&scope, &RequestId::parse(&op.id).expect("an id")));
         let found = at_once(store.load(&[request])).map(|facts| facts.facts);
         let known = found.as_ref().ok().and_then(|facts| facts.first());
@@ -494,6 +642,16 @@ impl Audit {
         }
         for id in &touched.transfers {
             self.transfer(store, model, *id)?;
+        }
+        for id in &touched.settlements {
+            self.bill(store, model, *id)?;
+        }
+        if let Some((scope, id)) = &touched.fence {
+            let key = Key::Request(keys.request(scope, &RequestId::parse(id).expect("an id")));
+            if !matches!(Self::load(store, key), Some(Entity::Request(found)) if (&found.scope, &found.id) == (scope, id))
+            {
+                return broken("a fence stands where the original would", format!("{scope}/{id}"));
+            }
         }
         for pair in &touched.pairs {
             let today = now.civil_day();
@@ -543,6 +701,29 @@ impl Audit {
                 return broken("the use of a year is counted", format!("{is:?} for {used:?} of {year}"));
             }
         }
+        let marks: Vec<(SettlementId, i64)> =
+            standing.holds.iter().map(|mark| (mark.settlement, mark.expires.as_micros())).collect();
+        let meant: Vec<(SettlementId, i64)> = who.holds.iter().map(|id| (*id, model.open[id])).collect();
+        if marks != meant {
+            return broken("a hold is marked with its people", format!("{id}: {marks:?} for {meant:?}"));
+        }
+        let mut turning = who.clone();
+        turning.turn(today);
+        let ended = standing.account.as_ref().map(|account| account.as_of(today).ended).unwrap_or_default();
+        let ended: BTreeMap<i16, [i64; 2]> =
+            ended.iter().map(|end| (end.year, [end.current.as_fen(), end.prior.as_fen()])).collect();
+        if ended != turning.ended {
+            return broken("a year's end is kept until its close", format!("{id}: {ended:?} for {:?}", turning.ended));
+        }
+        let slips = match Self::load(store, Key::Slips(id)) {
+            Some(Entity::Slips(slips)) => {
+                slips.slips.iter().map(|slip| (slip.owner, (slip.first, slip.uses))).collect()
+            }
+            _ => BTreeMap::new(),
+        };
+        if slips != who.slips {
+            return broken("what was decided is stored", format!("slips {slips:?} for {:?}", who.slips));
+        }
         let ties: Vec<BindingId> = standing.family.ties.iter().map(|tie| tie.binding).collect();
         if ties != who.ties {
             return broken("what was decided is stored", format!("ties {ties:?} for {:?}", who.ties));
@@ -568,6 +749,33 @@ impl Audit {
         };
         if wards != who.wards {
             return broken("what was decided is stored", format!("wards {wards:?} for {:?}", who.wards));
+        }
+        Ok(())
+    }
+
+    /// A settlement or hold as it stands.
+    fn bill(&self, store: &dyn Store, model: &Model, id: SettlementId) -> Checked {
+        let Some(Entity::Settlement(settlement)) = Self::load(store, Key::Settlement(id)) else {
+            return broken("what was decided is stored", format!("{id} is no settlement"));
+        };
+        let meant = &model.settlements[&id];
+        let folded = self.balances.get(&Party::Hold(id)).copied().unwrap_or_default();
+        if settlement.held().as_fen() != folded {
+            return broken("a fact holds what its postings sum to", format!("{id} holds {folded}"));
+        }
+        let is = told(&settlement.amounts, &settlement.contributions, &settlement.excluded);
+        let state = match meant.hold.map(|hold| hold.now) {
+            Some(Life::Open) => SettlementState::Held,
+            Some(Life::Released) => SettlementState::Released,
+            Some(Life::Expired) => SettlementState::Expired,
+            _ if meant.is_gone() => SettlementState::Refunded,
+            _ if meant.back.iter().sum::<i64>() > 0 => SettlementState::PartiallyRefunded,
+            _ => SettlementState::Confirmed,
+        };
+        let expires = settlement.hold.as_ref().map(|hold| hold.expires.as_micros());
+        let hold = (settlement.state(), expires, settlement.reversed_by.as_str());
+        if is != meant.told || hold != (state, meant.hold.map(|hold| hold.expires), meant.reversed_by.as_str()) {
+            return broken("what was decided is stored", format!("{hold:?} {is:#?}\nfor {state:?} {meant:#?}"));
         }
         Ok(())
     }
@@ -626,6 +834,20 @@ impl Audit {
             self.transfer(store, model, *id)?;
             held += if sent.taken.is_none() { sent.fen } else { 0 };
         }
+        for (id, settled) in &model.settlements {
+            self.bill(store, model, *id)?;
+            held += if settled.is_open() { settled.told.own + settled.told.aid } else { 0 };
+        }
+        for ((region, year), meant) in &model.closes {
+            let Some(Entity::YearClose(close)) = Self::load(store, Key::YearClose(*region, *year)) else {
+                return broken("what was decided is stored", format!("{region} {year} is not being closed"));
+            };
+            if (close.round, close.after, close.until, close.is_open())
+                != (meant.round, meant.after, meant.until, meant.is_open)
+            {
+                return broken("what was decided is stored", format!("{close:?} for {meant:?}"));
+            }
+        }
         let outside: i64 = self.balances.iter().filter(|(party, _)| !holds(party)).map(|(_, fen)| fen).sum();
         if held + outside != 0 {
             return broken("no money is made or lost", format!("{held} held, {outside} outside"));
@@ -637,6 +859,61 @@ impl Audit {
             }
         }
         Ok(())
+    }
+}
+
+impl About {
+    /// Whom a record is about.
+    pub fn of(link: [u8; 32], looked_at: &Looked, draft: &Draft, op: &Op, model: &Model) -> Self {
+        let mut about = Self { link, members: BTreeSet::new(), institutions: BTreeSet::new() };
+        for (from, to, _) in &looked_at.moves {
+            for party in [from, to] {
+                match party {
+                    Party::Bucket(member, _) => {
+                        about.members.insert(*member);
+                    }
+                    Party::Institution(code) | Party::HospitalPart(code) => {
+                        about.institutions.insert(code.clone());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for settled in draft.settlements.values() {
+            about.members.insert(settled.patient);
+            about.institutions.insert(InstitutionCode::parse(settled.institution).expect("a code"));
+        }
+        for id in draft.settlements.keys() {
+            let before = model.settlements.get(id).map_or(&[][..], |settled| &settled.told.paid);
+            let back = draft.returned.iter().filter_map(|(place, _)| before.get(usize::from(*place)));
+            // Whoever a confirmation leaves out altogether is met by the money that goes back into an account.
+            if !matches!(op.what, What::Confirm { .. }) {
+                about.members.extend(back.map(|paid| paid.0));
+            }
+        }
+        if let Reply::Settled { told, .. } | Reply::Held { told, .. } | Reply::Confirmed { told, .. } = &draft.reply {
+            about.members.extend(told.paid.iter().map(|paid| paid.0));
+        }
+        let tied = |id: &BindingId| draft.bindings.get(id).or_else(|| model.bindings.get(id));
+        let mut ties: Vec<BindingId> = Vec::new();
+        match (&op.what, &draft.reply) {
+            (What::Bind(_) | What::Verify { .. }, Reply::Binding { id, .. })
+            | (_, Reply::Unbound { id } | Reply::Quota { id, .. }) => ties.push(*id),
+            (What::Reorder { beneficiary, .. }, _) => {
+                about.members.insert(*beneficiary);
+            }
+            (_, Reply::Member { id, released, .. }) => {
+                about.members.insert(*id);
+                ties.extend(released);
+            }
+            (_, Reply::Account { id, .. } | Reply::Closed { id, .. }) => {
+                about.members.insert(*id);
+            }
+            _ => {}
+        }
+        about.members.extend(ties.iter().filter_map(tied).flat_map(|tied| [tied.owner, tied.beneficiary]));
+        about.members.extend(draft.transfers.values().flat_map(|sent| [sent.owner, sent.beneficiary]));
+        about
     }
 }
 

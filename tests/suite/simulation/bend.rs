@@ -30,7 +30,9 @@ pub struct Bend {
     pub facts: Option<fn(&What, &mut Facts, &mut Vec<Fact>)>,
     pub verdict: Option<fn(&mut Verdict)>,
     pub stored: Option<fn(&mut StoredRecord)>,
-    pub rows: Option<fn(&mut Vec<ListRow>)>,
+    pub rows: Option<fn(&What, &mut Vec<ListRow>)>,
+    /// What is read of the chain.
+    pub read: Option<fn(&mut Vec<StoredRecord>)>,
     pub never_waits: bool,
     pub commits_twice: bool,
 }
@@ -130,6 +132,9 @@ impl Store for Bent {
             if let Some(bend) = self.bend.stored {
                 records.iter_mut().for_each(bend);
             }
+            if let Some(bend) = self.bend.read {
+                bend(&mut records);
+            }
             Ok(records)
         })
     }
@@ -143,8 +148,9 @@ impl Store for Bent {
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
         Box::pin(async move {
             let mut rows = self.inner.list(key, after, until, limit).await?;
-            if let Some(bend) = self.bend.rows {
-                bend(&mut rows);
+            let op = self.stage.state().flight().map(|flight| flight.op.clone());
+            if let (Some(bend), Some(op)) = (self.bend.rows, op) {
+                bend(&op.what, &mut rows);
             }
             Ok(rows)
         })

@@ -6,19 +6,24 @@ use gongji::domain::bill::{Bill, Visit};
 use gongji::domain::binding::{Caps, Evidence};
 use gongji::domain::draw::{Contribution, Excluded};
 use gongji::domain::identity::IdNumber;
-use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId, TransferId};
+use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, RequestId, SettlementId, TransferId};
 use gongji::domain::member::{Insurance, MemberRef, Person};
 use gongji::domain::money::Money;
 use gongji::domain::reason::Reason;
-use gongji::domain::record::{CreditKind, ReleasedBy};
+use gongji::domain::record::{CreditKind, Job, ReleasedBy};
 use gongji::domain::settlement::{Amounts, Parts, RefundAsk};
 use gongji::domain::vocabulary::{Bucket, Channel, Mode, Relation};
 use gongji::ledger::accounts::CreditAccount;
 use gongji::ledger::bindings::{CreateBinding, FilingAsk};
+use gongji::ledger::close_year::{CloseAccount, ClosedAccount};
+use gongji::ledger::expire::Sweep;
+use gongji::ledger::hold::{ConfirmSettlement, HoldSettlement, ReleaseHold, ResolvedHold};
 use gongji::ledger::members::{CreateMember, UpdateInsurance};
 use gongji::ledger::quotas::SetQuota;
 use gongji::ledger::refund::RefundSettlement;
+use gongji::ledger::region_close::BeginYearClose;
 use gongji::ledger::release::{ReleaseBinding, ReleaseTarget};
+use gongji::ledger::resolve::{Applied, Original, ResolveOutcome, Resolved};
 use gongji::ledger::settle::{Ask, Paper, Settle};
 use gongji::ledger::transfers::TransferFunds;
 use gongji::ledger::verify::{ReorderBindings, VerifyBinding};
@@ -26,11 +31,15 @@ use gongji::ledger::wallets::{ClaimTransfer, OpenWallet};
 use gongji::ledger::{Caller, Command, Failure, Ledger};
 use jiff::civil::Date;
 
+use super::model::Closing;
 use super::stage::Stage;
 use crate::process::id_number;
 
 /// Scope of all that is not a settlement's.
 pub const CALLER: &str = "caller";
+
+/// Accounts of a region that are closed together.
+const CLOSED_TOGETHER: usize = 4;
 
 /// One call under one request id.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +82,7 @@ pub struct Bought {
 
 /// A quote a client holds: its token, until when it says it holds, and what it said.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Held {
+pub struct Quoted {
     pub token: String,
     pub expires: i64,
     pub told: Told,
@@ -134,19 +143,69 @@ pub enum What {
         who: MemberId,
     },
     Quote(Bought),
-    Settle(Bought, Option<Held>),
+    Settle(Bought, Option<Quoted>),
+    /// For so many seconds.
+    Hold(Bought, u32, Option<Quoted>),
+    Confirm {
+        settlement: SettlementId,
+        institution: &'static str,
+        /// None: everything held.
+        fen: Option<i64>,
+    },
+    ReleaseHold {
+        settlement: SettlementId,
+        institution: &'static str,
+    },
+    Resolve {
+        institution: &'static str,
+        original: String,
+        fence: bool,
+        reverse: bool,
+    },
     Refund {
         settlement: SettlementId,
         institution: &'static str,
         ask: RefundAsk,
     },
+    CloseAccount {
+        who: Named,
+        year: i16,
+    },
+    BeginClose {
+        region: RegionCode,
+        year: i16,
+    },
     /// The bureau's night: transfers of a day that nobody took.
     ReturnUnclaimed {
         day: Date,
     },
-    /// One change of that night; never sent by a client.
+    /// Holds that ran out and that nobody met.
+    Sweep,
+    /// The next members of a region whose year is being closed.
+    CloseStep {
+        region: RegionCode,
+        year: i16,
+    },
+    /// One change of one of these; never sent by a client.
     Return {
         transfer: TransferId,
+    },
+    EndHold {
+        settlement: SettlementId,
+    },
+    CloseOne {
+        member: MemberId,
+        region: RegionCode,
+        year: i16,
+    },
+    Advance {
+        region: RegionCode,
+        year: i16,
+        to: Closing,
+    },
+    DayDone {
+        job: Job,
+        day: Date,
     },
 }
 
@@ -185,7 +244,7 @@ pub enum Reply {
         start: Date,
         missing: Vec<String>,
     },
-    Released {
+    Unbound {
         id: BindingId,
     },
     Order(Vec<(BindingId, u32)>),
@@ -210,16 +269,71 @@ pub enum Reply {
         id: SettlementId,
         told: Told,
     },
+    Held {
+        id: SettlementId,
+        told: Told,
+        expires: i64,
+    },
+    Confirmed {
+        id: SettlementId,
+        told: Told,
+        returned: i64,
+    },
+    Released {
+        id: SettlementId,
+        returned: i64,
+    },
     Refunded {
         id: SettlementId,
+        /// Which refund of the settlement it is.
+        place: usize,
         parts: [i64; 4],
         returned: Vec<(u16, i64)>,
         paid: Vec<Paid>,
         whole: bool,
     },
+    /// What became of a call, where it had its effect, and on which settlement.
+    Resolved {
+        how: How,
+        of: Option<(Original, u64, Option<SettlementId>)>,
+    },
+    Closed {
+        id: MemberId,
+        purse: Purse,
+        ended: [i64; 2],
+        interest: i64,
+    },
+    CloseBegun {
+        round: u32,
+    },
     /// How many went back, and how much.
     Night(u32, i64),
+    /// The bureau's work is done as far as it goes.
+    Worked,
     Returned,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum How {
+    Applied,
+    NotApplied,
+    Fenced,
+    Reversed,
+}
+
+impl Reply {
+    /// The settlement that a call of an institution was about.
+    pub fn settlement(&self) -> Option<SettlementId> {
+        match self {
+            Self::Settled { id, .. }
+            | Self::Held { id, .. }
+            | Self::Confirmed { id, .. }
+            | Self::Released { id, .. }
+            | Self::Refunded { id, .. } => Some(*id),
+            Self::Resolved { of: Some((_, _, id)), .. } => *id,
+            _ => None,
+        }
+    }
 }
 
 /// A definite outcome.
@@ -230,7 +344,7 @@ pub struct Answer {
     pub position: u64,
     pub replayed: bool,
     /// Of a quote.
-    pub held: Option<(String, i64)>,
+    pub quoted: Option<(String, i64)>,
 }
 
 pub fn card(number: usize) -> String {
@@ -247,24 +361,83 @@ impl Named {
 }
 
 impl Op {
-    /// The scope its request id lives in.
-    pub fn scope(&self) -> String {
+    /// The institution whose call it is.
+    pub fn institution(&self) -> Option<&'static str> {
         match &self.what {
-            What::Settle(bought, _) => format!("institution:{}", bought.institution),
-            What::Refund { institution, .. } => format!("institution:{institution}"),
-            _ => CALLER.to_owned(),
+            What::Settle(bought, _) | What::Hold(bought, ..) => Some(bought.institution),
+            What::Refund { institution, .. }
+            | What::Confirm { institution, .. }
+            | What::ReleaseHold { institution, .. }
+            | What::Resolve { institution, .. } => Some(institution),
+            _ => None,
         }
     }
 
-    /// Whether it changes nothing by itself.
+    pub fn name(&self) -> &'static str {
+        match &self.what {
+            What::Create { .. } => "create a member",
+            What::Insure { .. } => "change an insurance",
+            What::Credit { .. } => "credit",
+            What::Bind(_) => "bind",
+            What::Verify { .. } => "verify",
+            What::Reorder { .. } => "reorder",
+            What::Release { .. } | What::ReleasePair { .. } => "release",
+            What::Quota { .. } => "set a quota",
+            What::OpenWallet { .. } => "open a wallet",
+            What::Transfer { .. } => "transfer",
+            What::Claim { .. } => "claim",
+            What::Quote(_) => "quote",
+            What::Settle(..) => "settle",
+            What::Hold(..) => "hold",
+            What::Confirm { .. } => "confirm",
+            What::ReleaseHold { .. } => "release a hold",
+            What::Resolve { .. } => "resolve",
+            What::Refund { .. } => "refund",
+            What::CloseAccount { .. } => "close an account's year",
+            What::BeginClose { .. } => "begin a region's close",
+            What::ReturnUnclaimed { .. } => "a night",
+            What::Sweep => "a sweep",
+            What::CloseStep { .. } => "a step of a region's close",
+            What::Return { .. } => "a transfer goes back",
+            What::EndHold { .. } => "a hold runs out",
+            What::CloseOne { .. } => "an account of a region's close",
+            What::Advance { .. } => "a region's close goes on",
+            What::DayDone { .. } => "a day is done",
+        }
+    }
+
+    /// The scope its request id lives in.
+    pub fn scope(&self) -> String {
+        let of_job = matches!(
+            self.what,
+            What::Return { .. }
+                | What::EndHold { .. }
+                | What::CloseOne { .. }
+                | What::Advance { .. }
+                | What::DayDone { .. }
+        );
+        match self.institution() {
+            Some(institution) => format!("institution:{institution}"),
+            None if of_job => "job".to_owned(),
+            None => CALLER.to_owned(),
+        }
+    }
+
+    /// Whether it is the bureau's work: many changes, each under a request id of its own.
+    pub fn is_job(&self) -> bool {
+        matches!(self.what, What::ReturnUnclaimed { .. } | What::Sweep | What::CloseStep { .. })
+    }
+
+    /// Whether it changes nothing under its own request id.
     pub fn is_question(&self) -> bool {
-        matches!(self.what, What::Quote(_) | What::ReturnUnclaimed { .. })
+        matches!(self.what, What::Quote(_)) || self.is_job()
     }
 
     /// Whether another sending under the same id is the same content. A quote's token is not content.
     pub fn same_content(&self, other: &Self) -> bool {
         match (&self.what, &other.what) {
             (What::Settle(one, _), What::Settle(two, _)) => one == two,
+            (What::Hold(one, for_one, _), What::Hold(two, for_two, _)) => one == two && for_one == for_two,
             (one, two) => one == two,
         }
     }
@@ -339,7 +512,7 @@ async fn run<C: Command>(
 ) -> Result<Answer, Failure> {
     let done = ledger.run(&command).await?;
     let (position, replayed) = (done.position, done.replayed);
-    Ok(Answer { reply: reply(done.outcome), position, replayed, held: None })
+    Ok(Answer { reply: reply(done.outcome), position, replayed, quoted: None })
 }
 
 /// Sends one call.
@@ -401,13 +574,13 @@ pub async fn send(ledger: Arc<Ledger>, stage: Arc<Stage>, op: Arc<Op>) -> Result
         What::Release { binding, channel, evidence: kinds } => {
             let (target, by) = (ReleaseTarget::Binding(binding), ReleasedBy::Owner);
             let command = ReleaseBinding { caller, request_id, target, by, channel, evidence: evidence(&kinds) };
-            run(ledger, command, |done| Reply::Released { id: done.binding.id }).await
+            run(ledger, command, |done| Reply::Unbound { id: done.binding.id }).await
         }
         What::ReleasePair { owner, beneficiary, channel } => {
             let pair = ReleaseTarget::Pair { owner: MemberRef::Id(owner), beneficiary: MemberRef::Id(beneficiary) };
             let (target, by) = (pair, ReleasedBy::Beneficiary);
             let command = ReleaseBinding { caller, request_id, target, by, channel, evidence: Vec::new() };
-            run(ledger, command, |done| Reply::Released { id: done.binding.id }).await
+            run(ledger, command, |done| Reply::Unbound { id: done.binding.id }).await
         }
         What::Quota { binding, fen, evidence: kinds } => {
             let command = SetQuota { caller, request_id, binding, wanted: Money::fen(fen), evidence: evidence(&kinds) };
@@ -451,18 +624,76 @@ pub async fn send(ledger: Arc<Ledger>, stage: Arc<Stage>, op: Arc<Op>) -> Result
             let quote = ledger.quote(&ask(&bought)).await?;
             let decision = &quote.decision;
             let told = told(&decision.amounts, &decision.contributions, &decision.excluded);
-            let held = Some((quote.token.seal(keys), quote.token.expires.as_micros()));
-            Ok(Answer { reply: Reply::Quoted(told), position: quote.read_at, replayed: false, held })
+            let quoted = Some((quote.token.seal(keys), quote.token.expires.as_micros()));
+            Ok(Answer { reply: Reply::Quoted(told), position: quote.read_at, replayed: false, quoted })
         }
-        What::Settle(bought, held) => {
-            let token = held.map(|held| held.token).unwrap_or_default();
+        What::Settle(bought, quoted) => {
+            let token = quoted.map(|quoted| quoted.token).unwrap_or_default();
             let command = Settle { request_id, ask: ask(&bought), token };
-            let reply = |done: gongji::ledger::settle::SettleOutcome| {
-                let settled = &done.settlement;
-                let told = told(&settled.amounts, &settled.contributions, &settled.excluded);
-                Reply::Settled { id: settled.id, told }
+            run(ledger, command, settled).await
+        }
+        What::Hold(bought, hold_for, quoted) => {
+            let token = quoted.map(|quoted| quoted.token).unwrap_or_default();
+            let settle = Settle { request_id, ask: ask(&bought), token };
+            run(ledger, HoldSettlement { settle, hold_for }, settled).await
+        }
+        What::Confirm { settlement, institution, fen } => {
+            let institution = InstitutionCode::parse(institution).expect("a code");
+            let command = ConfirmSettlement { request_id, institution, settlement, accounts: fen.map(Money::fen) };
+            let reply = |done: ResolvedHold| {
+                let told = told(&done.settlement.amounts, &done.settlement.contributions, &[]);
+                Reply::Confirmed { id: done.settlement.id, told, returned: done.returned.as_fen() }
             };
             run(ledger, command, reply).await
+        }
+        What::ReleaseHold { settlement, institution } => {
+            let institution = InstitutionCode::parse(institution).expect("a code");
+            let command = ReleaseHold { request_id, institution, settlement };
+            let reply =
+                |done: ResolvedHold| Reply::Released { id: done.settlement.id, returned: done.returned.as_fen() };
+            run(ledger, command, reply).await
+        }
+        What::Resolve { institution, original, fence, reverse } => {
+            let institution = InstitutionCode::parse(institution).expect("a code");
+            let original = RequestId::parse(&original).expect("a request id");
+            let done =
+                ledger.resolve_outcome(&ResolveOutcome { request_id, institution, original, fence, reverse }).await?;
+            let of = |applied: &Applied| {
+                let settlement = applied.settlement.as_ref().map(|(settlement, _)| settlement.id);
+                Some((applied.original, applied.position, settlement))
+            };
+            let (how, of) = match &done.resolved {
+                Resolved::Applied(applied) => (How::Applied, of(applied)),
+                Resolved::Reversed(applied) => (How::Reversed, of(applied)),
+                Resolved::NotApplied => (How::NotApplied, None),
+                Resolved::Fenced => (How::Fenced, None),
+            };
+            let (position, replayed) = (done.position.unwrap_or_default(), done.replayed);
+            Ok(Answer { reply: Reply::Resolved { how, of }, position, replayed, quoted: None })
+        }
+        What::CloseAccount { who, year } => {
+            let command =
+                CloseAccount { scope: CALLER.to_owned(), request_id, member: who.wire(), year, only_in: None };
+            let reply = |done: ClosedAccount| {
+                let ended = [done.end.current, done.end.prior].map(Money::as_fen);
+                let (id, interest) = (done.account.member, done.interest.as_fen());
+                Reply::Closed { id, purse: purse(&done.account), ended, interest }
+            };
+            run(ledger, command, reply).await
+        }
+        What::BeginClose { region, year } => {
+            let command = BeginYearClose { scope: CALLER.to_owned(), request_id, region, year };
+            run(ledger, command, |close| Reply::CloseBegun { round: close.round }).await
+        }
+        What::Sweep => {
+            // Made anew, as after every start.
+            let mut sweep = Sweep::default();
+            while ledger.sweep(&mut sweep).await?.1 {}
+            Ok(Answer { reply: Reply::Worked, position: 0, replayed: false, quoted: None })
+        }
+        What::CloseStep { region, year } => {
+            ledger.year_close_step(region, year, CLOSED_TOGETHER).await?;
+            Ok(Answer { reply: Reply::Worked, position: 0, replayed: false, quoted: None })
         }
         What::Refund { settlement, institution, ask } => {
             let institution = InstitutionCode::parse(institution).expect("a code");
@@ -472,9 +703,13 @@ pub async fn send(ledger: Arc<Ledger>, stage: Arc<Stage>, op: Arc<Op>) -> Result
         What::ReturnUnclaimed { day } => {
             let done = ledger.return_unclaimed(day, |_| {}).await?;
             let reply = Reply::Night(done.returned, done.amount.as_fen());
-            Ok(Answer { reply, position: 0, replayed: false, held: None })
+            Ok(Answer { reply, position: 0, replayed: false, quoted: None })
         }
-        What::Return { .. } => unreachable!("nobody sends it"),
+        What::Return { .. }
+        | What::EndHold { .. }
+        | What::CloseOne { .. }
+        | What::Advance { .. }
+        | What::DayDone { .. } => unreachable!("nobody sends it"),
     }
 }
 
@@ -486,9 +721,18 @@ fn binding(binding: &gongji::domain::binding::Binding) -> Reply {
     Reply::Binding { id: binding.id, start: binding.start, missing: binding.missing().to_vec() }
 }
 
+fn settled(done: gongji::ledger::settle::SettleOutcome) -> Reply {
+    let settled = &done.settlement;
+    let (id, told) = (settled.id, told(&settled.amounts, &settled.contributions, &settled.excluded));
+    match &settled.hold {
+        Some(hold) => Reply::Held { id, told, expires: hold.expires.as_micros() },
+        None => Reply::Settled { id, told },
+    }
+}
+
 fn refunded(settlement: &gongji::domain::settlement::Settlement, refund: &gongji::domain::settlement::Refund) -> Reply {
     let returned = refund.returned.iter().map(|(place, amount)| (*place, amount.as_fen())).collect();
     let whole = settlement.state() == gongji::domain::settlement::SettlementState::Refunded;
     let (id, parts, paid) = (settlement.id, parts(&refund.parts), paid(&settlement.contributions));
-    Reply::Refunded { id, parts, returned, paid, whole }
+    Reply::Refunded { id, place: settlement.refunds.len() - 1, parts, returned, paid, whole }
 }

@@ -16,11 +16,11 @@ use gongji::ledger::members::SERVERS_DAY;
 use jiff::civil::Date;
 
 use super::model::Model;
-use super::op::{Bought, Filed, Held, Named, Op, What};
+use super::op::{Bought, Filed, Named, Op, Quoted, What};
 use super::world::{COMMITMENT, CONSENT, FACE, RELATIONS, World};
 use crate::process::Dice;
 
-const INSTITUTIONS: [&str; 3] = ["H001", "H002", "P003"];
+pub const INSTITUTIONS: [&str; 3] = ["H001", "H002", "P003"];
 
 /// Draws calls; the ids of one client.
 pub struct Planner<'a> {
@@ -29,13 +29,21 @@ pub struct Planner<'a> {
     pub world: &'a World,
     pub today: Date,
     pub people: usize,
+    /// What was sent last, and by which institution; its answer may be on its way still.
+    pub sent: &'a [Arc<Op>],
 }
 
 impl Planner<'_> {
     /// The next call under this id. `quote` is what the client was last quoted.
-    pub fn next(&mut self, id: String, quote: Option<(Bought, Held)>) -> Op {
-        if let Some((bought, held)) = quote {
-            return Op { id, what: What::Settle(bought, Some(held)) };
+    pub fn next(&mut self, id: String, quote: Option<(Bought, Quoted)>) -> Op {
+        if let Some((bought, quoted)) = quote {
+            let hold = self.dice.roll(3) == 0;
+            let seconds = self.seconds();
+            let quoted = Some(quoted);
+            return Op {
+                id,
+                what: if hold { What::Hold(bought, seconds, quoted) } else { What::Settle(bought, quoted) },
+            };
         }
         Op { id, what: self.what() }
     }
@@ -44,7 +52,7 @@ impl Planner<'_> {
         if self.model.who.len() < 3 || (self.model.who.len() < self.people && self.dice.roll(4) == 0) {
             return self.create();
         }
-        match self.dice.roll(100) {
+        match self.dice.roll(137) {
             0..14 => self.credit(),
             14..24 => self.bind(),
             24..28 => self.verify(),
@@ -55,11 +63,80 @@ impl Planner<'_> {
             42..49 => self.transfer(),
             49..53 => self.claim(),
             53..61 => What::Quote(self.bought()),
-            61..82 => What::Settle(self.bought(), None),
-            82..95 => self.refund(),
-            95..98 => self.insure(),
-            98 => self.create(),
-            _ => self.night(),
+            61..79 => What::Settle(self.bought(), None),
+            79..92 => self.refund(),
+            92..95 => self.insure(),
+            95 => self.create(),
+            96 | 134..137 => self.night(),
+            97..107 => What::Hold(self.bought(), self.seconds(), None),
+            107..118 => self.end_of_hold(),
+            118..128 => self.resolve(),
+            128 => What::Sweep,
+            129..132 => What::CloseAccount { who: self.named(), year: self.year() },
+            132 => self.begin_close(),
+            _ => self.close_step(),
+        }
+    }
+
+    fn seconds(&mut self) -> u32 {
+        [1, 40, 900, 7_200, 86_400][self.dice.roll(5)]
+    }
+
+    fn year(&mut self) -> i16 {
+        self.today.year() - [1, 1, 1, 0, 2][self.dice.roll(5)]
+    }
+
+    /// Takes a hold, in whole or in part or too much, or lets it go; rather one that is open.
+    fn end_of_hold(&mut self) -> What {
+        let open = self.model.open.len();
+        let held = match self.dice.roll(6) {
+            0 => {
+                let held = self.model.settlements.iter().filter(|(_, settled)| settled.hold.is_some());
+                held.map(|(id, _)| *id).next_back()
+            }
+            1 => self.model.settlements.keys().last().copied(),
+            _ => self.model.open.keys().nth(self.dice.roll(open)).copied(),
+        };
+        let Some(settlement) = held else { return What::Hold(self.bought(), self.seconds(), None) };
+        let settled = self.model.settlements[&settlement].clone();
+        let institution = if self.dice.roll(30) == 0 { INSTITUTIONS[0] } else { settled.institution };
+        if self.dice.roll(3) == 0 {
+            return What::ReleaseHold { settlement, institution };
+        }
+        let held: i64 = settled.told.paid.iter().map(|paid| paid.5).sum();
+        let fen = match self.dice.roll(8) {
+            0 => Some(held + 1),
+            1 => Some(0),
+            2 => Some(held),
+            3..6 => Some(self.dice.fen(held.max(1)) - 1),
+            _ => None,
+        };
+        What::Confirm { settlement, institution, fen }
+    }
+
+    /// What became of an earlier call, which may be under way still, or may never have been sent.
+    fn resolve(&mut self) -> What {
+        let of_institutions = self.sent.iter().rev().filter(|op| op.institution().is_some());
+        let most = if self.dice.roll(3) == 0 { 60 } else { 6 };
+        let back = self.dice.roll(most);
+        let found = of_institutions.take(back + 1).last();
+        let Some((institution, original)) = found.and_then(|op| Some((op.institution()?, op.id.clone()))) else {
+            return What::Settle(self.bought(), None);
+        };
+        let original = if self.dice.roll(12) == 0 { format!("never-{original}") } else { original };
+        What::Resolve { institution, original, fence: self.dice.roll(3) > 0, reverse: self.dice.roll(2) == 0 }
+    }
+
+    fn begin_close(&mut self) -> What {
+        let region = *self.dice.one_of(&self.world.pools());
+        What::BeginClose { region, year: self.year() }
+    }
+
+    fn close_step(&mut self) -> What {
+        let mut open = self.model.closes.iter().filter(|(_, close)| close.is_open).map(|(of, _)| *of);
+        match open.next_back() {
+            Some((region, year)) => What::CloseStep { region, year },
+            None => self.begin_close(),
         }
     }
 

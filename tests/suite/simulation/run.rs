@@ -1,6 +1,7 @@
 //! One seed, one run: clients, the weather, crashes and the clock, each turn drawn from the dice; nothing else decides what
 //! comes next. A run ends at the first law that is broken, or when all is done and the whole ledger was looked at.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -12,17 +13,21 @@ use gongji::domain::time::Moment;
 use gongji::ledger::source::{Clock, Ids};
 use gongji::ledger::{Failure, Ledger, Limits};
 use gongji::store::Store;
+use gongji::store::embedded::{EmbeddedOptions, Fault, Faults};
 use gongji::store::memory::MemoryStore;
+use tempfile::TempDir;
 
 use super::audit::Audit;
 use super::bend::{Bent, BentClock, BentIds, Tamper};
+use super::feed::Feed;
 use super::model::Model;
-use super::op::{Answer, Bought, Held, Op, Reply, What, send};
+use super::op::{Answer, Bought, Op, Quoted, Reply, What, send};
 use super::plan::{Planner, next_turn};
 use super::stage::{Broken, Checked, Flight, Stage, StageClock, StageIds, State, Weather, broken};
 use super::store::{StageStore, at_once};
 use super::world::World;
 use crate::process::Dice;
+use crate::store::{HeadNow, block_on, opened};
 
 const SECRET: [u8; 32] = [9; 32];
 /// Worlds are made once and shared by runs.
@@ -35,6 +40,8 @@ pub struct Ended {
     pub changes: u64,
     pub crashes: u64,
     pub turns: u64,
+    /// What had its effect, and how often.
+    pub effects: BTreeMap<String, u64>,
     pub broken: Option<Broken>,
 }
 
@@ -46,7 +53,7 @@ struct Client {
     op: Option<Arc<Op>>,
     /// To be sent again: its outcome is not known.
     again: Option<Arc<Op>>,
-    quote: Option<(Bought, Held)>,
+    quote: Option<(Bought, Quoted)>,
 }
 
 pub struct Run {
@@ -54,6 +61,8 @@ pub struct Run {
     tamper: Tamper,
     book: Arc<PolicyBook>,
     limits: Limits,
+    house: House,
+    feed: Feed,
     inner: Arc<dyn Store>,
     ledger: Arc<Ledger>,
     clients: Vec<Client>,
@@ -64,6 +73,37 @@ pub struct Run {
     people: usize,
     crash_in: usize,
     ended: Ended,
+}
+
+/// What stands behind the stage.
+pub enum House {
+    Memory,
+    /// The real store on a disk, whose flusher works when the run says so and at no other time, so that what is durable is
+    /// the run's choice.
+    Embedded {
+        dir: TempDir,
+        faults: Arc<Faults>,
+    },
+}
+
+impl House {
+    pub fn embedded() -> Self {
+        Self::Embedded { dir: TempDir::new().expect("a folder"), faults: Arc::new(Faults::default()) }
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        let Self::Embedded { dir, faults } = self else {
+            return Arc::new(MemoryStore::new(SECRET, u64::MAX));
+        };
+        let mut options = EmbeddedOptions::new(dir.path(), SECRET);
+        // Little, so that the indexer has work and facts are read from the disk.
+        (options.index_bytes, options.cached_facts) = (150_000, 64);
+        options.faults = Some(faults.clone());
+        faults.set(Fault::None);
+        let store = opened(&options);
+        faults.set(Fault::Paused);
+        store
+    }
 }
 
 fn weather(dice: &mut Dice) -> Weather {
@@ -96,7 +136,14 @@ fn ledger_over(
 }
 
 impl Run {
-    pub fn new(seed: u64, world: &Arc<World>, book: Arc<PolicyBook>, limits: Limits, tamper: Tamper) -> Self {
+    pub fn new(
+        seed: u64,
+        world: &Arc<World>,
+        book: Arc<PolicyBook>,
+        limits: Limits,
+        tamper: Tamper,
+        house: House,
+    ) -> Self {
         let mut dice = Dice::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x51a1);
         let weather = weather(&mut dice);
         let day =
@@ -117,15 +164,32 @@ impl Run {
             durable: 0,
             broken: None,
             answers: 0,
+            effects: BTreeMap::new(),
         };
         let stage = Arc::new(Stage::new(state, SECRET));
-        let inner: Arc<dyn Store> = Arc::new(MemoryStore::new(SECRET, u64::MAX));
+        let inner = house.open();
         let ledger = ledger_over(&stage, tamper, &inner, &book, limits);
         let clients = (0..clients).map(|_| Client::default()).collect();
         let people = 4 + dice.roll(6);
         let crash_in = [0, 1_500, 4_000][dice.roll(3)];
-        let (sent, numbers, ended) = (Vec::new(), 0, Ended::default());
-        Self { stage, tamper, book, limits, inner, ledger, clients, dice, sent, numbers, people, crash_in, ended }
+        let (sent, numbers, ended, feed) = (Vec::new(), 0, Ended::default(), Feed::default());
+        Self {
+            stage,
+            tamper,
+            book,
+            limits,
+            house,
+            feed,
+            inner,
+            ledger,
+            clients,
+            dice,
+            sent,
+            numbers,
+            people,
+            crash_in,
+            ended,
+        }
     }
 
     /// Runs so many calls, and what they leave open.
@@ -134,6 +198,7 @@ impl Run {
         self.stage.state().note(outcome);
         let mut state = self.stage.state();
         self.ended.calls = state.answers;
+        self.ended.effects = std::mem::take(&mut state.effects);
         self.ended.broken = state.broken.take();
         drop(state);
         self.ended
@@ -152,6 +217,7 @@ impl Run {
             self.ends(most)?;
         }
         self.flush();
+        self.feed.hear_all(&self.stage, &self.ledger, &mut self.dice)?;
         self.look_at_all()
     }
 
@@ -189,6 +255,9 @@ impl Run {
         }
         if self.crash_in > 0 && self.dice.roll(self.crash_in) == 0 {
             return self.crash();
+        }
+        if self.dice.roll(25) == 0 {
+            return self.feed.turn(&self.stage, &self.ledger, &mut self.dice);
         }
         let place = self.dice.roll(self.clients.len());
         if self.clients[place].call.is_none() {
@@ -230,7 +299,8 @@ impl Run {
         let state = self.stage.state();
         let today = Moment::from_micros(state.micros).civil_day();
         let (model, world) = (&state.model, &state.world);
-        let op = Arc::new(Planner { dice: &mut self.dice, model, world, today, people: self.people }.next(id, quote));
+        let mut op = Planner { dice: &mut self.dice, model, world, today, people: self.people, sent: &self.sent };
+        let op = Arc::new(op.next(id, quote));
         drop(state);
         self.sent.push(op.clone());
         op
@@ -248,9 +318,9 @@ impl Run {
         let op = self.clients[place].op.take().expect("it was sent");
         self.stage.state().answered(place, &outcome)?;
         match outcome {
-            Ok(Answer { reply: Reply::Quoted(told), held: Some((token, expires)), .. }) => {
+            Ok(Answer { reply: Reply::Quoted(told), quoted: Some((token, expires)), .. }) => {
                 if let (What::Quote(bought), 0..2) = (&op.what, self.dice.roll(3)) {
-                    self.clients[place].quote = Some((bought.clone(), Held { token, expires, told }));
+                    self.clients[place].quote = Some((bought.clone(), Quoted { token, expires, told }));
                 }
             }
             Err(Failure::OutcomeUnknown | Failure::StoreUnavailable | Failure::Contention)
@@ -276,7 +346,39 @@ impl Run {
 
     fn flush(&mut self) {
         let mut state = self.stage.state();
-        state.durable = state.audit.head.position;
+        let head = state.audit.head.position;
+        if let House::Embedded { faults, .. } = &self.house
+            && state.durable < head
+        {
+            faults.set(Fault::None);
+            let durable = block_on(self.inner.wait_durable(head));
+            faults.set(Fault::Paused);
+            state.note(durable.map_err(|error| Broken { law: "no call fails by itself", what: format!("{error:?}") }));
+        }
+        state.durable = head;
+    }
+
+    /// The process dies between two syncs, or in one: how much of what was not durable is there afterwards?
+    fn die(&mut self) -> Result<u64, Broken> {
+        let durable = self.stage.state().durable;
+        let House::Embedded { faults, .. } = &self.house else { return Ok(durable) };
+        // In one: the bytes may be there.
+        faults.set(if self.dice.roll(2) == 0 { Fault::WriteFails } else { Fault::SyncFails });
+        self.ledger = ledger_over(
+            &self.stage,
+            self.tamper,
+            &(Arc::new(MemoryStore::new(SECRET, 1)) as Arc<dyn Store>),
+            &self.book,
+            self.limits,
+        );
+        // It may say that the disk fails: that is what is wanted.
+        let _ = block_on(self.inner.close());
+        self.inner = self.house.open();
+        let found = self.inner.head_now().position;
+        if found < durable {
+            return broken("what was answered survives", format!("{found} of {durable}"));
+        }
+        Ok(found)
     }
 
     /// The process dies: calls end without an answer, and what was not durable is gone.
@@ -286,25 +388,33 @@ impl Run {
             client.call = None;
             client.again = client.op.take().or(client.again.take());
         }
+        self.feed.crash();
+        let found = self.die()?;
         let mut state = self.stage.state();
         state.flights.iter_mut().for_each(|flight| *flight = None);
-        let kept = usize::try_from(state.durable).expect("few");
-        let before = state.taken.get(kept.wrapping_sub(1)).is_some().then(|| state.durable);
+        let kept = usize::try_from(found).expect("few");
         let taken: Vec<_> = state.taken.drain(..).take(kept).collect();
         (state.model, state.audit) = (Model::default(), Audit::default());
-        let inner: Arc<dyn Store> = Arc::new(MemoryStore::new(SECRET, u64::MAX));
+        // What is durable is done again before the auditor's eyes.
+        let again_in: Arc<dyn Store> = Arc::new(MemoryStore::new(SECRET, u64::MAX));
         for again in taken {
             let verdict =
-                at_once(inner.commit(vec![again.change.clone()], again.now)).pop().expect("one verdict a change");
+                at_once(again_in.commit(vec![again.change.clone()], again.now)).pop().expect("one verdict a change");
             let Ok(done) = verdict else { return broken("what was durable is there again", format!("{verdict:?}")) };
-            let record = at_once(inner.records(done.position, 1)).expect("it is open").pop();
-            state.look(inner.as_ref(), &self.stage.keys, again, done, record)?;
+            let record = at_once(again_in.records(done.position, 1)).expect("it is open").pop();
+            state.look(again_in.as_ref(), &self.stage.keys, again, done, record)?;
         }
-        if before.is_some_and(|durable| state.audit.head.position != durable) {
-            return broken("what was durable is there again", format!("{:?}", state.audit.head));
+        if state.audit.head.position != found {
+            return broken("what was durable is there again", format!("{:?} of {found}", state.audit.head));
+        }
+        state.durable = found;
+        if let House::Memory = self.house {
+            self.inner = again_in;
+        } else {
+            let now = Moment::from_micros(state.micros);
+            state.audit.whole(self.inner.as_ref(), &state.model, now)?;
         }
         drop(state);
-        self.inner = inner;
         self.ledger = ledger_over(&self.stage, self.tamper, &self.inner, &self.book, self.limits);
         Ok(())
     }

@@ -1,15 +1,17 @@
 //! What one run shares: the clock, the names given out, who is on turn, what the store took, and what the auditor found.
 //! Everything happens on one thread; the lock is only there because stores and clocks have to be shareable.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use gongji::domain::record::Event;
 use gongji::domain::time::Moment;
 use gongji::ledger::failure::Thing;
 use gongji::ledger::source::{Clock, Ids};
 use gongji::ledger::{Failure, fingerprint};
 use gongji::store::{Change, Committed, Key, Store, StoredRecord};
 
-use super::audit::{Audit, Touched};
+use super::audit::{About, Audit, Touched};
 use super::model::{Decided, Model, No, Turn};
 use super::op::{Answer, Op, Reply, What};
 use super::world::World;
@@ -45,8 +47,11 @@ pub struct Flight {
     pub op: Arc<Op>,
     /// The id the server drew for it.
     pub id: u128,
-    /// The last instant it was told.
+    /// The last instant it was told, and all of them.
     pub now: Option<Moment>,
+    pub told: Vec<Moment>,
+    /// The head when it began.
+    pub began_at: u64,
     /// What it may come to: evaluated when it was told the time, and after every change since; with the position then.
     pub moments: Vec<(u64, Decided)>,
     /// What it loaded since its attempt began.
@@ -83,6 +88,8 @@ pub struct State {
     pub durable: u64,
     pub broken: Option<Broken>,
     pub answers: u64,
+    /// What had its effect, and how often; of resolutions, which.
+    pub effects: BTreeMap<String, u64>,
 }
 
 /// See the module.
@@ -120,7 +127,10 @@ impl State {
         if let Some(place) = self.on_turn
             && let Some(mut flight) = self.flights[place].take()
         {
+            flight.began_at = if flight.told.is_empty() { head } else { flight.began_at };
             flight.now = Some(now);
+            flight.told.push(now);
+            flight.loaded.clear();
             flight.moments = vec![(head, self.model.decide(&self.world, &flight.op, Turn { now, id: flight.id }))];
             self.flights[place] = Some(flight);
         }
@@ -170,7 +180,9 @@ impl State {
         let of_quota = change.puts.iter().any(|(key, _)| matches!(key, Key::Quota(_)));
         let seen = self.audit.head.at.next();
         let is_later = flight.now.is_some_and(|told| of_quota && told < now && now <= seen);
-        if flight.now != Some(now) && !is_later {
+        // Of the bureau's work several changes may be under way together.
+        let is_job = flight.op.is_job() && flight.told.contains(&now);
+        if flight.now != Some(now) && !is_later && !is_job {
             return broken("a decision is of its moment", format!("told {:?}, decided at {now:?}", flight.now));
         }
         if flight.made.is_some() {
@@ -179,16 +191,19 @@ impl State {
         let expected = |key: &Key| change.expects.iter().any(|(known, _)| known == key);
         // A revision lies under its own digest and never changes.
         let changes = |key: &&Key| !matches!(key, Key::Policy(_));
-        if let Some(key) = flight.loaded.iter().filter(changes).find(|key| !expected(key)) {
+        let missing = flight.loaded.iter().filter(changes).find(|key| !expected(key));
+        if let Some(key) = missing.filter(|_| !is_job) {
             return broken("everything loaded is expected", format!("{key:?} was loaded and is not expected"));
         }
-        let taken = Taken { change, now, op: flight.op, id: flight.id };
-        let reply = self.look(store, keys, taken, done, record)?;
+        let taken = Taken { change, now, op: flight.op.clone(), id: flight.id };
+        let (op, reply) = self.look(store, keys, taken, done, record)?;
+        // Who meets a hold that has run out ends it first, under a request id of its own.
+        let own = op == flight.op;
         if let Some(flight) = &mut self.flights[place] {
-            if flight.op.is_question() {
-                flight.changes += 1;
-            } else {
+            if own {
                 flight.made = Some((done.position, reply));
+            } else {
+                flight.changes += u32::from(matches!(op.what, What::Return { .. }));
             }
         }
         self.moments_pass();
@@ -203,34 +218,53 @@ impl State {
         mut taken: Taken,
         done: Committed,
         record: Option<StoredRecord>,
-    ) -> Result<Reply, Broken> {
+    ) -> Result<(Arc<Op>, Reply), Broken> {
         let looked_at = self.audit.record(&taken.change, taken.now, done, record.as_ref())?;
-        if let Some(job) = &looked_at.job {
-            taken.op = job.clone();
+        if let Some(job) = Audit::job_of(&looked_at, &taken.op.what, &self.model) {
+            taken.op = Arc::new(job);
         }
         let op = &taken.op;
         if let Some(known) = self.model.known.get(&(op.scope(), op.id.clone())) {
             return broken("a request has one effect", format!("{} had its effect at {}", op.id, known.position));
         }
         self.audit.new_id(&looked_at, taken.id)?;
+        Audit::instants(&self.model, &taken.change, done, op)?;
         self.audit.money(&looked_at)?;
         self.audit.alone(&looked_at)?;
         let turn = Turn { now: taken.now, id: taken.id };
-        let draft = match self.model.decide(&self.world, op, turn) {
-            Decided::Fresh(draft) if !op.is_question() => draft,
-            Decided::Fresh(_) => return broken("a question changes nothing", format!("{op:?}")),
+        let mut draft = match self.model.decide(&self.world, op, turn) {
+            Decided::Fresh(draft) => draft,
+            Decided::Look(_) => return broken("a question changes nothing", format!("{op:?}")),
             Decided::Repeat(..) => return broken("a request has one effect", op.id.clone()),
+            Decided::No(no) if matches!(op.what, What::Advance { .. }) => {
+                return broken("a region's close passes over nobody", format!("{no}: {op:?}"));
+            }
             Decided::No(no) => return broken("what is refused is not done", format!("{no}: {op:?}")),
         };
+        if let Event::YearCloseStarted { close } = &looked_at.record.event
+            && let Some((_, begun)) = &mut draft.close
+        {
+            if close.until >= done.position {
+                return broken("a region's close ends", format!("{close:?} at {}", done.position));
+            }
+            begun.until = close.until;
+        }
         self.audit.settlement(&self.world, &self.model, op, &looked_at, &draft, turn)?;
         self.audit.decided(&looked_at, &draft)?;
         self.audit.lists(store, keys, &taken.change, &draft, done.position)?;
+        let effect = match (&draft.reply, &looked_at.record.event) {
+            (Reply::Resolved { .. }, event) => format!("resolve: {}", name_of(event)),
+            _ => op.name().to_owned(),
+        };
+        *self.effects.entry(effect).or_default() += 1;
         let reply = draft.reply.clone();
         let touched = Touched::of(&draft);
+        self.audit.feed.push(About::of(self.audit.head.link, &looked_at, &draft, op, &self.model));
         self.model.apply(op, *draft, done.position);
         self.audit.facts(store, keys, &self.model, op, &looked_at, &touched)?;
+        let op = taken.op.clone();
         self.taken.push(taken);
-        Ok(reply)
+        Ok((op, reply))
     }
 
     /// An answer leaves: it must be the one that the change had, or that some moment of its way explains, and rest on what
@@ -254,6 +288,16 @@ impl State {
         if let What::ReturnUnclaimed { day } = flight.op.what {
             return self.night(flight, answer, day);
         }
+        if flight.op.is_job() {
+            let began = flight.told.first().map_or(0, |began| began.as_micros());
+            let since = |id| self.model.settlements[id].hold.map_or(0, |hold| hold.at);
+            let mut due = self.model.open.iter().filter(|(_, expires)| **expires <= began);
+            let left = due.find(|(id, _)| since(id) <= flight.began_at);
+            return match left.filter(|_| matches!(flight.op.what, What::Sweep)) {
+                Some(left) => broken("a sweep leaves nothing behind", format!("{left:?} at {began}")),
+                None => Ok(()),
+            };
+        }
         if let Some((position, reply)) = &flight.made {
             if answer.replayed || answer.position != *position {
                 return broken("an answer names its own change", format!("made at {position}, answered {answer:?}"));
@@ -263,18 +307,24 @@ impl State {
         let mut nearest = None;
         for (seen_at, moment) in &flight.moments {
             let (reply, position) = match moment {
-                Decided::Fresh(draft) if flight.op.is_question() && !answer.replayed => (&draft.reply, *seen_at),
+                Decided::Look(reply) if !answer.replayed => (reply, *seen_at),
                 Decided::Repeat(reply, position) if answer.replayed && answer.position == *position => {
                     (reply, *position)
                 }
-                Decided::Fresh(_) | Decided::Repeat(..) | Decided::No(_) => continue,
+                // Another sending of the same resolution was faster, between two rounds of a look.
+                Decided::Repeat(reply, position) if answer.position == 0 => (reply, *position),
+                Decided::Fresh(_) | Decided::Look(_) | Decided::Repeat(..) | Decided::No(_) => continue,
             };
             if *reply == answer.reply && position <= self.durable {
                 return Ok(());
             }
             nearest = Some(reply);
         }
-        let law = if answer.replayed { "a repeat is the original answer" } else { "a quote is what would be settled" };
+        let law = match flight.op.what {
+            _ if answer.replayed => "a repeat is the original answer",
+            What::Resolve { .. } => "what became of a call is told as it is",
+            _ => "a quote is what would be settled",
+        };
         match nearest {
             Some(reply) => same(reply, &answer.reply, law)
                 .and_then(|()| broken("an answer is durable", "its moment was not durable yet")),
@@ -307,7 +357,10 @@ impl State {
             Failure::Bug(what) => return broken("no call fails by itself", *what),
             Failure::OutcomeUnknown if flight.unknown => return Ok(()),
             Failure::StoreUnavailable if flight.away && !effect => return Ok(()),
-            Failure::Contention if flight.conflicts > super::RETRIES && !effect => return Ok(()),
+            // A torn look is a race lost too, without the store.
+            Failure::Contention if flight.conflicts >= super::RETRIES && !effect => return Ok(()),
+            // Somebody else has gone on with the same close.
+            Failure::Contention if matches!(flight.op.what, What::CloseStep { .. }) => return Ok(()),
             Failure::StoreUnavailable | Failure::Contention if effect => {
                 return broken("not done is not done", format!("{failure:?} after a change: {:?}", flight.op));
             }
@@ -316,8 +369,14 @@ impl State {
         if effect {
             return broken("not done is not done", format!("{no} after a change: {:?}", flight.op));
         }
-        if flight.op.is_question() && matches!(flight.op.what, What::ReturnUnclaimed { .. }) {
-            return if no == "INVALID on" { Ok(()) } else { broken("a night says what it did", no) };
+        if flight.op.is_job() {
+            let fine = match flight.op.what {
+                What::ReturnUnclaimed { .. } => no == "INVALID on",
+                // A crash has undone its beginning.
+                What::CloseStep { .. } => no == "NOT_FOUND YearClose",
+                _ => false,
+            };
+            return if fine { Ok(()) } else { broken("a night says what it did", no) };
         }
         // What rests on the request and the clock alone need not wait until anything is durable.
         let durable = |position: u64| position <= self.durable || no.starts_with("INVALID ");
@@ -331,9 +390,21 @@ impl State {
     }
 }
 
+/// What a resolution did.
+fn name_of(event: &Event) -> &'static str {
+    match event {
+        Event::Fenced { .. } => "a fence",
+        Event::Refunded { .. } => "a settlement reversed",
+        Event::HoldEnded { .. } => "a hold let go",
+        Event::RefundReversed { .. } => "a refund put back",
+        _ => "something else",
+    }
+}
+
 fn shown(moment: &Decided) -> String {
     match moment {
         Decided::Fresh(draft) => format!("{:?}", draft.reply),
+        Decided::Look(reply) => format!("look: {reply:?}"),
         Decided::Repeat(reply, position) => format!("repeat of {position}: {reply:?}"),
         Decided::No(no) => no.clone(),
     }
@@ -381,7 +452,8 @@ impl Ids for StageIds {
         let mut state = self.0.state();
         state.ids += 1;
         let id = state.ids;
-        if let Some(flight) = state.flight() {
+        // The first is the call's own; those of changes on its way name nothing.
+        if let Some(flight) = state.flight().filter(|flight| flight.id == 0) {
             flight.id = id;
         }
         id
@@ -394,7 +466,20 @@ impl Ids for StageIds {
 
 impl Flight {
     pub fn new(op: Arc<Op>) -> Self {
-        let (now, moments, loaded, made) = (None, Vec::new(), Vec::new(), None);
-        Self { op, id: 0, now, moments, loaded, made, changes: 0, conflicts: 0, away: false, unknown: false }
+        let (now, told, moments, loaded, made) = (None, Vec::new(), Vec::new(), Vec::new(), None);
+        Self {
+            op,
+            id: 0,
+            now,
+            told,
+            began_at: 0,
+            moments,
+            loaded,
+            made,
+            changes: 0,
+            conflicts: 0,
+            away: false,
+            unknown: false,
+        }
     }
 }

@@ -25,11 +25,13 @@ pub struct Turns(pub usize);
 impl Future for Turns {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.0 == 0 {
             return Poll::Ready(());
         }
         self.0 -= 1;
+        // Where several are under way together, only those are polled again that were woken.
+        context.waker().wake_by_ref();
         Poll::Pending
     }
 }
@@ -109,9 +111,6 @@ impl Store for StageStore {
             let away = self.stage.state().weather.away;
             let fails = self.happens(away);
             if let Some(flight) = self.stage.state().flight() {
-                if matches!(keys, [Key::Request(_)]) {
-                    flight.loaded.clear();
-                }
                 flight.loaded.extend_from_slice(keys);
                 flight.away |= fails;
             }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use gongji::domain::ids::RegionCode;
 use gongji::domain::money::{Money, Rate, Rounding};
 use gongji::domain::policy::{
-    ChannelRule, Deductible, Floor, FundShare, Hours, Param, Policy, PolicyBook, PriceCap, ReleaseRule, Revision, Rules,
+    ChannelRule, Deductible, Floor, FundShare, Hours, Param, Policy, PolicyBook, PriceCap, ReleaseRule, Revision,
+    Rules, YearInterest,
 };
 use gongji::domain::region::{Opening, Region, RegionBook};
 use gongji::domain::vocabulary::{
-    Bucket, Category, Channel, Component, DeductiblePer, Effective, Grant, InstitutionKind, InsuranceState, ListClass,
-    Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    Bucket, Category, Channel, Component, DeductiblePer, Effective, Grant, InstitutionKind, InsuranceState,
+    InterestBasis, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
 };
 use jiff::civil::{Date, date, time};
 
@@ -259,6 +260,12 @@ fn drawn(template: &Rules, dice: &mut Dice) -> Rules {
     rules.wallet_return_time = time(6, 0, 0, 0);
     rules.quota_evidence = maybe(dice, 2, CONSENT.to_owned()).into_iter().collect();
     rules.quota_max = maybe(dice, 2, Money::fen(9_000));
+    rules.year_interest = (dice.roll(4) > 0).then(|| YearInterest {
+        basis: *dice.one_of(InterestBasis::ALL),
+        current_rate: rate(dice, &["0.0035", "0.012345"]),
+        prior_rate: rate(dice, &["0.015", "0.033333"]),
+        rounding: *dice.one_of(&[Rounding::HalfUp, Rounding::HalfEven, Rounding::Floor, Rounding::Ceiling]),
+    });
     rules
 }
 

@@ -12,7 +12,7 @@ use gongji::store::ListKind;
 use jiff::civil::Date;
 
 use super::law::Pair;
-use super::{Draft, Model, No, Of, Tied, Turn, Used, Who, is_out_of_time, refused};
+use super::{Draft, Life, Model, No, Of, Tied, Turn, Used, Who, is_out_of_time, refused};
 use crate::simulation::BINDINGS_PER_MEMBER;
 use crate::simulation::op::{Filed, Named, Op, Reply, What};
 use crate::simulation::world::World;
@@ -41,25 +41,29 @@ impl Model {
             What::Claim { transfer, who } => self.claim(*transfer, *who, turn),
             What::Quote(bought) => {
                 let (told, _) = self.told(world, bought, turn)?;
-                Ok(Draft { reply: Reply::Quoted(told), ..Draft::new() })
+                Ok(Draft::look(Reply::Quoted(told)))
             }
-            What::Settle(bought, held) => {
-                let draft = self.settle(world, bought, turn)?;
-                if let (Some(held), Reply::Settled { told, .. }) = (held, &draft.reply) {
-                    if turn.now.as_micros() >= held.expires {
-                        return Err(refused(&[Reason::QuoteExpired]));
-                    }
-                    // Who is left out, and why, is not what was promised.
-                    let promised = |told: &super::Told| (told.split, told.own, told.aid, told.cash, told.paid.clone());
-                    if promised(told) != promised(&held.told) {
-                        return Err("QUOTE_STALE".to_owned());
-                    }
-                }
-                Ok(draft)
+            What::Settle(bought, quoted) => self.settle(world, bought, quoted.as_ref(), None, turn),
+            What::Hold(bought, seconds, quoted) => self.settle(world, bought, quoted.as_ref(), Some(*seconds), turn),
+            What::Confirm { settlement, institution, fen } => self.confirm(*settlement, institution, *fen, turn),
+            What::ReleaseHold { settlement, institution } => {
+                self.settled_by(*settlement, institution)?;
+                self.end_hold(*settlement, Life::Released, "", turn)
             }
-            What::Refund { settlement, institution, ask } => self.refund(*settlement, institution, *ask, turn),
+            What::EndHold { settlement } => self.expire(*settlement, turn),
+            What::Refund { settlement, institution, ask } => self.refund(*settlement, institution, *ask, "", turn),
+            What::Resolve { institution, original, fence, reverse } => {
+                self.resolve(op, institution, original, *fence, *reverse, turn)
+            }
+            What::CloseAccount { who, year } => self.close_account(world, *who, *year, None, today),
+            What::CloseOne { member, region, year } => {
+                self.close_account(world, Named::Id(*member), *year, Some(*region), today)
+            }
+            What::BeginClose { region, year } => self.begin_close(*region, *year, today),
+            What::Advance { region, year, to } => self.advance(*region, *year, *to),
+            What::DayDone { job, day } => Ok(Draft { day: Some((*job, *day)), ..Draft::new() }),
             What::Return { transfer } => self.give_back(*transfer, turn),
-            What::ReturnUnclaimed { .. } => Err("a night is many changes".to_owned()),
+            What::ReturnUnclaimed { .. } | What::Sweep | What::CloseStep { .. } => Err("it is many changes".to_owned()),
         }
     }
 
@@ -76,7 +80,9 @@ impl Model {
         draft.reply = Reply::Member { id, insurance: insurance.clone(), released: Vec::new() };
         draft.rows.push((ListKind::RegionMembers, Of::Id(insurance.region.as_u32().into()), turn.id));
         draft.rows.push((ListKind::MemberRegions, Of::Id(turn.id), insurance.region.as_u32().into()));
-        draft.who.insert(id, Who { number, insurance, purse, ties, wards, years, wallet: false, slips });
+        let (ended, holds, wallet, moved_at) = (BTreeMap::new(), Vec::new(), false, 0);
+        let who = Who { number, insurance, purse, ties, wards, years, wallet, slips, ended, holds, moved_at };
+        draft.who.insert(id, who);
         Ok(draft)
     }
 
@@ -310,7 +316,7 @@ impl Model {
             self.let_go(&mut draft, id, today);
         }
         self.end_quota(&mut draft, id, turn);
-        draft.reply = Reply::Released { id };
+        draft.reply = Reply::Unbound { id };
         Ok(draft)
     }
 }

@@ -4,18 +4,23 @@
 
 pub mod acts;
 pub mod aid;
+pub mod back;
+pub mod hold;
 pub mod law;
 pub mod pay;
+pub mod resolve;
 pub mod split;
+pub mod year;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gongji::domain::binding::Caps;
-use gongji::domain::ids::{BindingId, MemberId, SettlementId, TransferId};
+use gongji::domain::ids::{BindingId, MemberId, RegionCode, SettlementId, TransferId};
 use gongji::domain::member::Insurance;
 use gongji::domain::policy::Rules;
 use gongji::domain::posting::Party;
+use gongji::domain::reason::Reason;
 use gongji::domain::record::Job;
 use gongji::domain::time::Moment;
 use gongji::domain::vocabulary::{Bucket, Relation};
@@ -40,8 +45,14 @@ pub struct Who {
     /// Deductible and fund used, by year of the visits.
     pub years: BTreeMap<i16, [i64; 2]>,
     pub wallet: bool,
-    /// On paper: by owner, the first day.
-    pub slips: BTreeMap<MemberId, Date>,
+    /// On paper: by owner, the first day, and how often.
+    pub slips: BTreeMap<MemberId, (Date, u32)>,
+    /// What current and prior years held at the end of years that wait for their close.
+    pub ended: BTreeMap<i16, [i64; 2]>,
+    /// Open holds that hold this person's money, or count towards this person's year.
+    pub holds: Vec<SettlementId>,
+    /// Since which position this person is insured in the region.
+    pub moved_at: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -127,6 +138,46 @@ pub struct Settled {
     pub drawn: Vec<Drawn>,
     /// Fund, hospital part, accounts, cash that went back.
     pub back: [i64; 4],
+    pub refunds: Vec<Refunded>,
+    /// None: it was settled in one step.
+    pub hold: Option<Held>,
+    /// The request that reversed it while resolving a lost answer.
+    pub reversed_by: String,
+}
+
+/// Money that went back once, and may have been taken again.
+#[derive(Clone, Debug)]
+pub struct Refunded {
+    pub parts: [i64; 4],
+    pub returned: Vec<(u16, i64)>,
+    pub stands: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    pub expires: i64,
+    /// Where it was recorded.
+    pub at: u64,
+    pub now: Life,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Life {
+    Open,
+    Confirmed,
+    Released,
+    Expired,
+}
+
+impl Settled {
+    /// Whether nothing of it stands any more.
+    pub fn is_gone(&self) -> bool {
+        self.back.iter().sum::<i64>() == self.told.split[0]
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.hold.is_some_and(|hold| hold.now == Life::Open)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -163,11 +214,34 @@ pub struct Model {
     pub bindings: BTreeMap<BindingId, Tied>,
     pub quotas: BTreeMap<BindingId, Aside>,
     pub transfers: BTreeMap<TransferId, Sent>,
-    pub settlements: BTreeMap<SettlementId, Settled>,
+    pub settlements: BTreeMap<SettlementId, Arc<Settled>>,
     pub aid: BTreeMap<(MemberId, MemberId), Used>,
     pub sent: BTreeMap<(MemberId, Date), u32>,
-    pub known: BTreeMap<(String, String), Known>,
-    pub done: Option<(Job, Date)>,
+    pub known: Arc<BTreeMap<(String, String), Known>>,
+    /// Request ids that were declared void.
+    pub fences: BTreeSet<(String, String)>,
+    /// Holds that nobody has ended, with when they run out.
+    pub open: BTreeMap<SettlementId, i64>,
+    pub closes: BTreeMap<(RegionCode, i16), Closing>,
+    /// Accounts that a region's close has closed: where, with what interest.
+    pub closed: BTreeMap<(RegionCode, i16, MemberId), (u64, i64)>,
+    /// Everybody who was ever insured in a region, in order of the rows.
+    pub insured: BTreeMap<RegionCode, Vec<(u64, MemberId)>>,
+    pub days: BTreeMap<Job, Date>,
+}
+
+/// How far a region's close has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Closing {
+    pub round: u32,
+    pub after: u64,
+    pub until: u64,
+    pub is_open: bool,
+    /// Closed, without, refused, interest.
+    pub tally: [i64; 4],
+    /// Where it was begun, and where it was noted last.
+    pub began_at: u64,
+    pub noted_at: u64,
 }
 
 /// One change before it is made: what it will leave, and what it says.
@@ -184,7 +258,14 @@ pub struct Draft {
     pub settlements: BTreeMap<SettlementId, Settled>,
     pub aid: BTreeMap<(MemberId, MemberId), Used>,
     pub sent: BTreeMap<(MemberId, Date), u32>,
-    pub done: Option<(Job, Date)>,
+    pub fence: Option<(String, String)>,
+    pub close: Option<((RegionCode, i16), Closing)>,
+    pub closed: Option<((RegionCode, i16, MemberId), i64)>,
+    pub day: Option<(Job, Date)>,
+    /// What each contribution got back, or paid again, by its place.
+    pub returned: Vec<(u16, i64)>,
+    /// It is an answer and no change.
+    pub is_look: bool,
 }
 
 impl Draft {
@@ -200,8 +281,17 @@ impl Draft {
             settlements: BTreeMap::new(),
             aid: BTreeMap::new(),
             sent: BTreeMap::new(),
-            done: None,
+            fence: None,
+            close: None,
+            closed: None,
+            day: None,
+            returned: Vec::new(),
+            is_look: false,
         }
+    }
+
+    fn look(reply: Reply) -> Self {
+        Self { reply, is_look: true, ..Self::new() }
     }
 
     fn moved(&mut self, from: Party, to: Party, fen: i64) {
@@ -235,43 +325,86 @@ impl Turn {
 /// What a call must come to.
 #[derive(Clone, Debug)]
 pub enum Decided {
-    /// A change, or the answer to a question.
     Fresh(Box<Draft>),
+    /// An answer, and no change.
+    Look(Reply),
     /// The outcome that the id had, at this position.
     Repeat(Reply, u64),
     No(No),
 }
 
 impl Model {
+    /// What a call must come to now. A hold that has run out is gone, whether somebody has ended it or not.
     pub fn decide(&self, world: &World, op: &Op, turn: Turn) -> Decided {
-        if !op.is_question()
-            && let Some(known) = self.known.get(&(op.scope(), op.id.clone()))
-        {
-            return if known.op.same_content(op) {
-                Decided::Repeat(known.reply.clone(), known.position)
-            } else {
-                Decided::No("REUSED".to_owned())
-            };
+        match self.without_due(&op.what, turn) {
+            Some(later) => later.decide_here(world, op, turn),
+            None => self.decide_here(world, op, turn),
+        }
+    }
+
+    fn decide_here(&self, world: &World, op: &Op, turn: Turn) -> Decided {
+        if !op.is_question() {
+            let key = (op.scope(), op.id.clone());
+            if self.fences.contains(&key) {
+                return Decided::No(refused(&[Reason::RequestFenced]));
+            }
+            if let Some(known) = self.known.get(&key) {
+                return if known.op.same_content(op) {
+                    Decided::Repeat(known.reply.clone(), known.position)
+                } else {
+                    Decided::No("REUSED".to_owned())
+                };
+            }
         }
         match self.act(world, op, turn) {
+            Ok(draft) if draft.is_look => Decided::Look(draft.reply),
             Ok(draft) => Decided::Fresh(Box::new(draft)),
             Err(no) => Decided::No(no),
         }
     }
 
     pub fn apply(&mut self, op: &Arc<Op>, draft: Draft, position: u64) {
-        let Draft { reply, who, bindings, quotas, transfers, settlements, aid, sent, done, .. } = draft;
+        let reply = draft.reply.clone();
+        self.take_in(draft, position);
+        Arc::make_mut(&mut self.known).insert((op.scope(), op.id.clone()), Known { op: op.clone(), reply, position });
+    }
+
+    fn take_in(&mut self, draft: Draft, position: u64) {
+        let Draft { who, bindings, quotas, transfers, settlements, aid, sent, fence, close, closed, day, .. } = draft;
         self.numbers.extend(who.iter().map(|(id, who)| (who.number, *id)));
-        self.who.extend(who);
+        for (id, mut who) in who {
+            let region = who.insurance.region;
+            if self.who.get(&id).is_none_or(|before| before.insurance.region != region) {
+                who.moved_at = position;
+                self.insured.entry(region).or_default().push((position, id));
+            }
+            self.who.insert(id, who);
+        }
         self.bindings.extend(bindings);
         self.quotas.extend(quotas);
         self.transfers.extend(transfers);
-        self.settlements.extend(settlements);
+        for (id, mut settled) in settlements {
+            if let Some(hold) = settled.hold.as_mut().filter(|hold| hold.at == 0) {
+                hold.at = position;
+            }
+            self.open.remove(&id);
+            self.open.extend(settled.hold.filter(|hold| hold.now == Life::Open).map(|hold| (id, hold.expires)));
+            self.settlements.insert(id, Arc::new(settled));
+        }
         self.aid.extend(aid);
         self.sent.extend(sent);
-        self.done = done.or(self.done);
-        if !op.id.is_empty() {
-            self.known.insert((op.scope(), op.id.clone()), Known { op: op.clone(), reply, position });
+        self.fences.extend(fence);
+        if let Some((of, mut close)) = close {
+            close.noted_at = position;
+            if close.began_at == 0 {
+                close.began_at = position;
+            }
+            self.closes.insert(of, close);
+        }
+        self.closed.extend(closed.map(|(of, interest)| (of, (position, interest))));
+        if let Some((job, day)) = day {
+            let known = self.days.entry(job).or_insert(day);
+            *known = day.max(*known);
         }
     }
 
@@ -308,10 +441,21 @@ impl Model {
     /// Puts money into a bucket, or takes it out, as of today; an account that was not there is opened.
     fn change_purse(&self, draft: &mut Draft, id: MemberId, bucket: Bucket, fen: i64, today: Date) -> Purse {
         let who = self.changed(draft, id);
-        let mut purse = turned(who.purse.unwrap_or((today.year(), [0; 3])), today);
+        who.turn(today);
+        let mut purse = who.purse.unwrap_or((today.year(), [0; 3]));
         purse.1[place(bucket)] += fen;
         who.purse = Some(purse);
         purse
+    }
+}
+
+impl Who {
+    /// The year turns, and what its end found is kept for its close.
+    pub fn turn(&mut self, today: Date) {
+        while let Some((year, [current, prior, wallet])) = self.purse.filter(|purse| purse.0 < today.year()) {
+            self.ended.insert(year, [current, prior]);
+            self.purse = Some((year + 1, [0, current + prior, wallet]));
+        }
     }
 }
 

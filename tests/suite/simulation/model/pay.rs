@@ -1,4 +1,4 @@
-//! The auditor's view of who pays a bill, and of what goes back.
+//! The auditor's view of who pays a bill.
 
 use std::cmp::Reverse;
 
@@ -6,14 +6,13 @@ use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, SettlementId};
 use gongji::domain::policy::Rules;
 use gongji::domain::posting::Party;
 use gongji::domain::reason::Reason;
-use gongji::domain::settlement::RefundAsk;
 use gongji::domain::vocabulary::{Bucket, Component, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation};
 use gongji::store::ListKind;
 use jiff::civil::Date;
 
 use super::law::{Pair, usable};
-use super::{Aside, Draft, Drawn, Model, No, Of, Settled, Turn, bucket_now, is_out_of_time, left_of, place, refused};
-use crate::simulation::op::{Bought, Purse, Reply, Told};
+use super::{Aside, Draft, Drawn, Model, No, Of, Settled, Turn, is_out_of_time, place, refused};
+use crate::simulation::op::{Bought, Purse, Quoted, Reply, Told};
 use crate::simulation::world::World;
 
 /// One who may pay: through a binding, or named on the n-th paper.
@@ -203,7 +202,7 @@ impl Model {
                 return Some(Reason::PaperAuthorisationNotAllowed);
             }
             let first = self.who[&patient].slips.get(&payer.owner);
-            if let (Some(first), Some(days)) = (first, pair.to.paper_regularise_days)
+            if let (Some((first, _)), Some(days)) = (first, pair.to.paper_regularise_days)
                 && first.checked_add(jiff::Span::new().days(i64::from(days))).expect("a day") < today
             {
                 return Some(Reason::PaperNotRegularised);
@@ -303,23 +302,46 @@ impl Model {
         Ok(parts)
     }
 
-    pub(super) fn settle(&self, world: &World, bought: &Bought, turn: Turn) -> Result<Draft, No> {
+    /// A settlement, or for so many seconds a hold.
+    pub(super) fn settle(
+        &self,
+        world: &World,
+        bought: &Bought,
+        quoted: Option<&Quoted>,
+        hold_for: Option<u32>,
+        turn: Turn,
+    ) -> Result<Draft, No> {
         if is_out_of_time(bought.visit.date, turn.today()) {
             return Err("INVALID visit.visit_date".to_owned());
         }
         let (told, drawn) = self.told(world, bought, turn)?;
+        if let Some(quoted) = quoted {
+            if turn.now.as_micros() >= quoted.expires {
+                return Err(refused(&[Reason::QuoteExpired]));
+            }
+            // Who is left out, and why, is not what was promised.
+            let promised = |told: &Told| (told.split, told.own, told.aid, told.cash, told.paid.clone());
+            if promised(&told) != promised(&quoted.told) {
+                return Err("QUOTE_STALE".to_owned());
+            }
+        }
         let today = turn.today();
         let patient = self.find(bought.patient)?;
         let id = SettlementId::from_u128(turn.id);
         let region = self.who[&patient].insurance.region;
         let mut draft = Draft::new();
         let code = InstitutionCode::parse(bought.institution).expect("a code");
-        let hospital = Party::Institution(code.clone());
-        draft.moved(Party::Fund(region), hospital.clone(), told.split[6]);
-        draft.moved(Party::HospitalPart(code), hospital.clone(), told.split[7]);
-        draft.moved(Party::Cash, hospital.clone(), told.cash);
+        let mut to = Party::Institution(code.clone());
+        if hold_for.is_some() {
+            to = Party::Hold(id);
+        } else {
+            draft.moved(Party::Fund(region), to.clone(), told.split[6]);
+            draft.moved(Party::HospitalPart(code), to.clone(), told.split[7]);
+            draft.moved(Party::Cash, to.clone(), told.cash);
+        }
         draft.rows.push((ListKind::InstitutionSettlements, Of::Institution(bought.institution), turn.id));
         draft.rows.push((ListKind::PatientSettlements, Of::Id(patient.as_u128()), turn.id));
+        let mut on_paper = Vec::new();
         for (paid, drawn) in told.paid.iter().zip(&drawn) {
             let (owner, binding, relation, bucket, _, fen, _) = *paid;
             draft.entry(owner, if relation.is_some() { turn.id } else { 0 });
@@ -327,10 +349,10 @@ impl Model {
                 let quota = self.live_quota(binding, today).expect("it paid");
                 let quota = draft.quotas.entry(binding).or_insert(quota);
                 quota.money[place(bucket)] -= fen;
-                draft.moved(Party::Quota(binding, bucket), hospital.clone(), fen);
+                draft.moved(Party::Quota(binding, bucket), to.clone(), fen);
             } else {
                 self.change_purse(&mut draft, owner, bucket, -fen, today);
-                draft.moved(Party::Bucket(owner, bucket), hospital.clone(), fen);
+                draft.moved(Party::Bucket(owner, bucket), to.clone(), fen);
             }
             if let Some(binding) = binding {
                 self.tied(&mut draft, binding).used.count(today, fen);
@@ -339,8 +361,9 @@ impl Model {
                 let used = draft.aid.entry((owner, patient));
                 used.or_insert_with(|| self.aid.get(&(owner, patient)).cloned().unwrap_or_default()).count(today, fen);
             }
-            if relation.is_some() && binding.is_none() {
-                self.changed(&mut draft, patient).slips.entry(owner).or_insert(today);
+            if relation.is_some() && binding.is_none() && !on_paper.contains(&owner) {
+                on_paper.push(owner);
+                self.changed(&mut draft, patient).slips.entry(owner).or_insert((today, 0)).1 += 1;
             }
         }
         if !bought.visit.external.mdtrt_id.is_empty() {
@@ -351,84 +374,29 @@ impl Model {
         let used = self.changed(&mut draft, patient).years.entry(year).or_default();
         used[0] += told.split[5];
         used[1] += told.split[6];
-        draft.reply = Reply::Settled { id, told: told.clone() };
         let institution = bought.institution;
-        let settled = Settled { institution, patient, visit_year: year, region, told, on: today, drawn, back: [0; 4] };
-        draft.settlements.insert(id, settled);
-        Ok(draft)
-    }
-
-    pub(super) fn refund(&self, id: SettlementId, by: &str, ask: RefundAsk, turn: Turn) -> Result<Draft, No> {
-        let today = turn.today();
-        let found = self.settlements.get(&id).filter(|settled| settled.institution == by);
-        let mut settled = found.ok_or("NOT_FOUND Settlement")?.clone();
-        let told = &settled.told;
-        let paid = [told.split[6], told.split[7], told.own + told.aid, told.cash];
-        let left: Vec<i64> = paid.iter().zip(&settled.back).map(|(paid, back)| paid - back).collect();
-        if left.iter().sum::<i64>() == 0 {
-            return Err(refused(&[Reason::AlreadyRefunded]));
-        }
-        let parts = match ask {
-            RefundAsk::Whole => [left[0], left[1], left[2], left[3]],
-            RefundAsk::Parts(parts) => crate::simulation::op::parts(&parts),
+        let (back, refunds, reversed_by) = ([0; 4], Vec::new(), String::new());
+        let (told, on) = (told, today);
+        let settled = Settled {
+            institution,
+            patient,
+            visit_year: year,
+            region,
+            told,
+            on,
+            drawn,
+            back,
+            refunds,
+            hold: None,
+            reversed_by,
         };
-        if parts.iter().zip(&left).any(|(part, left)| part > left) {
-            return Err(refused(&[Reason::RefundExceedsPaid]));
-        }
-        let mut draft = Draft::new();
-        let code = InstitutionCode::parse(settled.institution).expect("a code");
-        let hospital = Party::Institution(code.clone());
-        draft.moved(hospital.clone(), Party::Fund(settled.region), parts[0]);
-        draft.moved(hospital.clone(), Party::HospitalPart(code), parts[1]);
-        draft.moved(hospital.clone(), Party::Cash, parts[3]);
-        draft.rows.push((ListKind::InstitutionChanges, Of::Institution(settled.institution), id.as_u128()));
-        let mut accounts = parts[2];
-        let mut returned = Vec::new();
-        for number in (0..settled.told.paid.len()).rev() {
-            let fen = accounts.min(left_of(&settled.told.paid[number]));
-            if fen == 0 {
-                continue;
-            }
-            accounts -= fen;
-            returned.push((u16::try_from(number).expect("few"), fen));
-            let (owner, binding, relation, bucket, year, _, _) = settled.told.paid[number];
-            settled.told.paid[number].6 += fen;
-            draft.entry(owner, 0);
-            let now_in = bucket_now(bucket, year, today);
-            let spell = settled.drawn[number].spell;
-            let quota = binding.and_then(|id| {
-                let known = draft.quotas.get(&id).cloned().or_else(|| self.live_quota(id, today));
-                known.filter(|quota| Some(quota.spell) == spell).map(|quota| (id, quota))
-            });
-            if let Some((id, mut quota)) = quota {
-                quota.money[place(now_in)] += fen;
-                draft.quotas.insert(id, quota);
-                draft.moved(hospital.clone(), Party::Quota(id, now_in), fen);
-            } else {
-                self.change_purse(&mut draft, owner, now_in, fen, today);
-                draft.moved(hospital.clone(), Party::Bucket(owner, now_in), fen);
-            }
-            if let Some(binding) = binding {
-                self.tied(&mut draft, binding).used.give_back(today, settled.on, fen);
-            }
-            if relation.is_some() && settled.drawn[number].counted {
-                let pair = (owner, settled.patient);
-                let used = draft.aid.entry(pair).or_insert_with(|| self.aid[&pair].clone());
-                used.give_back(today, settled.on, fen);
+        match hold_for {
+            Some(seconds) => self.set_aside(&mut draft, id, settled, seconds, turn)?,
+            None => {
+                draft.reply = Reply::Settled { id, told: settled.told.clone() };
+                draft.settlements.insert(id, settled);
             }
         }
-        for (back, part) in settled.back.iter_mut().zip(parts) {
-            *back += part;
-        }
-        let whole = settled.back.iter().sum::<i64>() == settled.told.split[0];
-        let deductible = settled.told.split[5];
-        let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();
-        used[1] -= parts[0];
-        if whole {
-            used[0] -= deductible;
-        }
-        draft.reply = Reply::Refunded { id, parts, returned, paid: settled.told.paid.clone(), whole };
-        draft.settlements.insert(id, settled);
         Ok(draft)
     }
 }

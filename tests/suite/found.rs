@@ -1,0 +1,186 @@
+//! What the simulation found and no row of a story can tell, because it needs two at once, a store that fails, or a clock
+//! between two days: each by itself, without dice. The rest of the table in docs/reliability.md has stories in `scenarios/`.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use gongji::config::{Config, Given};
+use gongji::domain::bill::{Bill, BillContent, ExternalRefs, Line, Visit};
+use gongji::domain::ids::{InstitutionCode, RegionCode};
+use gongji::domain::member::MemberRef;
+use gongji::domain::money::Money;
+use gongji::domain::time::Moment;
+use gongji::domain::vocabulary::{Category, InstitutionKind, ListClass, Purpose};
+use gongji::ledger::settle::Ask;
+use gongji::ledger::source::{Clock, RandomIds, SystemClock};
+use gongji::ledger::{Failure, Ledger, Limits};
+use gongji::store::memory::MemoryStore;
+use gongji::store::{
+    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
+};
+use jiff::civil::{date, time};
+
+use super::broken_off::created;
+use super::store::{HeadNow, block_on};
+use super::support::book;
+
+type Between = Box<dyn FnOnce() + Send>;
+
+/// A store between whose looks something happens, or that loses the verdict of a commit and then is gone.
+struct Meddled {
+    inner: Arc<MemoryStore>,
+    /// Before the first look at a reference.
+    between: Mutex<Option<Between>>,
+    loses_verdicts: AtomicBool,
+}
+
+impl Meddled {
+    fn new() -> Arc<Self> {
+        let inner = Arc::new(MemoryStore::new([3; 32], 1_000));
+        Arc::new(Self { inner, between: Mutex::new(None), loses_verdicts: AtomicBool::new(false) })
+    }
+}
+
+impl Store for Meddled {
+    fn kind(&self) -> &'static str {
+        "meddled"
+    }
+    fn secret(&self) -> [u8; 32] {
+        self.inner.secret()
+    }
+    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
+        if keys.iter().any(|key| matches!(key, Key::Reference(_)))
+            && let Some(between) = self.between.lock().unwrap().take()
+        {
+            between();
+        }
+        self.inner.load(keys)
+    }
+    fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
+        if self.loses_verdicts.load(Ordering::SeqCst) {
+            let lost = block_on(self.inner.commit(changes, now)).into_iter().map(|_| Err(CommitError::Unknown));
+            return Box::pin(std::future::ready(lost.collect()));
+        }
+        self.inner.commit(changes, now)
+    }
+    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
+        if self.loses_verdicts.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(StoreError::Unavailable)));
+        }
+        self.inner.wait_durable(position)
+    }
+    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
+        self.inner.head()
+    }
+    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
+        self.inner.clock()
+    }
+    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
+        self.inner.records(from, limit)
+    }
+    fn list(
+        &self,
+        key: ListKey,
+        after: u64,
+        until: u64,
+        limit: usize,
+    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
+        self.inner.list(key, after, until, limit)
+    }
+    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
+        self.inner.close()
+    }
+}
+
+fn limits() -> Limits {
+    Config::read(Given::default(), None, true).expect("the defaults are good").ledger_limits()
+}
+
+fn ledger(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Ledger {
+    Ledger::new(store, book(), clock, Arc::new(RandomIds::from_seed(1)), limits())
+}
+
+/// Seed 12: it was refused as a member that exists, though its own id had just made that member.
+#[test]
+fn a_request_that_meets_its_own_effect_between_two_looks_is_a_repeat() {
+    let store = Meddled::new();
+    let slow = ledger(store.clone(), Arc::new(SystemClock));
+    let inner = store.inner.clone();
+    let fast = move || {
+        let done = block_on(ledger(inner, Arc::new(SystemClock)).run(&created(1))).expect("it is first");
+        assert!(!done.replayed);
+    };
+    *store.between.lock().unwrap() = Some(Box::new(fast));
+    let done = block_on(slow.run(&created(1))).expect("it is the same request");
+    assert!(done.replayed && store.between.lock().unwrap().is_none());
+    assert_eq!(store.head_now().position, 1);
+}
+
+/// Seed 4: it was told as "nothing was changed" when the wait after it failed too.
+#[test]
+fn a_commit_without_a_verdict_stays_one_whatever_becomes_of_the_wait() {
+    let store = Meddled::new();
+    let ledger = ledger(store.clone(), Arc::new(SystemClock));
+    store.loses_verdicts.store(true, Ordering::SeqCst);
+    assert_eq!(block_on(ledger.run(&created(1))).err(), Some(Failure::OutcomeUnknown));
+    store.loses_verdicts.store(false, Ordering::SeqCst);
+    assert!(block_on(ledger.run(&created(1))).expect("it had been done").replayed);
+}
+
+/// Tells these instants, the last for ever.
+struct Steps(Mutex<VecDeque<Moment>>);
+
+impl Clock for Steps {
+    fn now(&self) -> Moment {
+        let mut steps = self.0.lock().unwrap();
+        let now = *steps.front().expect("one stays");
+        if steps.len() > 1 {
+            steps.pop_front();
+        }
+        now
+    }
+}
+
+/// Seed 362: asked on a bill's last day, decided after midnight, it was told what no settlement could be by then.
+#[test]
+fn a_quote_is_judged_by_the_day_that_decides_it() {
+    let visit_day = date(2025, 3, 1);
+    let last = visit_day.checked_add(jiff::Span::new().days(limits().max_backdate_days)).expect("a day");
+    let before = Moment::of_civil(last, time(23, 59, 59, 0));
+    let midnight = Moment::of_civil(last.tomorrow().expect("a day"), time(0, 0, 0, 0));
+    let (region, amount) = (RegionCode::parse("440300").expect("a code"), Money::fen(100));
+    let line = Line {
+        id: "1".to_owned(),
+        item_code: "item".to_owned(),
+        item_name: "药".to_owned(),
+        category: Category::Drug,
+        class: ListClass::A,
+        amount,
+        over_limit: Money::ZERO,
+        first_self_pay_rate: None,
+    };
+    for (steps, is_told) in [(vec![before], true), (vec![before, midnight], false), (vec![midnight], false)] {
+        let store = Arc::new(MemoryStore::new([3; 32], 1_000));
+        let done = block_on(ledger(store.clone(), Arc::new(Steps(Mutex::new([before].into())))).run(&created(1)));
+        let patient = MemberRef::Id(done.expect("a person").outcome.member.id);
+        let ask = Ask {
+            institution: InstitutionCode::parse("H001").expect("a code"),
+            patient,
+            visit: Visit {
+                institution_kind: InstitutionKind::Level3,
+                care_region: region,
+                purpose: Purpose::Outpatient,
+                date: visit_day,
+                external: ExternalRefs::default(),
+            },
+            bill: Arc::new(Bill { total: amount, content: BillContent::Lines(vec![line.clone()]) }),
+            papers: Vec::new(),
+            day_given: true,
+        };
+        let ledger = ledger(store, Arc::new(Steps(Mutex::new(steps.into()))));
+        let told = block_on(ledger.quote(&ask)).map(|_| ());
+        let refused = matches!(&told, Err(Failure::Invalid(fields)) if fields[0].field == "visit.visit_date");
+        assert_eq!((told.is_ok(), refused), (is_told, !is_told), "{told:?}");
+    }
+}
