@@ -180,6 +180,7 @@ impl Commands {
                     relation: *dice.one_of(&[Relation::Parent, Relation::Spouse, Relation::Child]),
                     relation_detail: String::new(),
                     channel: Channel::AgencyWindow,
+                    grants: Vec::new(),
                     evidence: evidence(if dice.roll(8) == 0 { &FILED_WITH[..2] } else { &FILED_WITH }),
                     start: None,
                     last_day: None,
