@@ -78,9 +78,23 @@ const SHARED: [&str; 12] = [
     "Step",
 ];
 
-/// Calculations are read and written as JSON too (`gongji calc`), in the form gRPC tools use.
+/// What an import's rows are made of.
+const ROWS: [&str; 10] = [
+    "Bucket",
+    "CardState",
+    "CreateMemberRequest",
+    "CreditAccountRequest",
+    "CreditKind",
+    "Insurance",
+    "InsuranceState",
+    "MemberRef",
+    "Scheme",
+    "View",
+];
+
+/// Calculations are read and written as JSON too (`gongji calc`), and rows of imports read, in the form gRPC tools use.
 fn json(set: &prost_types::FileDescriptorSet) -> Result<(), Box<dyn Error>> {
-    let mut names: Vec<String> = SHARED.iter().map(|name| (*name).to_owned()).collect();
+    let mut names: Vec<String> = SHARED.iter().chain(&ROWS).map(|name| (*name).to_owned()).collect();
     let of_members = ["Sex", "CertificationChannel", "CertificationPrecondition", "CertificationDueState"];
     names.extend(of_members.map(str::to_owned));
     for file in set.file.iter().filter(|file| file.name().ends_with("/calculation.proto")) {

@@ -1,4 +1,5 @@
-//! The command line: `gongji serve`, `config`, `migrate`, `calc`, `policy`, `ledger`, `backup`, `reconcile`, `settle`, `bench`. Wiring only.
+//! The command line: `gongji serve`, `config`, `migrate`, `calc`, `policy`, `ledger`, `backup`, `copy`, `reconcile`, `settle`,
+//! `import`, `bench`. Wiring only.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -20,7 +21,8 @@ use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
 use crate::{
-    backup, bench, calc, demo, ledger_tool, migrate, policy_tool, reconcile, run, server, settle_tool, telemetry,
+    backup, bench, calc, copy, demo, import, ledger_tool, migrate, policy_tool, reconcile, run, server, settle_tool,
+    telemetry,
 };
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
@@ -67,6 +69,8 @@ enum Command {
     Policy(policy_tool::Options),
     /// Lay an institution's book beside the ledger: totals, details, or write the ledger's lines (对账).
     Reconcile(reconcile::Options),
+    /// Import people or credits from a file of millions of rows, resumable (批量导入).
+    Import(import::Options),
     /// Explain a settlement, or resolve a call whose answer was lost, on a running server.
     Settle(settle_tool::Options),
     /// Run a daily job by hand, on the data directory of a server that is not running.
@@ -85,6 +89,11 @@ enum Command {
     Backup(backup::BackupOptions),
     /// Make a data directory of a backup; verified by the digest of its head.
     Restore(backup::RestoreOptions),
+    /// Move a whole data set from one store to another, while no server runs on either.
+    ///
+    /// Positions, times and digests come out as they are. Broken off, the same line goes on where it was; at the end the copy
+    /// is read again, compared change by change, and its balances are folded anew.
+    Copy(copy::Options),
     /// Measure this machine: a bare echo, quotes and settlements on every store, in one run.
     Bench(bench::Options),
     /// What `bench` measures: one server in a process of its own.
@@ -115,12 +124,14 @@ pub fn run() -> ExitCode {
         Command::Calc(options) => calc::run(&options),
         Command::Policy(options) => policy_tool::run(&options),
         Command::Reconcile(options) => return reconcile::run(&options),
+        Command::Import(options) => return import::run(&options),
         Command::Settle(options) => settle_tool::run(&options),
         Command::Run { job } => run::run(job),
         Command::Ledger(options) => ledger_tool::run(options),
         Command::Migrate(options) => migrate::run(options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
+        Command::Copy(options) => copy::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),
     };

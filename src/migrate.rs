@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::store::postgres::{self, Applied, PostgresError, PostgresStore};
 
 /// Records in one partition of the ledger: some 10 GB with their postings.
-const PARTITION_RECORDS: u64 = 10_000_000;
+pub(crate) const PARTITION_RECORDS: u64 = 10_000_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {

@@ -56,6 +56,7 @@ impl LedgerService for Service {
             accounts_checked: wire_position(report.accounts),
             ok: report.is_ok(),
             problems: report.problems,
+            bindings_checked: wire_position(report.bindings),
         }))
     }
 

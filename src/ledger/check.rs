@@ -1,8 +1,10 @@
-//! `CheckLedger`: replays everything. Digests chain, postings balance, balances refold to what the accounts say.
+//! `CheckLedger`: replays everything. Digests chain, postings balance, balances refold to what the accounts say, and bindings
+//! and families are what their records make of them.
 
 use std::collections::HashMap;
 
 use super::Ledger;
+use super::check_bindings::Bindings;
 use super::failure::Failure;
 use super::reading::Reading;
 use crate::domain::draw::Contribution;
@@ -21,6 +23,7 @@ pub struct Report {
     pub records: u64,
     pub postings: u64,
     pub accounts: u64,
+    pub bindings: u64,
     /// The first problems found, at most [`Report::PROBLEMS_MAX`]; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -28,13 +31,13 @@ pub struct Report {
 impl Report {
     pub const PROBLEMS_MAX: usize = 100;
     /// Records read at a time, between which other calls get their turn.
-    const CHUNK: usize = 512;
+    pub(super) const CHUNK: usize = 512;
 
     pub fn is_ok(&self) -> bool {
         self.problems.is_empty()
     }
 
-    fn problem(&mut self, position: u64, what: &str) {
+    pub(super) fn problem(&mut self, position: u64, what: &str) {
         if self.problems.len() < Self::PROBLEMS_MAX {
             self.problems.push(format!("record {position}: {what}"));
         }
@@ -79,6 +82,13 @@ impl Holder {
 
 type Balances = HashMap<Holder, Money>;
 
+/// What the records make.
+#[derive(Default)]
+struct Made {
+    balances: Balances,
+    bindings: Bindings,
+}
+
 impl Ledger {
     /// Checks the ledger up to the head of now.
     pub async fn check(&self) -> Result<Report, Failure> {
@@ -89,9 +99,9 @@ impl Ledger {
     pub async fn check_telling(&self, mut told: impl FnMut(u64, u64)) -> Result<Report, Failure> {
         let head = self.store().head().await?;
         self.store().wait_durable(head.position).await?;
-        let mut report = Report { head, records: 0, postings: 0, accounts: 0, problems: Vec::new() };
+        let mut report = Report { head, records: 0, postings: 0, accounts: 0, bindings: 0, problems: Vec::new() };
         let mut link = Head::EMPTY;
-        let mut balances = Balances::new();
+        let mut made = Made::default();
         while link.position < head.position {
             let left = usize::try_from(head.position - link.position).unwrap_or(usize::MAX);
             let records = self.store().records(link.position + 1, left.min(Report::CHUNK)).await?;
@@ -100,7 +110,7 @@ impl Ledger {
                 break;
             }
             for stored in records {
-                link = check_record(&stored, &link, &mut balances, &mut report);
+                link = check_record(&stored, &link, &mut made, &mut report);
             }
             told(link.position, head.position);
             tokio::task::yield_now().await;
@@ -108,23 +118,28 @@ impl Ledger {
         if link.position == head.position && link.link != head.link {
             report.problem(head.position, "the head's digest is not the last record's");
         }
-        self.compare(&balances, &mut report).await?;
+        report.bindings = made.bindings.len();
+        self.compare_bindings(&mut made.bindings, &mut report).await?;
+        self.compare(&made, &mut report).await?;
         Ok(report)
     }
 
-    /// Compares what the postings sum to with what the facts say.
-    async fn compare(&self, balances: &Balances, report: &mut Report) -> Result<(), Failure> {
-        let mut keys: Vec<Key> = balances.keys().map(|holder| holder.key()).collect();
+    /// Compares what the records make with what the facts say.
+    async fn compare(&self, made: &Made, report: &mut Report) -> Result<(), Failure> {
+        let mut keys: Vec<Key> = made.balances.keys().map(|holder| holder.key()).collect();
         keys.sort_unstable();
         keys.dedup();
         report.accounts = keys.iter().filter(|key| matches!(key, Key::Standing(_))).count() as u64;
+        keys.extend(made.bindings.keys());
+        keys.sort_unstable();
+        keys.dedup();
         for chunk in keys.chunks(Report::CHUNK) {
             let mut reading = Reading::new(self.store());
             reading.get(chunk).await?;
             for key in chunk {
                 // A fact changed after the head of this check cannot be compared with it.
                 if reading.version(key) <= report.head.position {
-                    compare_one(&reading, key, balances, report)?;
+                    compare_one(&reading, key, made, report)?;
                 }
             }
             tokio::task::yield_now().await;
@@ -133,14 +148,32 @@ impl Ledger {
     }
 }
 
-fn compare_one(reading: &Reading<'_>, key: &Key, balances: &Balances, report: &mut Report) -> Result<(), Failure> {
-    let folded = |holder: Holder| balances.get(&holder).copied().unwrap_or_default();
-    let head = report.head.position;
-    #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else keeps a balance")]
+fn compare_one(reading: &Reading<'_>, key: &Key, made: &Made, report: &mut Report) -> Result<(), Failure> {
+    let folded = |holder: Holder| made.balances.get(&holder).copied().unwrap_or_default();
+    let (head, today) = (report.head.position, report.head.at.civil_day());
+    #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else keeps a balance, or bindings")]
     let differs = match key {
-        Key::Standing(member) => reading.account(*member)?.map(|account| {
-            Bucket::ALL.iter().any(|bucket| folded(Holder::Bucket(*member, *bucket)) != account.balance(*bucket))
-        }),
+        Key::Standing(member) => {
+            let standing = reading.standing(key)?;
+            if standing.is_some_and(|standing| !made.bindings.is_family(*member, &standing.family, today)) {
+                report.problem(reading.version(key), "a family is not what its bindings make of it");
+            }
+            let in_bucket = |bucket: Bucket| folded(Holder::Bucket(*member, bucket));
+            match standing.map(|standing| standing.account.as_ref()) {
+                Some(Some(account)) => {
+                    Some(Bucket::ALL.iter().any(|bucket| in_bucket(*bucket) != account.balance(*bucket)))
+                }
+                // Without an account there is nothing to hold anything.
+                Some(None) if Bucket::ALL.iter().all(|bucket| in_bucket(*bucket).is_zero()) => Some(false),
+                Some(None) | None => None,
+            }
+        }
+        Key::Wards(owner) => {
+            if !reading.wards(key)?.is_some_and(|wards| made.bindings.are_wards(*owner, wards, today)) {
+                report.problem(reading.version(key), "an owner's bindings are not what their records make of them");
+            }
+            Some(false)
+        }
         Key::Quota(binding) => reading.quota(key)?.map(|quota| {
             Bucket::ALL.iter().any(|bucket| folded(Holder::Quota(*binding, *bucket)) != quota.balance(*bucket))
         }),
@@ -156,7 +189,7 @@ fn compare_one(reading: &Reading<'_>, key: &Key, balances: &Balances, report: &m
     Ok(())
 }
 
-fn check_record(stored: &StoredRecord, before: &Head, balances: &mut Balances, report: &mut Report) -> Head {
+fn check_record(stored: &StoredRecord, before: &Head, made: &mut Made, report: &mut Report) -> Head {
     report.records += 1;
     if stored.position != before.position + 1 {
         report.problem(stored.position, "does not follow the one before");
@@ -172,7 +205,12 @@ fn check_record(stored: &StoredRecord, before: &Head, balances: &mut Balances, r
     // Damaged content is not money: only what is as it was written is folded.
     match record::decode_record(&stored.bytes) {
         Ok(_) if !intact => {}
-        Ok(record) => check_money(stored.position, &record, balances, report),
+        Ok(record) => {
+            check_money(stored.position, &record, &mut made.balances, report);
+            if !made.bindings.take(&record.event, stored.at) {
+                report.problem(stored.position, "is about a binding that was never made, or was made before");
+            }
+        }
         Err(_) => report.problem(stored.position, "cannot be read"),
     }
     Head { position: stored.position, link: stored.link, at: stored.at }

@@ -8,6 +8,7 @@ pub mod case;
 pub mod certification;
 pub mod close_year;
 pub mod check;
+mod check_bindings;
 pub mod entries;
 pub mod expire;
 pub mod failure;
@@ -329,7 +330,7 @@ impl Ledger {
             .iter()
             .filter_map(|(key, _)| if let Key::Policy(digest) = key { Some(*digest) } else { None })
             .collect();
-        let verdict = self.store.commit(vec![change], now).await.pop();
+        let verdict = self.store.commit(vec![change], reading.time(now)).await.pop();
         match verdict.ok_or(Failure::Bug("a commit gave no verdict"))? {
             Ok(committed) => {
                 if names_set {

@@ -88,8 +88,12 @@ impl Command for SetQuota {
         self.check(&quota, account.as_ref(), &binding, from, to, &policies, ledger, today, &mut trace)?;
         ledger.check_grades(&trace, &policies, today)?;
         let mut account = account.ok_or(Failure::NotFound(Thing::Account))?;
+        // What was drawn before a quota came into force goes back to the account, what is drawn after it to the quota; who
+        // was first is told by the ledger, since every clock was read before the look.
+        let seen = ledger.record_at(reading.read_at()).await?.at;
+        let starts = now.max(seen.next());
         let buckets = &policies[0].rules.relative_buckets;
-        quota.set(self.wanted, &mut account, buckets, now, &mut postings).map_err(Failure::refused)?;
+        quota.set(self.wanted, &mut account, buckets, starts, &mut postings).map_err(Failure::refused)?;
 
         let digests: Vec<[u8; 32]> = policies.iter().map(|policy| policy.revision.digest).collect();
         let decided = Decided { trace: trace.clone(), policies: digests.clone() };
@@ -102,6 +106,7 @@ impl Command for SetQuota {
         standings.of(owner)?.account = Some(account.clone());
         puts.extend(standings.into_puts());
         ledger.policy_puts(&policies, &mut puts);
+        reading.happens_from(starts);
         let event = Event::QuotaSet { quota: quota.clone(), owner_after: account.clone(), policies: digests.clone() };
         let lists = vec![(list_of(ListKind::AccountEntries, owner.as_u128()), 0)];
         let outcome = QuotaOutcome { binding, quota, owner: account, trace, policies: digests };

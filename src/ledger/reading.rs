@@ -29,12 +29,14 @@ pub struct Reading<'a> {
     as_of: Option<Moment>,
     /// When the first of the holds that were seen runs out: what is decided is true until then and no longer.
     before: Option<Moment>,
+    /// The earliest time that its record may have.
+    from: Option<Moment>,
 }
 
 impl<'a> Reading<'a> {
     /// A look at what is stored, whatever the time. For what judges no money.
     pub fn new(store: &'a dyn Store) -> Self {
-        Self { store, began_at: None, read_at: 0, facts: Vec::with_capacity(8), as_of: None, before: None }
+        Self { store, began_at: None, read_at: 0, facts: Vec::with_capacity(8), as_of: None, before: None, from: None }
     }
 
     /// A look as of now. Where it meets a hold that has run out it fails with [`Failure::RanOut`]: whoever looks has to
@@ -81,6 +83,16 @@ impl<'a> Reading<'a> {
 
     pub fn before(&self) -> Option<Moment> {
         self.before
+    }
+
+    /// What is decided on this look happens at `from` or later: its record has no earlier time.
+    pub fn happens_from(&mut self, from: Moment) {
+        self.from = Some(self.from.map_or(from, |known| known.max(from)));
+    }
+
+    /// The time of the change that is made of it.
+    pub fn time(&self, now: Moment) -> Moment {
+        self.from.map_or(now, |from| now.max(from))
     }
 
     pub fn began_at(&self) -> u64 {

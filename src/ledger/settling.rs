@@ -53,7 +53,9 @@ impl Settling<'_> {
             let token = Quoted::open(self.token, &ledger.keys)?;
             token.check(&decision, ledger.ask_digest(ask), now, &ledger.keys)?;
         }
-        self.plan(ledger, reading, &loaded, &on_paper, decision, now, fresh)
+        let plan = self.plan(ledger, reading, &loaded, &on_paper, decision, now, fresh)?;
+        reading.happens_from(plan.outcome.settlement.created_at);
+        Ok(plan)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the facts, the decision and the names it gets")]
@@ -73,6 +75,8 @@ impl Settling<'_> {
         let patient = loaded.patient.id;
         let region = loaded.patient.insurance.region;
         let mut books = open_books(reading, loaded, &decision.contributions, now)?;
+        // Not before the quotas that it draws on came into force, whoever's clock timed these.
+        let drawn_at = books.quotas.iter().filter_map(|quota| quota.since).fold(now, Moment::max);
         let marks = match self.hold_until {
             None => {
                 settlement::apply(&decision, &ask.institution, region, &mut books);
@@ -117,7 +121,7 @@ impl Settling<'_> {
             excluded,
             policies,
             refunds: Vec::new(),
-            created_at: now,
+            created_at: drawn_at,
             hold: self.hold_until.map(|expires| Hold { expires, state: HoldState::Open }),
             reversed_by: String::new(),
         });

@@ -9,6 +9,7 @@ mod verify;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+pub(crate) use source::ledger;
 pub use verify::{Findings, examine};
 
 /// Which ledger.

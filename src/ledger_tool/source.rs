@@ -15,6 +15,7 @@ use crate::grpc::{Api, Service, server_info, watch};
 use crate::ledger::Ledger;
 use crate::ledger::source::{RandomIds, SystemClock};
 use crate::policy::{self, PolicyFiles};
+use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
 
 type Messages = Pin<Box<dyn Stream<Item = Result<proto::WatchResponse, Status>>>>;
@@ -26,7 +27,7 @@ pub(super) enum Source {
 }
 
 /// A ledger over a store, for reading.
-pub(super) fn ledger(store: Arc<EmbeddedStore>) -> Result<(Ledger, Config), String> {
+pub(crate) fn ledger(store: Arc<dyn Store>) -> Result<(Ledger, Config), String> {
     let config = Config::read(Given::default(), None, true).map_err(|error| error.to_string())?;
     let book = policy::load(&PolicyFiles::embedded()).map_err(|error| error.to_string())?;
     let ids = Arc::new(RandomIds::from_system());

@@ -32,8 +32,13 @@ async fn online(url: &str) -> Result<Vec<String>, String> {
     let found = answer.map_err(|status| source::told(&status))?.into_inner();
     let head = found.head.unwrap_or_default();
     println!(
-        "{} records, {} postings, {} accounts; head {} {}",
-        found.records_checked, found.postings_checked, found.accounts_checked, head.position, head.digest
+        "{} records, {} postings, {} accounts, {} bindings; head {} {}",
+        found.records_checked,
+        found.postings_checked,
+        found.accounts_checked,
+        found.bindings_checked,
+        head.position,
+        head.digest
     );
     Ok(found.problems)
 }
@@ -57,7 +62,8 @@ fn offline(place: &Place, runtime: &Runtime) -> Result<Vec<String>, String> {
     }
     let Findings { tables, report, index } = found?;
     println!("{tables} tables as they were written");
-    println!("{} records, {} postings, {} accounts", report.records, report.postings, report.accounts);
+    let Report { records, postings, accounts, bindings, .. } = &report;
+    println!("{records} records, {postings} postings, {accounts} accounts, {bindings} bindings");
     println!("{} facts and {} list rows of {} changes in the index", index.facts, index.list_rows, index.changes);
     println!("head {} {}", report.head.position, hex(&report.head.link));
     Ok([report.problems, index.problems].concat())

@@ -9,12 +9,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::client::{Client, told};
 use super::file::{Lines, Read};
 use super::table::{self, HEAD, RESULT};
 use super::{Book, Outcome};
+use crate::client::{ANSWER_BYTES, Client, told};
 use crate::grpc::proto;
 use crate::grpc::proto::compare_details_request::Part;
+use crate::grpc::proto::reconciliation_service_client::ReconciliationServiceClient;
 
 /// Rows of the table that are printed; the results file has all.
 const PRINTED_MAX: usize = 1_000;
@@ -25,7 +26,7 @@ pub async fn run(book: &Book, cut_off: &str, out: Option<&Path>, path: &Path) ->
     let cut_off = instant(cut_off)?;
     let size = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?.len();
     let lines = Lines::open(path)?;
-    let mut client = Client::connect(&book.connect).await?;
+    let client = Client::connect(&book.connect).await?;
     let most = client.limit("reconciliation_message_lines")?;
     let mut results = out.map(create).transpose()?;
     let bar = ProgressBar::new(size);
@@ -45,7 +46,8 @@ pub async fn run(book: &Book, cut_off: &str, out: Option<&Path>, path: &Path) ->
     let request = |part| proto::CompareDetailsRequest { part: Some(part) };
     send.send(request(Part::Start(start))).await.map_err(|_| "the stream was closed")?;
     let reading = Reading { lines, most, bar: bar.clone(), wrong: HashMap::new() };
-    let answers = client.service.compare_details(ReceiverStream::new(sent));
+    let mut service = ReconciliationServiceClient::new(client.channel).max_decoding_message_size(ANSWER_BYTES);
+    let answers = service.compare_details(ReceiverStream::new(sent));
     let (reading, answers) = tokio::join!(reading.send(book, send), async {
         let mut answers = answers.await.map_err(|status| told(&status))?.into_inner();
         let mut gathered = Gathered::default();

@@ -6,15 +6,17 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::client::{Client, told};
 use super::fields::{Column, yuan};
 use super::table::{join, signed};
 use super::{Book, MutualAid, Outcome};
+use crate::client::{ANSWER_BYTES, Client, told};
 use crate::grpc::proto;
+use crate::grpc::proto::reconciliation_service_client::ReconciliationServiceClient;
 
 pub async fn run(book: &Book, path: Option<&Path>) -> Result<Outcome, String> {
-    let mut client = Client::connect(&book.connect).await?;
+    let client = Client::connect(&book.connect).await?;
     let page_size = i32::try_from(client.limit("page_size_max")?).unwrap_or(i32::MAX);
+    let mut service = ReconciliationServiceClient::new(client.channel).max_decoding_message_size(ANSWER_BYTES);
     let mut out: Box<dyn Write> = match path {
         None => Box::new(std::io::stdout().lock()),
         Some(path) => {
@@ -38,7 +40,7 @@ pub async fn run(book: &Book, path: Option<&Path>) -> Result<Outcome, String> {
         ..Default::default()
     };
     loop {
-        let page = client.service.list_lines(request.clone()).await.map_err(|status| told(&status))?.into_inner();
+        let page = service.list_lines(request.clone()).await.map_err(|status| told(&status))?.into_inner();
         for line in &page.lines {
             write(text(line, book.mutual_aid))?;
         }

@@ -1,6 +1,5 @@
 //! `gongji reconcile`: an institution's book, as a file in the national shape, against a running server.
 
-mod client;
 mod details;
 mod export;
 mod file;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::client::{Client, told};
 use super::fields::yuan;
 use super::file::Lines;
 use super::{Book, Outcome, table};
+use crate::client::{ANSWER_BYTES, Client, told};
 use crate::grpc::proto;
+use crate::grpc::proto::reconciliation_service_client::ReconciliationServiceClient;
 
 /// Bad lines that are told.
 const BAD_MAX: u64 = 100;
@@ -54,8 +55,9 @@ pub async fn run(book: &Book, path: &Path) -> Result<Outcome, String> {
         theirs: theirs.collect(),
         min_ledger_position: 0,
     };
-    let mut client = Client::connect(&book.connect).await?;
-    let found = client.service.compare_totals(request).await.map_err(|status| told(&status))?.into_inner();
+    let client = Client::connect(&book.connect).await?;
+    let mut service = ReconciliationServiceClient::new(client.channel).max_decoding_message_size(ANSWER_BYTES);
+    let found = service.compare_totals(request).await.map_err(|status| told(&status))?.into_inner();
     print(&found);
     Ok(if found.equal { Outcome::Equal } else { Outcome::Different })
 }

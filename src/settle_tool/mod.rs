@@ -2,16 +2,12 @@
 
 mod text;
 
-use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
-use tonic_types::StatusExt;
+use tonic::transport::Channel;
 
+use crate::client::{ANSWER_BYTES, connect, told};
 use crate::grpc::proto;
 use crate::grpc::proto::get_settlement_request::Key;
 use crate::grpc::proto::settlement_service_client::SettlementServiceClient;
-
-/// Largest answer taken: the full explanation of the longest bill is far below.
-const ANSWER_BYTES: usize = 64 << 20;
 
 /// `gongji settle`.
 #[derive(Debug, clap::Args)]
@@ -56,9 +52,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let printed = runtime.block_on(async {
-        let endpoint = Endpoint::from_shared(options.connect.clone()).map_err(|error| format!("--connect: {error}"))?;
-        let channel = endpoint.connect().await.map_err(|error| format!("no server at {}: {error}", options.connect))?;
-        let client = SettlementServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES);
+        let client =
+            SettlementServiceClient::new(connect(&options.connect).await?).max_decoding_message_size(ANSWER_BYTES);
         match &options.task {
             Task::Explain { settlement } => explain(client, settlement).await,
             Task::Resolve { institution, request, fence, reverse, original } => {
@@ -98,16 +93,4 @@ async fn resolve(
 ) -> Result<String, String> {
     let done = client.resolve_outcome(request).await.map_err(|status| told(&status))?.into_inner();
     Ok(text::resolution(&done))
-}
-
-/// A refusal: its reason, its sentence and the bad fields.
-fn told(status: &Status) -> String {
-    let details = status.get_error_details();
-    let reason = details.error_info().map_or_else(|| format!("{:?}", status.code()), |info| info.reason.clone());
-    let sentence = details.localized_message().map_or(status.message(), |message| message.message.as_str());
-    let mut text = format!("{reason}: {sentence}");
-    for bad in details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default() {
-        text.push_str(&format!("\n  {} {}", bad.field, bad.description));
-    }
-    text
 }

@@ -24,12 +24,16 @@
 //! 14. **A look is complete**: one fact for each key asked, in that order. Every change up to `Facts::began_at` is in it, and
 //!     none after `Facts::read_at`.
 //! 15. **A data set has one secret**, given when it was made and kept as long as the data.
+//! 16. **A data set can be handed on** (`kept::Portable`): its changes, taken in by an empty store in their order, make the same
+//!     data set, with the same positions, times and links. What does not follow is not taken, nor what comes with it.
 
 pub mod chain;
 pub mod codec;
 pub mod embedded;
 pub mod encoded;
 pub mod entity;
+mod folding;
+pub mod kept;
 pub mod memory;
 pub mod postgres;
 pub mod record;
@@ -223,6 +227,11 @@ pub trait Store: Send + Sync + 'static {
         until: u64,
         limit: usize,
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>>;
+
+    /// The door through which the whole data set goes to another store, or comes from one.
+    fn portable(&self) -> Option<&dyn kept::Portable> {
+        None
+    }
 
     /// Makes everything durable and ends; later calls fail with `Closed`.
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>>;

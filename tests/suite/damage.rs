@@ -19,24 +19,24 @@ use super::feed::{load, people};
 use super::process::{Dice, PATIENCE, Replay, Server, from_env, run, wait_until};
 
 /// A file of an image: its bytes, without the zeros that were set aside at its end.
-struct Kept {
+pub struct Kept {
     path: PathBuf,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     zeros: u64,
 }
 
 /// A data directory as it was left.
-struct Image(Vec<Kept>);
+pub struct Image(pub Vec<Kept>);
 
 impl Image {
-    fn of(dir: &Path) -> Self {
+    pub fn of(dir: &Path) -> Self {
         let mut files = Vec::new();
         gather(dir, dir, &mut files);
         files.sort_by(|one, other| one.path.cmp(&other.path));
         Self(files)
     }
 
-    fn write(&self, dir: &Path) {
+    pub fn write(&self, dir: &Path) {
         for Kept { path, bytes, zeros } in &self.0 {
             let path = dir.join(path);
             fs::create_dir_all(path.parent().expect("below the directory")).expect("makes");

@@ -404,7 +404,7 @@ const FAULTS: &[Fault] = &[
         standings(change, |standing| standing.family.ties.iter_mut().for_each(|tie| tie.used_on = None));
     }),
     Fault {
-        also: &["what a cap has used is counted", "a quote is what would be settled"],
+        also: &["what a cap has used is counted", "a quote is what would be settled", "the ledger checks itself"],
         ..written("a binding's caps are lost", "a binding keeps its caps", |change| {
             standings(change, |standing| standing.family.ties.iter_mut().for_each(|tie| tie.caps = Caps::default()));
         })

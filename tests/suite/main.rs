@@ -13,6 +13,7 @@ mod broken_off;
 mod calculation;
 #[cfg(feature = "test-clock")]
 mod clock;
+mod copy;
 mod damage;
 mod embedded;
 mod faults;
@@ -20,6 +21,7 @@ mod histories;
 mod feed;
 mod found;
 mod full_disk;
+mod import;
 mod ledger_tool;
 mod limits;
 mod policies;

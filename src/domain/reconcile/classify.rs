@@ -84,6 +84,8 @@ pub fn matched(ours: &OurLine, theirs: &TheirLine, window: &Window) -> Option<Ve
 pub enum Missing {
     /// Nothing it names is known.
     Unknown,
+    /// Nothing it names is known, and its request was declared void.
+    Fenced,
     /// Its counterpart is taken by an earlier line.
     Duplicate,
     /// A refund of a settlement that we have, where we have no such refund.
@@ -98,9 +100,9 @@ pub fn absent_from_ours(theirs: &TheirLine, missing: Missing, window: &Window) -
         return None;
     }
     Some(match missing {
-        // A request that was sent may still arrive; what was never sent cannot.
+        // A request that was sent may still arrive; what was never sent, or was fenced, cannot.
         Missing::Unknown if theirs.names.request.is_some() => Verdict::new(Kind::OnlyTheirs, Repair::Resolve),
-        Missing::Unknown => Verdict::new(Kind::OnlyTheirs, Repair::StrikeLine),
+        Missing::Unknown | Missing::Fenced => Verdict::new(Kind::OnlyTheirs, Repair::StrikeLine),
         Missing::Duplicate => Verdict::new(Kind::OnlyTheirs, Repair::StrikeDuplicate),
         Missing::NotRefunded => Verdict::new(Kind::State, Repair::SendRefund),
         Missing::Pair => Verdict::new(Kind::ReversedPair, Repair::BookBothOrNeither),

@@ -106,6 +106,7 @@ fn a_line_that_only_they_have() {
     let rows = [
         (theirs(12, &[]), Missing::Unknown, "OnlyTheirs StrikeLine"),
         (named(12), Missing::Unknown, "OnlyTheirs Resolve"),
+        (named(12), Missing::Fenced, "OnlyTheirs StrikeLine"),
         (named(12), Missing::Duplicate, "OnlyTheirs StrikeDuplicate"),
         (named(12), Missing::NotRefunded, "State SendRefund"),
         (named(12), Missing::Pair, "ReversedPair BookBothOrNeither"),

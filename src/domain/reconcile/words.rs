@@ -21,7 +21,7 @@ impl Repair {
         match self {
             Self::BookLine => "请医院补记；如实际未发生该笔业务，请发起退费。",
             Self::Resolve => "请用原请求编号查询结果并封存（ResolveOutcome），确认不会再生效后重新结算或冲销该行。",
-            Self::StrikeLine => "该行没有请求编号，不会再生效，请医院冲销。",
+            Self::StrikeLine => "该行没有请求编号或请求已封存，不会再生效，请医院冲销。",
             Self::StrikeDuplicate => "该行重复，请医院冲销重复行。",
             Self::CorrectAmounts => "请医院按账本金额更正；如账本金额有误，请全额退费后重新结算。",
             Self::BookRefund => "请医院补记该笔退费。",

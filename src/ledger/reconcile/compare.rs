@@ -258,8 +258,10 @@ impl Comparison {
             }
         }
         for line in single {
-            let found = self.alone(line, Missing::Unknown)?;
+            let fenced = ledger.is_fenced(&self.days.institution, line.names.request.as_ref()).await?;
+            let found = self.alone(line, if fenced { Missing::Fenced } else { Missing::Unknown })?;
             self.pending.extend(found);
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -274,10 +276,10 @@ impl Comparison {
             let unseen = refunds.iter().all(|(position, _)| self.is_free(*position));
             let whole = !refunds.is_empty() && unseen && line.figures.total == given_back;
             if whole { Absent::WhollyRefunded } else { Absent::Settlement }
-        } else if self.book.made(line.settlement).is_some_and(|made| !self.book.is_taken(made)) {
-            Absent::RefundOfUnknown
         } else {
-            Absent::RefundOfKnown
+            let made = ledger.settlement_line(line.settlement).await?.and_then(|made| self.book.at(made.position));
+            let known = made.is_none_or(|made| self.book.is_taken(made));
+            if known { Absent::RefundOfKnown } else { Absent::RefundOfUnknown }
         };
         let Some(verdict) = absent_from_theirs(&line, absent, &self.window) else { return Ok(None) };
         let mut ours = vec![ledger.named_line(line).await?];

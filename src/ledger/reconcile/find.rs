@@ -3,6 +3,8 @@
 use super::Book;
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::reconcile::{Claimed, LineKind, Names, OurLine};
+use crate::ledger::reading::Reading;
+use crate::ledger::resolve::FENCE;
 use crate::ledger::settle::institution_scope;
 use crate::ledger::{Failure, Ledger};
 use crate::store::{Key, ListKey, ListKind};
@@ -55,6 +57,24 @@ impl Ledger {
         }
         Ok(leads)
     }
+
+    /// Whether a request was declared void, so that it never has an effect.
+    pub(super) async fn is_fenced(
+        &self,
+        institution: &InstitutionCode,
+        request: Option<&RequestId>,
+    ) -> Result<bool, Failure> {
+        let Some(id) = request else { return Ok(false) };
+        let key = Key::Request(self.keys.request(&institution_scope(institution), id));
+        let mut reading = Reading::new(self.store());
+        reading.get(&[key]).await?;
+        let fenced = reading.request(&key)?.is_some_and(|known| known.method == FENCE);
+        if fenced {
+            // What is told rests on it.
+            self.store().wait_durable(reading.version(&key)).await?;
+        }
+        Ok(fenced)
+    }
 }
 
 struct Finder<'a> {
@@ -71,14 +91,8 @@ impl Finder<'_> {
             found = self.made(id).await?;
         }
         if found.is_none() && request > 0 {
-            found = match self.ledger.our_line(request).await? {
-                Some(line) => Some(line).filter(|line| line.kind == LineKind::Settlement),
-                // What confirmed a hold names it too.
-                None => match self.ledger.hold_ended_at(request).await? {
-                    Some(held) => self.made(held).await?,
-                    None => None,
-                },
-            };
+            // A hold is named by its own request, and by what confirmed or ended it.
+            found = self.ledger.line_behind(request).await?.filter(|line| line.kind == LineKind::Settlement);
         }
         if found.is_none() {
             found = self.by_reference().await?;
@@ -90,7 +104,7 @@ impl Finder<'_> {
     async fn refund(&self, own: u64, refunded: u64) -> Result<Lead, Failure> {
         let mut settlement = None;
         if own > 0 {
-            match self.ledger.our_line(own).await? {
+            match self.ledger.line_behind(own).await? {
                 Some(line) if line.kind == LineKind::Refund => return Ok(Lead::Line(line)),
                 line => settlement = line.map(|line| line.settlement),
             }
@@ -101,7 +115,7 @@ impl Finder<'_> {
             settlement = Some(line.settlement);
         }
         if settlement.is_none() && refunded > 0 {
-            settlement = self.ledger.our_line(refunded).await?.map(|line| line.settlement);
+            settlement = self.ledger.line_behind(refunded).await?.map(|line| line.settlement);
         }
         if settlement.is_none() {
             settlement = self.by_reference().await?.map(|line| line.settlement);
@@ -112,21 +126,15 @@ impl Finder<'_> {
     /// The line that made a settlement of the institution, on whatever day.
     async fn made(&self, id: SettlementId) -> Result<Option<OurLine>, Failure> {
         if let Some(place) = self.book.made(id) {
-            return self.ledger.our_line(self.book.position(place)).await;
+            return self.ledger.line_behind(self.book.position(place)).await;
         }
-        // The basis is written once, with the settlement.
-        let found = self.ledger.store().load(&[Key::Settlement(id), Key::Basis(id)]).await?;
-        let [settlement, basis] = found.facts.as_slice() else { return Err(Failure::Bug("a look lost a fact")) };
-        let crate::store::Entity::Settlement(known) = (match &settlement.entity {
-            Some(entity) => entity,
-            None => return Ok(None),
-        }) else {
-            return Err(Failure::Bug("a key leads to a fact of another kind"));
-        };
-        if known.institution != *self.institution {
-            return Ok(None);
+        let mut reading = Reading::new(self.ledger.store());
+        let key = Key::Settlement(id);
+        reading.get(&[key]).await?;
+        match reading.settlement(&key)? {
+            Some(known) if known.institution == *self.institution => self.ledger.settlement_line(id).await,
+            Some(_) | None => Ok(None),
         }
-        self.ledger.our_line(basis.version).await
     }
 
     /// By the visit's references. Of several the one that is free and says the same, else one that is free, else the newest.
@@ -141,8 +149,8 @@ impl Finder<'_> {
             let rows = self.ledger.store().list(key, 0, u64::MAX, SAME_REFERENCE_MAX).await?;
             let mut best: Option<(u8, OurLine)> = None;
             for row in rows {
-                let Some(line) = self.ledger.our_line(row.position).await? else { continue };
-                let free = self.book.at(row.position).is_some_and(|place| !self.book.is_taken(place));
+                let Some(line) = self.ledger.line_behind(row.position).await? else { continue };
+                let free = self.book.at(line.position).is_some_and(|place| !self.book.is_taken(place));
                 let rank = u8::from(free) + u8::from(free && self.line.claimed.agrees(&line.figures));
                 if best.as_ref().is_none_or(|(known, _)| rank >= *known) {
                     best = Some((rank, line));

@@ -17,6 +17,7 @@ use crate::domain::ids::{InstitutionCode, SettlementId};
 use crate::domain::reason::Reason;
 use crate::domain::reconcile::{Figures, LineKind, OurLine, Stage, Totals};
 use crate::domain::record::Event;
+use crate::domain::settlement::hold::HoldState;
 use crate::domain::settlement::{Settlement, SettlementState};
 use crate::domain::time::Moment;
 use crate::store::{Key, ListKey, ListKind, ListRow, StoreError, record};
@@ -85,23 +86,25 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// The line that a record is; none where it moved no money.
+    /// The line that a record is; none where it moved no money. A hold that was confirmed is a settlement since then: its
+    /// line is the record that confirmed it, as the institution books it when the bill is paid.
     async fn our_line(&self, position: u64) -> Result<Option<OurLine>, Failure> {
         let stored = self.record_at(position).await?;
         let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
         let (kind, settlement, stage, figures) = if let Event::Settled(settled) = &record.event {
             (LineKind::Settlement, settled.id, Stage::Posted, Figures::settled(&settled.amounts))
         } else if let Event::Held { settled, .. } = &record.event {
-            // A hold's line is the settlement that it became; the record that confirmed it is none of its own.
             let found = self.settlement_fact(settled.id).await?;
             let stage = match found.state() {
                 SettlementState::Held => Stage::Held,
                 SettlementState::Released | SettlementState::Expired => Stage::Ended,
                 SettlementState::Confirmed | SettlementState::PartiallyRefunded | SettlementState::Refunded => {
-                    Stage::Posted
+                    return Ok(None);
                 }
             };
             (LineKind::Settlement, settled.id, stage, Figures::settled(&found.amounts))
+        } else if let Event::HoldConfirmed { settlement, amounts, .. } = &record.event {
+            (LineKind::Settlement, *settlement, Stage::Posted, Figures::settled(amounts))
         } else if let Event::Refunded { settlement, parts, returned, place } = &record.event {
             let found = self.settlement_fact(*settlement).await?;
             let figures = Figures::refunded(parts, returned, &found.contributions);
@@ -124,14 +127,35 @@ impl Ledger {
         }))
     }
 
-    /// The hold that a record confirmed or ended.
-    async fn hold_ended_at(&self, position: u64) -> Result<Option<SettlementId>, Failure> {
+    /// The line that a record is, or of a hold that it made or ended the settlement's.
+    async fn line_behind(&self, position: u64) -> Result<Option<OurLine>, Failure> {
+        if let Some(line) = self.our_line(position).await? {
+            return Ok(Some(line));
+        }
         let stored = self.record_at(position).await?;
         let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
-        if let Event::HoldConfirmed { settlement, .. } | Event::HoldEnded { settlement, .. } = &record.event {
-            return Ok(Some(*settlement));
+        if let Event::Held { settled, .. } = &record.event {
+            self.settlement_line(settled.id).await
+        } else if let Event::HoldEnded { settlement, .. } = &record.event {
+            self.settlement_line(*settlement).await
+        } else {
+            Ok(None)
         }
-        Ok(None)
+    }
+
+    /// The line of a settlement: what made it or, of a hold, what confirmed it.
+    async fn settlement_line(&self, id: SettlementId) -> Result<Option<OurLine>, Failure> {
+        let hold = self.settlement_fact(id).await?.hold;
+        let key = match hold.map(|hold| hold.state) {
+            Some(HoldState::Confirmed { request, .. }) => Key::Request(request),
+            // Written once, with the settlement.
+            _ => Key::Basis(id),
+        };
+        let found = self.store().load(&[key]).await?;
+        match found.facts.first().map(|fact| fact.version) {
+            Some(position) if position > 0 => self.our_line(position).await,
+            _ => Err(Failure::Bug("a settlement of the ledger has no record")),
+        }
     }
 
     async fn settlement_fact(&self, id: SettlementId) -> Result<Settlement, Failure> {

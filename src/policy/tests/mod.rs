@@ -4,6 +4,7 @@ mod calc;
 mod dates;
 mod faults;
 mod refusals;
+mod refused_files;
 
 use std::path::Path;
 use std::sync::LazyLock;

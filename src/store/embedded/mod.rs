@@ -25,6 +25,7 @@ mod faults;
 mod files;
 mod flusher;
 mod indexer;
+mod moving;
 mod open;
 mod pipeline;
 mod recent;
@@ -45,6 +46,7 @@ use self::pipeline::{Pipeline, Prepared, Queued};
 use self::rows::Rows;
 use self::view::{Look, Pinned, View};
 use self::waiting::{Durable, Progress};
+use super::kept::Portable;
 use super::{
     Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, record,
@@ -354,6 +356,10 @@ impl Store for EmbeddedStore {
         limit: usize,
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
         Box::pin(ready(self.shared.list(key, after, until, limit)))
+    }
+
+    fn portable(&self) -> Option<&dyn Portable> {
+        Some(self)
     }
 
     /// Blocks for the last flush. Closing again is no error.

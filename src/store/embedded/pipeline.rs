@@ -66,6 +66,10 @@ impl Queued {
     fn bytes(&self) -> usize {
         self.body.len() + 512
     }
+
+    pub fn record(&self) -> StoredRecord {
+        row::stored(&self.head, &self.content_hash, &self.body)
+    }
 }
 
 impl Pipeline {
@@ -181,12 +185,25 @@ impl Pipeline {
         }
     }
 
-    /// Up to where the disk has the records, and those after it.
-    pub fn queued_records(&self, from: u64, limit: usize) -> (u64, Vec<StoredRecord>) {
+    /// Takes in a change that was judged elsewhere and follows the head; others may have seen the store before.
+    pub fn take_in(&mut self, queued: Arc<Queued>) {
+        for key in queued.body.keys() {
+            self.recent.note(*key, queued.head.position);
+        }
+        self.append(queued);
+    }
+
+    /// Up to where the disk has the changes, and those after it.
+    pub fn queued_from(&self, from: u64, limit: usize) -> (u64, Vec<Arc<Queued>>) {
         let flushed = self.flushed();
         let skip = usize::try_from(from.saturating_sub(flushed + 1)).unwrap_or(usize::MAX);
-        let queued = self.queue.iter().skip(skip).take(limit);
-        (flushed, queued.map(|queued| row::stored(&queued.head, &queued.content_hash, &queued.body)).collect())
+        (flushed, self.queue.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    /// Up to where the disk has the records, and those after it.
+    pub fn queued_records(&self, from: u64, limit: usize) -> (u64, Vec<StoredRecord>) {
+        let (flushed, queued) = self.queued_from(from, limit);
+        (flushed, queued.iter().map(|queued| queued.record()).collect())
     }
 }
 

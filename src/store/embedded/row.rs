@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::domain::time::Moment;
 use crate::store::codec::{DecodeError, Stored};
+use crate::store::kept::KeptChange;
 use crate::store::{Change, Entity, Head, Key, ListKey, ListKind, StoredRecord, record};
 
 /// `at`, content hash and link come first.
@@ -21,22 +22,38 @@ pub(super) struct Body {
 impl Body {
     /// The body of a change whose lists name each list once.
     pub fn of(change: &Change, lists: Vec<(ListKey, u128)>) -> Self {
-        let mut bytes = Vec::with_capacity(change.record.len() + 2_560);
-        (change.record.len() as u64).put(&mut bytes);
-        bytes.extend_from_slice(&change.record);
         // Of a fact that is put twice the last one counts.
         let last = |place: usize, key: &Key| change.puts[place + 1..].iter().all(|(later, _)| later != key);
         let puts = change.puts.iter().enumerate().filter(|(place, (key, _))| last(*place, key));
-        let puts: Vec<_> = puts.map(|(_, put)| put).collect();
+        let puts: Vec<_> = puts.map(|(_, (key, entity))| (*key, entity)).collect();
+        Self::put_together(&change.record, &puts, |entity, out| record::encode_entity_into(entity, out), lists)
+    }
+
+    /// The body of a change that was kept elsewhere.
+    pub fn kept(change: &KeptChange) -> Self {
+        let copy = |bytes: &Vec<u8>, out: &mut Vec<u8>| out.extend_from_slice(bytes);
+        Self::put_together(&change.record.bytes, &change.facts, copy, change.lists.clone())
+    }
+
+    fn put_together<F>(
+        record: &[u8],
+        puts: &[(Key, F)],
+        encode: impl Fn(&F, &mut Vec<u8>),
+        lists: Vec<(ListKey, u128)>,
+    ) -> Self {
+        let mut bytes = Vec::with_capacity(record.len() + 2_560);
+        (record.len() as u64).put(&mut bytes);
+        bytes.extend_from_slice(record);
         (puts.len() as u64).put(&mut bytes);
         let mut facts = Vec::with_capacity(puts.len());
         let mut fact = Vec::with_capacity(1_024);
-        for (key, entity) in puts {
-            let name = key.to_bytes();
-            (name.len() as u64).put(&mut bytes);
-            bytes.extend_from_slice(&name);
+        for (key, put) in puts {
             fact.clear();
-            record::encode_entity_into(entity, &mut fact);
+            key.write(&mut fact);
+            (fact.len() as u64).put(&mut bytes);
+            bytes.extend_from_slice(&fact);
+            fact.clear();
+            encode(put, &mut fact);
             (fact.len() as u64).put(&mut bytes);
             let start = bytes.len();
             bytes.extend_from_slice(&fact);
@@ -131,6 +148,18 @@ pub(super) fn read_record(position: u64, row: &[u8]) -> Result<StoredRecord, Dec
 pub(super) fn read(position: u64, row: &[u8]) -> Result<(StoredRecord, Body), DecodeError> {
     let record = read_record(position, row)?;
     Ok((record, Body::read(&row[HEAD..])?))
+}
+
+/// The change of a row.
+pub(super) fn read_change(position: u64, row: &[u8]) -> Result<KeptChange, DecodeError> {
+    let (record, body) = read(position, row)?;
+    Ok(kept(record, &body))
+}
+
+/// A change in memory.
+pub(super) fn kept(record: StoredRecord, body: &Body) -> KeptChange {
+    let facts = body.facts().map(|(key, bytes)| (key, bytes.to_vec())).collect();
+    KeptChange { record, facts, lists: body.lists.clone() }
 }
 
 /// One fact of a row.

@@ -107,7 +107,7 @@ pub(super) fn text(row: &Row, place: usize) -> Result<Option<String>, Unreadable
     row.try_get::<_, Option<String>>(place).map_err(|_| Unreadable)
 }
 
-fn exactly<const N: usize>(row: &Row, place: usize) -> Result<[u8; N], Unreadable> {
+pub(super) fn exactly<const N: usize>(row: &Row, place: usize) -> Result<[u8; N], Unreadable> {
     bytes(row, place)?.try_into().map_err(|_| Unreadable)
 }
 
@@ -121,6 +121,11 @@ pub(super) fn uuid(row: &Row, place: usize) -> Result<u128, Unreadable> {
 
 pub(super) fn small(row: &Row, place: usize) -> Result<i16, Unreadable> {
     exactly(row, place).map(i16::from_be_bytes)
+}
+
+pub(super) fn day(row: &Row, place: usize) -> Result<Date, Unreadable> {
+    let days = exactly(row, place).map(i32::from_be_bytes)?;
+    EPOCH.checked_add(jiff::Span::new().try_days(days).map_err(|_| Unreadable)?).map_err(|_| Unreadable)
 }
 
 pub(super) fn number(row: &Row, place: usize) -> Result<u64, Unreadable> {

@@ -12,6 +12,8 @@ use crate::store::{Change, CommitError, Committed, Head, Key, StoreError, check_
 pub(super) struct Pending {
     pub change: Change,
     pub now: Moment,
+    /// Where the ledger must stand with it, for a change that was made elsewhere.
+    pub follows: Option<Head>,
     /// What it puts; or why it cannot be written.
     pub facts: Result<Vec<FactRow>, StoreError>,
     pub event: Cell,
@@ -37,7 +39,7 @@ impl Pending {
         };
         let bytes = Cell::Bytes(std::mem::take(&mut change.record));
         let content_hash = Cell::Bytes(change.content_hash.to_vec());
-        Self { change, now, facts, event, postings, bytes, content_hash }
+        Self { change, now, follows: None, facts, event, postings, bytes, content_hash }
     }
 }
 
@@ -78,7 +80,8 @@ fn judge_one<'p>(
     let change = &pending.change;
     check_expectations(change, |key| versions.get(key).copied().unwrap_or_default())?;
     let next = head.next(&change.content_hash, pending.now);
-    if change.before.is_some_and(|end| next.at >= end) {
+    let elsewhere = pending.follows.is_some_and(|head| head != next);
+    if elsewhere || change.before.is_some_and(|end| next.at >= end) {
         return Err(CommitError::Conflict);
     }
     Ok((next, facts))

@@ -25,6 +25,7 @@ mod committer;
 mod judge;
 mod looks;
 mod migrate;
+mod moving;
 mod options;
 mod partition;
 mod progress;
@@ -34,15 +35,17 @@ mod write;
 
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::committer::{Committer, Entry};
 use self::judge::Pending;
 use self::looks::{Job, Jobs};
 use self::progress::Progress;
 use self::session::{Maker, Session};
+use super::kept::Portable;
 use super::{
     Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord,
@@ -53,6 +56,9 @@ pub use committer::Counters;
 pub use migrate::{Applied, SCHEMA, status, up};
 pub use options::{DatabaseUrl, PostgresError, PostgresOptions};
 
+/// How long a close waits for the last commit.
+const LAST_COMMIT: Duration = Duration::from_millis(500);
+
 /// See the module.
 pub struct PostgresStore {
     secret: [u8; 32],
@@ -60,7 +66,10 @@ pub struct PostgresStore {
     progress: Arc<Progress>,
     counters: Arc<Counters>,
     /// None once closed.
-    entries: Mutex<Option<mpsc::UnboundedSender<Entry>>>,
+    entries: Entries,
+    /// Whoever hands the data set on.
+    walks: mpsc::UnboundedSender<moving::Ask>,
+    closing: Arc<Notify>,
     /// True when the last change has its verdict and the connections are gone.
     ended: watch::Receiver<bool>,
 }
@@ -68,6 +77,9 @@ pub struct PostgresStore {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Where changes wait for the committer.
+type Entries = Mutex<Option<mpsc::UnboundedSender<Entry>>>;
 
 /// What is known once the first connection stands.
 struct Opened {
@@ -91,6 +103,8 @@ impl PostgresStore {
                 };
                 let (entries, incoming) = mpsc::unbounded_channel();
                 let (end, ended) = watch::channel(false);
+                let (walks, asks) = mpsc::unbounded_channel();
+                let closing = Arc::new(Notify::new());
                 let progress = Arc::new(Progress::new(opened.position));
                 let (jobs, counters) = (Arc::<Jobs>::default(), Arc::<Counters>::default());
                 let store = Arc::new(Self {
@@ -99,12 +113,15 @@ impl PostgresStore {
                     progress: progress.clone(),
                     counters: counters.clone(),
                     entries: Mutex::new(Some(entries)),
+                    walks,
+                    closing: closing.clone(),
                     ended,
                 });
                 let _ = tell.send(Ok(store));
                 for _ in 0..maker.options.connections {
                     tokio::spawn(looks::run(jobs.clone(), maker.clone(), progress.clone(), None));
                 }
+                tokio::spawn(moving::run(asks, maker.clone()));
                 tokio::spawn(poll(jobs.clone(), progress.clone(), maker.options.poll));
                 let committer = Committer {
                     maker,
@@ -113,7 +130,13 @@ impl PostgresStore {
                     room: opened.room,
                     session: Some(opened.session),
                 };
-                committer.run(incoming).await;
+                tokio::select! {
+                    () = committer.run(incoming) => {}
+                    // A commit that waits for a standby may wait for ever; whoever asked for it does not know its outcome.
+                    () = async { closing.notified().await; tokio::time::sleep(LAST_COMMIT).await } => {
+                        tracing::warn!("a commit was still waiting at the end");
+                    }
+                }
                 progress.close();
                 jobs.refuse_all();
                 let _ = end.send(true);
@@ -152,6 +175,30 @@ impl PostgresStore {
     }
 }
 
+/// Queues changes at once, in their order, and waits for their verdicts.
+fn queue(entries: &Entries, ready: Vec<Pending>) -> impl Future<Output = Vec<Result<Committed, CommitError>>> + use<> {
+    let mut verdicts = Vec::with_capacity(ready.len());
+    {
+        let entries = lock(entries);
+        for pending in ready {
+            let (reply, verdict) = oneshot::channel();
+            let sent = entries.as_ref().is_some_and(|entries| entries.send(Entry { pending, reply }).is_ok());
+            verdicts.push(sent.then_some(verdict));
+        }
+    }
+    async move {
+        let mut found = Vec::with_capacity(verdicts.len());
+        for verdict in verdicts {
+            found.push(match verdict {
+                None => Err(CommitError::NotApplied(StoreError::Closed)),
+                // A committer that ended without a word may have done it.
+                Some(verdict) => verdict.await.unwrap_or(Err(CommitError::Unknown)),
+            });
+        }
+        found
+    }
+}
+
 /// The first connection, with what has to be known before anything else.
 async fn open(maker: &Maker) -> Result<Opened, PostgresError> {
     let options = &maker.options;
@@ -171,7 +218,7 @@ async fn open(maker: &Maker) -> Result<Opened, PostgresError> {
 }
 
 /// Looks where the ledger stands while somebody waits for what another process may make.
-async fn poll(jobs: Arc<Jobs>, progress: Arc<Progress>, every: std::time::Duration) {
+async fn poll(jobs: Arc<Jobs>, progress: Arc<Progress>, every: Duration) {
     loop {
         progress.wanted().await;
         let (reply, answer) = oneshot::channel();
@@ -198,26 +245,7 @@ impl Store for PostgresStore {
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         // Encoding is the larger half of the work here, and done by whoever wants it.
         let ready: Vec<Pending> = changes.into_iter().map(|change| Pending::new(change, now)).collect();
-        let mut verdicts = Vec::with_capacity(ready.len());
-        {
-            let entries = lock(&self.entries);
-            for pending in ready {
-                let (reply, verdict) = oneshot::channel();
-                let sent = entries.as_ref().is_some_and(|entries| entries.send(Entry { pending, reply }).is_ok());
-                verdicts.push(sent.then_some(verdict));
-            }
-        }
-        Box::pin(async move {
-            let mut found = Vec::with_capacity(verdicts.len());
-            for verdict in verdicts {
-                found.push(match verdict {
-                    None => Err(CommitError::NotApplied(StoreError::Closed)),
-                    // A committer that ended without a word may have done it.
-                    Some(verdict) => verdict.await.unwrap_or(Err(CommitError::Unknown)),
-                });
-            }
-            found
-        })
+        Box::pin(queue(&self.entries, ready))
     }
 
     fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
@@ -246,9 +274,14 @@ impl Store for PostgresStore {
         Box::pin(self.ask(move |reply| Job::List { key, after, until, limit, reply }))
     }
 
+    fn portable(&self) -> Option<&dyn Portable> {
+        Some(self)
+    }
+
     /// Every change that was taken gets its verdict first. Closing again is no error.
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
         drop(lock(&self.entries).take());
+        self.closing.notify_one();
         let mut ended = self.ended.clone();
         Box::pin(async move {
             // A thread that is gone has closed too.

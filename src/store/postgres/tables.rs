@@ -2,7 +2,11 @@
 //!
 //! Statements are made of this list, once for each connection; `cells.rs` gives the values in the same order.
 
-use super::cell::Cell;
+use tokio_postgres::Row;
+
+use super::cell::{self, Cell, Unreadable};
+use crate::domain::ids::{BindingId, MemberId, RegionCode, SettlementId, TransferId};
+use crate::domain::record::Job;
 use crate::store::Key;
 
 /// A column and its type.
@@ -196,6 +200,42 @@ pub(super) fn place_of(key: &Key) -> (usize, Vec<Cell>) {
         Key::Certification(member) => (19, vec![Cell::Uuid(member.as_u128())]),
         Key::YearClose(region, year) => (20, vec![region_cell(region), Cell::Small(year)]),
     }
+}
+
+/// The key of a row of this table, whose natural key stands from a column on.
+pub(super) fn key_of(table: usize, row: &Row, first: usize) -> Result<Key, Unreadable> {
+    let id = || cell::uuid(row, first);
+    let member = |id| MemberId::from_u128(id);
+    Ok(match table {
+        0 => Key::Request(cell::exactly(row, first)?),
+        1 => Key::Reference(cell::exactly(row, first)?),
+        2 => Key::Person(member(id()?)),
+        STANDING => Key::Standing(member(id()?)),
+        4 => Key::Wards(member(id()?)),
+        5 => Key::Binding(BindingId::from_u128(id()?)),
+        6 => Key::Settlement(SettlementId::from_u128(id()?)),
+        7 => Key::Basis(SettlementId::from_u128(id()?)),
+        8 => Key::Policy(cell::exactly(row, first)?),
+        9 => Key::Decided(cell::exactly(row, first)?),
+        10 => Key::AidUse(member(id()?), member(cell::uuid(row, first + 1)?)),
+        11 => Key::PolicySet(cell::exactly(row, first)?),
+        12 => Key::Card(member(id()?)),
+        13 => Key::Wallet(member(id()?)),
+        14 => Key::WalletDay(member(id()?), cell::day(row, first + 1)?),
+        15 => Key::Transfer(TransferId::from_u128(id()?)),
+        16 => Key::Quota(BindingId::from_u128(id()?)),
+        17 => Key::Slips(member(id()?)),
+        18 => {
+            let code = u8::try_from(cell::small(row, first)?).map_err(|_| Unreadable)?;
+            Key::JobDay(Job::from_code(code).ok_or(Unreadable)?)
+        }
+        19 => Key::Certification(member(id()?)),
+        20 => {
+            let code = cell::exactly(row, first).map(u32::from_be_bytes)?;
+            Key::YearClose(RegionCode::from_u32(code).ok_or(Unreadable)?, cell::small(row, first + 1)?)
+        }
+        _ => return Err(Unreadable),
+    })
 }
 
 pub(super) fn region_cell(region: crate::domain::ids::RegionCode) -> Cell {

@@ -138,7 +138,7 @@ fn a_run_that_was_stopped_goes_on_where_it_was() {
     // Killed as soon as a note tells of rows; a run that is done before that leaves no note.
     loop {
         let told = fs::read_to_string(&note).unwrap_or_default();
-        if !told.is_empty() && !told.contains("\"input_byte\":0,") {
+        if !told.is_empty() && !told.contains("\"byte\":0,") {
             break;
         }
         if child.try_wait().expect("asked").is_some() {

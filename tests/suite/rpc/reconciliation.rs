@@ -530,3 +530,84 @@ fn holds_are_in_flight_until_they_end_and_what_is_put_back_is_no_line() {
         assert_eq!(summary.agreed, 1);
     });
 }
+
+/// An institution books a settlement when it is paid (结算时间): what was held before midnight and confirmed after it is of the
+/// second day, by whatever name it is called.
+#[test]
+fn a_confirmed_hold_is_of_the_day_it_was_confirmed() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let (mother, _) = server.family(900_000);
+        server.clock().set("2025-03-03T23:55:00+08:00");
+        let refs = proto::ExternalRefs { msgid: "M-1".to_owned(), ..Default::default() };
+        let visit = proto::Visit { external_refs: Some(refs), ..visit() };
+        let hold = hold_of(&proto::SettleRequest { visit: Some(visit), ..settle("held", &mother, 1_000) }, 600);
+        let id = server.hold_settlement(hold).expect("held").settlement.expect("set").settlement_id;
+        server.clock().set("2025-03-04T00:01:00+08:00");
+        let part = proto::ConfirmSettlementRequest { accounts_fen: Some(600), ..confirm("confirm", &id) };
+        server.confirm_settlement(part).expect("confirmed");
+        let of_day = |day: &str| {
+            let days = totals(&server, vec![], NEXT).expect("told").ours;
+            days.iter().filter(|row| row.kind == 1 && row.date == day).map(|row| row.count).sum::<i64>()
+        };
+        assert_eq!((of_day(DAY), of_day(NEXT)), (0, 1));
+        let names = ["req=held".to_owned(), "req=confirm".to_owned(), "msg=M-1".to_owned(), format!("stl={id}")];
+        for name in &names {
+            let line = |day: &str| vec![lines(&[&format!("S {day} 1000 {name} aid=600 cash=400")])];
+            let (found, summary) = compared(&server, start(NEXT, ""), line(NEXT));
+            assert_eq!((found, summary.agreed, summary.equal), (Vec::new(), 1, true), "{name}");
+            let (found, _) = compared(&server, start(DAY, ""), line(DAY));
+            assert_eq!(found, [format!("DATE_EDGE MOVE_DAY | S M-1 1000 | S {} 1000", told_name(name))], "{name}");
+        }
+        let (found, _) = compared(&server, start(DAY, ""), vec![]);
+        assert_eq!(found, Vec::<String>::new(), "on the day before it was no line");
+        let (found, _) = compared(&server, start(NEXT, ""), vec![]);
+        assert_eq!(found, ["ONLY_OURS BOOK_LINE | S M-1 1000 |"]);
+        // Its refund is of a settlement that they have, or have not.
+        let back = proto::RefundParts { accounts_fen: 600, ..Default::default() };
+        server.refund_settlement(refund_parts("back", &id, back)).expect("refunded");
+        let (found, _) = compared(&server, start(NEXT, ""), vec![lines(&[&format!("S {NEXT} 1000 stl={id}")])]);
+        assert_eq!(found, ["STATE BOOK_REFUND | R back 600 |"]);
+        let (found, _) = compared(&server, start(NEXT, ""), vec![]);
+        assert_eq!(found, ["ONLY_OURS BOOK_LINE | S M-1 1000 |", "ONLY_OURS BOOK_LINE | R back 600 |"]);
+        let mut client = ReconciliationServiceClient::new(server.channel());
+        let request = proto::ListLinesRequest {
+            institution_code: HOSPITAL.to_owned(),
+            start_date: DAY.to_owned(),
+            last_day: NEXT.to_owned(),
+            ..Default::default()
+        };
+        let listed = server.wait(client.list_lines(request)).expect("a page").into_inner().lines;
+        let days: Vec<(&str, i64)> = listed.iter().map(|line| (line.date.as_str(), line.ledger_position)).collect();
+        assert_eq!(days, [(NEXT, server.head() - 1), (NEXT, server.head())]);
+    });
+}
+
+/// How `compared` writes a line of theirs by the name it has.
+fn told_name(name: &str) -> &str {
+    let (kind, value) = name.split_once('=').expect("a name and a value");
+    if kind == "stl" { "" } else { value }
+}
+
+/// What was fenced can never apply, so there is nothing left to find out: the line is struck.
+#[test]
+fn the_line_of_a_fenced_request_is_struck() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        server.family(900_000);
+        server.resolve_outcome(fence("resolve", "fenced")).expect("fenced");
+        let theirs = [
+            format!("S {DAY} 1000 req=fenced"),
+            format!("R {DAY} 700 req=fenced of=never"),
+            format!("S {DAY} 1000 req=open"),
+        ];
+        let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+        let (found, _) = compared(&server, start(DAY, ""), vec![lines(&theirs)]);
+        let expected = [
+            "ONLY_THEIRS STRIKE_LINE |  | S fenced 1000",
+            "ONLY_THEIRS STRIKE_LINE |  | R fenced 700",
+            "ONLY_THEIRS RESOLVE |  | S open 1000",
+        ];
+        assert_eq!(found, expected);
+    });
+}

@@ -112,6 +112,64 @@ fn of_many_quotas_at_once_no_fen_is_set_aside_twice() {
     });
 }
 
+/// Sets the quota of a binding.
+fn quota(server: &TestServer, request_id: &str, binding: &str, fen: i64) {
+    let request = proto::SetQuotaRequest {
+        request_id: request_id.to_owned(),
+        binding_id: binding.to_owned(),
+        quota_fen: fen,
+        evidence: ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec(),
+        ..Default::default()
+    };
+    server.set_quota(request).expect("set");
+}
+
+/// Every clock is read before the ledger is looked at, and the clocks of two servers differ: which came first, a settlement or
+/// the quota it drew on, is told by the ledger. A refund goes into the quota that paid while it lasts, else to the owner.
+#[test]
+fn a_refund_finds_the_quota_that_paid_whatever_the_clocks_said() {
+    let (early, noon, late) = ("2026-02-02T11:59:00+08:00", "2026-02-02T12:00:00+08:00", "2026-02-02T12:01:00+08:00");
+    // When the quota was set, when it paid, when it was given up and set anew; whether it is given up at all.
+    let rows = [
+        (noon, noon, noon, false),
+        (noon, late, late, false),
+        (noon, early, early, false),
+        (noon, noon, noon, true),
+        (noon, late, early, true),
+        (noon, early, early, true),
+        (late, noon, early, true),
+    ];
+    for_each_store(|setup| {
+        let server = setup.start();
+        server.clock().set("2026-02-01T09:00:00+08:00");
+        let owner = server.member(1, "622900", 1_000_000);
+        for (place, (set_at, paid_at, again_at, given_up)) in (10_u32..).zip(rows) {
+            let child = server.member(place, "510100", 0);
+            let binding = server.bind(&owner, &child);
+            server.clock().set(set_at);
+            quota(&server, &format!("q-{place}"), &binding, 10_000);
+            server.clock().set(paid_at);
+            let visit =
+                proto::Visit { visit_date: "2026-02-02".to_owned(), care_region_code: "510100".to_owned(), ..visit() };
+            let bill = proto::SettleRequest { visit: Some(visit), ..settle(&format!("s-{place}"), &child, 4_000) };
+            let paid = server.settle(bill).expect("settled").settlement.expect("set");
+            assert_eq!(paid.amounts.expect("set").mutual_aid_fen, 4_000, "row {place}");
+            if given_up {
+                server.clock().set(again_at);
+                quota(&server, &format!("up-{place}"), &binding, 0);
+                quota(&server, &format!("anew-{place}"), &binding, 5_000);
+            }
+            let frozen = server.account(&owner).quota_frozen_fen;
+            server.refund_settlement(refund_whole(&format!("r-{place}"), &paid.settlement_id)).expect("refunded");
+            let back = server.account(&owner).quota_frozen_fen - frozen;
+            assert_eq!(back, if given_up { 0 } else { 4_000 }, "row {place}");
+            quota(&server, &format!("end-{place}"), &binding, 0);
+            assert_eq!(server.balances(&owner), (0, 1_000_000), "row {place}");
+            server.clock().set("2026-02-02T13:00:00+08:00");
+        }
+    });
+}
+
 #[test]
 fn what_nobody_took_is_due_in_the_small_hours() {
     let at = "05:30:00".parse().expect("a time");

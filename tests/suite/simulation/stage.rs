@@ -176,9 +176,13 @@ impl State {
         let Some(flight) = self.flights[place].clone() else {
             return broken("nobody writes unasked", "a change came after its call was answered");
         };
+        // What sets a quota or draws on one is not before what it saw, whatever the clock told.
+        let of_quota = change.puts.iter().any(|(key, _)| matches!(key, Key::Quota(_)));
+        let seen = self.audit.head.at.next();
+        let is_later = flight.now.is_some_and(|told| of_quota && told < now && now <= seen);
         // Of the bureau's work several changes may be under way together.
-        let is_job = flight.op.is_job();
-        if flight.now != Some(now) && !(is_job && flight.told.contains(&now)) {
+        let is_job = flight.op.is_job() && flight.told.contains(&now);
+        if flight.now != Some(now) && !is_later && !is_job {
             return broken("a decision is of its moment", format!("told {:?}, decided at {now:?}", flight.now));
         }
         if flight.made.is_some() {

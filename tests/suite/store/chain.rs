@@ -136,7 +136,7 @@ pub fn law_7_the_chain_is_whole_under_contention(harness: &mut Harness) {
 }
 
 pub fn law_7_the_chain_goes_on_after_a_crash(harness: &mut Harness) {
-    for _ in 0..4 {
+    for _ in 0..2 {
         for number in 0..10 {
             harness.store().put(number, 1);
         }

@@ -34,6 +34,7 @@ pub fn law_10_the_limit_cuts_and_nothing_else(harness: &mut Harness) {
         loop {
             let page = store.rows(key, after, 290, 7);
             let Some(last) = page.last() else { break };
+            assert!(last.0 > after, "a page begins behind the one before");
             after = last.0;
             pages.extend(page);
         }
@@ -153,6 +154,7 @@ pub fn law_10_a_walk_beside_writers_misses_nothing(harness: &mut Harness) {
         loop {
             let page = store.rows(key, after, u64::MAX, 4);
             let Some(last) = page.last() else { break };
+            assert!(last.0 > after, "a page begins behind the one before");
             after = last.0;
             seen.extend(page.iter().map(|row| row.0));
         }

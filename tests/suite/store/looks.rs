@@ -42,6 +42,11 @@ pub fn law_14_many_keys_in_one_look(harness: &mut Harness) {
 /// Every change writes the key, so a look that begins at a position has found the key as of that position at least.
 pub fn law_14_a_look_is_at_least_as_new_as_it_says(harness: &mut Harness) {
     let store = harness.store();
+    for round in 0..6 {
+        store.put(1, round);
+        let facts = store.look(&[account_key(1)]);
+        assert!(facts.facts[0].version >= facts.began_at, "{facts:?}");
+    }
     at_once(4, 200, |place, round| {
         if place == 0 {
             store.put(1, i64::try_from(round).unwrap());

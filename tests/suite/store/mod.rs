@@ -5,14 +5,18 @@
 
 mod absence;
 mod bytes;
+pub mod canaries;
 mod chain;
 mod closing;
+mod commands;
+mod differential;
 mod durable;
 mod ends;
 mod expectations;
 mod kinds;
 mod lists;
 mod looks;
+mod moved;
 mod positions;
 mod secret;
 mod seen;
@@ -43,12 +47,19 @@ fn run(name: &str, mut harness: Harness) {
     (check.run)(&mut harness);
 }
 
-/// The stores there are.
+/// The stores there are: the one list of them.
 macro_rules! on_each_store {
     ($($checks:tt)*) => {
+        stores! { memory embedded postgres }
         on_store!(memory $($checks)*);
         on_store!(embedded $($checks)*);
         on_store!(postgres $($checks)*);
+    };
+}
+
+macro_rules! stores {
+    ($($store:ident)*) => {
+        pub const STORES: &[(&str, fn() -> Harness)] = &[$((stringify!($store), Harness::$store)),*];
     };
 }
 
@@ -274,6 +285,22 @@ checks! {
         law_14_looks_do_not_begin_before_those_ahead_of_them
         law_14_a_look_at_nothing_tells_where_the_ledger_stands
         law_14_each_alone_is_as_all_together
+    }
+    moved {
+        law_16_a_data_set_taken_in_is_the_same
+        law_16_it_may_come_in_parts
+        law_16_what_does_not_follow_is_not_taken
+        law_16_of_a_list_with_a_wrong_one_nothing_is_taken
+        law_16_a_fact_that_cannot_be_read_is_not_taken
+        law_16_expectations_hold_against_what_was_taken_in
+        law_16_the_ledger_goes_on_behind_it
+        law_16_what_was_taken_in_and_waited_for_survives_a_crash
+        law_16_broken_off_it_goes_on
+        law_16_changes_are_paged
+        law_16_changes_carry_all_they_made
+        law_16_there_and_back_is_the_same
+        law_16_whoever_waits_hears_of_what_is_taken_in
+        law_16_a_closed_store_neither_gives_nor_takes
     }
     secret {
         law_15_the_secret_stays_with_the_data

@@ -79,7 +79,7 @@ pub fn law_6_positions_follow_real_time(harness: &mut Harness) {
 }
 
 pub fn law_6_positions_go_on_after_a_crash(harness: &mut Harness) {
-    for _ in 0..4 {
+    for _ in 0..2 {
         for number in 0..10 {
             harness.store().put(number, 1);
         }

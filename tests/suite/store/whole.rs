@@ -97,7 +97,7 @@ pub fn law_3_a_duplicate_leaves_nothing(harness: &mut Harness) {
 /// What was not durable may be gone, each change with all its parts.
 pub fn law_3_after_a_crash_a_change_is_there_with_all_its_parts_or_not_at_all(harness: &mut Harness) {
     let key = list(ListKind::PatientSettlements, 1);
-    for round in 0..5 {
+    for round in 0..3 {
         let before = harness.store().head_now().position;
         for number in before + 1..=before + 30 {
             let both = change(0, &[], &[(u128::from(number), 1), (u128::from(number) + 10_000, 2)]);

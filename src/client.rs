@@ -1,0 +1,81 @@
+//! A server at the other end, for the programs that ask one: connected, asked for its bounds, its refusals put into words.
+
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+use tonic_types::StatusExt;
+
+use crate::grpc::proto;
+use crate::grpc::proto::server_service_client::ServerServiceClient;
+use crate::server;
+
+/// Largest answer taken; whatever a server sends is far below.
+pub const ANSWER_BYTES: usize = 64 << 20;
+
+/// See the module.
+pub struct Client {
+    pub channel: Channel,
+    limits: Vec<proto::Limit>,
+}
+
+/// A channel to the server at an address.
+pub async fn connect(address: &str) -> Result<Channel, String> {
+    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| format!("--connect: {error}"))?;
+    let endpoint = endpoint
+        .tcp_nodelay(true)
+        .initial_stream_window_size(server::STREAM_WINDOW)
+        .initial_connection_window_size(server::CONNECTION_WINDOW);
+    endpoint.connect().await.map_err(|error| format!("no server at {address}: {error}"))
+}
+
+impl Client {
+    pub async fn connect(address: &str) -> Result<Self, String> {
+        let channel = connect(address).await?;
+        let info = ServerServiceClient::new(channel.clone()).get_server_info(proto::GetServerInfoRequest {}).await;
+        let limits = info.map_err(|status| told(&status))?.into_inner().limits;
+        Ok(Self { channel, limits })
+    }
+
+    /// A bound of the server's.
+    pub fn limit(&self, name: &str) -> Result<usize, String> {
+        let found = self.limits.iter().find(|limit| limit.name == name);
+        let value = found.and_then(|limit| usize::try_from(limit.value).ok()).filter(|value| *value > 0);
+        value.ok_or_else(|| format!("the server tells no {name}: it is of another version"))
+    }
+}
+
+/// Why something was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Of the contract, or else the code of the call.
+    pub reason: String,
+    /// For the person at the desk.
+    pub sentence: String,
+    /// Bad fields and what is wrong with them.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Refusal {
+    pub fn of(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let reason = details.error_info().map_or_else(|| format!("{:?}", status.code()), |info| info.reason.clone());
+        let sentence = details.localized_message().map_or(status.message(), |message| message.message.as_str());
+        let bad = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+        let fields = bad.iter().map(|bad| (bad.field.clone(), bad.description.clone())).collect();
+        Self { reason, sentence: sentence.to_owned(), fields }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.reason, self.sentence)?;
+        self.fields.iter().try_for_each(|(field, what)| match field.as_str() {
+            "" => write!(f, "\n  {what}"),
+            field => write!(f, "\n  {field} {what}"),
+        })
+    }
+}
+
+/// A refusal in words.
+pub fn told(status: &Status) -> String {
+    Refusal::of(status).to_string()
+}

@@ -1,0 +1,175 @@
+//! The command: which stores, and what is seen of it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use indicatif::ProgressBar;
+
+use super::{CopyError, compare, copy};
+use crate::backup::bar;
+use crate::ledger::page::hex;
+use crate::ledger_tool;
+use crate::migrate::PARTITION_RECORDS;
+use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
+use crate::store::kept::Portable;
+use crate::store::postgres::{self, DatabaseUrl, PostgresError, PostgresOptions, PostgresStore};
+use crate::store::{Head, Store};
+
+/// `gongji copy`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "A city grows out of its one process:\n  \
+    gongji copy --from embedded:/var/lib/gongji --to postgres://gongji@db/city\n\
+    Stop the server first, and start none on the target before this has ended. Broken off, run the same line again.")]
+pub struct Options {
+    /// The data set: embedded:DIR or postgres://….
+    #[arg(long, value_name = "STORE")]
+    from: Place,
+    /// Where it goes: embedded:DIR, absent or empty; or postgres://… of a database without a ledger.
+    #[arg(long, value_name = "STORE")]
+    to: Place,
+}
+
+/// A store as the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Embedded(PathBuf),
+    Postgres(DatabaseUrl),
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(DatabaseUrl(text.to_owned())));
+        }
+        match text.split_once(':') {
+            Some(("embedded", dir)) if !dir.is_empty() => Ok(Self::Embedded(dir.into())),
+            Some(("postgres", url)) if !url.is_empty() => Ok(Self::Postgres(DatabaseUrl(url.to_owned()))),
+            Some(_) | None => Err("must be embedded:DIR or postgres://…".to_owned()),
+        }
+    }
+}
+
+/// `gongji copy`.
+pub fn run(options: &Options) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let head =
+        runtime.map_err(|error| error.to_string())?.block_on(whole(options)).map_err(|error| error.to_string())?;
+    println!("{} changes, digest {}; read again and compared, balances folded anew", head.position, hex(&head.link));
+    Ok(())
+}
+
+async fn whole(options: &Options) -> Result<Head, CopyError> {
+    if options.from == options.to {
+        return Err(CopyError::Other("--from and --to are the same place".to_owned()));
+    }
+    let source = match &options.from {
+        Place::Embedded(dir) => open_source(dir)?,
+        Place::Postgres(url) => open_database(&database(url))?,
+    };
+    let target = match &options.to {
+        Place::Embedded(dir) => Target::beside(dir, source.secret())?,
+        Place::Postgres(url) => Target::database(&database(url), source.secret()).await?,
+    };
+    let from = door(&*source)?;
+    let head = shown("changes copied", async |told| copy(from, door(&*target.store)?, told).await).await?;
+    shown("changes compared", async |told| compare(from, door(&*target.store)?, told).await).await?;
+    balances(target.store.clone()).await?;
+    target.done().await?;
+    Ok(head)
+}
+
+fn door(store: &dyn Store) -> Result<&dyn Portable, CopyError> {
+    store.portable().ok_or_else(|| CopyError::Other(format!("the {} store cannot hand on its data set", store.kind())))
+}
+
+/// Runs a part under a bar of its own.
+async fn shown<T>(
+    what: &'static str,
+    part: impl AsyncFnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, CopyError>,
+) -> Result<T, CopyError> {
+    let bar: ProgressBar = bar(what);
+    let mut told = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let outcome = part(&mut told).await;
+    bar.finish_and_clear();
+    outcome
+}
+
+fn open_source(dir: &Path) -> Result<Arc<dyn Store>, CopyError> {
+    let told = |error: OpenError| CopyError::Other(error.to_string());
+    let bar = bar("bytes of tables read");
+    EmbeddedStore::check_files(dir, |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    })
+    .map_err(told)?;
+    bar.finish_and_clear();
+    Ok(EmbeddedStore::open_existing(dir).map_err(told)?)
+}
+
+/// A data set that is being made beside its place, and moved there when it is whole.
+struct Target {
+    store: Arc<dyn Store>,
+    /// Where it is made and where it goes; a database is made in its place.
+    folders: Option<(PathBuf, PathBuf)>,
+}
+
+impl Target {
+    fn beside(dir: &Path, secret: [u8; 32]) -> Result<Self, CopyError> {
+        let io = |error: io::Error| CopyError::Other(format!("{}: {error}", dir.display()));
+        if dir.try_exists().map_err(io)? && fs::read_dir(dir).map_err(io)?.next().is_some() {
+            return Err(CopyError::Other(format!("{} is not empty", dir.display())));
+        }
+        let mut made_in = dir.as_os_str().to_owned();
+        made_in.push(".copying");
+        let made_in = PathBuf::from(made_in);
+        let store = EmbeddedStore::open(&EmbeddedOptions::new(&made_in, secret));
+        let store = store.map_err(|error| CopyError::Other(error.to_string()))?;
+        Ok(Self { store, folders: Some((made_in, dir.to_owned())) })
+    }
+
+    /// Makes a ledger in a database that holds none; one that was begun goes on.
+    async fn database(options: &PostgresOptions, secret: [u8; 32]) -> Result<Self, CopyError> {
+        let told = |error: PostgresError| CopyError::Other(error.to_string());
+        postgres::up(options, secret, PARTITION_RECORDS).await.map_err(told)?;
+        Ok(Self { store: open_database(options)?, folders: None })
+    }
+
+    async fn done(self) -> Result<(), CopyError> {
+        self.store.close().await.map_err(CopyError::Target)?;
+        let Some((made_in, dir)) = self.folders else { return Ok(()) };
+        let io = |error: io::Error| CopyError::Other(format!("{}: {error}", dir.display()));
+        fs::rename(&made_in, &dir).map_err(io)?;
+        let parent = fs::canonicalize(&dir).map_err(io)?;
+        fs::File::open(parent.parent().unwrap_or(&parent)).and_then(|parent| parent.sync_all()).map_err(io)
+    }
+}
+
+fn database(url: &DatabaseUrl) -> PostgresOptions {
+    PostgresOptions { url: url.clone(), ..PostgresOptions::new("") }
+}
+
+fn open_database(options: &PostgresOptions) -> Result<Arc<dyn Store>, CopyError> {
+    Ok(PostgresStore::open(options.clone()).map_err(|error| CopyError::Other(error.to_string()))?)
+}
+
+/// Replays the copy as `gongji ledger verify` does.
+async fn balances(store: Arc<dyn Store>) -> Result<(), CopyError> {
+    let (ledger, _) = ledger_tool::ledger(store).map_err(CopyError::Other)?;
+    let report = shown("records checked", async |told| {
+        let failed = |failure| CopyError::Other(format!("the copy cannot be checked: {failure:?}"));
+        ledger.check_telling(told).await.map_err(failed)
+    })
+    .await?;
+    match report.problems.first() {
+        None => Ok(()),
+        Some(problem) => Err(CopyError::Balances(problem.clone())),
+    }
+}
