@@ -12,6 +12,6 @@ mod helper;
 mod pair;
 mod server;
 
-pub use cluster::{Cluster, Durability, Node};
+pub use cluster::{Cluster, Durability, Node, try_sql};
 pub use pair::Pair;
 pub use server::{Database, PostgresServer};
