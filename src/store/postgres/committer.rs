@@ -70,9 +70,8 @@ enum Outcome {
 impl Committer {
     /// Commits what comes in until nothing more can come.
     pub async fn run(mut self, mut entries: mpsc::UnboundedReceiver<Entry>) {
-        let most = self.maker.options.group;
-        let mut group = Vec::with_capacity(most);
-        while entries.recv_many(&mut group, most).await > 0 {
+        let mut group = Vec::with_capacity(self.maker.options.group);
+        while self.next(&mut entries, &mut group).await > 0 {
             let pending: Vec<&Pending> = group.iter().map(|entry| &entry.pending).collect();
             let verdicts = self.commit(&pending).await;
             for (entry, verdict) in group.drain(..).zip(verdicts) {
@@ -80,6 +79,25 @@ impl Committer {
                 let _ = entry.reply.send(verdict);
             }
         }
+    }
+
+    /// Waits for changes, and says how many came. What is in doubt is made certain meanwhile: whoever waits for it must not
+    /// wait for a change that may never come.
+    async fn next(&mut self, entries: &mut mpsc::UnboundedReceiver<Entry>, group: &mut Vec<Entry>) -> usize {
+        let most = self.maker.options.group;
+        while self.progress.in_doubt() {
+            tokio::select! {
+                biased;
+                count = entries.recv_many(group, most) => return count,
+                () = sleep(self.maker.options.poll) => {}
+            }
+            if let Some(mut session) = connected(self.session.take(), &self.maker).await
+                && self.confirm(&mut session).await
+            {
+                self.session = Some(session);
+            }
+        }
+        entries.recv_many(group, most).await
     }
 
     async fn commit(&mut self, group: &[&Pending]) -> Vec<Verdict> {
@@ -192,17 +210,11 @@ impl Committer {
             tokio::join!(futures_util::future::join_all(sent.iter_mut().map(|write| write.as_mut())), commit);
         drop(written);
         let failed = sent.into_iter().find_map(|mut write| write.as_mut().take_output().and_then(Result::err));
-        let unknown = |verdicts: Vec<Verdict>| {
-            Outcome::Unknown(verdicts.into_iter().map(|verdict| verdict.and(Err(CommitError::Unknown))).collect())
-        };
         match (failed, committed) {
             // The database said what is wrong with a write, so the transaction came to nothing.
             (Some(error), _) if error.as_db_error().is_some() => Outcome::Failed(trouble(&error)),
-            (None, Ok(())) if session.take_warning() => {
-                // Committed here, and perhaps not on the standby.
-                self.progress.doubt(true);
-                unknown(verdicts)
-            }
+            // Committed here, and perhaps not on the standby.
+            (None, Ok(())) if session.take_warning() => self.in_doubt(verdicts),
             (None, Ok(())) => {
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 self.counters.changes.fetch_add(applied.len() as u64, Ordering::Relaxed);
@@ -212,8 +224,14 @@ impl Committer {
             (None, Err(error)) if matches!(Trouble::of(&error), Trouble::Again) && !is_canceled(&error) => {
                 Outcome::Failed(Trouble::Again)
             }
-            _ => unknown(verdicts),
+            _ => self.in_doubt(verdicts),
         }
+    }
+
+    /// Perhaps committed, perhaps not on the standby too.
+    fn in_doubt(&self, verdicts: Vec<Verdict>) -> Outcome {
+        self.progress.doubt(true);
+        Outcome::Unknown(verdicts.into_iter().map(|verdict| verdict.and(Err(CommitError::Unknown))).collect())
     }
 
     /// Makes what was committed before certain: a later commit that reaches the standby carries everything before it.

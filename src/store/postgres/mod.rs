@@ -34,9 +34,10 @@ mod write;
 
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::committer::{Committer, Entry};
 use self::judge::Pending;
@@ -53,6 +54,9 @@ pub use committer::Counters;
 pub use migrate::{Applied, SCHEMA, status, up};
 pub use options::{DatabaseUrl, PostgresError, PostgresOptions};
 
+/// How long a close waits for the last commit.
+const LAST_COMMIT: Duration = Duration::from_millis(500);
+
 /// See the module.
 pub struct PostgresStore {
     secret: [u8; 32],
@@ -61,6 +65,7 @@ pub struct PostgresStore {
     counters: Arc<Counters>,
     /// None once closed.
     entries: Mutex<Option<mpsc::UnboundedSender<Entry>>>,
+    closing: Arc<Notify>,
     /// True when the last change has its verdict and the connections are gone.
     ended: watch::Receiver<bool>,
 }
@@ -91,6 +96,7 @@ impl PostgresStore {
                 };
                 let (entries, incoming) = mpsc::unbounded_channel();
                 let (end, ended) = watch::channel(false);
+                let closing = Arc::new(Notify::new());
                 let progress = Arc::new(Progress::new(opened.position));
                 let (jobs, counters) = (Arc::<Jobs>::default(), Arc::<Counters>::default());
                 let store = Arc::new(Self {
@@ -99,6 +105,7 @@ impl PostgresStore {
                     progress: progress.clone(),
                     counters: counters.clone(),
                     entries: Mutex::new(Some(entries)),
+                    closing: closing.clone(),
                     ended,
                 });
                 let _ = tell.send(Ok(store));
@@ -113,7 +120,13 @@ impl PostgresStore {
                     room: opened.room,
                     session: Some(opened.session),
                 };
-                committer.run(incoming).await;
+                tokio::select! {
+                    () = committer.run(incoming) => {}
+                    // A commit that waits for a standby may wait for ever; whoever asked for it does not know its outcome.
+                    () = async { closing.notified().await; tokio::time::sleep(LAST_COMMIT).await } => {
+                        tracing::warn!("a commit was still waiting at the end");
+                    }
+                }
                 progress.close();
                 jobs.refuse_all();
                 let _ = end.send(true);
@@ -171,7 +184,7 @@ async fn open(maker: &Maker) -> Result<Opened, PostgresError> {
 }
 
 /// Looks where the ledger stands while somebody waits for what another process may make.
-async fn poll(jobs: Arc<Jobs>, progress: Arc<Progress>, every: std::time::Duration) {
+async fn poll(jobs: Arc<Jobs>, progress: Arc<Progress>, every: Duration) {
     loop {
         progress.wanted().await;
         let (reply, answer) = oneshot::channel();
@@ -249,6 +262,7 @@ impl Store for PostgresStore {
     /// Every change that was taken gets its verdict first. Closing again is no error.
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
         drop(lock(&self.entries).take());
+        self.closing.notify_one();
         let mut ended = self.ended.clone();
         Box::pin(async move {
             // A thread that is gone has closed too.
