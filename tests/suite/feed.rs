@@ -26,8 +26,14 @@ pub const PEOPLE: usize = 64;
 const CONNECTIONS: usize = 4;
 
 /// A consumer: what it has, as far as it can prove it.
-struct Consumer {
-    head: Head,
+pub struct Consumer {
+    pub head: Head,
+}
+
+impl Default for Consumer {
+    fn default() -> Self {
+        Self { head: Head::EMPTY }
+    }
 }
 
 impl Consumer {
@@ -54,7 +60,7 @@ impl Consumer {
     }
 
     /// Reads until it has so many records, and goes away without a word.
-    async fn read_until(&mut self, server: &Server, position: u64) {
+    pub async fn read_until(&mut self, server: &Server, position: u64) {
         let mut feed = self.open(server.channel().await).await;
         while self.head.position < position {
             let message = tokio::time::timeout(PATIENCE, feed.message()).await.expect("a sign of life");
@@ -109,7 +115,7 @@ fn a_consumer_that_is_killed_again_and_again_has_each_record_once() {
     let began = Instant::now();
     let dir = TempDir::new().expect("a directory");
     let mut dice = Dice::new(seed);
-    let mut consumer = Consumer { head: Head::EMPTY };
+    let mut consumer = Consumer::default();
     let first = PEOPLE as u64;
     let half = records / 2;
     // The server is killed in the middle; the consumer comes back to the one that is started on what it left.
@@ -153,7 +159,7 @@ fn consumers_that_do_not_read_cost_little_and_delay_nobody() {
     run(async {
         people(&server).await;
         load(&server, 0, records).await;
-        Consumer { head: Head::EMPTY }.read_until(&server, records).await;
+        Consumer::default().read_until(&server, records).await;
     });
     let before = resident(&server);
     // Their runtime stands still from here on, so nobody takes what is sent; they had asked for as much as there is.
@@ -164,13 +170,13 @@ fn consumers_that_do_not_read_cost_little_and_delay_nobody() {
             let endpoint =
                 server.endpoint().initial_stream_window_size(64 << 20).initial_connection_window_size(64 << 20);
             let channel = endpoint.connect().await.expect("connects");
-            feeds.push((Consumer { head: Head::EMPTY }.open(channel.clone()).await, channel));
+            feeds.push((Consumer::default().open(channel.clone()).await, channel));
         }
         feeds
     });
     run(async {
         load(&server, records, 2 * records).await;
-        let mut reader = Consumer { head: Head::EMPTY };
+        let mut reader = Consumer::default();
         reader.read_until(&server, 2 * records + PEOPLE as u64).await;
         check_ledger(server.channel().await).await;
     });

@@ -235,7 +235,7 @@ struct Known {
 
 /// Who knows every answer.
 #[derive(Default)]
-struct Auditor {
+pub struct Auditor {
     requests: Vec<Known>,
     /// The furthest position that was told.
     furthest: i64,
@@ -247,7 +247,26 @@ impl Auditor {
         self.requests.len() - 1
     }
 
-    fn hear(&mut self, place: usize, outcome: &Outcome) {
+    /// How many requests there are.
+    pub fn known(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub fn op(&self, place: usize) -> &Op {
+        &self.requests[place].op
+    }
+
+    /// Whether it was ever answered with an effect.
+    pub fn answered(&self, place: usize) -> bool {
+        self.requests[place].answer.is_some()
+    }
+
+    /// How many records there must be.
+    pub fn effects(&self) -> u64 {
+        self.requests.iter().filter(|known| known.answer.is_some()).count() as u64
+    }
+
+    pub fn hear(&mut self, place: usize, outcome: &Outcome) {
         let Outcome::Done { answer, replayed } = outcome else { return };
         let known = &mut self.requests[place];
         self.furthest = self.furthest.max(answer.position());
@@ -346,7 +365,7 @@ async fn drive(
 }
 
 /// Everything that does not move money first: a small town of families that share their owners.
-async fn settle_town(auditor: &mut Auditor, server: &Server) {
+pub async fn settle_town(auditor: &mut Auditor, server: &Server) {
     let channel = server.channel().await;
     let mut ops: Vec<Op> = (0..OWNERS + PATIENTS).map(|number| person(number, number < OWNERS)).collect();
     ops.extend((0..OWNERS).map(|number| credit(format!("first-{number}"), number, 5_000_000)));
@@ -368,7 +387,13 @@ async fn settle_town(auditor: &mut Auditor, server: &Server) {
 }
 
 /// The requests of one round.
-async fn plan(auditor: &mut Auditor, server: &Server, round: usize, dice: &mut Dice, day: &str) -> Vec<(usize, Op)> {
+pub async fn plan(
+    auditor: &mut Auditor,
+    server: &Server,
+    round: usize,
+    dice: &mut Dice,
+    day: &str,
+) -> Vec<(usize, Op)> {
     let channel = server.channel().await;
     let settled: Vec<(String, String)> = auditor
         .settlements()
@@ -433,7 +458,7 @@ async fn plan(auditor: &mut Auditor, server: &Server, round: usize, dice: &mut D
 }
 
 /// Compares the ledger with what the auditor knows. Every request must have its outcome by now.
-async fn audit(auditor: &Auditor, server: &Server) {
+pub async fn audit(auditor: &Auditor, server: &Server) {
     let channel = server.channel().await;
     let mut client = SettlementServiceClient::new(channel.clone());
     // Settlements: exactly those that were told, by institution, page by page.
@@ -489,7 +514,7 @@ async fn audit(auditor: &Auditor, server: &Server) {
 }
 
 /// An answered settlement is found by its id and by its request, with its amounts and who paid.
-async fn look_up(auditor: &Auditor, server: &Server, places: &[usize]) {
+pub async fn look_up(auditor: &Auditor, server: &Server, places: &[usize]) {
     let mut client = SettlementServiceClient::new(server.channel().await);
     for place in places {
         let known = &auditor.requests[*place];
@@ -519,15 +544,20 @@ async fn look_up(auditor: &Auditor, server: &Server, places: &[usize]) {
 
 #[test]
 fn nothing_answered_is_lost_and_nothing_is_done_twice() {
-    let kills = from_env("GONGJI_KILLS", 20);
+    let dir = TempDir::new().expect("a directory");
+    kill_again_and_again(20, &|| Server::on(dir.path(), &["--index-bytes", "100000"]));
+}
+
+/// Starts a server, kills it in the middle of a round, and so on, `usually` so many times.
+pub fn kill_again_and_again(usually: u64, start: &dyn Fn() -> Server) {
+    let kills = from_env("GONGJI_KILLS", usually);
     let seed = from_env("GONGJI_SEED", 0x6011_9e71);
     let _replay =
         Replay(format!("GONGJI_SEED={seed} GONGJI_KILLS={kills} cargo test --test suite kills:: -- --nocapture"));
-    let dir = TempDir::new().expect("a directory");
     let mut dice = Dice::new(seed);
     let mut auditor = Auditor::default();
     let (mut unknown, mut redone) = (0, 0);
-    let mut server = Server::on(dir.path(), &["--index-bytes", "100000"]);
+    let mut server = start();
     run(settle_town(&mut auditor, &server));
     for round in 0..usize::try_from(kills).expect("not so many") {
         let day = run(async { today(server.channel().await).await });
@@ -549,7 +579,7 @@ fn nothing_answered_is_lost_and_nothing_is_done_twice() {
             .collect();
         unknown += open.len();
 
-        server = Server::on(dir.path(), &["--index-bytes", "100000"]);
+        server = start();
         let head = run(async {
             let mut client = LedgerServiceClient::new(server.channel().await);
             client.get_head(proto::GetHeadRequest::default()).await.expect("a head").into_inner().head

@@ -184,7 +184,8 @@ impl Server {
         server
     }
 
-    async fn healthy(&self) {
+    /// Waits until it says that it serves.
+    pub async fn healthy(&self) {
         let deadline = Instant::now() + PATIENCE;
         let mut tick = tokio::time::interval(Duration::from_millis(5));
         loop {

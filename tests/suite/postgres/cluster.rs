@@ -83,7 +83,7 @@ pub fn sql(url: &str, statement: &str) -> String {
 }
 
 /// With a server of somebody else's, its client is enough.
-fn if_there(program: &str) -> PathBuf {
+pub fn if_there(program: &str) -> PathBuf {
     let on_path =
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists());
     if on_path { program.into() } else { programs().join(program) }
@@ -169,6 +169,27 @@ impl Cluster {
         self.start(node);
     }
 
+    /// A backup of a running server, as `deployment.md` takes it; not running.
+    pub fn backup(&self, of: &Node, name: &str) -> Node {
+        let from = format!("host=127.0.0.1 port={} user={USER} password={PASSWORD}", of.port);
+        let copy = ["--pgdata", &self.path(name), "--dbname", &from, "--wal-method=stream", "--checkpoint=fast"];
+        self.tool("pg_basebackup", &[&copy[..], &["--no-sync"]].concat());
+        Node {
+            name: name.to_owned(),
+            data: self.path(name).into(),
+            port: 0,
+            durability: of.durability,
+            settings: Vec::new(),
+        }
+    }
+
+    /// Starts a backup as a server of its own that first reads the archive up to a point.
+    pub fn restore(&mut self, backup: &mut Node, settings: &[(&str, &str)]) {
+        fs::write(backup.data.join("recovery.signal"), "").expect("ours");
+        backup.set(settings);
+        self.start_somewhere(backup);
+    }
+
     fn copy(&self, of: &Node, to: &Node) {
         let data = to.data.to_str().expect("a plain path");
         let place = format!("host=127.0.0.1 port={} user={USER} password={PASSWORD}", of.port);
@@ -199,6 +220,14 @@ impl Cluster {
         use std::io::Write;
         let keeper = self.keeper.stdin.as_mut().expect("open as long as this lives");
         writeln!(keeper, "{}", node.name).expect("the keeper reads as long as this lives");
+    }
+
+    /// Starts a stopped server whose files may not grow past so many KiB: a disk that is full, without one.
+    pub fn start_with_files_below(&mut self, node: &Node, kib: u64) {
+        use std::io::Write;
+        let keeper = self.keeper.stdin.as_mut().expect("open as long as this lives");
+        writeln!(keeper, "{} {kib}", node.name).expect("the keeper reads as long as this lives");
+        assert!(node.comes_up(), "{} did not start; it said:\n{}", node.name, node.log());
     }
 
     /// Starts a server that was stopped or killed, on its port, and waits until it answers.

@@ -1,11 +1,16 @@
-# Keeps the PostgreSQL servers of one test process: starts a node for each name it reads, and when its input ends, which
+# Keeps the PostgreSQL servers of one test process: starts a node for each name it reads (and the largest size of its files
+# in KiB, where one stands beside it), and when its input ends, which
 # it does in every case when that process ends, stops all that runs in the folder and removes the folder.
 # Arguments: the folder, the server program.
 folder=$1 postgres=$2
 trap '' HUP INT TERM
 
-while read -r node; do
-    "$postgres" -D "$folder/$node" >> "$folder/$node.log" 2>&1 < /dev/null &
+while read -r node kib; do
+    (
+        # In units of 512 bytes.
+        [ -z "$kib" ] || ulimit -f $((kib * 2))
+        exec "$postgres" -D "$folder/$node" >> "$folder/$node.log" 2>&1 < /dev/null
+    ) &
 done
 
 # Whatever runs with its working directory inside: servers, and tools that were under way.

@@ -7,10 +7,23 @@
 
 #![allow(dead_code, unused_imports, reason = "verbs that every test of servers may use")]
 
+mod clocks;
 mod cluster;
+mod failover;
+mod full_disk;
 mod helper;
+mod load;
+mod locks;
+mod lost_commits;
+mod outages;
 mod pair;
+mod proxy;
+mod recovery;
+mod replicas;
+mod roles;
 mod server;
+mod upgrade;
+mod wire;
 
 pub use cluster::{Cluster, Durability, Node};
 pub use pair::Pair;

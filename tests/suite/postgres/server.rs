@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use super::cluster::{Cluster, Durability, Node, sql};
+use crate::process::{ended, gongji};
 
 /// Started when the first test asks.
 pub struct PostgresServer {
@@ -40,6 +41,13 @@ impl PostgresServer {
         self.copy_of("template0")
     }
 
+    /// A new database with our tables in it.
+    pub fn migrated(&self) -> Database {
+        let database = self.fresh_database();
+        migrate(database.url());
+        database
+    }
+
     /// A new database with what another holds, to which nobody may be connected.
     pub fn copy_of(&self, template: &str) -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -49,6 +57,12 @@ impl PostgresServer {
         sql(&self.url, &format!("CREATE DATABASE {name} TEMPLATE {template}"));
         Database { server: self.url.clone(), url: with_database(&self.url, &name), name }
     }
+}
+
+/// Brings a database to the schema of this program, with partitions so small that tests meet their ends.
+pub fn migrate(url: &str) {
+    let output = ended(gongji(&["migrate", "up", "--partition-records", "200", "--database-url", url]));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A database, dropped at the end, whoever is still connected.

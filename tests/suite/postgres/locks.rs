@@ -1,0 +1,65 @@
+//! Somebody holds what every commit needs. Callers are answered within the time-out, nothing was changed for them, and when
+//! it is let go everything goes on.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+use super::PostgresServer;
+use crate::kills::{Outcome, credit, person, send};
+use crate::process::{PATIENCE, Server, check_ledger, gongji, run, wait_until};
+use tonic_types::StatusExt;
+
+/// A session that has begun a transaction and goes on to do nothing.
+struct Session(Child);
+
+impl Session {
+    fn holding(url: &str, statement: &str) -> Self {
+        let mut psql = Command::new(super::cluster::if_there("psql"));
+        psql.args(["--no-psqlrc", "--quiet", url]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = psql.spawn().expect("psql can be started");
+        let input = child.stdin.as_mut().expect("piped");
+        writeln!(input, "BEGIN; {statement}; SET application_name = 'holding';").expect("it reads");
+        wait_until("the lock", PATIENCE, || {
+            let held = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holding' AND datname = current_database()";
+            (super::cluster::sql(url, held) == "1").then_some(())
+        });
+        Self(child)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_lock_that_somebody_holds_is_a_definite_answer() {
+    let database = PostgresServer::shared().migrated();
+    let words = ["serve", "--store", "postgres", "--database-url", database.url(), "--database-lock-ms", "200"];
+    let server = Server::start(gongji(&words));
+    run(async {
+        let channel = server.channel().await;
+        let first = send(&channel, person(1, true)).await;
+        assert!(matches!(first, Outcome::Done { .. }), "{first:?}");
+        for (number, lock) in
+            ["SELECT * FROM gongji.head FOR UPDATE", "LOCK TABLE gongji.record IN ACCESS EXCLUSIVE MODE"]
+                .into_iter()
+                .enumerate()
+        {
+            let op = credit(format!("locked-{number}"), 1, 100);
+            let held = Session::holding(database.url(), lock);
+            let Outcome::Refused(status) = send(&channel, op.clone()).await else { panic!("{lock}: it was not held") };
+            let reason = status.get_details_error_info().expect("of ours").reason;
+            assert_eq!(reason, "STORE_UNAVAILABLE", "{lock}: {status:?}");
+            drop(held);
+            let again = send(&channel, op).await;
+            assert!(matches!(again, Outcome::Done { replayed: false, .. }), "{lock}: {again:?}");
+        }
+        let report = check_ledger(channel).await;
+        assert_eq!(report.records_checked, 3);
+    });
+    let (status, _, log) = server.terminate();
+    assert!(status.success() && !log.contains("panicked"), "{log}");
+}

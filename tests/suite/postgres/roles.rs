@@ -1,0 +1,59 @@
+//! The grants of `docs/deployment.md`, run as they are printed there: the program works with its role, the ledger cannot be
+//! rewritten by it, and who may see balances does not see names.
+
+use super::cluster::{sql, try_sql};
+use super::server::migrate;
+use super::{Cluster, Durability};
+use crate::kills::{Outcome, credit, person, send};
+use crate::process::{Server, check_ledger, gongji, run};
+
+/// The block of SQL in the document that begins with these words.
+fn printed(first: &str) -> String {
+    let text = include_str!("../../../docs/deployment.md");
+    let blocks = text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    blocks.into_iter().find(|block| block.starts_with(first)).expect("the document has it").to_owned()
+}
+
+#[test]
+fn the_printed_grants_let_each_role_do_its_work_and_no_more() {
+    let mut cluster = Cluster::new();
+    let node = cluster.node("alone", Durability::Fast, &[]);
+    node.sql("CREATE DATABASE gongji");
+    let url = node.url("gongji");
+    migrate(&url);
+    sql(&url, &printed("CREATE ROLE gongji_app"));
+    for role in ["gongji_app", "gongji_analyst"] {
+        sql(&url, &format!("ALTER ROLE {role} PASSWORD 'of-{role}'"));
+    }
+    let as_role = |role: &str| url.replacen("tester:only-for-tests", &format!("{role}:of-{role}"), 1);
+    let (app, analyst) = (as_role("gongji_app"), as_role("gongji_analyst"));
+    let server = Server::start(gongji(&["serve", "--store", "postgres", "--database-url", &app]));
+    run(async {
+        let channel = server.channel().await;
+        for op in [person(1, true), credit("one".to_owned(), 1, 100), credit("two".to_owned(), 1, 100)] {
+            let outcome = send(&channel, op).await;
+            assert!(matches!(outcome, Outcome::Done { replayed: false, .. }), "{outcome:?}\n{}", server.log());
+        }
+        check_ledger(channel).await;
+    });
+    assert_eq!(sql(&analyst, "SELECT count(*) FROM gongji.record"), "3");
+    for (who, statement) in [
+        (&app, "UPDATE gongji.record SET bytes = ''"),
+        (&app, "DELETE FROM gongji.posting"),
+        (&app, "TRUNCATE gongji.record"),
+        (&app, "DELETE FROM gongji.list"),
+        (&app, "DROP TABLE gongji.head"),
+        (&app, "CREATE TABLE gongji.mine ()"),
+        (&analyst, "SELECT * FROM gongji_person.person"),
+        (&analyst, "SELECT * FROM gongji_person.reference"),
+        (&analyst, "SELECT * FROM gongji_person.secret"),
+        (&analyst, "SELECT * FROM gongji_health.basis"),
+        (&analyst, "UPDATE gongji.head SET position = 0"),
+    ] {
+        let refused = try_sql(who, statement).expect_err(statement);
+        let words = ["permission denied", "must be owner", "read-only transaction"];
+        assert!(words.iter().any(|word| refused.contains(word)), "{statement}: {refused}");
+    }
+    let (status, _, log) = server.terminate();
+    assert!(status.success() && !log.contains("panicked"), "{log}");
+}
