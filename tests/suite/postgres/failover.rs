@@ -95,7 +95,7 @@ fn a_commit_that_only_the_primary_has_is_not_told_as_done() {
     pair.standby.kill();
     let address = server.address;
     let asked = std::thread::spawn(move || {
-        run(async { send(&endpoint(address).connect_lazy(), credit("at the end".to_owned(), 1, 100)).await })
+        run(async { send(&endpoint(address).connect_lazy(), credit("at-the-end".to_owned(), 1, 100)).await })
     });
     wait_until("a commit that waits", PATIENCE, || {
         (pair.primary.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") != "0").then_some(())
