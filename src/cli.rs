@@ -1,4 +1,4 @@
-//! The command line: `gongji serve`, `config`, `calc`, `policy`, `ledger`, `backup`, `reconcile`, `settle`,
+//! The command line: `gongji serve`, `config`, `migrate`, `calc`, `policy`, `ledger`, `backup`, `reconcile`, `settle`,
 //! `import`, `bench`. Wiring only.
 
 use std::net::TcpListener;
@@ -21,7 +21,8 @@ use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
 use crate::{
-    backup, bench, calc, demo, import, ledger_tool, policy_tool, reconcile, run, server, settle_tool, telemetry,
+    backup, bench, calc, demo, import, ledger_tool, migrate, policy_tool, reconcile, run, server, settle_tool,
+    telemetry,
 };
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
@@ -79,6 +80,8 @@ enum Command {
     },
     /// Check, read and prove the ledger: offline in a data directory, or of a running server.
     Ledger(ledger_tool::Options),
+    /// Make the tables of a database, bring them up to date, or say how far they are.
+    Migrate(migrate::Options),
     /// Take a backup of a data directory, while its server runs or not.
     ///
     /// It holds every change that was durable when it began, the secret, and the format: all there is. A backup that is
@@ -120,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Settle(options) => settle_tool::run(&options),
         Command::Run { job } => run::run(job),
         Command::Ledger(options) => ledger_tool::run(options),
+        Command::Migrate(options) => migrate::run(options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
         Command::Bench(options) => bench::run(&options),
@@ -141,7 +145,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     let book = read_policies(config)?;
     let mut backups = None;
     let store: Arc<dyn Store> = match config.store {
-        StoreChoice::Memory => open_store(config, &ids)?,
+        StoreChoice::Memory | StoreChoice::Postgres => open_store(config, &ids)?,
         StoreChoice::Embedded => {
             let store = open_embedded(config, &ids)?;
             let patience = Duration::from_millis(config.stream_idle_ms.into());
@@ -217,6 +221,7 @@ pub(crate) fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Sto
     match config.store {
         StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(ids.secret(), config.memory_records))),
         StoreChoice::Embedded => Ok(open_embedded(config, ids)?),
+        StoreChoice::Postgres => migrate::open(config, ids),
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::domain::vocabulary::Grade;
 use crate::ledger::policies::RefusedGrades;
+use crate::store::postgres::DatabaseUrl;
 
 /// Where the ledger is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -19,6 +20,8 @@ pub enum StoreChoice {
     Embedded,
     /// In this process; a stop forgets everything.
     Memory,
+    /// In a PostgreSQL database, shared by any number of processes.
+    Postgres,
 }
 
 impl std::fmt::Display for StoreChoice {
@@ -26,6 +29,7 @@ impl std::fmt::Display for StoreChoice {
         f.write_str(match self {
             Self::Embedded => "embedded",
             Self::Memory => "memory",
+            Self::Postgres => "postgres",
         })
     }
 }
@@ -37,7 +41,7 @@ macro_rules! options {
         pub struct Given {
             $(
                 $(#[doc = $doc])*
-                #[arg(long = $flag, env = $env, value_name = "VALUE", num_args = <$type as ToToml>::VALUES,
+                #[arg(long = $flag, env = $env, hide_env_values = true, value_name = "VALUE", num_args = <$type as ToToml>::VALUES,
                     default_missing_value = "true")]
                 pub $name: Option<$type>,
             )*
@@ -74,10 +78,35 @@ macro_rules! options {
 options! {
     /// Address to listen on. Beyond loopback needs --insecure, since there is no authentication yet.
     listen / "listen" / "GONGJI_LISTEN": SocketAddr = SocketAddr::from(([127, 0, 0, 1], 50051));
-    /// Where the ledger is kept: embedded or memory.
+    /// Where the ledger is kept: embedded, memory or postgres.
     store / "store" / "GONGJI_STORE": StoreChoice = StoreChoice::Embedded;
     /// Directory of the embedded store; made if it is not there.
     data_dir / "data-dir" / "GONGJI_DATA_DIR": PathBuf = PathBuf::from("gongji-data");
+    /// The database of --store postgres: postgres://user:password@host:5432/database, several hosts parted by commas for one
+    /// that fails over. Printed without its password.
+    database_url / "database-url" / "GONGJI_DATABASE_URL": DatabaseUrl = DatabaseUrl::default();
+    /// PEM file of who certifies the database's server; the connections are then TLS and nothing less. Empty: no TLS.
+    database_ca / "database-ca" / "GONGJI_DATABASE_CA": PathBuf = PathBuf::new();
+    /// Brings the database's schema up to date before serving, as `gongji migrate up` does.
+    migrate / "migrate" / "GONGJI_MIGRATE": bool = false;
+    /// Connections to the database that read; one more writes.
+    database_connections / "database-connections" / "GONGJI_DATABASE_CONNECTIONS": u32 = 2;
+    /// Longest time of connecting to the database, in milliseconds.
+    database_connect_ms / "database-connect-ms" / "GONGJI_DATABASE_CONNECT_MS": u32 = 5_000;
+    /// Longest time of one statement in the database, in milliseconds. A COMMIT has none.
+    database_statement_ms / "database-statement-ms" / "GONGJI_DATABASE_STATEMENT_MS": u32 = 10_000;
+    /// Longest time a commit waits for those of other servers before it is tried again, in milliseconds.
+    database_lock_ms / "database-lock-ms" / "GONGJI_DATABASE_LOCK_MS": u32 = 5_000;
+    /// How long a call waits for the database to come back before it is refused, in milliseconds.
+    database_wait_ms / "database-wait-ms" / "GONGJI_DATABASE_WAIT_MS": u32 = 3_000;
+    /// Most changes in one transaction of the database, and most looks in one statement.
+    database_group / "database-group" / "GONGJI_DATABASE_GROUP": u32 = 256;
+    /// How often a transaction of the database is tried again before its changes are refused.
+    database_retries / "database-retries" / "GONGJI_DATABASE_RETRIES": u32 = 8;
+    /// How often a server looks for records of other servers while somebody waits for them, in milliseconds.
+    database_poll_ms / "database-poll-ms" / "GONGJI_DATABASE_POLL_MS": u32 = 20;
+    /// How far a server's clock may differ from the database's before it is not ready to serve, in milliseconds.
+    database_clock_ms / "database-clock-ms" / "GONGJI_DATABASE_CLOCK_MS": u32 = 1_000;
     /// Directory of policy files read instead of those built in; empty: those built in.
     policies / "policies" / "GONGJI_POLICIES": PathBuf = PathBuf::new();
     /// Starts the server's clock at this instant, e.g. 2021-06-01T09:00:00+08:00. Only with --demo or --store memory.
@@ -108,6 +137,8 @@ options! {
     watch_filter_values / "watch-filter-values" / "GONGJI_WATCH_FILTER_VALUES": u32 = 100;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
+    /// How often a server asks whether its store answers and its clock is right, in milliseconds: what health checks tell.
+    readiness_ms / "readiness-ms" / "GONGJI_READINESS_MS": u32 = 1_000;
     /// Largest message received, in bytes.
     message_bytes / "message-bytes" / "GONGJI_MESSAGE_BYTES": u32 = 1 << 20;
     /// Most lines of one bill.
@@ -205,7 +236,7 @@ macro_rules! to_toml {
         }
     )*};
 }
-to_toml! { u32: false; u64: false; String: true; SocketAddr: true; StoreChoice: true; }
+to_toml! { u32: false; u64: false; String: true; SocketAddr: true; StoreChoice: true; DatabaseUrl: true; }
 
 impl ToToml for bool {
     const VALUES: RangeInclusive<usize> = 0..=1;
@@ -264,11 +295,29 @@ impl Config {
                 "clock: only with --demo or --store memory, so that a real ledger never holds an invented time",
             );
         }
+        if self.store == StoreChoice::Postgres && self.database_url.is_empty() {
+            return refuse("database_url: --store postgres needs --database-url or GONGJI_DATABASE_URL");
+        }
+        if self.database_connections > 256 {
+            return refuse("database_connections: at most 256");
+        }
+        if self.database_group > 4_096 {
+            return refuse("database_group: at most 4096");
+        }
         if !self.return_unclaimed_at.is_empty() && self.nightly_return_at().is_none() {
             return refuse("return_unclaimed_at: must be a time of day as HH:MM:SS, or empty");
         }
         let at_least_one = [
             ("runtimes", self.runtimes),
+            ("readiness_ms", self.readiness_ms),
+            ("database_connections", self.database_connections),
+            ("database_connect_ms", self.database_connect_ms),
+            ("database_statement_ms", self.database_statement_ms),
+            ("database_lock_ms", self.database_lock_ms),
+            ("database_wait_ms", self.database_wait_ms),
+            ("database_group", self.database_group),
+            ("database_poll_ms", self.database_poll_ms),
+            ("database_clock_ms", self.database_clock_ms),
             ("concurrent_requests", self.concurrent_requests),
             ("connections", self.connections),
             ("call_time_ms", self.call_time_ms),

@@ -22,4 +22,5 @@ pub mod backup;
 pub mod reconcile;
 pub mod settle_tool;
 pub mod run;
+pub mod migrate;
 pub mod cli;

@@ -11,6 +11,7 @@ use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
 use crate::ledger::reconcile::ReconcileLimits;
 use crate::ledger::watch::WatchLimits;
+use crate::store::postgres::PostgresOptions;
 
 impl Config {
     pub fn ledger_limits(&self) -> Limits {
@@ -22,6 +23,23 @@ impl Config {
             hold_seconds: self.hold_seconds,
             holds_per_member: self.holds_per_member,
             refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
+        }
+    }
+
+    /// How the database is reached, and the bounds of talking to it.
+    pub fn postgres_options(&self) -> PostgresOptions {
+        let milliseconds = |number: u32| Duration::from_millis(number.into());
+        PostgresOptions {
+            url: self.database_url.clone(),
+            ca: self.database_ca.clone(),
+            connections: self.database_connections as usize,
+            connect: milliseconds(self.database_connect_ms),
+            statement: milliseconds(self.database_statement_ms),
+            lock: milliseconds(self.database_lock_ms),
+            wait: milliseconds(self.database_wait_ms),
+            group: self.database_group as usize,
+            retries: self.database_retries,
+            poll: milliseconds(self.database_poll_ms),
         }
     }
 
@@ -118,6 +136,16 @@ impl Config {
             row("reconciliation_lines", self.reconciliation_lines.into(), "lines", "most lines of one comparison"),
             row("reconciliation_message_lines", self.reconciliation_message_lines.into(), "lines", "in one message"),
             row("reconciliation_differences", self.reconciliation_differences.into(), "lines", "most that are told"),
+            row("readiness_ms", self.readiness_ms.into(), "milliseconds", "between two looks whether it can serve"),
+            row("database_connections", self.database_connections.into(), "connections", "that read the database"),
+            row("database_connect_ms", self.database_connect_ms.into(), "milliseconds", "to connect to the database"),
+            row("database_statement_ms", self.database_statement_ms.into(), "milliseconds", "longest statement there"),
+            row("database_lock_ms", self.database_lock_ms.into(), "milliseconds", "longest wait for other servers"),
+            row("database_wait_ms", self.database_wait_ms.into(), "milliseconds", "longest wait for a lost database"),
+            row("database_group", self.database_group.into(), "changes", "most in one transaction of the database"),
+            row("database_retries", self.database_retries.into(), "attempts", "of one transaction of the database"),
+            row("database_poll_ms", self.database_poll_ms.into(), "milliseconds", "between looks for others' records"),
+            row("database_clock_ms", self.database_clock_ms.into(), "milliseconds", "clocks may differ when serving"),
             row("watch_streams", self.watch_streams.into(), "streams", "most streams of Watch at once"),
             row("watch_message_bytes", self.watch_message_bytes.into(), "bytes", "records after which a message ends"),
             row("watch_checkpoint_ms", self.watch_checkpoint_ms.into(), "milliseconds", "longest silence of a Watch"),

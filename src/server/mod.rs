@@ -3,12 +3,14 @@
 pub mod admission;
 pub mod connection;
 pub mod nightly;
+pub mod readiness;
 pub mod sweeper;
 pub mod year_close;
 
 use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -73,7 +75,9 @@ pub async fn run(
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, ServingStatus::Serving).await;
     let routes = routes(api.clone(), config, health_service)?;
+    let stopping = AtomicBool::new(false);
     let not_serving = async {
+        stopping.store(true, Ordering::Relaxed);
         set_health(&health, ServingStatus::NotServing).await;
         tokio::time::sleep(NOT_SERVING_FOR).await;
     };
@@ -90,8 +94,16 @@ pub async fn run(
             every => sweeper::run(&api.ledger, Duration::from_millis(every.into())).await,
         }
     };
+    let tell = |ready| {
+        let status =
+            if ready && !stopping.load(Ordering::Relaxed) { ServingStatus::Serving } else { ServingStatus::NotServing };
+        set_health(&health, status)
+    };
+    let every = Duration::from_millis(config.readiness_ms.into());
+    let differs = Duration::from_millis(config.database_clock_ms.into());
     let outcome = tokio::select! {
         outcome = serving => outcome,
+        never = readiness::run(&api.ledger, every, differs, tell) => match never {},
         never = nightly => match never {},
         never = sweeping => match never {},
         never = year_close::run(&api.ledger, config.close_year_per_second) => match never {},

@@ -31,6 +31,7 @@ pub mod embedded;
 pub mod encoded;
 pub mod entity;
 pub mod memory;
+pub mod postgres;
 pub mod record;
 
 use std::future::Future;

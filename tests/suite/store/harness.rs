@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -17,11 +17,13 @@ use gongji::store::chain::content_hash;
 use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Fault, Faults, OpenError};
 use gongji::store::entity::{Request, Standing};
 use gongji::store::memory::MemoryStore;
+use gongji::store::postgres::{self, PostgresOptions, PostgresStore};
 use gongji::store::{
     Change, CommitError, Committed, Entity, Facts, Head, Key, ListKey, ListKind, ListRow, Store, StoredRecord,
 };
 use tempfile::TempDir;
 
+use crate::postgres::{Database, PostgresServer};
 use crate::process::PATIENCE;
 
 pub const SECRET: [u8; 32] = [7; 32];
@@ -107,6 +109,43 @@ impl Place for Embedded {
     }
 }
 
+/// A database of its own. What keeps its data is the database: a process that ends loses nothing that it was told.
+struct Postgres(Database);
+
+impl Place for Postgres {
+    fn open(&mut self, _: [u8; 32]) -> Arc<dyn Store> {
+        PostgresStore::open(PostgresOptions::new(self.0.url())).expect("opens")
+    }
+
+    /// Nothing is closed: the process is gone for all that the database knows.
+    fn crash(&mut self, store: Arc<dyn Store>) {
+        drop(store);
+    }
+}
+
+/// A new database with an empty ledger in it, of little partitions, so that tests meet their ends.
+pub fn ledger_database() -> Database {
+    static TEMPLATE: OnceLock<Database> = OnceLock::new();
+    let server = PostgresServer::shared();
+    let made = || {
+        let database = server.fresh_database();
+        migrated(database.url(), 100);
+        database
+    };
+    // In a server of somebody else's a template would stay behind.
+    if std::env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty()) {
+        return made();
+    }
+    server.copy_of(TEMPLATE.get_or_init(made).name())
+}
+
+/// Makes a ledger in a database, as `gongji migrate up` does.
+pub fn migrated(url: &str, partition_records: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let options = PostgresOptions::new(url);
+    runtime.block_on(postgres::up(&options, SECRET, partition_records)).expect("migrates");
+}
+
 /// A store, and how to lose and find it again.
 pub struct Harness {
     store: Option<Arc<dyn Store>>,
@@ -125,6 +164,10 @@ impl Harness {
     pub fn embedded() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         Self::over(Embedded { dir, faults: Arc::default() })
+    }
+
+    pub fn postgres() -> Self {
+        Self::over(Postgres(ledger_database()))
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {

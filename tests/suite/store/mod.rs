@@ -48,6 +48,7 @@ macro_rules! on_each_store {
     ($($checks:tt)*) => {
         on_store!(memory $($checks)*);
         on_store!(embedded $($checks)*);
+        on_store!(postgres $($checks)*);
     };
 }
 

@@ -1,0 +1,333 @@
+//! Group commit: changes that come in while others are written share one short transaction.
+//!
+//! Two round trips: begin, lock the head, compare everything that is expected; then, with the verdicts given, write and
+//! commit. Until the commit is asked for, nothing has happened whatever fails. From then on only its answer tells: it is
+//! never timed out, and without an answer the outcome is unknown.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use futures_util::future::{MaybeDone, maybe_done};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+use tokio_postgres::types::ToSql;
+
+use super::cell::{self, Cell, Unreadable};
+use super::judge::{Judged, Pending, judge};
+use super::looks::connected;
+use super::partition;
+use super::progress::Progress;
+use super::session::{Maker, Session, Trouble, told};
+use super::tables::{self, place_of};
+use super::write::{Made, Param, Write, writes};
+use crate::store::{CommitError, Committed, Head, Key, StoreError};
+
+type Verdict = Result<Committed, CommitError>;
+
+/// A change on its way, and who waits for its verdict.
+pub(super) struct Entry {
+    pub pending: Pending,
+    pub reply: oneshot::Sender<Verdict>,
+}
+
+/// What was counted since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Transactions that were committed.
+    pub commits: AtomicU64,
+    /// Changes in them.
+    pub changes: AtomicU64,
+    /// Transactions that were tried again: somebody was in the way, or the connection was lost before the commit.
+    pub retries: AtomicU64,
+    /// Commits whose outcome is not known.
+    pub unknown: AtomicU64,
+}
+
+pub(super) struct Committer {
+    pub maker: Maker,
+    pub progress: Arc<Progress>,
+    pub counters: Arc<Counters>,
+    /// The last position there is a partition for.
+    pub room: u64,
+    pub session: Option<Session>,
+}
+
+/// What came of one transaction.
+enum Outcome {
+    /// Verdicts are true.
+    Done(Vec<Verdict>),
+    /// Nothing was applied.
+    Failed(Trouble),
+    /// Those with a position may be applied or not.
+    Unknown(Vec<Verdict>),
+}
+
+impl Committer {
+    /// Commits what comes in until nothing more can come.
+    pub async fn run(mut self, mut entries: mpsc::UnboundedReceiver<Entry>) {
+        let most = self.maker.options.group;
+        let mut group = Vec::with_capacity(most);
+        while entries.recv_many(&mut group, most).await > 0 {
+            let pending: Vec<&Pending> = group.iter().map(|entry| &entry.pending).collect();
+            let verdicts = self.commit(&pending).await;
+            for (entry, verdict) in group.drain(..).zip(verdicts) {
+                // Whoever waited may be gone; the change stands all the same.
+                let _ = entry.reply.send(verdict);
+            }
+        }
+    }
+
+    async fn commit(&mut self, group: &[&Pending]) -> Vec<Verdict> {
+        match self.persist(group).await {
+            Ok(verdicts) => verdicts,
+            // One of them will not do: each alone, so that it hinders nobody else.
+            Err(Trouble::Refused) if group.len() > 1 => {
+                let mut verdicts = Vec::with_capacity(group.len());
+                for pending in group {
+                    let alone = self.persist(&[pending]).await;
+                    verdicts.extend(alone.unwrap_or_else(|trouble| vec![not_applied(trouble)]));
+                }
+                verdicts
+            }
+            Err(trouble) => group.iter().map(|_| not_applied(trouble)).collect(),
+        }
+    }
+
+    /// Tries until there is an outcome, or patience ends.
+    async fn persist(&mut self, group: &[&Pending]) -> Result<Vec<Verdict>, Trouble> {
+        let mut attempt = 0;
+        loop {
+            match self.attempt(group).await {
+                Outcome::Done(verdicts) => return Ok(verdicts),
+                Outcome::Unknown(verdicts) => {
+                    self.counters.unknown.fetch_add(1, Ordering::Relaxed);
+                    return Ok(verdicts);
+                }
+                Outcome::Failed(trouble @ (Trouble::Refused | Trouble::Full)) => return Err(trouble),
+                Outcome::Failed(trouble) => {
+                    if attempt >= self.maker.options.retries {
+                        return Err(trouble);
+                    }
+                    attempt += 1;
+                    self.counters.retries.fetch_add(1, Ordering::Relaxed);
+                    sleep(pause(attempt)).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self, group: &[&Pending]) -> Outcome {
+        let Some(mut session) = connected(self.session.take(), &self.maker).await else {
+            return Outcome::Failed(Trouble::Lost);
+        };
+        if self.progress.in_doubt() && !self.confirm(&mut session).await {
+            return Outcome::Failed(Trouble::Lost);
+        }
+        let outcome = self.transact(&mut session, group).await;
+        let clean = match &outcome {
+            Outcome::Done(_) => true,
+            // A connection that did not answer, or not as it should, is not used again.
+            Outcome::Unknown(_) | Outcome::Failed(Trouble::Lost) => false,
+            Outcome::Failed(_) => session.client.batch_execute("ROLLBACK").await.is_ok(),
+        };
+        if clean {
+            self.session = Some(session);
+        }
+        outcome
+    }
+
+    async fn transact(&mut self, session: &mut Session, group: &[&Pending]) -> Outcome {
+        // What the database may take, and the network for a while.
+        let patience = self.maker.options.statement + self.maker.options.connect;
+        let judged = match timeout(patience, look(session, group)).await {
+            Err(_) => return Outcome::Failed(Trouble::Lost),
+            Ok(Err(trouble)) => return Outcome::Failed(trouble),
+            Ok(Ok((head, versions))) => judge(head, versions, group),
+        };
+        let Judged { verdicts, applied, head } = judged;
+        if applied.is_empty() {
+            let _ = session.client.batch_execute("ROLLBACK").await;
+            return Outcome::Done(verdicts);
+        }
+        if head.position > self.room {
+            if session.client.batch_execute("ROLLBACK").await.is_err() {
+                return Outcome::Failed(Trouble::Lost);
+            }
+            return Outcome::Failed(self.make_room(session, head.position).await);
+        }
+        let made = Made::of(&applied, group);
+        let writes = writes(&applied, group, &made, &head);
+        let prepared = timeout(patience, prepare(session, &writes)).await;
+        let statements = match prepared {
+            Err(_) => return Outcome::Failed(Trouble::Lost),
+            Ok(Err(trouble)) => return Outcome::Failed(trouble),
+            Ok(Ok(statements)) => statements,
+        };
+        session.take_warning();
+        let client = &session.client;
+        let params: Vec<Vec<&(dyn ToSql + Sync)>> =
+            writes.iter().map(|write| write.params.iter().map(param).collect()).collect();
+        let sent = statements.iter().zip(&params).map(|(statement, params)| client.execute(statement, params));
+        let mut sent: Vec<Pin<Box<MaybeDone<_>>>> = sent.map(|future| Box::pin(maybe_done(future))).collect();
+        // Every write is on its way before the commit is: one that could not even be sent must not be left out.
+        std::future::poll_fn(|context| {
+            sent.iter_mut().for_each(|write| {
+                let _ = write.as_mut().poll(context);
+            });
+            std::task::Poll::Ready(())
+        })
+        .await;
+        let failed =
+            sent.iter_mut().find_map(|write| write.as_mut().output_mut().and_then(|it| it.as_ref().err().map(trouble)));
+        if let Some(trouble) = failed {
+            return Outcome::Failed(trouble);
+        }
+        let commit = client.batch_execute("SET LOCAL statement_timeout = 0; COMMIT");
+        let (written, committed) =
+            tokio::join!(futures_util::future::join_all(sent.iter_mut().map(|write| write.as_mut())), commit);
+        drop(written);
+        let failed = sent.into_iter().find_map(|mut write| write.as_mut().take_output().and_then(Result::err));
+        let unknown = |verdicts: Vec<Verdict>| {
+            Outcome::Unknown(verdicts.into_iter().map(|verdict| verdict.and(Err(CommitError::Unknown))).collect())
+        };
+        match (failed, committed) {
+            // The database said what is wrong with a write, so the transaction came to nothing.
+            (Some(error), _) if error.as_db_error().is_some() => Outcome::Failed(trouble(&error)),
+            (None, Ok(())) if session.take_warning() => {
+                // Committed here, and perhaps not on the standby.
+                self.progress.doubt(true);
+                unknown(verdicts)
+            }
+            (None, Ok(())) => {
+                self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                self.counters.changes.fetch_add(applied.len() as u64, Ordering::Relaxed);
+                self.progress.seen(head.position);
+                Outcome::Done(verdicts)
+            }
+            (None, Err(error)) if matches!(Trouble::of(&error), Trouble::Again) && !is_canceled(&error) => {
+                Outcome::Failed(Trouble::Again)
+            }
+            _ => unknown(verdicts),
+        }
+    }
+
+    /// Makes what was committed before certain: a later commit that reaches the standby carries everything before it.
+    async fn confirm(&self, session: &mut Session) -> bool {
+        session.take_warning();
+        let sql = "BEGIN; UPDATE gongji.head SET position = position; SET LOCAL statement_timeout = 0; COMMIT";
+        if session.client.batch_execute(sql).await.is_err() || session.take_warning() {
+            return false;
+        }
+        self.progress.doubt(false);
+        true
+    }
+
+    /// Makes the next partitions. The attempt is made again either way.
+    async fn make_room(&mut self, session: &mut Session, position: u64) -> Trouble {
+        match partition::ensure(&mut session.client, position).await {
+            Ok(room) => {
+                self.room = room;
+                Trouble::Again
+            }
+            Err(error) => {
+                tracing::error!(error = told(&error), "no partition for the next records; run: gongji migrate up");
+                Trouble::of(&error)
+            }
+        }
+    }
+}
+
+fn is_canceled(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&tokio_postgres::error::SqlState::QUERY_CANCELED)
+}
+
+fn not_applied(trouble: Trouble) -> Verdict {
+    Err(CommitError::NotApplied(if trouble == Trouble::Full { StoreError::Full } else { StoreError::Unavailable }))
+}
+
+fn trouble(error: &tokio_postgres::Error) -> Trouble {
+    let trouble = Trouble::of(error);
+    if trouble != Trouble::Again {
+        tracing::warn!(error = told(error), "a commit was not made");
+    }
+    trouble
+}
+
+/// How long to wait before trying again: longer each time, and not as long as others do.
+fn pause(attempt: u32) -> Duration {
+    let most = 1_u64 << attempt.min(8);
+    Duration::from_micros(500 * (1 + RandomState::default().hash_one(attempt) % most))
+}
+
+fn param<'a>(param: &'a Param<'_>) -> &'a (dyn ToSql + Sync) {
+    match param {
+        Param::Many(cells) => cells,
+        Param::One(cell) => cell,
+    }
+}
+
+async fn prepare(session: &mut Session, writes: &[Write<'_>]) -> Result<Vec<tokio_postgres::Statement>, Trouble> {
+    let mut statements = Vec::with_capacity(writes.len());
+    for write in writes {
+        statements.push(session.prepared(&write.sql).await.map_err(|error| trouble(&error))?);
+    }
+    Ok(statements)
+}
+
+const LOCK: &str = "SELECT position, link, at FROM gongji.head FOR UPDATE";
+
+/// Begins, locks the head, and reads the versions of all that the group expects, in one round trip.
+async fn look(session: &mut Session, group: &[&Pending]) -> Result<(Head, HashMap<Key, u64>), Trouble> {
+    let of = |error: tokio_postgres::Error| trouble(&error);
+    let mut kinds: BTreeMap<usize, (Vec<Vec<Cell>>, Vec<Key>)> = BTreeMap::new();
+    let mut known: HashMap<Key, ()> = HashMap::new();
+    for (key, _) in group.iter().flat_map(|pending| &pending.change.expects) {
+        if known.insert(*key, ()).is_some() {
+            continue;
+        }
+        let (table, cells) = place_of(key);
+        let (columns, keys) = kinds.entry(table).or_default();
+        columns.resize_with(cells.len(), Vec::new);
+        columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
+        keys.push(*key);
+    }
+    let tables: Vec<usize> = kinds.keys().copied().collect();
+    let lock = session.prepared(&LOCK.into()).await.map_err(of)?;
+    let compare = match tables.is_empty() {
+        true => None,
+        false => Some(session.prepared(&tables::look(&tables, false).into()).await.map_err(of)?),
+    };
+    let params: Vec<&(dyn ToSql + Sync)> =
+        kinds.values().flat_map(|(columns, _)| columns).map(|column| column as &(dyn ToSql + Sync)).collect();
+    let client = &session.client;
+    let begin = client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
+    let head = client.query_one(&lock, &[]);
+    let versions = async {
+        match &compare {
+            None => Ok(Vec::new()),
+            Some(compare) => client.query(compare, &params).await,
+        }
+    };
+    let (begun, head, rows) = tokio::join!(biased; begin, head, versions);
+    begun.map_err(of)?;
+    let (head, rows) = (head.map_err(of)?, rows.map_err(of)?);
+    let shape = |_: Unreadable| Trouble::Refused;
+    let head = Head {
+        position: cell::number(&head, 0).map_err(shape)?,
+        link: cell::digest(&head, 1).map_err(shape)?,
+        at: cell::moment(&head, 2).map_err(shape)?,
+    };
+    let mut versions = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let kind = usize::try_from(cell::small(row, 0).map_err(shape)?).map_err(|_| Trouble::Refused)?;
+        let place = usize::try_from(cell::number(row, 1).map_err(shape)?).map_err(|_| Trouble::Refused)?;
+        let key = kinds.get(&kind).and_then(|(_, keys)| keys.get(place.checked_sub(1)?)).ok_or(Trouble::Refused)?;
+        versions.insert(*key, cell::number(row, 2).map_err(shape)?);
+    }
+    Ok((head, versions))
+}

@@ -1,0 +1,192 @@
+//! The schema: plain SQL files built into the program, applied one by one, each in a transaction of its own.
+//!
+//! A migration works with the previous program still serving, so replicas need not stop: it adds, and what it takes away
+//! was no longer used by the program before. `serves` says how old a schema's programs may be to serve on it.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::{Client, Transaction};
+
+use super::options::{PostgresError, PostgresOptions};
+use super::partition;
+use super::session::{Maker, Trouble, told};
+use crate::domain::calc::words::CertificationState;
+use crate::domain::vocabulary::{Bucket, Channel, InsuranceState, Relation, Scheme};
+use crate::store::ListKind;
+
+struct Migration {
+    version: i32,
+    name: &'static str,
+    sql: &'static str,
+    /// The oldest schema whose programs still serve when this one is applied.
+    serves: i32,
+}
+
+const MIGRATIONS: [Migration; 1] =
+    [Migration { version: 1, name: "data set", sql: include_str!("migrations/0001_data_set.sql"), serves: 1 }];
+
+/// What this program reads and writes.
+pub const SCHEMA: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+const JOURNAL: &str = "
+CREATE SCHEMA IF NOT EXISTS gongji;
+COMMENT ON SCHEMA gongji IS 'Ledger, balances, bindings: ids and amounts only.';
+CREATE TABLE IF NOT EXISTS gongji.migration (
+    version integer NOT NULL PRIMARY KEY,
+    name text NOT NULL,
+    digest bytea NOT NULL,
+    serves integer NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE gongji.migration IS 'Migrations that were applied.';
+COMMENT ON COLUMN gongji.migration.version IS 'number of the migration, from 1';
+COMMENT ON COLUMN gongji.migration.name IS 'what it does';
+COMMENT ON COLUMN gongji.migration.digest IS 'SHA-256 of its text';
+COMMENT ON COLUMN gongji.migration.serves IS 'oldest schema whose programs still serve on it';
+COMMENT ON COLUMN gongji.migration.applied_at IS 'when';";
+
+/// A migration as it stands in a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub version: i32,
+    pub name: String,
+    /// In the database's words; none: not applied yet.
+    pub at: Option<String>,
+}
+
+fn digest(sql: &str) -> Vec<u8> {
+    Sha256::digest(sql.as_bytes()).to_vec()
+}
+
+/// What went wrong while a schema was looked at or made.
+pub(super) fn refused(options: &PostgresOptions, error: &tokio_postgres::Error) -> PostgresError {
+    let url = options.url.clone();
+    match (Trouble::of(error), error.code()) {
+        (Trouble::Lost, _) | (_, None) => PostgresError::Unreachable { url, what: told(error) },
+        (_, Some(code)) => PostgresError::Refused { url, code: code.code().to_owned() },
+    }
+}
+
+/// Applies what is missing. `secret` is the data set's if this makes it; `partition_records` likewise.
+pub async fn up(
+    options: &PostgresOptions,
+    secret: [u8; 32],
+    partition_records: u64,
+) -> Result<Vec<Applied>, PostgresError> {
+    let maker = Maker::new(Arc::new(options.clone()))?;
+    let mut session = maker.connect().await?;
+    let outcome = apply(&mut session.client, secret, partition_records).await;
+    if let Err(error) = outcome {
+        return Err(refused(options, &error));
+    }
+    check(options, &session.client).await?;
+    partition::ensure(&mut session.client, 0).await.map_err(|error| refused(options, &error))?;
+    listed(options, &session.client).await
+}
+
+async fn apply(client: &mut Client, secret: [u8; 32], partition_records: u64) -> Result<(), tokio_postgres::Error> {
+    // A long migration is whole or not at all; nobody waits for its statements but whoever called it.
+    client.batch_execute("SET statement_timeout = 0; SET enable_seqscan = on; SET enable_hashjoin = on").await?;
+    client.batch_execute(JOURNAL).await?;
+    for migration in &MIGRATIONS {
+        let work = client.transaction().await?;
+        work.batch_execute("LOCK TABLE gongji.migration IN EXCLUSIVE MODE").await?;
+        let known = work.query("SELECT 1 FROM gongji.migration WHERE version = $1", &[&migration.version]).await?;
+        if known.is_empty() {
+            work.batch_execute(migration.sql).await?;
+            if migration.version == 1 {
+                begin(&work, secret, partition_records).await?;
+            }
+            let sql = "INSERT INTO gongji.migration (version, name, digest, serves) VALUES ($1, $2, $3, $4)";
+            let row = (migration.version, migration.name, digest(migration.sql), migration.serves);
+            work.execute(sql, &[&row.0, &row.1, &row.2, &row.3]).await?;
+        }
+        work.commit().await?;
+    }
+    words(client).await
+}
+
+/// What a data set is made with.
+async fn begin(work: &Transaction<'_>, secret: [u8; 32], records: u64) -> Result<(), tokio_postgres::Error> {
+    work.execute("INSERT INTO gongji_person.secret (one, secret) VALUES (true, $1)", &[&secret.as_slice()]).await?;
+    let sql = "INSERT INTO gongji.dataset (one, partition_records, made_at) VALUES (true, $1, now())";
+    work.execute(sql, &[&i64::try_from(records).unwrap_or(i64::MAX)]).await?;
+    Ok(())
+}
+
+/// The names of stored codes, for whoever reads the tables.
+async fn words(client: &Client) -> Result<(), tokio_postgres::Error> {
+    macro_rules! of {
+        ($($list:literal: $type:ty;)*) => {{
+            let mut rows: Vec<(&str, i16, String, &str)> = Vec::new();
+            $(rows.extend(<$type>::ALL.iter().map(|it| ($list, i16::from(it.code()), it.name().to_owned(), it.zh())));)*
+            rows
+        }};
+    }
+    let mut rows = of! {
+        "relation": Relation; "bucket": Bucket; "scheme": Scheme; "insurance_state": InsuranceState; "channel": Channel;
+        "certification_state": CertificationState;
+    };
+    rows.extend(ListKind::ALL.iter().map(|kind| ("list", *kind as i16, format!("{kind:?}"), "")));
+    let sql = "INSERT INTO gongji.word (list, code, name, zh) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (list, code) DO UPDATE SET name = excluded.name, zh = excluded.zh";
+    let statement = client.prepare(sql).await?;
+    for (list, code, name, zh) in &rows {
+        client.execute(&statement, &[list, code, name, zh]).await?;
+    }
+    Ok(())
+}
+
+/// Refuses a schema that this program cannot serve on.
+pub(super) async fn check(options: &PostgresOptions, client: &Client) -> Result<(), PostgresError> {
+    let url = || options.url.clone();
+    let there = client.query("SELECT to_regclass('gongji.migration') IS NOT NULL", &[]).await;
+    let there = there.map_err(|error| refused(options, &error))?;
+    if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
+        return Err(PostgresError::NoDataSet { url: url() });
+    }
+    let found = client.query("SELECT version, digest, serves FROM gongji.migration ORDER BY version", &[]).await;
+    let found = found.map_err(|error| refused(options, &error))?;
+    let mut newest = 0;
+    for row in &found {
+        newest = row.get::<_, i32>(0);
+        if newest > SCHEMA && row.get::<_, i32>(2) > SCHEMA {
+            return Err(PostgresError::Ahead { url: url(), found: newest, known: SCHEMA });
+        }
+        let known = MIGRATIONS.iter().find(|migration| migration.version == newest);
+        if known.is_some_and(|migration| digest(migration.sql) != row.get::<_, Vec<u8>>(1)) {
+            return Err(PostgresError::Changed { url: url(), version: newest });
+        }
+    }
+    match newest {
+        0 => Err(PostgresError::NoDataSet { url: url() }),
+        found if found < SCHEMA => Err(PostgresError::Behind { url: url(), found, needed: SCHEMA }),
+        _ => Ok(()),
+    }
+}
+
+/// Every migration this program knows, and when it was applied.
+pub async fn status(options: &PostgresOptions) -> Result<Vec<Applied>, PostgresError> {
+    let maker = Maker::new(Arc::new(options.clone()))?;
+    let session = maker.connect().await?;
+    match check(options, &session.client).await {
+        Err(PostgresError::NoDataSet { .. }) => {
+            let none = |it: &Migration| Applied { version: it.version, name: it.name.to_owned(), at: None };
+            Ok(MIGRATIONS.iter().map(none).collect())
+        }
+        Err(PostgresError::Behind { .. }) | Ok(()) => listed(options, &session.client).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn listed(options: &PostgresOptions, client: &Client) -> Result<Vec<Applied>, PostgresError> {
+    let sql =
+        "SELECT version, name, to_char(applied_at, 'YYYY-MM-DD HH24:MI:SSOF') FROM gongji.migration ORDER BY version";
+    let found = client.query(sql, &[]).await.map_err(|error| refused(options, &error))?;
+    let mut applied: Vec<Applied> =
+        found.iter().map(|row| Applied { version: row.get(0), name: row.get(1), at: Some(row.get(2)) }).collect();
+    let missing = MIGRATIONS.iter().filter(|it| !found.iter().any(|row| row.get::<_, i32>(0) == it.version));
+    applied.extend(missing.map(|it| Applied { version: it.version, name: it.name.to_owned(), at: None }));
+    Ok(applied)
+}

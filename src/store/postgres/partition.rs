@@ -1,0 +1,44 @@
+//! Partitions of records and postings, made before they are needed. Old ones may be moved to other disks, and detached once
+//! they are archived; only what reads the whole ledger misses them.
+
+use tokio_postgres::Client;
+
+/// So many whole partitions lie ahead when new ones are made.
+const AHEAD: i64 = 3;
+
+/// Makes partitions until enough lie beyond `position`. Returns the last position there is room for.
+pub(super) async fn ensure(client: &mut Client, position: u64) -> Result<u64, tokio_postgres::Error> {
+    let position = i64::try_from(position).unwrap_or(i64::MAX);
+    let size: i64 = client.query_one("SELECT partition_records FROM gongji.dataset", &[]).await?.get(0);
+    let wanted = position.saturating_add(size.saturating_mul(AHEAD));
+    loop {
+        let work = client.transaction().await?;
+        // One at a time, whoever makes them: a replica, or an administrator.
+        work.batch_execute("LOCK TABLE gongji.partition IN SHARE ROW EXCLUSIVE MODE").await?;
+        let last: i64 = work.query_one("SELECT coalesce(max(last), 0) FROM gongji.partition", &[]).await?.get(0);
+        if last >= wanted {
+            return Ok(u64::try_from(last).unwrap_or(0));
+        }
+        let (first, next) = (last + 1, last + size);
+        for table in ["record", "posting"] {
+            let name = format!("gongji.{table}_{first}");
+            // Made apart and attached, which does not stop those who write; the check spares a look through it.
+            let sql = format!(
+                "CREATE TABLE {name} (LIKE gongji.{table} INCLUDING ALL); \
+                 ALTER TABLE {name} ADD CONSTRAINT range CHECK (position >= {first} AND position <= {next}); \
+                 ALTER TABLE gongji.{table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({}); \
+                 ALTER TABLE {name} DROP CONSTRAINT range",
+                next + 1
+            );
+            work.batch_execute(&sql).await?;
+        }
+        work.execute("INSERT INTO gongji.partition (first, last) VALUES ($1, $2)", &[&first, &next]).await?;
+        work.commit().await?;
+    }
+}
+
+/// The last position there is room for.
+pub(super) async fn room(client: &Client) -> Result<u64, tokio_postgres::Error> {
+    let last: i64 = client.query_one("SELECT coalesce(max(last), 0) FROM gongji.partition", &[]).await?.get(0);
+    Ok(u64::try_from(last).unwrap_or(0))
+}

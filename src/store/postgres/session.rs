@@ -1,0 +1,202 @@
+//! One connection: how it is made, what it is set to, the statements prepared on it, and what its failures mean.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::options::{PostgresError, PostgresOptions};
+
+/// How sessions are made.
+#[derive(Clone)]
+pub(super) struct Maker {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+    pub options: Arc<PostgresOptions>,
+}
+
+pub(super) struct Session {
+    pub client: Client,
+    prepared: HashMap<Arc<str>, Statement>,
+    /// The database warned about something since this was last asked.
+    warned: Arc<AtomicBool>,
+}
+
+/// What a failed statement says about its transaction, as long as no commit was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Somebody was in the way: it may be tried again as it is.
+    Again,
+    /// The connection is gone.
+    Lost,
+    Full,
+    /// The statement itself will not do.
+    Refused,
+}
+
+impl Trouble {
+    pub fn of(error: &tokio_postgres::Error) -> Self {
+        let Some(code) = error.code() else { return Self::Lost };
+        let again = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::QUERY_CANCELED,
+        ];
+        match code {
+            code if again.contains(code) => Self::Again,
+            code if *code == SqlState::DISK_FULL => Self::Full,
+            // Shut down, killed by an administrator, a standby by now, idle for too long.
+            code if ["57P", "08", "25006", "25P03"].iter().any(|class| code.code().starts_with(class)) => Self::Lost,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// What may be logged of an error: never its message, which may quote a row.
+pub(super) fn told(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        None => "the connection failed".to_owned(),
+        Some(error) => {
+            let named = |what: &str, name: Option<&str>| name.map(|name| format!(" {what} {name}")).unwrap_or_default();
+            let (table, rule) = (named("table", error.table()), named("constraint", error.constraint()));
+            format!("SQLSTATE {}{table}{rule}", error.code().code())
+        }
+    }
+}
+
+impl Maker {
+    pub fn new(options: Arc<PostgresOptions>) -> Result<Self, PostgresError> {
+        let mut config: Config = options.url.0.parse().map_err(|_| PostgresError::Url)?;
+        if config.get_hosts().is_empty() {
+            return Err(PostgresError::Url);
+        }
+        config.connect_timeout(options.connect).target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.keepalives_idle(std::time::Duration::from_secs(10));
+        config.keepalives_interval(std::time::Duration::from_secs(5)).keepalives_retries(3);
+        config.application_name("gongji");
+        let tls = if options.ca.as_os_str().is_empty() {
+            if config.get_ssl_mode() == SslMode::Require {
+                return Err(PostgresError::Ca {
+                    path: options.ca.clone(),
+                    what: "sslmode=require needs the file of who certifies the server".to_owned(),
+                });
+            }
+            None
+        } else {
+            // Whoever names a certifier wants TLS and nothing less.
+            config.ssl_mode(SslMode::Require);
+            Some(tls(&options)?)
+        };
+        Ok(Self { config, tls, options })
+    }
+
+    /// A new session, within the time that connecting may take.
+    pub async fn connect(&self) -> Result<Session, PostgresError> {
+        let unreachable = |what: String| PostgresError::Unreachable { url: self.options.url.clone(), what };
+        match timeout(self.options.connect, self.connect_and_set()).await {
+            Ok(Ok(session)) => Ok(session),
+            Ok(Err(error)) => Err(unreachable(match error.as_db_error() {
+                Some(error) => format!("SQLSTATE {}", error.code().code()),
+                None => "no answer, or not the answer of a database that may be written".to_owned(),
+            })),
+            Err(_) => Err(unreachable("it takes too long".to_owned())),
+        }
+    }
+
+    async fn connect_and_set(&self) -> Result<Session, tokio_postgres::Error> {
+        let warned = Arc::new(AtomicBool::new(false));
+        let client = match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                tokio::spawn(drive(connection, warned.clone()));
+                client
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                tokio::spawn(drive(connection, warned.clone()));
+                client
+            }
+        };
+        let (statement, lock) = (self.options.statement.as_millis(), self.options.lock.as_millis());
+        // Every statement of the hot path looks rows up by key. A plan that was made while a table was small would otherwise
+        // be kept when it is large, so scans and hashes of whole tables are not considered. Whatever the database's own
+        // setting, a commit is on the disk when it is told.
+        let settings = format!(
+            "SET statement_timeout = {statement}; SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = 60000; \
+             SET plan_cache_mode = force_generic_plan; SET jit = off; \
+             SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+             SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+        );
+        client.batch_execute(&settings).await?;
+        Ok(Session { client, prepared: HashMap::new(), warned })
+    }
+}
+
+/// TLS with the server's certificate and name checked, always.
+fn tls(options: &PostgresOptions) -> Result<MakeRustlsConnect, PostgresError> {
+    let wrong = |what: String| PostgresError::Ca { path: options.ca.clone(), what };
+    let mut roots = RootCertStore::empty();
+    let found = CertificateDer::pem_file_iter(&options.ca).map_err(|error| wrong(error.to_string()))?;
+    for certificate in found {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("holds no certificate".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Moves bytes until the connection ends, and notes warnings.
+async fn drive<S, T>(mut connection: Connection<S, T>, warned: Arc<AtomicBool>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    loop {
+        match poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) => {
+                if notice.parsed_severity() == Some(Severity::Warning) {
+                    warned.store(true, Ordering::Release);
+                    tracing::warn!(code = notice.code().code(), "the database warns");
+                }
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
+impl Session {
+    /// Whether the database warned since this was last asked.
+    pub fn take_warning(&self) -> bool {
+        self.warned.swap(false, Ordering::AcqRel)
+    }
+
+    /// A statement of this text, prepared once.
+    pub async fn prepared(&mut self, sql: &Arc<str>) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.prepared.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.prepared.insert(sql.clone(), statement.clone());
+        Ok(statement)
+    }
+}
