@@ -141,6 +141,7 @@ async fn bind(
         relation_detail: String::new(),
         channel: Channel::AgencyWindow,
         evidence: Vec::new(),
+        grants: Vec::new(),
         start: None,
         last_day: None,
         caps: Caps::default(),

@@ -112,11 +112,21 @@ impl Binding {
         }
     }
 
+    /// What its grants let the beneficiary spend, whatever became of it.
+    pub fn granted(&self) -> Spends {
+        let has = |grant: Grant| self.grants.contains(&grant);
+        match (has(Grant::Spend), has(Grant::SpendOnCare), has(Grant::PayPremiums)) {
+            (true, _, _) | (false, true, true) => Spends::Yes,
+            (false, true, false) => Spends::OnCare,
+            (false, false, true) => Spends::OnPremiums,
+            (false, false, false) => Spends::No,
+        }
+    }
+
     fn spends(&self) -> Spends {
-        match &self.life {
-            _ if !self.grants.contains(&Grant::Spend) => Spends::No,
-            Life::Pending { .. } => Spends::Unverified,
-            Life::InForce | Life::Released(_) | Life::ReleasedFrom { .. } => Spends::Yes,
+        match (&self.life, self.granted()) {
+            (Life::Pending { .. }, Spends::Yes | Spends::OnCare | Spends::OnPremiums) => Spends::Unverified,
+            (_, granted) => granted,
         }
     }
 
@@ -145,6 +155,26 @@ pub enum Spends {
     Yes,
     /// Once the steps that are still to come are done.
     Unverified,
+    /// For everything but premiums.
+    OnCare,
+    /// For premiums alone.
+    OnPremiums,
+}
+
+impl Spends {
+    /// Whether anything may be drawn now.
+    pub fn draws(self) -> bool {
+        matches!(self, Self::Yes | Self::OnCare | Self::OnPremiums)
+    }
+
+    /// Whether the owner's choice leaves this out; `premium`: the region counts the purpose among premiums.
+    pub fn leaves_out(self, premium: bool) -> bool {
+        match self {
+            Self::OnCare => premium,
+            Self::OnPremiums => !premium,
+            Self::No | Self::Yes | Self::Unverified => false,
+        }
+    }
 }
 
 /// What a settlement needs of one binding, kept in the beneficiary's [`Family`] so that one look follows it.
@@ -169,7 +199,7 @@ pub struct Tie {
 impl Tie {
     /// Whether it can pay on a day, as far as the tie itself tells.
     pub fn can_pay(&self, today: Date) -> bool {
-        self.spends == Spends::Yes && self.start <= today && self.last_day.is_none_or(|last| last >= today)
+        self.spends.draws() && self.start <= today && self.last_day.is_none_or(|last| last >= today)
     }
 
     fn used(&self, on: Date) -> (Money, Money) {

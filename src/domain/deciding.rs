@@ -24,6 +24,8 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         Reason::YearLimitReached => &[Param::AidPerYear],
         Reason::NothingUsable => &[Param::Floor, Param::RelativeBuckets],
         Reason::PurposeNotAllowed => &[Param::RelativePurposes],
+        Reason::GrantNotOffered => &[Param::Channels],
+        Reason::UseNotChosen => &[Param::PremiumPurposes, Param::Channels],
         Reason::PurposeProhibited => &[Param::ProhibitedPurposes],
         Reason::ComponentNotPayable => &[Param::RelativeComponents],
         Reason::PaperAuthorisationNotAllowed => &[Param::PaperAuthorisation],

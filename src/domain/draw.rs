@@ -362,6 +362,9 @@ fn refused(table: &Table<'_>, owner: &Owner<'_>) -> Option<(Reason, u8)> {
         _ if tie.last_day.is_some_and(|last| last < table.today) => Some(Reason::BindingEnded),
         _ if tie.spends == Spends::No => Some(Reason::FamilyServiceDoesNotSpend),
         _ if tie.spends == Spends::Unverified => Some(Reason::BindingNotVerified),
+        _ if tie.spends.leaves_out(of_owner.rules.premium_purposes.contains(&table.purpose)) => {
+            Some(Reason::UseNotChosen)
+        }
         _ => None,
     };
     let law = || {

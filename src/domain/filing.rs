@@ -25,6 +25,8 @@ pub struct Filing<'a> {
     pub relation: Relation,
     pub channel: Channel,
     pub evidence: &'a [Evidence],
+    /// Which of the channel's grants the owner gives; empty: all of them.
+    pub chosen: &'a [Grant],
     /// Active ties of the beneficiary and bindings of the owner on the day asked.
     pub owners_now: usize,
     pub members_now: usize,
@@ -92,11 +94,17 @@ pub fn decide_filing(
     }
     let others = steps.missing.iter().any(|kind| rule.is_some_and(|rule| rule.evidence.contains(kind)));
     check(Rule::EvidenceComplete, of_owner, when(others, of_owner, Reason::EvidenceMissing));
-    if rule.is_some_and(|rule| !rule.verification.is_empty()) {
+    if steps.follow {
         check(Rule::Verification, of_owner, when(steps.skipped, of_owner, Reason::StepSkipped));
     }
     if rule.is_some_and(|rule| rule.card_active) {
         check(Rule::CardActive, of_owner, when(!filing.owner_card_active, of_owner, Reason::CardNotActive));
+    }
+
+    let grants = rule.map(|rule| rule.grants.as_slice()).unwrap_or_default();
+    if !filing.chosen.is_empty() {
+        let foreign = rule.is_some() && filing.chosen.iter().any(|grant| !grants.contains(grant));
+        check(Rule::GrantsOffered, of_owner, when(foreign, of_owner, Reason::GrantNotOffered));
     }
 
     let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
@@ -127,7 +135,8 @@ pub fn decide_filing(
 
     // Relation and mode both say that nothing is open.
     reasons.dedup();
-    let grants = rule.map(|rule| rule.grants.clone()).unwrap_or_default();
+    let given = |grant: &&Grant| filing.chosen.is_empty() || filing.chosen.contains(*grant);
+    let grants = grants.iter().filter(given).copied().collect();
     FilingDecision { reasons, missing: steps.missing, pending: steps.pending, grants, start, trace }
 }
 
@@ -145,6 +154,8 @@ struct Steps {
     minor: bool,
     missing: Vec<String>,
     pending: Vec<String>,
+    /// Whether anything may follow at all.
+    follow: bool,
     /// A step is at hand whose predecessor is not.
     skipped: bool,
 }
@@ -157,10 +168,13 @@ impl Steps {
         let minor = !rule.minor_evidence.is_empty() && owner.rules.minor_age.is_some_and(young);
         let asked = rule.evidence.iter().chain(rule.minor_evidence.iter().filter(|_| minor));
         let missing = asked.filter(|kind| !given(kind)).cloned().collect();
-        let done = rule.verification.iter().take_while(|kind| given(kind)).count();
-        let pending = rule.verification[done..].to_vec();
+        let of_relation = rule.relation_steps.iter().filter(|steps| steps.relations.contains(&filing.relation));
+        let of_relation = of_relation.flat_map(|steps| &steps.verification);
+        let verification: Vec<&String> = rule.verification.iter().chain(of_relation).collect();
+        let done = verification.iter().take_while(|kind| given(kind)).count();
+        let pending: Vec<String> = verification[done..].iter().map(|kind| (*kind).clone()).collect();
         let skipped = pending.iter().any(given);
-        Self { minor, missing, pending, skipped }
+        Self { minor, missing, pending, follow: !verification.is_empty(), skipped }
     }
 }
 

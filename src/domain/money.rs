@@ -51,6 +51,19 @@ impl Money {
         let fen = rounding.divide(numerator, i128::from(Rate::ONE.0));
         Share { amount: Self(i64::try_from(fen).expect("a share of an admitted amount fits")), numerator, rounding }
     }
+
+    /// The amount whose share `rate`, rounded by `rounding`, is this one: rounded itself so that the share comes back to the fen.
+    pub fn whole_of(self, rate: Rate, rounding: Rounding) -> Self {
+        let towards = match rounding {
+            Rounding::HalfUp | Rounding::HalfEven => Rounding::HalfUp,
+            Rounding::Floor => Rounding::Ceiling,
+            Rounding::Ceiling => Rounding::Floor,
+        };
+        let fen = towards.divide(i128::from(self.0) * i128::from(Rate::ONE.0), i128::from(rate.0));
+        let whole = Self(i64::try_from(fen).expect("no more than the amount that was shared"));
+        assert_eq!(whole.share(rate, rounding).amount, self, "the share of the whole comes back");
+        whole
+    }
 }
 
 /// The outcome of [`Money::share`]: the rounded amount beside the exact one.
@@ -230,6 +243,23 @@ mod tests {
         check_share(1, "0.000001", Rounding::Ceiling, 1, "0.000001");
         check_share(Money::INPUT_MAX, "1", Rounding::Floor, Money::INPUT_MAX, "1000000000000");
         check_share(0, "0.7", Rounding::Ceiling, 0, "0");
+    }
+
+    #[test]
+    fn the_whole_of_a_share_has_that_share() {
+        for rounding in [Rounding::HalfUp, Rounding::HalfEven, Rounding::Floor, Rounding::Ceiling] {
+            for rate in ["1", "0.7", "0.333333", "0.5", "0.000007"] {
+                let rate = Rate::parse(rate).expect("test rate");
+                for fen in [1, 2, 3, 10, 99, 1_000_003] {
+                    let whole = Money::fen(fen).whole_of(rate, rounding);
+                    assert_eq!(whole.share(rate, rounding).amount, Money::fen(fen), "{fen} of {rate} {rounding:?}");
+                }
+            }
+        }
+        assert_eq!(
+            Money::fen(10_000).whole_of(Rate::parse("0.7").expect("a rate"), Rounding::HalfUp),
+            Money::fen(14_286)
+        );
     }
 
     #[test]

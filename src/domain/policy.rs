@@ -17,7 +17,8 @@ use super::vocabulary::{
 };
 
 pub use super::policy_rows::{
-    CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule, YearInterest,
+    CardRule, ChannelRule, Deductible, Floor, FundBand, FundShare, Hours, PriceCap, RelationSteps, ReleaseRule,
+    YearInterest,
 };
 
 macro_rules! params {
@@ -103,6 +104,7 @@ params! {
     QuotaEvidence "quota_evidence" "设定共济额度所需的双方同意";
     QuotaMax "quota_max" "每个绑定关系的共济额度上限";
     YearInterest "year_interest" "年度结转计息";
+    PremiumPurposes "premium_purposes" "共济缴费所含用途";
 }
 
 /// The typed values of one policy; each field is the [`Param`] of the same name.
@@ -176,6 +178,8 @@ pub struct Rules {
     pub quota_max: Option<Money>,
     /// None: nothing is added when a year is closed.
     pub year_interest: Option<YearInterest>,
+    /// What a binding for premiums alone (共济缴费) pays; one for care alone (共济支付) pays the rest.
+    pub premium_purposes: Vec<Purpose>,
 }
 
 impl Rules {

@@ -5,7 +5,7 @@ use jiff::civil::Time;
 use super::money::{Money, Rate, Rounding, Share};
 use super::vocabulary::{
     CardChannel, Category, Channel, DeductiblePer, Effective, Grant, InstitutionKind, InsuranceState, InterestBasis,
-    ListClass, Purpose, Scheme,
+    ListClass, Purpose, Relation, Scheme,
 };
 
 /// A part of the day, from its first second up to, not including, `to`; it may reach over midnight.
@@ -71,6 +71,16 @@ pub struct FundShare {
     pub categories: Vec<Category>,
     pub excluded_categories: Vec<Category>,
     pub rate: Rate,
+    /// Other rates once the fund has paid so much in the year (分段累计), by rising amounts.
+    pub bands: Vec<FundBand>,
+}
+
+/// From here on another rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FundBand {
+    /// What the fund has paid for the person in the calendar year.
+    pub fund_paid: Money,
+    pub rate: Rate,
 }
 
 /// One row of the deductibles (起付标准). Empty lists mean "any".
@@ -104,10 +114,19 @@ pub struct ChannelRule {
     pub minor_evidence: Vec<String>,
     /// What may follow: until the last of these steps the binding waits for verification (待核验).
     pub verification: Vec<String>,
+    /// Further steps of that kind for some relations, behind those of everybody.
+    pub relation_steps: Vec<RelationSteps>,
     /// Whether the owner's card is swiped, so that it must be active.
     pub card_active: bool,
     pub effective: Effective,
     pub grants: Vec<Grant>,
+}
+
+/// What a channel asks for besides where the person bound is the owner's ….
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelationSteps {
+    pub relations: Vec<Relation>,
+    pub verification: Vec<String>,
 }
 
 /// A channel through which a binding is released (解绑).

@@ -231,6 +231,10 @@ reasons! {
     YearNothingToClose "YEAR_NOTHING_TO_CLOSE" "该账户该年度无可结转：已结转，或当年尚无账户。";
     /// The region's year is being closed.
     YearCloseRunning "YEAR_CLOSE_RUNNING" "该统筹区该年度的结转正在进行。";
+    /// A grant was chosen that the channel does not give.
+    GrantNotOffered "GRANT_NOT_OFFERED" "该办理渠道不提供所选的授权事项。";
+    /// The owner opened this binding for care or for premiums, and the bill is the other.
+    UseNotChosen "USE_NOT_CHOSEN" "共济人为该绑定选择的用途不包含本次费用（共济支付、共济缴费须分别选择）。";
 }
 
 #[cfg(test)]

@@ -159,6 +159,10 @@ rules! {
     InterestCurrent "interest.current_year" "当年余额计息" [YearInterest];
     InterestPrior "interest.prior_years" "历年余额计息" [YearInterest];
     InterestTotal "interest.total" "利息计入历年账户" [YearInterest];
+    /// What of the costs is shared before the row's next rate begins.
+    FundBand "split.fund_band" "基金年度累计支付到达分段界限前的费用" [FundShares, FundRounding];
+    /// What the owner chose of what the channel gives.
+    GrantsOffered "binding.grants" "所选授权事项" [Channels];
 }
 
 /// What a step is about.

@@ -4,7 +4,7 @@
 use super::bill::{Adjudicated, Bill, BillContent, Line, Visit};
 use super::member::Insurance;
 use super::money::{Money, Rate};
-use super::policy::{Deductible, FundShare, Policy, PriceCap};
+use super::policy::{Deductible, FundShare, Policy, PriceCap, Rules};
 use super::rule::{Input, Outcome, Rounded, Rule, Subject, Trace};
 use super::vocabulary::{Component, DeductiblePer, ListClass};
 
@@ -142,18 +142,13 @@ fn split_lines(
     for (row, sum) in rows {
         let below = deductible_left.min(sum);
         deductible_left -= below;
-        let above = sum - below;
-        let rate = policy.rules.fund_shares[row].rate;
-        let share = above.share(rate, policy.rules.fund_rounding);
         let inputs = [
             (Input::InScope, sum),
             (Input::Deductible, below),
-            (Input::AboveDeductible, above),
+            (Input::AboveDeductible, sum - below),
             (Input::Row, Money::fen(row as i64)),
         ];
-        let rounded = Some(Rounded { of: above, rate, mode: share.rounding });
-        trace.push(Rule::FundShare, Subject::Bill, 0, &inputs, rounded, Outcome::Amount(share.amount));
-        split.fund += share.amount;
+        split.fund += fund_part(&policy.rules, row, &inputs, used.fund + split.fund, trace);
     }
     if let Some(cap) = policy.rules.fund_year_cap {
         let left = cap.minus_or_zero(used.fund);
@@ -164,6 +159,46 @@ fn split_lines(
     trace.amount(Rule::FundTotal, Subject::Bill, 0, &[(Input::InScope, split.in_scope)], split.fund);
     split.person_part = total - split.fund;
     split
+}
+
+/// The fund's part of what a row covers above the deductible, one step per rate. Where the row's rate changes with what the fund
+/// has paid in the year (分段累计), a rate holds up to the fen at which the next begins, and what is left is shared by that.
+fn fund_part(rules: &Rules, row: usize, inputs: &[(Input, Money); 4], paid: Money, trace: &mut Trace) -> Money {
+    let (share, mode) = (&rules.fund_shares[row], rules.fund_rounding);
+    let [_, _, (_, mut left), _] = *inputs;
+    let mut fund = Money::ZERO;
+    let rates = std::iter::once(share.rate).chain(share.bands.iter().map(|band| band.rate));
+    let ends = share.bands.iter().map(|band| Some(band.fund_paid)).chain([None]);
+    for (rate, end) in rates.zip(ends) {
+        let room = end.map(|end| end.minus_or_zero(paid + fund));
+        if room == Some(Money::ZERO) {
+            continue;
+        }
+        let mut of = left;
+        if let (Some(room), Some(end)) = (room, end)
+            && left.share(rate, mode).amount > room
+        {
+            of = room.whole_of(rate, mode);
+            let inputs = [(Input::Limit, end), (Input::FundPaidThisYear, paid + fund), inputs[3]];
+            trace.push(
+                Rule::FundBand,
+                Subject::Bill,
+                0,
+                &inputs,
+                Some(Rounded { of, rate, mode }),
+                Outcome::Amount(of),
+            );
+        }
+        let part = of.share(rate, mode).amount;
+        let rounded = Some(Rounded { of, rate, mode });
+        trace.push(Rule::FundShare, Subject::Bill, 0, inputs, rounded, Outcome::Amount(part));
+        fund += part;
+        left -= of;
+        if left.is_zero() {
+            break;
+        }
+    }
+    fund
 }
 
 /// Divides one line; returns what of it is in scope.

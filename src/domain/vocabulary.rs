@@ -174,12 +174,15 @@ vocabulary! {
     }
 }
 vocabulary! {
-    /// What a binding allows the beneficiary; only `SPEND` is drawn on.
+    /// What a binding allows the beneficiary; only the last three are drawn on.
     Grant {
         ViewStatement = 1 "VIEW_STATEMENT" "查询权益单";
         Certify = 2 "CERTIFY" "资格认证";
         ApplyTransfer = 3 "APPLY_TRANSFER" "申请转移";
         Spend = 4 "SPEND" "使用账户余额";
+        /// Where a region lets the owner choose: for care, not for premiums.
+        SpendOnCare = 5 "SPEND_ON_CARE" "共济支付";
+        PayPremiums = 6 "PAY_PREMIUMS" "共济缴费";
     }
 }
 vocabulary! {

@@ -52,7 +52,7 @@ wire! {
         ECardFamilyService, PersonalWebPage, AgencyWindow, StreetOffice, HospitalOffice, CityApp, NationalApp, FamilyCode,
     }
     vocab::CardChannel => proto::CardChannel { Agency, Hotline12333, IssuingBank }
-    vocab::Grant => proto::Grant { ViewStatement, Certify, ApplyTransfer, Spend }
+    vocab::Grant => proto::Grant { ViewStatement, Certify, ApplyTransfer, Spend, SpendOnCare, PayPremiums }
     vocab::Grade => proto::Grade { Official, Guide, Unverified, Demo }
     vocab::Sex => proto::Sex { Male, Female }
     RegionLevel => proto::RegionLevel { ProvinceNode, ProvincePool, Municipality, City, CityPool, County, Special }

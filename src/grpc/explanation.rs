@@ -68,6 +68,7 @@ fn in_summary(step: &Step) -> bool {
             | Rule::OwnerUsable
             | Rule::OwnAccountOrder
             | Rule::OwnerOrder
+            | Rule::FundBand
     );
     !about_a_line && (!working || matches!(step.outcome, Outcome::No(_)))
 }
@@ -128,7 +129,8 @@ fn full_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
         name: input.name().to_owned(),
         value: row_name(step, basis, *input).unwrap_or_else(|| amount.to_string()),
     });
-    let rounding = step.rounded.map(|rounded| {
+    // Where a rate ends, its share comes back to the fen: the step behind it says so.
+    let rounding = step.rounded.filter(|_| step.rule != Rule::FundBand).map(|rounded| {
         let share = rounded.of.share(rounded.rate, rounded.mode);
         let (before, after) = (share.exact_text(), share.amount.to_string());
         proto::Rounding { mode: rounded.mode.name().to_owned(), before, after }
@@ -227,7 +229,11 @@ fn operation(step: &Step) -> String {
         format!("min({})", of.join(", "))
     };
     let left = if let Some(rounded) = step.rounded {
-        format!("{} × {}", rounded.of, rounded.rate)
+        if step.rule == Rule::FundBand {
+            format!("({}) ÷ {}", minus(Input::Limit, &[Input::FundPaidThisYear]), rounded.rate)
+        } else {
+            format!("{} × {}", rounded.of, rounded.rate)
+        }
     } else {
         match step.rule {
             Rule::InScope => minus(Input::Total, &[Input::FullSelfPay, Input::OverLimit, Input::FirstSelfPay]),
@@ -259,6 +265,8 @@ fn operation(step: &Step) -> String {
             | Rule::OverLimit
             | Rule::FirstSelfPay
             | Rule::FundShare
+            | Rule::FundBand
+            | Rule::GrantsOffered
             | Rule::FundTotal
             | Rule::OwnPayable
             | Rule::OwnAccountOrder

@@ -9,7 +9,7 @@ use super::fields::{Fields, all3};
 use super::proto::region_service_server::RegionService;
 use super::{Service, proto};
 use crate::domain::ids::RegionCode;
-use crate::domain::policy::{Citation, Policy, changes};
+use crate::domain::policy::{Citation, Policy, RelationSteps, changes};
 use crate::domain::region::Region;
 use crate::domain::sharing;
 use crate::domain::vocabulary::Effective;
@@ -292,6 +292,7 @@ fn policy(policy: &Policy) -> proto::Policy {
         verification_types: rule.verification.clone(),
         card_must_be_active: rule.card_active,
         next_day: rule.effective == Effective::NextDay,
+        relation_steps: rule.relation_steps.iter().map(relation_steps).collect(),
     });
     let releases = rules.releases.iter().map(|rule| proto::ReleasePolicy {
         channel: rule.channel.to_wire(),
@@ -319,4 +320,9 @@ fn policy(policy: &Policy) -> proto::Policy {
         releases: releases.collect(),
         cross_province_modes: to_wire_all(&rules.cross_province_modes),
     }
+}
+
+fn relation_steps(steps: &RelationSteps) -> proto::RelationSteps {
+    let verification_types = steps.verification.clone();
+    proto::RelationSteps { relations: to_wire_all(&steps.relations), verification_types }
 }

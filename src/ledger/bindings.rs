@@ -17,7 +17,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
 use crate::domain::time::Moment;
-use crate::domain::vocabulary::{Channel, Relation};
+use crate::domain::vocabulary::{Channel, Grant, Relation};
 use crate::store::entity::Decided;
 use crate::store::{Entity, Key, ListKind};
 
@@ -30,6 +30,8 @@ pub struct FilingAsk {
     pub relation_detail: String,
     pub channel: Channel,
     pub evidence: Vec<Evidence>,
+    /// Which of the channel's grants; empty: all of them.
+    pub grants: Vec<Grant>,
     /// None: today.
     pub start: Option<Date>,
     pub last_day: Option<Date>,
@@ -114,6 +116,7 @@ impl Ledger {
             relation: ask.relation,
             channel: ask.channel,
             evidence: &ask.evidence,
+            chosen: &ask.grants,
             owners_now: live.len(),
             members_now: wards.map_or(0, |wards| wards.bindings.iter().filter(|ward| runs(ward.last_day)).count()),
             in_another_family,
@@ -164,6 +167,7 @@ impl Command for CreateBinding {
             .field("relation_detail", &ask.relation_detail)
             .field("channel", &ask.channel)
             .field("evidence", &ask.evidence)
+            .field("grants", &ask.grants)
             .field("start_date", &ask.start)
             .field("last_day", &ask.last_day)
             .field("caps", &ask.caps)

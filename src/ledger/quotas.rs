@@ -9,7 +9,7 @@ use super::fingerprint::Fingerprint;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::account::Account;
-use crate::domain::binding::{Binding, BindingState, Evidence};
+use crate::domain::binding::{Binding, BindingState, Evidence, Spends};
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::money::Money;
 use crate::domain::posting::Posting;
@@ -18,7 +18,6 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Input, Rule, Subject, Trace};
 use crate::domain::time::Moment;
-use crate::domain::vocabulary::Grant;
 use crate::store::entity::Decided;
 use crate::store::{Entity, Key, ListKind};
 
@@ -137,7 +136,7 @@ impl SetQuota {
         let released = binding.released().is_some();
         let no = match binding.state(today) {
             BindingState::Active if released => Some(Reason::BindingNotActive),
-            BindingState::Active if !binding.grants.contains(&Grant::Spend) => Some(Reason::FamilyServiceDoesNotSpend),
+            BindingState::Active if binding.granted() == Spends::No => Some(Reason::FamilyServiceDoesNotSpend),
             BindingState::Active if binding.last_day.is_some() => Some(Reason::BindingHasLastDay),
             BindingState::Active => None,
             BindingState::Pending => Some(Reason::BindingNotVerified),

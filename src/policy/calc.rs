@@ -23,12 +23,14 @@ use crate::domain::region::Region;
 const FILES: [&str; 6] = ["contribution", "pension", "retirement", "benefits", "tiers", "certification"];
 const SCHEMA: i64 = 1;
 
-/// One dated table of a file, or a span handed back to the region above.
+/// One dated table of a file, a span handed back to the region above, or one in which no table is known.
 #[derive(Clone)]
 struct Span {
     start: Date,
     end: Option<Date>,
     given: Option<Given>,
+    /// The table of the region above is not this region's, and its own is not on file: who says so, for the digest.
+    withheld: Option<String>,
 }
 
 #[derive(Clone)]
@@ -138,12 +140,29 @@ fn span<'a>(
         node.refuse(problems, format!("{end} is not after the start {start}"));
     }
     let inherit = table.get("inherit").and_then(|node| node.flag(problems)).unwrap_or(false);
-    let given = if inherit { None } else { given(key, &mut table, (start, end), code, sources, problems) };
+    let withholds = table.get("withheld");
+    let withheld = withholds.as_ref().and_then(|node| node.flag(problems)).unwrap_or(false);
+    if let Some(node) = withholds.filter(|_| withheld && (inherit || code == RegionCode::NATIONAL)) {
+        node.refuse(problems, "keeps the table of the region above from holding: not with inherit, nor in the nation");
+    }
+    let mut said = None;
+    let given = if withheld {
+        let vouched = Vouched::read(&mut table, sources, problems);
+        if vouched.as_ref().is_some_and(|vouched| vouched.note.is_empty()) {
+            table.refuse(problems, "note", "is missing: why is no table known?");
+        }
+        said = vouched.map(|by| format!("{} {} {} {}", by.citation.id, by.grade.name(), by.known_from, by.note));
+        None
+    } else if inherit {
+        None
+    } else {
+        given(key, &mut table, (start, end), code, sources, problems)
+    };
     if inherit && let Some(note) = table.get("note") {
         _ = note.filled(problems);
     }
     table.finish(problems);
-    Some((Span { start: start?, end, given }, start_node?))
+    Some((Span { start: start?, end, given, withheld: said }, start_node?))
 }
 
 fn given(
@@ -210,11 +229,11 @@ fn timeline(key: Key, chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>
     let clip = |span: &Span, from: Date, to: Option<Date>| {
         let start = span.start.max(from);
         let end = [span.end, to].into_iter().flatten().min();
-        end.is_none_or(|end| start < end).then(|| Span { start, end, given: span.given.clone() })
+        end.is_none_or(|end| start < end).then(|| Span { start, end, ..span.clone() })
     };
     let mut found = Vec::new();
     let mut free = Some(Date::MIN);
-    for span in own.iter().filter(|span| span.given.is_some()) {
+    for span in own.iter().filter(|span| span.given.is_some() || span.withheld.is_some()) {
         if let Some(from) = free {
             found.extend(below.iter().filter_map(|under| clip(under, from, Some(span.start))));
         }
@@ -244,6 +263,9 @@ fn revisions(chain: &[RegionCode], layers: &BTreeMap<RegionCode, Layer>) -> Vec<
         let mut entries = Vec::with_capacity(lines.len());
         for (key, line) in &lines {
             let span = line.iter().find(|span| span.start <= *start && span.end.is_none_or(|end| *start < end));
+            if let Some(withheld) = span.and_then(|span| span.withheld.as_deref()) {
+                update(&mut hash, &[key.name(), "withheld", withheld]);
+            }
             let Some((span, given)) = span.and_then(|span| Some((span, span.given.as_ref()?))) else {
                 entries.push(None);
                 continue;

@@ -7,15 +7,16 @@ use super::reader::Node;
 use super::value::{Named, amount, name_of, rate};
 use crate::domain::calc::number::{Factor, Month};
 use crate::domain::calc::tables::{
-    ActiveCredit, AgeRow, BaseBounds, BaseYear, CertificationCycle, CertificationWay, Continuity, Delay, EarlyRow,
-    Flexible, FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule,
-    MedicalGap, MinimumRow, MonthDay, NearRetirement, PayoutRow, PayoutRule, PensionFormula, PensionRounding, RateRow,
-    ResidentChange, ResidentWaiting, RetiredCredit, SubsidyRow, Transitional, UnemploymentConditions, UnemploymentRow,
-    UnemploymentScale, UseRow,
+    ActiveCredit, AgeRow, BaseBounds, BaseYear, BenefitWay, CertificationCycle, CertificationWay, Continuity, Delay,
+    EarlyRow, Flexible, FlexibleChange, FlexibleRates, GapRow, Gift, HousingFund, InjuryPension, InjuryRates, Lifelong,
+    MaternityRule, MedicalGap, MinimumRow, MonthDay, NearRetirement, PayoutRow, PayoutRule, PensionFormula,
+    PensionRounding, RateRow, ResidentChange, ResidentWaiting, RetiredCredit, SubsidyRow, Transitional,
+    UnemploymentConditions, UnemploymentRow, UnemploymentScale, UseRow,
 };
 use crate::domain::calc::words::{
-    CertificationChannel, CertificationResult, Counter, EarlyCategory, GapEffect, Insurance, PayoutAge, Precondition,
-    ResidentChangeRule, RetirementClass, RetirementDay, TierChannel, TierEffect, TransitionalBase,
+    BenefitNeed, CertificationChannel, CertificationResult, Counter, EarlyCategory, GapEffect, GiftAmount, Insurance,
+    PayoutAge, Precondition, ResidentChangeRule, RetirementClass, RetirementDay, TierChannel, TierEffect,
+    TransitionalBase,
 };
 use crate::domain::money::{Money, Rate, Rounding};
 
@@ -194,8 +195,8 @@ macro_rules! word {
 }
 
 words! {
-    CertificationChannel CertificationResult Counter EarlyCategory GapEffect Insurance PayoutAge Precondition ResidentChangeRule
-    RetirementClass RetirementDay TierChannel TierEffect TransitionalBase
+    BenefitNeed CertificationChannel CertificationResult Counter EarlyCategory GapEffect GiftAmount Insurance PayoutAge
+    Precondition ResidentChangeRule RetirementClass RetirementDay TierChannel TierEffect TransitionalBase
 }
 word! { Rounding }
 
@@ -266,5 +267,7 @@ records! {
     CertificationCycle { months, dependant_months, every_calendar_year, first_months }
     InjuryPension { allowance_stops, difference_paid }
     UseRow { code, text }
+    BenefitWay { insurance, needs, paid_months, gives }
+    Gift { code, text, needs, amount }
     CertificationWay { channel, preconditions, result, proxy, steps }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::policy::{CardRule, ChannelRule, Deductible, Floor, FundShare, PriceCap, ReleaseRule, YearInterest};
+use crate::domain::policy::{
+    CardRule, ChannelRule, Deductible, Floor, FundBand, FundShare, PriceCap, RelationSteps, ReleaseRule, YearInterest,
+};
 
-/// Compact JSON with the keys in the order given here and none left out, so that equal values have equal texts.
+/// Compact JSON with the keys in the order given here, so that equal values have equal texts.
 pub(super) trait Json {
     fn json(&self) -> String;
 }
@@ -49,6 +51,13 @@ fn object(fields: &[(&str, String)]) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
+/// With a list that most rows do not have: it stands in the text where it says something.
+fn object_with<T: Json>(fields: &[(&str, String)], (key, rows): (&str, &[T])) -> String {
+    let mut fields = fields.to_vec();
+    fields.extend((!rows.is_empty()).then(|| (key, rows.json())));
+    object(&fields)
+}
+
 /// A list of vocabulary items by their names.
 macro_rules! names {
     ($list:expr) => {
@@ -82,7 +91,7 @@ impl Json for YearInterest {
 
 impl Json for FundShare {
     fn json(&self) -> String {
-        object(&[
+        let fields = [
             ("name", self.name.json()),
             ("schemes", names!(self.schemes)),
             ("tiers", self.tiers.json()),
@@ -93,7 +102,14 @@ impl Json for FundShare {
             ("categories", names!(self.categories)),
             ("excluded_categories", names!(self.excluded_categories)),
             ("rate", self.rate.to_string().json()),
-        ])
+        ];
+        object_with(&fields, ("bands", &self.bands))
+    }
+}
+
+impl Json for FundBand {
+    fn json(&self) -> String {
+        object(&[("fund_paid_fen", self.fund_paid.to_string()), ("rate", self.rate.to_string().json())])
     }
 }
 
@@ -124,7 +140,7 @@ impl Json for PriceCap {
 
 impl Json for ChannelRule {
     fn json(&self) -> String {
-        object(&[
+        let fields = [
             ("channel", self.channel.name().json()),
             ("evidence", self.evidence.json()),
             ("minor_evidence", self.minor_evidence.json()),
@@ -132,7 +148,14 @@ impl Json for ChannelRule {
             ("card_active", self.card_active.to_string()),
             ("effective", self.effective.name().json()),
             ("grants", names!(self.grants)),
-        ])
+        ];
+        object_with(&fields, ("relation_steps", &self.relation_steps))
+    }
+}
+
+impl Json for RelationSteps {
+    fn json(&self) -> String {
+        object(&[("relations", names!(self.relations)), ("verification", self.verification.json())])
     }
 }
 

@@ -256,5 +256,6 @@ fn blank() -> Rules {
         quota_evidence: Vec::new(),
         quota_max: None,
         year_interest: None,
+        premium_purposes: Vec::new(),
     }
 }

@@ -3,9 +3,10 @@
 use super::error::Problems;
 use super::reader::{Node, Table};
 use super::value::{Named, amount, code, codes, name_of, names, rate};
-use crate::domain::money::Rate;
+use crate::domain::money::{Money, Rate};
 use crate::domain::policy::{
-    CardRule, ChannelRule, Deductible, Floor, FundShare, Hours, PriceCap, ReleaseRule, YearInterest,
+    CardRule, ChannelRule, Deductible, Floor, FundBand, FundShare, Hours, PriceCap, RelationSteps, ReleaseRule,
+    YearInterest,
 };
 use crate::domain::vocabulary::{DeductiblePer, Effective, InterestBasis};
 
@@ -118,7 +119,8 @@ pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Opti
     let list_classes = any_names(table, "list_classes", problems);
     let categories = any_names(table, "categories", problems);
     let excluded_categories = any_names(table, "excluded_categories", problems);
-    let rate = table.need("rate", problems).and_then(|node| rate(&node, problems));
+    let of_row = table.need("rate", problems).and_then(|node| rate(&node, problems));
+    let bands = table.get("bands").map_or(Some(Vec::new()), |node| bands(&node, problems));
     Some(FundShare {
         name: name?,
         schemes: schemes?,
@@ -129,8 +131,29 @@ pub(super) fn fund_share(table: &mut Table<'_>, problems: &mut Problems) -> Opti
         list_classes: list_classes?,
         categories: categories?,
         excluded_categories: excluded_categories?,
-        rate: rate?,
+        rate: of_row?,
+        bands: bands?,
     })
+}
+
+/// Rates from rising amounts on: `[{ fund_paid_fen = 2000000, rate = "0.60" }]`.
+fn bands(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<FundBand>> {
+    let nodes = node.items(problems)?;
+    let mut bands: Vec<FundBand> = Vec::with_capacity(nodes.len());
+    for item in &nodes {
+        let mut table = item.table(problems)?;
+        let from = table.need("fund_paid_fen", problems);
+        let fund_paid = from.as_ref().and_then(|node| amount(node, problems));
+        let rate = table.need("rate", problems).and_then(|node| rate(&node, problems));
+        table.finish(problems);
+        let band = FundBand { fund_paid: fund_paid?, rate: rate? };
+        if band.fund_paid <= bands.last().map_or(Money::ZERO, |last| last.fund_paid) {
+            from?.refuse(problems, "must lie above 0 and above the band before it");
+            return None;
+        }
+        bands.push(band);
+    }
+    Some(bands)
 }
 
 pub(super) fn deductible(table: &mut Table<'_>, problems: &mut Problems) -> Option<Deductible> {
@@ -177,6 +200,7 @@ pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<
     });
     let minor_evidence = any_codes(table, "minor_evidence", problems);
     let verification = any_codes(table, "verification", problems);
+    let steps = table.get("relation_steps").map_or(Some(Vec::new()), |node| relation_steps(&node, problems));
     let card_active = table.get("card_active").map_or(Some(false), |node| node.flag(problems));
     let effective = effective(table, problems);
     Some(ChannelRule {
@@ -184,10 +208,25 @@ pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<
         evidence: evidence?,
         minor_evidence: minor_evidence?,
         verification: verification?,
+        relation_steps: steps?,
         card_active: card_active?,
         effective: effective?,
         grants: grants?,
     })
+}
+
+/// `[{ relations = ["SPOUSE"], verification = ["BENEFICIARY_CONSENT"] }]`.
+fn relation_steps(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<RelationSteps>> {
+    let nodes = node.items(problems)?;
+    let mut found = Vec::with_capacity(nodes.len());
+    for item in &nodes {
+        let mut table = item.table(problems)?;
+        let relations = table.need("relations", problems).and_then(|node| names(&node, problems));
+        let verification = table.need("verification", problems).and_then(|node| codes(&node, problems));
+        table.finish(problems);
+        found.push(RelationSteps { relations: relations?, verification: verification? });
+    }
+    Some(found)
 }
 
 /// At once, where nothing is said.

@@ -154,6 +154,7 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::WalletReturnTime => put!(node.time(problems), ToString::to_string, wallet_return_time),
         Param::QuotaEvidence => put!(codes(node, problems), |list: &Vec<String>| list.join(","), quota_evidence),
         Param::QuotaMax => put!(or_none(node, problems, amount), or_none_text, quota_max),
+        Param::PremiumPurposes => put!(names(node, problems), joined, premium_purposes),
         Param::YearInterest => put!(or_none(node, problems, year_interest), or_none_json, year_interest),
     })
 }

@@ -36,6 +36,9 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("FACE_CHECK", "人脸识别", "face check"),
     ("FACE_PHOTO", "正面人脸照片", "frontal photograph"),
     ("APPLICATION_FORM", "申请表", "application form"),
+    ("OFFICE_APPROVAL", "经办机构审核", "approval of the office"),
+    ("OWNER_CONSENT", "共济人确认", "owner's consent"),
+    ("BENEFICIARY_CONSENT", "被共济人确认", "beneficiary's consent"),
 ];
 
 /// Keys of rows: code, Chinese, English.
@@ -61,6 +64,12 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("channel", "渠道", "channel"),
     ("evidence", "材料", "evidence"),
     ("grants", "授权", "grants"),
+    ("minor_evidence", "未成年人另交", "of minors also"),
+    ("verification", "后续核验", "to follow"),
+    ("relations", "关系", "relations"),
+    ("relation_steps", "按关系另需核验", "by relation to follow"),
+    ("bands", "分段", "bands"),
+    ("fund_paid_fen", "基金年度累计支付满", "from fund paid this year"),
 ];
 
 macro_rules! term {
@@ -150,6 +159,10 @@ fn row_text(row: &Json, language: Language) -> String {
     let parts = fields.iter().filter_map(|(key, value)| {
         let shown = match value {
             Json::Array(items) if items.is_empty() => return None,
+            Json::Array(list) if list.iter().all(Json::is_object) => {
+                let rows = list.iter().map(|row| row_text(row, language));
+                format!("({})", rows.collect::<Vec<_>>().join(" / "))
+            }
             Json::Array(list) => items(list.iter().filter_map(Json::as_str), language),
             Json::String(code) => items(std::iter::once(code.as_str()), language),
             Json::Number(number) if key.ends_with("_fen") => amount(number.as_i64().unwrap_or(0), language),
@@ -198,6 +211,10 @@ mod tests {
             parts
         };
         assert_eq!(sorted(&found), sorted(english));
+        let bands = r#"[{"name":"x","rate":"0.7","bands":[{"fund_paid_fen":2000000,"rate":"0.6"}]}]"#;
+        let (chinese, english) = say(Param::FundShares, bands);
+        assert!(english.contains("bands (from fund paid this year 20000.00 yuan; rate 0.6)"), "{english}");
+        assert!(chinese.contains("分段 (基金年度累计支付满 20000.00 元；比例 0.6)"), "{chinese}");
         assert_eq!(yuan(-5), "-0.05");
     }
 }

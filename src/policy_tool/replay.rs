@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::domain::account::Account;
-use crate::domain::binding::{AidUse, Caps, Spends, Tie};
+use crate::domain::binding::{AidUse, Binding, Caps, Spends, Tie};
 use crate::domain::draw::{Owner, Patient};
 use crate::domain::ids::{BindingId, MemberId, RegionCode, SettlementId};
 use crate::domain::member::Member;
@@ -17,7 +17,7 @@ use crate::domain::reason::Reason;
 use crate::domain::rule::{Input, Outcome, Rule, Step, Subject};
 use crate::domain::settlement::{self, Case, Decision, Settlement};
 use crate::domain::time::Moment;
-use crate::domain::vocabulary::{Grant, Relation};
+use crate::domain::vocabulary::Relation;
 use crate::ledger::reading::Reading;
 use crate::store::entity::Basis;
 use crate::store::{Key, Store};
@@ -109,10 +109,7 @@ pub(super) async fn twice(
             binding: binding.unwrap_or_else(|| BindingId::from_u128(place as u128)),
             owner: *owner,
             relation: *relation,
-            spends: match &filed {
-                Some(binding) if !binding.grants.contains(&Grant::Spend) => Spends::No,
-                Some(_) | None => Spends::Yes,
-            },
+            spends: filed.as_ref().map_or(Spends::Yes, Binding::granted),
             start: filed.as_ref().map_or(day, |binding| binding.start),
             last_day: filed.as_ref().and_then(|binding| binding.last_day),
             caps: Caps { per_settlement: cap, ..Caps::default() },

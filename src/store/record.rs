@@ -109,7 +109,7 @@ stored_enum! {
     ReleasedBy { 1 = Owner, 2 = Beneficiary }
     // The codes continue those of the optional release and of the flag that stood here first.
     Life { 0 = InForce, 1 = Released(release), 2 = Pending { missing }, 3 = ReleasedFrom { release, from } }
-    Spends { 0 = No, 1 = Yes, 2 = Unverified }
+    Spends { 0 = No, 1 = Yes, 2 = Unverified, 3 = OnCare, 4 = OnPremiums }
     TransferState { 1 = Pending, 2 = Claimed, 3 = Returned }
     HoldState { 1 = Open, 2 = Confirmed { at, request }, 3 = Released { at }, 4 = Expired { at } }
     HoldEnd { 1 = Released, 2 = Expired }

@@ -909,6 +909,7 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         with(filing("D-tier-2", "D-patient", "RELATION_CHILD"), "startDate", "2023-05-01"),
         with(filing("D-rich", "D-patient", "RELATION_SIBLING"), "startDate", "2024-01-01"),
         with(filing("HZ-CARD-2001", "HZ-CARD-2002", "RELATION_SPOUSE"), "startDate", "2015-06-01"),
+        with(filing("D-rich", "D-patient", "RELATION_CHILD"), "grants", json!(["GRANT_PAY_PREMIUMS"])),
     ];
     for (place, filing) in filings.into_iter().enumerate() {
         let refused = send("CreateBinding", with(filing.clone(), "requestId", format!("directed-{place}"))).await;

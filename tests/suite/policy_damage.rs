@@ -1,10 +1,15 @@
 //! Damaged policy files: whatever is in them, they load or are refused with a place; nothing panics and nothing hangs.
 //!
-//! `GONGJI_POLICY_DAMAGE=100000 GONGJI_SEED=7 cargo test --release --test suite policy_damage -- --nocapture` runs longer.
+//! `GONGJI_POLICY_DAMAGE=600s cargo test --test suite policy_damage:: -- --nocapture` goes on for ten minutes and says how many
+//! sets it tried; a plain number is that many sets. `GONGJI_SEED=7` takes another seed.
+
+use std::time::Instant;
 
 use gongji::policy::{self, PolicyFiles, cases};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+
+use crate::process::from_env;
 
 /// Words that files are made of, put where they do not belong.
 const WORDS: &[&str] = &[
@@ -42,6 +47,11 @@ const WORDS: &[&str] = &[
     "\0",
     "\u{202e}",
     "known_from = 2026-11-22",
+    "withheld = true",
+    "bands = [{ fund_paid_fen = 2, rate = \"0.5\" }, { fund_paid_fen = 1, rate = \"1\" }]",
+    "relation_steps = [{ relations = [\"SPOUSE\"], verification = [] }]",
+    "grants = [\"PAY_PREMIUMS\"]",
+    "needs = [\"PAID_MONTHS\"]",
 ];
 
 fn damage(text: &str, dice: &mut SmallRng) -> String {
@@ -96,16 +106,44 @@ fn small() -> PolicyFiles {
     files
 }
 
+/// How long the damage goes on.
+#[derive(Debug)]
+enum Until {
+    Sets(u64),
+    Seconds(u64),
+}
+
+impl Until {
+    /// `300`, or `600s`; anything else is an error, so that a run that was to be long is not a short one.
+    fn from_env() -> Self {
+        let Ok(text) = std::env::var("GONGJI_POLICY_DAMAGE") else { return Self::Sets(300) };
+        let number =
+            |text: &str| text.parse().unwrap_or_else(|_| panic!("GONGJI_POLICY_DAMAGE={text}: 100000 or 600s"));
+        text.strip_suffix('s').map_or_else(|| Self::Sets(number(&text)), |seconds| Self::Seconds(number(seconds)))
+    }
+
+    fn goes_on(&self, sets: u64, began: Instant) -> bool {
+        match self {
+            Self::Sets(most) => sets < *most,
+            Self::Seconds(most) => began.elapsed().as_secs() < *most,
+        }
+    }
+}
+
 #[test]
 fn damaged_policy_files_never_panic() {
-    let from_env = |name: &str, or: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(or);
-    let (count, seed) = (from_env("GONGJI_POLICY_DAMAGE", 300), from_env("GONGJI_SEED", 0x7a11));
+    let (until, seed) = (Until::from_env(), from_env("GONGJI_SEED", 0x7a11));
+    println!("seed {seed}, {until:?}");
     let good = small();
     policy::load(&good).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<&String> = good.0.keys().collect();
     let mut dice = SmallRng::seed_from_u64(seed);
     let (mut refused, mut loaded) = (0_u64, 0_u64);
-    for number in 0..count {
+    let began = Instant::now();
+    let mut count = 0;
+    while until.goes_on(count, began) {
+        let number = count;
+        count += 1;
         let name = names[dice.random_range(0..names.len())];
         let mut files = good.clone();
         files.0.insert(name.clone(), damage(&good.0[name], &mut dice));
@@ -122,6 +160,7 @@ fn damaged_policy_files_never_panic() {
         }
         _ = cases::read(&files);
     }
-    println!("{count} damaged sets, seed {seed}: {refused} refused, {loaded} loaded");
+    let took = began.elapsed().as_secs();
+    println!("{count} damaged sets in {took} s, seed {seed}: {refused} refused, {loaded} loaded, no panic");
     assert!(refused > count / 5 && loaded > 0, "damage is seen, and not everywhere");
 }

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use gongji::domain::ids::RegionCode;
 use gongji::domain::time::parse_day;
 use gongji::domain::vocabulary::{
-    Bucket, CardChannel, Category, Channel, InstitutionKind, InsuranceState, ListClass, Mode, Purpose, Relation, Scheme,
+    Bucket, CardChannel, Category, Channel, Grant, InstitutionKind, InsuranceState, ListClass, Mode, Purpose, Relation,
+    Scheme,
 };
 use gongji::grpc::enums::Wire;
 use gongji::ledger::Failure;
@@ -48,6 +49,8 @@ scenarios! {
     draw_order
     family_service
     floor
+    fund_bands
+    grants_chosen
     hold
     hold_confirm
     hold_counts
@@ -428,6 +431,8 @@ impl Story {
             per_year_fen: words.fen("per_year"),
         };
         request.caps = Some(caps);
+        let grants = words.get("grants").map(|grants| grants.split(',').map(|name| wire(name, Grant::parse)).collect());
+        request.grants = grants.unwrap_or_default();
         request.evidence = match words.get("evidence") {
             Some("none") => Vec::new(),
             Some(kinds) => kinds.split(',').map(evidence).collect(),

@@ -598,6 +598,7 @@ pub fn check_of(filing: &proto::CreateBindingRequest) -> proto::CheckBindingRequ
         priority: filing.priority,
         explanation_view: filing.explanation_view,
         min_ledger_position: 0,
+        grants: filing.grants,
     }
 }
 

@@ -4,9 +4,10 @@ use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Month, Ratio};
 use super::retirement::{legal_month, minimum_months};
+use super::tables::BenefitWay;
 use super::trace::{Detail, Rule, Trace, fen, text};
 use super::unemployment;
-use super::words::{Insurance, LeavingCause, RetirementClass};
+use super::words::{BenefitNeed, GiftAmount, Insurance, LeavingCause, RetirementClass};
 use crate::domain::money::Money;
 use crate::domain::reason::Reason;
 use crate::domain::vocabulary::Sex;
@@ -32,8 +33,8 @@ pub struct Facts {
 /// One thing that is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
-    pub code: &'static str,
-    pub zh: &'static str,
+    pub code: String,
+    pub text: String,
     pub amount: Option<Money>,
 }
 
@@ -51,50 +52,28 @@ pub fn check(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<Benefits
         law.lived("paid_months", facts.paid, birth)?;
     }
     let mut found = Benefits::default();
-    match facts.insurance {
-        Insurance::Pension => {
-            let (class, birth) = facts.worker.ok_or_else(|| Refusal::field("class", "is required with birth_date"))?;
-            // The minimum is that of the year of retirement: the legal month's once it is past.
-            let month = legal_month(law, class, birth)?.min(Month::of(law.on));
-            years(law, facts.paid, month.year(), &mut found, trace)?;
-            age(law, class, birth, &mut found, trace)?;
-            give(&mut found, "MONTHLY_PENSION", "按月领取基本养老金至终身", None, trace);
-        }
-        Insurance::Medical => medical(law, facts, &mut found, trace)?,
-        Insurance::Injury => {
-            condition(
-                "injury_recognised",
-                facts.injury_recognised,
-                Reason::InjuryNotRecognised,
-                &[],
-                &mut found,
-                trace,
-            );
-            give(&mut found, "INJURY_BENEFITS", "工伤医疗、伤残待遇等由工伤保险基金支付", None, trace);
-        }
-        Insurance::Unemployment => {
-            let cause = facts.cause.ok_or_else(|| Refusal::field("cause", "is required"))?;
-            found.reasons = unemployment::conditions(law, facts.paid, cause, facts.registered, trace)?;
-            give(&mut found, "UNEMPLOYMENT_BENEFIT", "按月领取失业保险金", None, trace);
-            if law.unemployment_conditions()?.medical_covered {
-                give(
-                    &mut found,
-                    "MEDICAL_COVER",
-                    "领取期间由失业保险基金缴纳职工医保费，继续享受职工医保待遇",
-                    None,
-                    trace,
-                );
-            }
-        }
-        Insurance::Maternity => maternity(law, facts, &mut found, trace)?,
-        Insurance::HousingFund => {
-            condition("paid_months", facts.paid > 0, Reason::YearsNotEnough, &[], &mut found, trace);
-            give(&mut found, "HOUSING_FUND", "账户资金归本人，用于购房、建房、租房等住房支出", None, trace);
-        }
+    let ways: Vec<&BenefitWay> = law.benefits()?.iter().filter(|way| way.insurance == facts.insurance).collect();
+    if ways.is_empty() {
+        return Err(Refusal::NotKnown(Key::Benefits));
     }
-    if !found.reasons.is_empty() {
-        found.given.clear();
-        found.leave_days = 0;
+    for way in &ways {
+        // A way about which nothing was said is passed over, unless it is the only one.
+        if let Some((field, what)) = unsaid(way, facts) {
+            if ways.len() == 1 {
+                return Err(Refusal::field(field, what));
+            }
+            continue;
+        }
+        found.reasons.clear();
+        for need in &way.needs {
+            let reasons = judge(law, facts, way, *need, trace)?;
+            found.reasons.extend(reasons);
+        }
+        found.reasons.dedup();
+        if found.reasons.is_empty() {
+            give(law, facts, way, &mut found, trace)?;
+            break;
+        }
     }
     found.card_uses = law.card_uses()?.iter().map(|row| (row.code.clone(), row.text.clone())).collect();
     trace.step(
@@ -107,106 +86,138 @@ pub fn check(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<Benefits
     Ok(found)
 }
 
-fn condition(
-    name: &'static str,
-    met: bool,
-    reason: Reason,
-    keys: &'static [Key],
+/// The field without which a way cannot be judged.
+fn unsaid(way: &BenefitWay, facts: &Facts) -> Option<(&'static str, &'static str)> {
+    use BenefitNeed as Need;
+    let asks = |needs: &[Need]| way.needs.iter().any(|need| needs.contains(need));
+    if facts.worker.is_none() && asks(&[Need::MinimumYears, Need::LegalAge, Need::LifelongYears]) {
+        return Some(("class", "is required with birth_date"));
+    }
+    (facts.cause.is_none() && asks(&[Need::UnemploymentConditions])).then_some(("cause", "is required"))
+}
+
+/// The reasons why one need is not met.
+fn judge(
+    law: &Law<'_>,
+    facts: &Facts,
+    way: &BenefitWay,
+    need: BenefitNeed,
+    trace: &mut Trace,
+) -> Result<Vec<Reason>, Refusal> {
+    use BenefitNeed as Need;
+    let mut no = |name: &'static str, met: bool, keys: &'static [Key], compared: String, reason: Reason| {
+        let detail = || Detail::of(Vec::new(), compared);
+        trace.step(Rule::Condition, name, keys, || text(met.to_string()), detail);
+        if met { Vec::new() } else { vec![reason] }
+    };
+    let said = String::new();
+    let (interrupted, table) = (Reason::PaymentInterrupted, &[Key::Benefits][..]);
+    Ok(match (need, facts.worker, facts.cause) {
+        (Need::PaidMonths, ..) => {
+            let least = way.paid_months.unwrap_or_default();
+            no("paid_months", facts.paid >= least, table, format!("{} ≥ {least}", facts.paid), Reason::YearsNotEnough)
+        }
+        (Need::Paying, ..) => no("paying", facts.paying, table, said, interrupted),
+        (Need::OnUnemploymentBenefit, ..) => {
+            no("on_unemployment_benefit", facts.on_unemployment_benefit, table, said, interrupted)
+        }
+        (Need::MedicalCovered, ..) => {
+            let covered = law.unemployment_conditions()?.medical_covered;
+            no("medical_covered", covered, &[Key::UnemploymentConditions, Key::Benefits], said, interrupted)
+        }
+        (Need::InjuryRecognised, ..) => {
+            no("injury_recognised", facts.injury_recognised, table, said, Reason::InjuryNotRecognised)
+        }
+        (Need::ContinuousMonths, ..) => {
+            let (have, least) = (facts.continuous, law.maternity()?.continuous_months);
+            let keys = &[Key::Maternity, Key::Benefits];
+            let reason = Reason::ContinuousMonthsNotEnough;
+            no("continuous_months", have >= least, keys, format!("{have} ≥ {least}"), reason)
+        }
+        (Need::UnemploymentConditions, _, Some(cause)) => {
+            unemployment::conditions(law, facts.paid, cause, facts.registered, trace)?
+        }
+        // The minimum is that of the year of retirement: the legal month's once it is past.
+        (Need::MinimumYears, Some((class, birth)), _) => {
+            years(law, facts.paid, legal_month(law, class, birth)?.min(Month::of(law.on)).year(), trace)?
+        }
+        (Need::LegalAge, Some((class, birth)), _) => age(law, class, birth, trace)?,
+        (Need::LifelongYears, Some((class, _)), _) => {
+            let sex = if class == RetirementClass::Male { Sex::Male } else { Sex::Female };
+            let asked = Lifelong { sex, paid: facts.paid, local_paid: facts.local_paid, monthly_base: None };
+            lifelong(law, &asked, trace)?.reasons
+        }
+        (Need::UnemploymentConditions, _, None) => return Err(Refusal::field("cause", "is required")),
+        (Need::MinimumYears | Need::LegalAge | Need::LifelongYears, None, _) => {
+            return Err(Refusal::field("class", "is required with birth_date"));
+        }
+    })
+}
+
+/// What a way gives once all it needs is met.
+fn give(
+    law: &Law<'_>,
+    facts: &Facts,
+    way: &BenefitWay,
     found: &mut Benefits,
     trace: &mut Trace,
-) {
-    trace.step(Rule::Condition, name, keys, || text(met.to_string()), Detail::default);
-    if !met {
-        found.reasons.push(reason);
+) -> Result<(), Refusal> {
+    if facts.insurance == Insurance::Maternity {
+        found.leave_days = leave_days(law, facts, trace)?;
     }
+    for gift in &way.gives {
+        let mut left_out = false;
+        for need in gift.needs.iter().flatten() {
+            left_out |= !judge(law, facts, way, *need, trace)?.is_empty();
+        }
+        if left_out {
+            continue;
+        }
+        let amount = match (gift.amount, facts.unit_average_wage) {
+            (Some(GiftAmount::MaternityAllowance), Some(wage)) => Some(allowance(law, wage, found.leave_days, trace)?),
+            (Some(GiftAmount::MaternityAllowance), None) | (None, _) => None,
+        };
+        let said = || text(gift.text.as_str());
+        trace.step(Rule::Benefit, gift.code.clone(), &[Key::Benefits], said, Detail::default);
+        found.given.push(Given { code: gift.code.clone(), text: gift.text.clone(), amount });
+    }
+    Ok(())
 }
 
-fn give(found: &mut Benefits, code: &'static str, zh: &'static str, amount: Option<Money>, trace: &mut Trace) {
-    if found.reasons.is_empty() {
-        trace.step(Rule::Benefit, code, &[], || text(zh), Detail::default);
-        found.given.push(Given { code, zh, amount });
-    }
-}
-
-fn years(law: &Law<'_>, paid: u32, year: i32, found: &mut Benefits, trace: &mut Trace) -> Result<(), Refusal> {
+fn years(law: &Law<'_>, paid: u32, year: i32, trace: &mut Trace) -> Result<Vec<Reason>, Refusal> {
     let minimum = minimum_months(law, year)?;
     let met = paid >= minimum;
     let compared = || Detail::of(Vec::new(), format!("{paid} ≥ {minimum} ({year})"));
     trace.step(Rule::MinimumYears, "", &[Key::MinimumYears], || text(met.to_string()), compared);
-    if !met {
-        found.reasons.push(Reason::YearsNotEnough);
-    }
-    Ok(())
+    Ok(if met { Vec::new() } else { vec![Reason::YearsNotEnough] })
 }
 
-fn age(
-    law: &Law<'_>,
-    class: RetirementClass,
-    birth: Month,
-    found: &mut Benefits,
-    trace: &mut Trace,
-) -> Result<(), Refusal> {
+fn age(law: &Law<'_>, class: RetirementClass, birth: Month, trace: &mut Trace) -> Result<Vec<Reason>, Refusal> {
     let legal = legal_month(law, class, birth)?;
     let now = Month::of(law.on);
     let compared = || Detail::of(Vec::new(), format!("{now} ≥ {legal}"));
     trace.step(Rule::LegalAge, "", &[Key::RetirementAges], || text(legal.to_string()), compared);
-    if now < legal {
-        found.reasons.push(Reason::AgeNotReached);
-    }
-    Ok(())
+    Ok(if now < legal { vec![Reason::AgeNotReached] } else { Vec::new() })
 }
 
-/// Paid now, paid by the unemployment fund, or full years at the legal age.
-fn medical(law: &Law<'_>, facts: &Facts, found: &mut Benefits, trace: &mut Trace) -> Result<(), Refusal> {
-    if facts.paying {
-        condition("paying", true, Reason::PaymentInterrupted, &[], found, trace);
-        give(found, "MEDICAL_REIMBURSEMENT", "享受职工医保待遇", None, trace);
-        return Ok(());
-    }
-    if facts.on_unemployment_benefit && law.unemployment_conditions()?.medical_covered {
-        let keys = &[Key::UnemploymentConditions];
-        condition("on_unemployment_benefit", true, Reason::PaymentInterrupted, keys, found, trace);
-        give(found, "MEDICAL_COVER", "领取失业保险金期间由失业保险基金缴费，享受职工医保待遇", None, trace);
-        return Ok(());
-    }
-    let Some((class, birth)) = facts.worker else {
-        condition("paying", false, Reason::PaymentInterrupted, &[], found, trace);
-        return Ok(());
-    };
-    let sex = if class == RetirementClass::Male { Sex::Male } else { Sex::Female };
-    let asked = Lifelong { sex, paid: facts.paid, local_paid: facts.local_paid, monthly_base: None };
-    found.reasons.extend(lifelong(law, &asked, trace)?.reasons);
-    age(law, class, birth, found, trace)?;
-    give(found, "LIFELONG_MEDICAL", "不再缴费，终身享受职工医保待遇", None, trace);
-    Ok(())
-}
-
-fn maternity(law: &Law<'_>, facts: &Facts, found: &mut Benefits, trace: &mut Trace) -> Result<(), Refusal> {
+fn leave_days(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<u32, Refusal> {
     let rule = law.maternity()?;
-    let met = facts.continuous >= rule.continuous_months;
-    let compared = || Detail::of(Vec::new(), format!("{} ≥ {}", facts.continuous, rule.continuous_months));
-    trace.step(Rule::Condition, "continuous_months", &[Key::Maternity], || text(met.to_string()), compared);
-    if !met {
-        found.reasons.push(Reason::ContinuousMonthsNotEnough);
-    }
     let further = facts.children.saturating_sub(1);
     let extra = if facts.dystocia { rule.dystocia_days } else { 0 };
-    found.leave_days = rule.leave_days + extra + rule.further_child_days * further;
+    let days = rule.leave_days + extra + rule.further_child_days * further;
     let sum =
         || Detail::of(Vec::new(), format!("{} + {extra} + {} × {further}", rule.leave_days, rule.further_child_days));
-    trace.step(Rule::MaternityDays, "", &[Key::Maternity], || text(found.leave_days.to_string()), sum);
-    give(found, "MATERNITY_MEDICAL", "生育医疗费用由基金支付", None, trace);
-    let Some(wage) = facts.unit_average_wage else {
-        give(found, "MATERNITY_ALLOWANCE", "生育津贴", None, trace);
-        return Ok(());
-    };
-    let rounding = *law.contribution_rounding()?;
-    let exact = Ratio::of(wage) * Ratio::whole(found.leave_days) / Ratio::whole(rule.days_of_month);
+    trace.step(Rule::MaternityDays, "", &[Key::Maternity], || text(days.to_string()), sum);
+    Ok(days)
+}
+
+fn allowance(law: &Law<'_>, wage: Money, days: u32, trace: &mut Trace) -> Result<Money, Refusal> {
+    let (rule, rounding) = (law.maternity()?, *law.contribution_rounding()?);
+    let exact = Ratio::of(wage) * Ratio::whole(days) / Ratio::whole(rule.days_of_month);
     if exact.numerator() / exact.denominator() > i128::from(Money::INPUT_MAX) {
         return Err(Refusal::field("unit_average_wage_fen", "gives an allowance beyond the largest amount"));
     }
     let amount = exact.fen(rounding);
-    let days = found.leave_days;
     trace.step(
         Rule::MaternityAllowance,
         "",
@@ -217,8 +228,7 @@ fn maternity(law: &Law<'_>, facts: &Facts, found: &mut Benefits, trace: &mut Tra
             Detail::of(inputs, format!("{wage} ÷ {} × {days}", rule.days_of_month)).rounded(rounding, exact, amount)
         },
     );
-    give(found, "MATERNITY_ALLOWANCE", "生育津贴", Some(amount), trace);
-    Ok(())
+    Ok(amount)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //! tables of files and of callers.
 
 use super::keys::Value;
+use super::tables::BenefitWay;
+use super::words::BenefitNeed;
 
 /// More months than any life: a hundred years.
 const MONTHS_MAX: u32 = 1_200;
@@ -18,6 +20,16 @@ pub fn fault(value: &Value) -> Option<&'static str> {
             twice.then_some("names an insurance twice")
         }
         Value::InjuryRates(rates) => rates.classes.is_empty().then_some("has no classes"),
+        Value::Benefits(ways) => {
+            let asks = |way: &BenefitWay| way.needs.contains(&BenefitNeed::PaidMonths);
+            if ways.iter().any(|way| way.needs.is_empty() || way.gives.is_empty()) {
+                Some("has a way that asks for nothing or gives nothing")
+            } else if ways.iter().any(|way| asks(way) != way.paid_months.is_some()) {
+                Some("must have paid_months where a way needs PAID_MONTHS, and only there")
+            } else {
+                None
+            }
+        }
         Value::InjuryDefaultClass(class) => (*class == 0).then_some("must be 1 or more"),
         Value::HousingFund(fund) => {
             let inside = fund.lowest <= fund.usual && fund.usual <= fund.highest;

@@ -2,8 +2,8 @@
 
 use super::number::Factor;
 use super::tables::{
-    ActiveCredit, AgeRow, BaseBounds, BaseYear, CertificationCycle, CertificationWay, Continuity, EarlyRow, Flexible,
-    FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule,
+    ActiveCredit, AgeRow, BaseBounds, BaseYear, BenefitWay, CertificationCycle, CertificationWay, Continuity, EarlyRow,
+    Flexible, FlexibleChange, FlexibleRates, GapRow, HousingFund, InjuryPension, InjuryRates, Lifelong, MaternityRule,
     MedicalGap, MinimumRow, NearRetirement, PayoutRow, PayoutRule, PensionFormula, PensionRounding, RateRow,
     ResidentChange, ResidentWaiting, RetiredCredit, SubsidyRow, Transitional, UnemploymentConditions,
     UnemploymentScale, UseRow,
@@ -103,4 +103,5 @@ keys! {
     InjuryPension injury_pension "伤残津贴与养老金" "disability allowance and pension": InjuryPension;
     CardUses card_uses "社会保障卡用途" "uses of the social-security card": Vec<UseRow>;
     Continuity continuity "连续缴费的认定" "what counts as continuous payment": Continuity;
+    Benefits benefits "各险种待遇及条件" "benefits of each insurance and what they ask for": Vec<BenefitWay>;
 }

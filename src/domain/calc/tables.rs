@@ -3,8 +3,8 @@
 
 use super::number::{Factor, Month};
 use super::words::{
-    CertificationChannel, CertificationResult, EarlyCategory, GapEffect, Insurance, PayoutAge, Precondition,
-    ResidentChangeRule, RetirementClass, TierChannel, TierEffect, TransitionalBase,
+    BenefitNeed, CertificationChannel, CertificationResult, EarlyCategory, GapEffect, GiftAmount, Insurance, PayoutAge,
+    Precondition, ResidentChangeRule, RetirementClass, TierChannel, TierEffect, TransitionalBase,
 };
 use crate::domain::money::{Money, Rate, Rounding};
 
@@ -215,6 +215,26 @@ pub struct GapRow {
 pub struct UseRow {
     pub code: String,
     pub text: String,
+}
+
+/// 待遇条件: one way to the benefits of an insurance. The first way whose needs are all met gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BenefitWay {
+    pub insurance: Insurance,
+    pub needs: Vec<BenefitNeed>,
+    /// For `PAID_MONTHS`: how many.
+    pub paid_months: Option<u32>,
+    pub gives: Vec<Gift>,
+}
+
+/// One thing that is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gift {
+    pub code: String,
+    pub text: String,
+    /// Beside the way's own; where one is not met this is left out.
+    pub needs: Option<Vec<BenefitNeed>>,
+    pub amount: Option<GiftAmount>,
 }
 
 /// 伤残津贴与养老金.

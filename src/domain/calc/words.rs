@@ -14,6 +14,30 @@ vocabulary! {
     }
 }
 vocabulary! {
+    /// What a benefit may ask for; the figures stand in tables of their own.
+    BenefitNeed {
+        /// As many months as the row says.
+        PaidMonths = 1 "PAID_MONTHS" "累计缴费月数";
+        /// Of the year of retirement.
+        MinimumYears = 2 "MINIMUM_YEARS" "最低缴费年限";
+        LegalAge = 3 "LEGAL_AGE" "法定退休年龄";
+        LifelongYears = 4 "LIFELONG_YEARS" "终身享受医保年限";
+        Paying = 5 "PAYING" "正常缴费";
+        OnUnemploymentBenefit = 6 "ON_UNEMPLOYMENT_BENEFIT" "正在领取失业保险金";
+        /// The unemployment fund pays the medical insurance.
+        MedicalCovered = 7 "MEDICAL_COVERED" "失业保险基金代缴医保";
+        InjuryRecognised = 8 "INJURY_RECOGNISED" "认定工伤";
+        UnemploymentConditions = 9 "UNEMPLOYMENT_CONDITIONS" "领取失业保险金条件";
+        ContinuousMonths = 10 "CONTINUOUS_MONTHS" "连续缴费月数";
+    }
+}
+vocabulary! {
+    /// What is worked out for a benefit.
+    GiftAmount {
+        MaternityAllowance = 1 "MATERNITY_ALLOWANCE" "生育津贴";
+    }
+}
+vocabulary! {
     /// Who pays contributions, and by which rules.
     ContributionScheme {
         Employee = 1 "EMPLOYEE" "职工";

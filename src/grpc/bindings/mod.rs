@@ -47,6 +47,7 @@ impl BindingService for Service {
             priority,
             explanation_view,
             min_ledger_position,
+            grants,
         } = request.into_inner();
         let mut fields = Fields::new();
         let filing = FilingFields {
@@ -60,6 +61,7 @@ impl BindingService for Service {
             last_day,
             caps,
             priority,
+            grants,
         };
         let ask = self.read_filing(&mut fields, filing);
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
@@ -99,6 +101,7 @@ impl BindingService for Service {
             caps,
             priority,
             explanation_view,
+            grants,
         } = request.into_inner();
         let mut fields = Fields::new();
         let request_id = fields.request_id(&request_id);
@@ -113,6 +116,7 @@ impl BindingService for Service {
             last_day,
             caps,
             priority,
+            grants,
         };
         let ask = self.read_filing(&mut fields, filing);
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);

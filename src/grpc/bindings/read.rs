@@ -2,6 +2,7 @@
 
 use crate::domain::binding::{BindingState, Caps, Evidence};
 use crate::domain::record::ReleasedBy;
+use crate::domain::vocabulary::Grant;
 use crate::grpc::fields::Fields;
 use crate::grpc::{Service, proto};
 use crate::ledger::bindings::FilingAsk;
@@ -22,6 +23,7 @@ pub(super) struct FilingFields {
     pub(super) last_day: String,
     pub(super) caps: Option<proto::Caps>,
     pub(super) priority: Option<i32>,
+    pub(super) grants: Vec<i32>,
 }
 
 impl Service {
@@ -43,6 +45,7 @@ impl Service {
                 None
             }
         };
+        let grants = read_grants(fields, &filing.grants);
         Some(FilingAsk {
             owner: owner?,
             beneficiary: beneficiary?,
@@ -50,6 +53,7 @@ impl Service {
             relation_detail: relation_detail?,
             channel: channel?,
             evidence: evidence?,
+            grants: grants?,
             start: start?,
             last_day: last_day?,
             caps: caps?,
@@ -75,6 +79,26 @@ impl Service {
         });
         read.collect::<Vec<_>>().into_iter().collect()
     }
+}
+
+/// Each grant once, so the list is never longer than the enum.
+fn read_grants(fields: &mut Fields, grants: &[i32]) -> Option<Vec<Grant>> {
+    if grants.len() > Grant::ALL.len() {
+        fields.bad("grants", format!("has more than {} entries", Grant::ALL.len()));
+        return None;
+    }
+    let before = fields.len();
+    let mut found = Vec::with_capacity(grants.len());
+    for (place, grant) in grants.iter().enumerate() {
+        let field = format!("grants[{place}]");
+        if let Some(grant) = fields.word::<Grant>(&field, *grant) {
+            if found.contains(&grant) {
+                fields.bad(field, "is named twice");
+            }
+            found.push(grant);
+        }
+    }
+    (fields.len() == before).then_some(found)
 }
 
 pub(super) fn read_caps(fields: &mut Fields, caps: proto::Caps) -> Option<Caps> {

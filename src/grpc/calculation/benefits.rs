@@ -188,8 +188,8 @@ impl Calculation for proto::CheckBenefitsRequest {
     fn respond(found: Benefits, tail: Tail) -> Self::Response {
         let Tail { weakest_grade, what_if, explanation } = tail;
         let given = found.given.iter().map(|given| proto::Benefit {
-            code: given.code.to_owned(),
-            text: given.zh.to_owned(),
+            code: given.code.clone(),
+            text: given.text.clone(),
             amount_fen: given.amount.map(|amount| amount.as_fen()),
         });
         let uses = found.card_uses.iter().map(|(code, text)| proto::Benefit {

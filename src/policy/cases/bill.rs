@@ -42,6 +42,7 @@ struct OwnerOf {
     account: Money3,
     relation: Relation,
     priority: u32,
+    spends: Spends,
     used_today: Money,
     used_this_year: Money,
 }
@@ -111,6 +112,18 @@ fn owner(place: usize, node: &Node<'_>, problems: &mut Problems) -> Option<Owner
     let account = account(&mut table, problems);
     let relation = table.need("relation", problems).and_then(|node| name_of(&node, problems));
     let priority = table.get("priority").map_or(Some(0), |node| node.integer(problems));
+    // `use = "CARE"` or `"PREMIUMS"`: what the owner chose, where the region lets him.
+    let spends = match table.get("use") {
+        None => Some(Spends::Yes),
+        Some(node) => match node.text(problems) {
+            Some("CARE") => Some(Spends::OnCare),
+            Some("PREMIUMS") => Some(Spends::OnPremiums),
+            Some(_) | None => {
+                node.refuse(problems, "must be CARE or PREMIUMS");
+                None
+            }
+        },
+    };
     let used_today = fen_or_zero(&mut table, "used_today_fen", problems);
     let used_this_year = fen_or_zero(&mut table, "used_this_year_fen", problems);
     table.finish(problems);
@@ -119,6 +132,7 @@ fn owner(place: usize, node: &Node<'_>, problems: &mut Problems) -> Option<Owner
         account: account?,
         relation: relation?,
         priority: u32::try_from(priority?).ok()?,
+        spends: spends?,
         used_today: used_today?,
         used_this_year: used_this_year?,
     })
@@ -289,7 +303,7 @@ fn tie(place: usize, owner: &OwnerOf, on: Date) -> Tie {
         binding: BindingId::from_u128(place as u128 + 1),
         owner: owner.member.id,
         relation: owner.relation,
-        spends: Spends::Yes,
+        spends: owner.spends,
         start: on,
         last_day: None,
         caps: Caps::default(),

@@ -12,7 +12,7 @@ use crate::domain::member::Member;
 use crate::domain::policy::{Param, PolicyBook};
 use crate::domain::reason::Reason;
 use crate::domain::sharing;
-use crate::domain::vocabulary::{Channel, Relation};
+use crate::domain::vocabulary::{Channel, Grant, Relation};
 use crate::policy::error::Problems;
 use crate::policy::reader::Table;
 use crate::policy::value::name_of;
@@ -36,6 +36,8 @@ pub(super) struct FilingCase {
     missing: Option<Vec<String>>,
     pending: Option<Vec<String>>,
     grants: Option<Vec<String>>,
+    /// What the owner chooses of the channel's grants; left out: all.
+    chosen: Vec<Grant>,
     /// The day from which the binding holds; left out: not looked at.
     begins: Option<Date>,
 }
@@ -57,6 +59,7 @@ pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<F
     let card_active = table.get("card_active").and_then(|node| node.flag(problems)).unwrap_or(true);
     let (evidence, pending) = (names(table, "evidence", problems), names(table, "pending", problems));
     let (missing, grants) = (names(table, "missing", problems), names(table, "grants", problems));
+    let chosen = table.get("chosen").map_or(Some(Vec::new()), |node| super::super::value::names(&node, problems));
     let begins = table.get("begins").map(|node| node.day(problems));
     let reasons = expected_reasons(table, problems);
     Some(FilingCase {
@@ -74,6 +77,7 @@ pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<F
         missing,
         pending,
         grants,
+        chosen: chosen?,
         begins: begins.map_or(Some(None), |day| day.map(Some))?,
     })
 }
@@ -123,6 +127,7 @@ impl FilingCase {
             relation: self.relation,
             channel,
             evidence: &evidence,
+            chosen: &self.chosen,
             owners_now: self.owners_now,
             members_now: self.members_now,
             in_another_family: self.in_another_family,

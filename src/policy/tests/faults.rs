@@ -2,6 +2,8 @@ use super::super::load;
 use super::FILES;
 
 const SZ: &str = "440300-shenzhen/policy.toml";
+const CQ: &str = "500000-chongqing/tiers.toml";
+const CQ_NOTE: &str = "note = \"Twenty-five tiers are offered, which the source counts and does not list: the nation's nine would refuse most of them. A caller passes the list; a base in fen needs none.\"\n";
 const DEMO: &str = "980300-demo-outpatient/policy.toml";
 
 /// One kind of fault in the real files: what is put in place of what (its first occurrence), and the key that the refusal
@@ -39,6 +41,48 @@ const FAULTS: &[(&str, &str, &str, &str, &str, bool)] = &[
     ("a negative amount", SZ, "fixed_fen = 420000", "fixed_fen = -1", "floor[0].value.fixed_fen", false),
     ("a float", SZ, "rate = \"0.05\"", "rate = 0.05", "floor[1].value.rate", false),
     ("a rate above one", SZ, "rate = \"0.30\"", "rate = \"1.30\"", "fund_shares[0].value[0].rate", false),
+    (
+        "a band from nothing",
+        "110000-beijing/policy.toml",
+        "fund_paid_fen = 2000000",
+        "fund_paid_fen = 0",
+        "fund_shares[0].value[0].bands[0].fund_paid_fen",
+        false,
+    ),
+    (
+        "a grant of no binding",
+        "310000-shanghai/policy.toml",
+        "\"SPEND_ON_CARE\", \"PAY_PREMIUMS\"",
+        "\"SPEND_ON_CARE\", \"PAY_TAXES\"",
+        "channels[0].value[0].grants[2]",
+        false,
+    ),
+    (
+        "steps for no relation",
+        "320500-suzhou/policy.toml",
+        "relations = [\"SPOUSE\"]",
+        "relations = [\"COUSIN\"]",
+        "channels[0].value[1].relation_steps[0].relations[0]",
+        false,
+    ),
+    ("a table withheld by nobody", CQ, "source = \"cq-tiers\"", "source = \"cq\"", "flexible_tiers[0].source", false),
+    (
+        "a table withheld and taken over",
+        CQ,
+        "withheld = true",
+        "withheld = true\ninherit = true",
+        "flexible_tiers[0].withheld",
+        false,
+    ),
+    ("a table withheld without a reason", CQ, CQ_NOTE, "", "flexible_tiers[0].note", true),
+    (
+        "a need of no benefit",
+        "national/benefits.toml",
+        "needs = [\"PAYING\"]",
+        "needs = [\"WISHING\"]",
+        "benefits[0].value[1].needs[0]",
+        false,
+    ),
     ("a limit of nobody", "120000-tianjin/policy.toml", "value = 6", "value = 0", "members_per_owner[0].value", false),
     ("a family of one", "340000-anhui/policy.toml", "value = 7", "value = 1", "family_size[0].value", false),
     ("a row that nothing reaches", DEMO, "[\"LEVEL_2\"]", "[\"LEVEL_1\"]", "deductibles[0].value[1]", true),

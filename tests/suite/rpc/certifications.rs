@@ -76,6 +76,32 @@ fn a_child_certifies_a_parent_and_payment_comes_back() {
     });
 }
 
+/// W-75, Bengbu's two conditions at once: a second certification in one calendar year moves the interval, and the next year
+/// asks for one of its own.
+#[test]
+fn a_second_certification_in_one_year_does_not_count_for_the_next() {
+    let server = Setup::memory().start();
+    let mother = server.member(1, "340300", 0);
+    let pass = |number: u32| {
+        let request = certify(&format!("c-{number}"), &mother, Way::Alipay, ALIPAY, State::Passed);
+        server.record_certification(request).expect("recorded").certification.expect("set")
+    };
+    assert_eq!(pass(1).due_date, "2026-03-03");
+    server.clock().set("2025-12-31T12:00:00+08:00");
+    let again = pass(2);
+    assert_eq!((again.not_before_date.as_str(), again.due_date.as_str()), ("2026-01-01", "2026-12-31"));
+    for (day, state) in [
+        ("2026-03-04T00:00:00+08:00", proto::CertificationDueState::Open),
+        ("2026-12-31T23:59:59+08:00", proto::CertificationDueState::Open),
+        ("2027-01-01T00:00:00+08:00", proto::CertificationDueState::Overdue),
+    ] {
+        server.clock().set(day);
+        assert_eq!(shown(&server, &mother).expect("set").due_state(), state, "{day}");
+    }
+    let back = pass(3);
+    assert_eq!((back.resumed_from_date.as_str(), back.due_date.as_str()), ("2027-01-01", "2028-01-01"));
+}
+
 #[test]
 fn what_is_handed_in_waits_for_its_review() {
     let server = Setup::memory().start();

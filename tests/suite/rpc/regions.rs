@@ -25,6 +25,43 @@ fn a_policy_is_that_of_its_day_and_every_value_has_a_source() {
     }
 }
 
+/// The calculation tables of a region and day: its own, its province's, the nation's, and none that is withheld.
+#[test]
+fn the_calculation_tables_of_a_region_come_with_its_policy() {
+    let server = Setup::memory().start();
+    let check = |region: &str, on: &str, name: &str, expected: Option<(&str, &str, &str, &str)>| {
+        let request = proto::GetPolicyRequest { region_code: region.to_owned(), on: on.to_owned() };
+        let found = server.get_policy(request).expect("a policy");
+        let tables = &found.calculation_tables;
+        assert!(tables.len() > 30 || on < "2005-12-03", "{region} {on}: {} tables", tables.len());
+        let table = tables.iter().find(|table| table.name == name);
+        let told = table.map(|table| {
+            let cited = found.calculation_citations.iter().find(|citation| citation.id == table.citation_id);
+            let document = &cited.unwrap_or_else(|| panic!("{name}: no source")).document;
+            assert!(!document.is_empty() && table.grade() != proto::Grade::Unspecified, "{region} {on} {name}");
+            (table.value.as_str(), table.region_code.as_str(), table.start_date.as_str(), table.end_date.as_str())
+        });
+        assert_eq!(told, expected, "{region} {on} {name}");
+    };
+    check("310000", "2025-06-30", "average_wage", None);
+    check("310000", "2025-07-01", "average_wage", Some(("1243400", "310000", "2025-07-01", "2026-07-01")));
+    check("310000", "2026-06-30", "average_wage", Some(("1243400", "310000", "2025-07-01", "2026-07-01")));
+    check("310000", "2026-07-01", "average_wage", None);
+    // A county takes its municipality's, a city its province's, the others the nation's.
+    let chongqing = r#"{"mode":"CEILING","decimals":0}"#;
+    check("500235", "2025-01-01", "payout_rule", Some((chongqing, "500000", "2025-01-01", "")));
+    let nation = r#"{"fixed_months":3,"per_missed_year_months":1}"#;
+    check("440300", "2024-12-31", "resident_waiting", Some((NO_WAITING, "000000", "1998-12-14", "2025-01-01")));
+    check("440300", "2025-01-01", "resident_waiting", Some((nation, "000000", "2025-01-01", "")));
+    // Twenty-five tiers, which are not on file: not the nation's nine.
+    let nine = r#"["0.6","0.7","0.8","0.9","1","1.5","2","2.5","3"]"#;
+    check("440300", "2025-01-01", "flexible_tiers", Some((nine, "000000", "1998-12-14", "")));
+    check("500000", "2025-01-01", "flexible_tiers", None);
+    check("440300", "1998-12-14", "resident_tiers", None);
+}
+
+const NO_WAITING: &str = r#"{"fixed_months":0,"per_missed_year_months":0}"#;
+
 #[test]
 fn regions_are_found_by_code_name_and_opening() {
     let server = Setup::memory().start();
@@ -132,10 +169,14 @@ fn every_pool_answers_for_every_day_with_sources_that_can_be_looked_up() {
     let mut looked_up = std::collections::BTreeSet::new();
     for pool in &pools {
         for day in DAYS {
-            let found = policy(&server, pool, day);
+            let request = proto::GetPolicyRequest { region_code: pool.clone(), on: day.to_owned() };
+            let answer = server.get_policy(request).expect("a policy");
+            let found = answer.policy.expect("set");
             assert_eq!(found.values.len(), gongji::domain::policy::Param::ALL.len(), "{pool} on {day}");
-            for value in &found.values {
-                let cited = found.citations.iter().find(|citation| citation.id == value.citation_id);
+            assert!(answer.calculation_tables.len() > 30, "{pool} on {day}");
+            let citations = [found.citations, answer.calculation_citations].concat();
+            for value in found.values.iter().chain(&answer.calculation_tables) {
+                let cited = citations.iter().find(|citation| citation.id == value.citation_id);
                 let cited = cited.unwrap_or_else(|| panic!("{pool} {day} {}: no source", value.name));
                 if looked_up.insert((value.place.clone(), cited.place.clone())) {
                     let entry = line_of(&value.place);

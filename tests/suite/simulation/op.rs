@@ -379,6 +379,7 @@ pub async fn send(ledger: Arc<Ledger>, stage: Arc<Stage>, op: Arc<Op>) -> Result
                 relation_detail: String::new(),
                 channel: filed.channel,
                 evidence: evidence(&filed.evidence),
+                grants: Vec::new(),
                 start: filed.start,
                 last_day: filed.last_day,
                 caps: filed.caps,

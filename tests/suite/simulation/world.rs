@@ -131,6 +131,7 @@ fn share(name: &str, rate: Rate) -> FundShare {
         categories: Vec::new(),
         excluded_categories: Vec::new(),
         rate,
+        bands: Vec::new(),
     }
 }
 
@@ -147,6 +148,7 @@ fn channel(
         evidence: codes(evidence),
         minor_evidence: Vec::new(),
         verification: codes(verification),
+        relation_steps: Vec::new(),
         card_active: false,
         effective,
         grants: if spends { vec![Grant::ViewStatement, Grant::Spend] } else { vec![Grant::ViewStatement] },

@@ -108,9 +108,9 @@ fn comes_back(harness: &mut Harness, kind: &str) {
     harness.store().settled();
     for round in 0..2 {
         if round == 0 {
-            harness.reopen()
+            harness.reopen();
         } else {
-            harness.crash()
+            harness.crash();
         }
         let found = harness.store().look(&[samples[0].0]).facts.remove(0);
         assert_eq!((found.version, found.entity), (2 * samples.len() as u64, Some(samples[0].1.clone())));
