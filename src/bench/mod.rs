@@ -10,6 +10,7 @@
 mod calculation;
 mod client;
 mod data;
+mod direct;
 mod echo;
 mod many;
 mod process;
@@ -58,6 +59,9 @@ pub struct Options {
     /// Instead of all else: how fast the embedded store is back after kill -9 at the end of that many settlements.
     #[arg(long, value_name = "SETTLEMENTS", num_args = 0..=1, default_missing_value = "500000")]
     startup: Option<u64>,
+    /// Instead of all else: so many calls of each method within this process, without transport.
+    #[arg(long, value_name = "CALLS", num_args = 0..=1, default_missing_value = "200000")]
+    direct: Option<u64>,
     /// Instead of all else: CalculateContribution beside the echo, call by call and in a stream.
     #[arg(long)]
     calculation: bool,
@@ -89,6 +93,10 @@ pub fn run(options: &Options) -> Result<(), String> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     if options.calculation {
         return runtime.block_on(calculation::run(plan.time, plan.rounds, options.runtimes));
+    }
+    if let Some(calls) = options.direct {
+        let folder = Folder::make(&options.dir)?;
+        return runtime.block_on(direct::run(&plan.kinds(), plan.people, calls.max(1), &folder.0));
     }
     let report = runtime.block_on(async {
         match options.startup {
@@ -125,6 +133,11 @@ impl Plan<'_> {
         self.people / data::FAMILY
     }
 
+    fn kinds(&self) -> Vec<Kind> {
+        let only = &self.options.only;
+        Kind::ALL.into_iter().filter(|kind| only.is_empty() || only.contains(kind)).collect()
+    }
+
     fn start(&self, kind: Kind, dir: &std::path::Path) -> Result<Process, String> {
         let mut arguments = vec![format!("--runtimes={}", self.options.runtimes), format!("--people={}", self.people)];
         arguments.extend(match kind {
@@ -149,8 +162,7 @@ type Cells = BTreeMap<(usize, Kind), Vec<Cell>>;
 async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
     let folder = Folder::make(&plan.options.dir)?;
     let dir = folder.0.as_path();
-    let only = &plan.options.only;
-    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| only.is_empty() || only.contains(kind)).collect();
+    let kinds = plan.kinds();
     let wanted = |wanted: &[Kind]| kinds.iter().find(|kind| wanted.contains(kind)).copied();
     let start = |kind: Option<Kind>| kind.map(|kind| plan.start(kind, dir)).transpose();
     let servers = Servers {

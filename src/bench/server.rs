@@ -57,6 +57,13 @@ async fn serve(config: &Config, echo: bool, people: u64) -> Result<(), String> {
         let served = server::serve_routes(listener, config, &routes, stop, async {}).await;
         return served.map_err(|error| error.to_string());
     }
+    let api = api(config, people).await?;
+    println!("{address}");
+    server::run(listener, config, api, stop).await.map_err(|error| error.to_string())
+}
+
+/// Everything that serves, on a store with everybody loaded.
+pub(super) async fn api(config: &Config, people: u64) -> Result<Arc<Api>, String> {
     let ids = Arc::new(RandomIds::from_system());
     let book = policy::load(&PolicyFiles::embedded()).map_err(|error| error.to_string())?;
     let store = cli::open_store(config, &ids)?;
@@ -64,7 +71,5 @@ async fn serve(config: &Config, echo: bool, people: u64) -> Result<(), String> {
     data::load(&ledger, people).await?;
     let info =
         server_info::Info { started_at: ledger.now(), limits: config.told_limits(), policy_differences: Vec::new() };
-    let api = Api::new(Arc::new(ledger), config.wire_limits(), false, info);
-    println!("{address}");
-    server::run(listener, config, Arc::new(api), stop).await.map_err(|error| error.to_string())
+    Ok(Arc::new(Api::new(Arc::new(ledger), config.wire_limits(), false, info)))
 }

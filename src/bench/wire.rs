@@ -249,7 +249,10 @@ impl Requests {
             }
             Kind::SettleMemory | Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => {
                 // Thirty characters, as a national msgid.
-                let id = format!("H{:013}{:016}", self.run % 10_000_000_000_000, self.sequence);
+                let mut id = String::with_capacity(30);
+                id.push('H');
+                data::push_digits(&mut id, self.run, 13);
+                data::push_digits(&mut id, self.sequence, 16);
                 put_text(&mut out, 1, &id);
                 put_patient(&mut out, 3, &patient);
                 out.extend_from_slice(&self.settles[variant]);

@@ -278,10 +278,15 @@ impl Step {
     /// The values it rests on, the deciding one first: for a refusal, those its reason is about. What relatives pay rests on
     /// everything that lets them pay; where they pay nothing, nothing let them.
     pub fn params(&self) -> &'static [Param] {
+        self.params_of_outcome().unwrap_or_else(|| self.rule.params())
+    }
+
+    /// Those of its outcome; none where it rests on those of its rule, as nearly every step does.
+    pub fn params_of_outcome(&self) -> Option<&'static [Param]> {
         match self.outcome {
-            Outcome::No(reason) if self.rule == Rule::Excluded => super::deciding::params_of_reason(reason),
-            Outcome::Amount(Money::ZERO) if self.rule == Rule::MutualAidTotal => &[Param::RelativeComponents],
-            Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => self.rule.params(),
+            Outcome::No(reason) if self.rule == Rule::Excluded => Some(super::deciding::params_of_reason(reason)),
+            Outcome::Amount(Money::ZERO) if self.rule == Rule::MutualAidTotal => Some(&[Param::RelativeComponents]),
+            Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => None,
         }
     }
 }

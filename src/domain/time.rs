@@ -77,6 +77,26 @@ pub fn parse_day(text: &str) -> Option<Date> {
     if in_range { Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok() } else { None }
 }
 
+/// A day as `YYYY-MM-DD`: what `to_string` makes too, in a fraction of the time.
+pub fn day_text(day: Date) -> String {
+    let Ok(year) = u16::try_from(day.year()) else { return day.to_string() };
+    let digit = |number: u16, unit: u16| b'0' + (number / unit % 10) as u8;
+    let (month, of_month) = (day.month().unsigned_abs().into(), day.day().unsigned_abs().into());
+    let text = [
+        digit(year, 1_000),
+        digit(year, 100),
+        digit(year, 10),
+        digit(year, 1),
+        b'-',
+        digit(month, 10),
+        digit(month, 1),
+        b'-',
+        digit(of_month, 10),
+        digit(of_month, 1),
+    ];
+    String::from_utf8(text.to_vec()).unwrap_or_default()
+}
+
 /// A day as one number, `20261122`, for stored records and order keys.
 pub fn day_number(day: Date) -> i32 {
     i32::from(day.year()) * 10_000 + i32::from(day.month()) * 100 + i32::from(day.day())
@@ -107,6 +127,10 @@ mod tests {
             assert_eq!(parse_day(bad), None, "{bad}");
         }
         assert_eq!(day_from_number(20_240_229), parse_day("2024-02-29"));
+        for text in ["1900-01-01", "2024-02-29", "2999-12-31"] {
+            let day = parse_day(text).expect("a day");
+            assert_eq!((day_text(day), day.to_string()), (text.to_owned(), text.to_owned()));
+        }
         assert_eq!(day_from_number(20_230_229), None);
     }
 

@@ -10,11 +10,12 @@ use prost::Message as _;
 use super::enums::Wire;
 use super::explanation::{self, Shown, deciding, parameter, result, revision, summary_steps, value};
 use super::proto;
-use super::wire::{put_number, put_text};
+use super::wire::{put_decimal, put_number, put_short, put_text};
 use crate::domain::bill::Bill;
+use crate::domain::ids::ID_LENGTH;
 use crate::domain::money::Rate;
 use crate::domain::policy::{Param, Policy, PolicyBook};
-use crate::domain::rule::{Input, Outcome, Rule, Step, Trace};
+use crate::domain::rule::{Input, Outcome, Rule, Step, Subject, Trace};
 use crate::domain::vocabulary::Grade;
 use crate::ledger::page::hex;
 use crate::store::entity::StoredPolicy;
@@ -32,6 +33,8 @@ struct Pieces {
     rows: Vec<(Rate, Vec<u8>)>,
     /// By parameter: how sure its source is.
     grades: Vec<Option<Grade>>,
+    /// By rule: how sure the least sure of its parameters is.
+    rule_grades: Vec<Option<Grade>>,
 }
 
 impl Pieces {
@@ -49,11 +52,21 @@ impl Pieces {
             let named = format!("{name}: {}", row.rate);
             (row.rate, said(Param::FundShares, Some(named)).unwrap_or_default())
         };
+        let grades: Vec<_> = Param::ALL.iter().map(|param| value(&stored, *param).map(|value| value.grade)).collect();
         Self {
             revision: proto::Explanation { policy_revisions: vec![revision], ..Default::default() }.encode_to_vec(),
             values: Param::ALL.iter().map(|param| said(*param, None).unwrap_or_default()).collect(),
             rows: of_rows.map(row).collect(),
-            grades: Param::ALL.iter().map(|param| value(&stored, *param).map(|value| value.grade)).collect(),
+            rule_grades: Rule::ALL.iter().map(|rule| least_sure(&grades, rule.params())).collect(),
+            grades,
+        }
+    }
+
+    /// How sure the least sure value is that a step rests on.
+    fn grade(&self, step: &Step) -> Option<Grade> {
+        match step.params_of_outcome() {
+            Some(params) => least_sure(&self.grades, params),
+            None => *self.rule_grades.get(usize::from(step.rule.code()))?,
         }
     }
 
@@ -69,6 +82,10 @@ impl Pieces {
         }
         self.values.get(usize::from(param.code())).map(Vec::as_slice)
     }
+}
+
+fn least_sure(grades: &[Option<Grade>], params: &[Param]) -> Option<Grade> {
+    params.iter().filter_map(|param| *grades.get(usize::from(param.code()))?).max()
 }
 
 impl Summaries {
@@ -97,15 +114,12 @@ impl Summaries {
             out.extend_from_slice(&inner);
         }
         pieces.iter().for_each(|pieces| out.extend_from_slice(&pieces.revision));
-        let grades = trace.steps.iter().filter_map(|step| {
-            let pieces = pieces.get(usize::from(step.policy))?;
-            step.params().iter().filter_map(|param| *pieces.grades.get(usize::from(param.code()))?).max()
-        });
+        let grades = trace.steps.iter().filter_map(|step| pieces.get(usize::from(step.policy))?.grade(step));
         if let Some(lowest) = grades.max() {
             out.push(LOWEST_GRADE);
             put_number(&mut out, u64::from(lowest.to_wire().unsigned_abs()));
         }
-        put_text(&mut out, POLICY_SET, hex(&trace.policy_set));
+        put_short(&mut out, POLICY_SET, hex(&trace.policy_set).as_bytes());
         Some(out)
     }
 }
@@ -122,12 +136,12 @@ const RESULT_FEN: u8 = 10 << 3;
 
 /// Fields in the order of their numbers, as the message's own encoding has them.
 fn put_step(out: &mut Vec<u8>, step: &Step, pieces: Option<&Pieces>, bill: Option<&Bill>) -> Option<()> {
-    put_text(out, RULE_ID, step.rule.id());
-    put_text(out, SUBJECT, Shown { subject: step.subject, bill });
+    put_short(out, RULE_ID, step.rule.id().as_bytes());
+    put_subject(out, step.subject, bill);
     out.extend_from_slice(pieces.map_or(Some(&[][..]), |pieces| pieces.said(step))?);
     match step.outcome {
         Outcome::Amount(amount) => {
-            put_text(out, RESULT, amount);
+            put_decimal(out, RESULT, amount.as_fen());
             out.push(RESULT_FEN);
             // As protobuf has it: a negative number takes ten bytes.
             put_number(out, amount.as_fen().cast_unsigned());
@@ -137,6 +151,21 @@ fn put_step(out: &mut Vec<u8>, step: &Step, pieces: Option<&Pieces>, bill: Optio
     Some(())
 }
 
+/// What [`Shown`] says, most of it without a formatter.
+fn put_subject(out: &mut Vec<u8>, subject: Subject, bill: Option<&Bill>) {
+    const PAYER: &[u8] = b"payer:";
+    match subject {
+        Subject::Bill => put_short(out, SUBJECT, b"bill"),
+        Subject::Own => put_short(out, SUBJECT, b"payer:self"),
+        Subject::Binding(id) => {
+            out.extend_from_slice(&[SUBJECT, (PAYER.len() + ID_LENGTH) as u8]);
+            out.extend_from_slice(PAYER);
+            out.extend_from_slice(&id.to_ascii());
+        }
+        Subject::Line(_) | Subject::Paper(_) => put_text(out, SUBJECT, Shown { subject, bill }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,7 +173,7 @@ mod tests {
     use crate::domain::ids::BindingId;
     use crate::domain::money::Money;
     use crate::domain::reason::Reason;
-    use crate::domain::rule::{Rounded, Subject};
+    use crate::domain::rule::Rounded;
     use crate::domain::vocabulary::{Category, ListClass};
     use crate::grpc::explanation::{Basis, render};
     use crate::policy::{self, PolicyFiles};

@@ -31,6 +31,33 @@ pub fn put_text(out: &mut Vec<u8>, field: u8, text: impl Display) {
     set_length(out, start);
 }
 
+/// A text field of less than 128 bytes that is at hand; the first byte of the field comes with it.
+pub fn put_short(out: &mut Vec<u8>, first: u8, text: &[u8]) {
+    debug_assert!(text.len() < 0x80, "its length is one byte");
+    out.extend_from_slice(&[first, text.len() as u8]);
+    out.extend_from_slice(text);
+}
+
+/// A text field that is a whole number in decimal.
+pub fn put_decimal(out: &mut Vec<u8>, first: u8, number: i64) {
+    let mut text = [0; 20];
+    let mut start = text.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        start -= 1;
+        text[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        start -= 1;
+        text[start] = b'-';
+    }
+    put_short(out, first, &text[start..]);
+}
+
 /// The field of this number as `write` fills it, with its length before it.
 pub fn put_message<T>(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     put_number(out, u64::from(number) << 3 | 2);
@@ -70,6 +97,16 @@ mod tests {
 
     use super::*;
     use crate::grpc::proto;
+
+    #[test]
+    fn numbers_are_written_as_they_are_displayed() {
+        for number in [0, 1, -1, 9, 10, -10, 1_234_567_890, i64::MAX, i64::MIN] {
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            put_decimal(&mut one, bytes(9), number);
+            put_text(&mut other, bytes(9), number);
+            assert_eq!(one, other, "{number}");
+        }
+    }
 
     #[test]
     fn lengths_of_every_size_are_those_of_the_message() {

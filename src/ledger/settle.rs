@@ -173,5 +173,5 @@ impl Settle {
 
 /// Settlement request ids live in the institution's scope.
 pub fn institution_scope(institution: &InstitutionCode) -> String {
-    format!("institution:{}", institution.as_str())
+    ["institution:", institution.as_str()].concat()
 }

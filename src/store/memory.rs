@@ -1,13 +1,13 @@
 //! The memory store: everything in sharded, pre-sized tables. For demonstrations, tests and what-if; a stop forgets it.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::codec::DecodeError;
+use super::folding::{Folding, SHARDS, Shards};
 use super::record::{decode_entity, encode_entity_into};
 use super::{
     Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
@@ -15,8 +15,6 @@ use super::{
 };
 use crate::domain::time::Moment;
 
-/// Tables and lists are sharded so that none grows by millions at once and stops everybody.
-const SHARDS: usize = 256;
 /// Records lie in chunks for the same reason.
 const CHUNK: usize = 4_096;
 
@@ -28,6 +26,7 @@ type Lists = HashMap<ListKey, Vec<ListRow>, Folding>;
 pub struct MemoryStore {
     secret: [u8; 32],
     hasher: Folding,
+    shards: Shards,
     facts: Vec<Mutex<Table>>,
     lists: Vec<Mutex<Lists>>,
     /// Taken by every commit; positions and the chain live here.
@@ -101,54 +100,6 @@ impl Slot {
     }
 }
 
-/// Folds words by multiplication. Keys are server-made random ids or keyed hashes, so nobody can aim at a shard; the seed
-/// is the data set's own all the same.
-#[derive(Clone)]
-struct Folding(u64);
-
-impl BuildHasher for Folding {
-    type Hasher = Folder;
-    fn build_hasher(&self) -> Folder {
-        Folder(self.0)
-    }
-}
-
-struct Folder(u64);
-
-impl Folder {
-    fn fold(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = (product as u64) ^ ((product >> 64) as u64);
-    }
-}
-
-impl Hasher for Folder {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.fold(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u128(&mut self, word: u128) {
-        self.fold(word as u64);
-        self.fold((word >> 64) as u64);
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.fold(word);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.fold(word as u64);
-    }
-}
-
 /// A panic while a lock was held has already been reported; the data under it is whole, since changes are checked first.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -159,12 +110,13 @@ impl MemoryStore {
     pub fn new(secret: [u8; 32], records_max: u64) -> Self {
         let mut seed = [0; 8];
         seed.copy_from_slice(&secret[..8]);
-        let hasher = Folding(u64::from_le_bytes(seed));
+        let hasher = Folding::new(u64::from_le_bytes(seed));
         Self {
             secret,
             facts: (0..SHARDS).map(|_| Mutex::new(HashMap::with_capacity_and_hasher(256, hasher.clone()))).collect(),
             lists: (0..SHARDS).map(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))).collect(),
             hasher,
+            shards: Shards::new(),
             ledger: Mutex::new(Ledger { head: Head::EMPTY, records: Vec::new() }),
             position: AtomicU64::new(0),
             moved: Notify::new(),
@@ -173,9 +125,8 @@ impl MemoryStore {
         }
     }
 
-    /// The upper half of the hash chooses the shard, the lower half the place in it.
     fn shard_of(&self, key: &impl std::hash::Hash) -> usize {
-        usize::try_from(self.hasher.hash_one(key) >> 48).unwrap_or_default() % SHARDS
+        self.shards.of(&self.hasher, key)
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Table> {

@@ -30,6 +30,7 @@ pub mod codec;
 pub mod embedded;
 pub mod encoded;
 pub mod entity;
+mod folding;
 pub mod memory;
 pub mod postgres;
 pub mod record;

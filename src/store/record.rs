@@ -235,13 +235,18 @@ macro_rules! keys {
         impl Key {
             pub fn to_bytes(self) -> Vec<u8> {
                 let mut out = Vec::with_capacity(33);
+                self.write(&mut out);
+                out
+            }
+
+            /// The same into a buffer at hand.
+            pub fn write(self, out: &mut Vec<u8>) {
                 match self {
                     $(Self::$variant($($part),+) => {
                         out.push($tag);
-                        $($part.put(&mut out);)+
+                        $($part.put(out);)+
                     })*
                 }
-                out
             }
 
             /// Reads what [`Key::to_bytes`] wrote.

@@ -2,9 +2,10 @@
 
 use crate::domain::bill::{ExternalRefs, Visit};
 use crate::domain::draw::{Contribution, Excluded};
-use crate::domain::ids::MemberId;
+use crate::domain::ids::{BindingId, MemberId};
 use crate::domain::settlement::hold::HoldState;
 use crate::domain::settlement::{Amounts, Parts, Settlement, SettlementState};
+use crate::domain::time::day_text;
 use crate::grpc::enums::{Wire, reason_to_wire};
 use crate::grpc::people::Names;
 use crate::grpc::{Service, proto, timestamp, wire_position};
@@ -57,7 +58,7 @@ pub(super) fn contributions(contributions: &[Contribution], names: &Names) -> Ve
         };
         proto::Contribution {
             payer: payer as i32,
-            binding_id: contribution.binding.map(|id| id.to_string()).unwrap_or_default(),
+            binding_id: contribution.binding.map(BindingId::to_text).unwrap_or_default(),
             owner_masked_name: if own { String::new() } else { names.of(contribution.payer) },
             relation: contribution.relation.map(Wire::to_wire).unwrap_or_default(),
             bucket: contribution.bucket.to_wire(),
@@ -73,7 +74,7 @@ pub(super) fn contributions(contributions: &[Contribution], names: &Names) -> Ve
 
 pub(in crate::grpc) fn excluded(excluded: &[Excluded], names: &Names) -> Vec<proto::ExcludedPayer> {
     let one = |excluded: &Excluded| proto::ExcludedPayer {
-        binding_id: excluded.binding.map(|id| id.to_string()).unwrap_or_default(),
+        binding_id: excluded.binding.map(BindingId::to_text).unwrap_or_default(),
         owner_masked_name: names.of(excluded.payer),
         relation: excluded.relation.to_wire(),
         reason: reason_to_wire(excluded.reason),
@@ -123,15 +124,15 @@ pub(super) fn to_settlement(
         HoldState::Confirmed { at, .. } | HoldState::Released { at } | HoldState::Expired { at } => Some(at),
     });
     proto::Settlement {
-        settlement_id: settlement.id.to_string(),
+        settlement_id: settlement.id.to_text(),
         state: state(settlement.state()),
         institution_code: settlement.institution.as_str().to_owned(),
-        patient_member_id: settlement.patient.to_string(),
+        patient_member_id: settlement.patient.to_text(),
         visit: Some(proto::Visit {
             institution_kind: institution_kind.to_wire(),
-            care_region_code: care_region.to_string(),
+            care_region_code: care_region.to_text(),
             purpose: purpose.to_wire(),
-            visit_date: date.to_string(),
+            visit_date: day_text(*date),
             external_refs: Some(proto::ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no }),
         }),
         amounts: Some(amounts(&settlement.amounts)),

@@ -14,6 +14,8 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fjall::compaction::Leveled;
+use fjall::config::FilterPolicy;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 
 use super::pipeline::Queued;
@@ -33,6 +35,11 @@ const SEALED_MAX: usize = 3;
 
 /// The log grows in memory while fjall's worker is busy. So large, it is not busy but dead.
 const MEMORY_MAX: u64 = 16 * SEAL_BYTES;
+
+/// Tables of the index that gather before they are merged with what is below them. Keys of facts and lists are random, so a
+/// merge rewrites nearly all of the next level, however little is merged: sixteen at a time cost a third of four at a time.
+/// Whoever looks for a fact that is not in memory asks the filters of as many tables more.
+const INDEXINGS_PER_COMPACTION: u8 = 16;
 
 /// The open database. Fields are dropped in this order: the process's lock goes last.
 pub(super) struct Disk {
@@ -61,14 +68,17 @@ fn unreadable(error: &fjall::Error) -> StoreError {
 impl Disk {
     /// Opens the keyspaces, or makes them.
     pub fn new(db: Database, lock: Option<File>) -> fjall::Result<Self> {
-        let keyspace = |name, memtable: u64| {
-            let options = || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
-            db.keyspace(name, options)
+        let plain =
+            |memtable: u64| KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
+        let keyspace = |name, memtable| db.keyspace(name, || plain(memtable));
+        let index = || {
+            plain(1 << 20).compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(INDEXINGS_PER_COMPACTION)))
         };
         Ok(Self {
-            facts: keyspace("facts", 1 << 20)?,
+            facts: db.keyspace("facts", index)?,
             records: keyspace("records", u64::MAX)?,
-            lists: keyspace("lists", 1 << 20)?,
+            // Lists are walked, never asked for one row.
+            lists: db.keyspace("lists", || index().filter_policy(FilterPolicy::disabled()))?,
             meta: keyspace("meta", 1 << 20)?,
             unsealed: AtomicU64::new(0),
             db,

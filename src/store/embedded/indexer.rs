@@ -43,6 +43,8 @@ fn settle(shared: &Shared, batch: &[Arc<Queued>]) {
     for queued in batch {
         let position = queued.head.position;
         queued.body.keys().for_each(|key| shared.view.settle(key, position));
-        queued.body.lists.iter().for_each(|(list, _)| shared.rows.settle(list, position));
+    }
+    if let Some(last) = batch.last() {
+        shared.rows.settle(last.head.position);
     }
 }

@@ -32,9 +32,10 @@ impl Body {
         let mut facts = Vec::with_capacity(puts.len());
         let mut fact = Vec::with_capacity(1_024);
         for (key, entity) in puts {
-            let name = key.to_bytes();
-            (name.len() as u64).put(&mut bytes);
-            bytes.extend_from_slice(&name);
+            fact.clear();
+            key.write(&mut fact);
+            (fact.len() as u64).put(&mut bytes);
+            bytes.extend_from_slice(&fact);
             fact.clear();
             record::encode_entity_into(entity, &mut fact);
             (fact.len() as u64).put(&mut bytes);

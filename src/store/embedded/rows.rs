@@ -1,55 +1,134 @@
 //! The list rows that are not in the index on the disk yet, by list.
+//!
+//! They lie in generations, each of the rows of changes that follow each other, and leave by whole generations when the
+//! index has all of one: to look for each row again, to take it away, costs as much as to put it there. What a generation
+//! has although the index has it too is left out by who asks, who knows how far the index reaches.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 
-use super::lock;
 use crate::store::{ListKey, ListRow};
 
-const SHARDS: usize = 64;
+/// Rows of one generation: as many as a table of 2^17 lists takes without growing.
+const GENERATION: usize = 114_688;
 
-type Table = HashMap<ListKey, VecDeque<ListRow>, RandomState>;
-
+/// See the module.
 pub(super) struct Rows {
-    shards: Vec<Mutex<Table>>,
-    hasher: RandomState,
+    /// The oldest first. Written to by one commit at a time, which has the pipeline.
+    generations: RwLock<VecDeque<Generation>>,
+}
+
+struct Generation {
+    lists: HashMap<ListKey, Few, RandomState>,
+    rows: usize,
+    /// The position of its last row.
+    last: u64,
+}
+
+impl Generation {
+    fn new() -> Self {
+        let lists = HashMap::with_capacity_and_hasher(GENERATION, RandomState::default());
+        Self { lists, rows: 0, last: 0 }
+    }
+}
+
+/// Rows of one list in order: nearly always one.
+enum Few {
+    One(ListRow),
+    More(Vec<ListRow>),
+}
+
+impl Few {
+    fn push(&mut self, row: ListRow) {
+        match self {
+            Self::One(first) => *self = Self::More(vec![*first, row]),
+            Self::More(rows) => rows.push(row),
+        }
+    }
+
+    fn rows(&self) -> &[ListRow] {
+        match self {
+            Self::One(row) => std::slice::from_ref(row),
+            Self::More(rows) => rows,
+        }
+    }
 }
 
 impl Rows {
     pub fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
-    }
-
-    fn shard(&self, list: &ListKey) -> MutexGuard<'_, Table> {
-        let place = usize::try_from(self.hasher.hash_one(list) >> 32).unwrap_or_default() % SHARDS;
-        lock(&self.shards[place])
+        Self { generations: RwLock::default() }
     }
 
     /// Rows of one change; changes come in order.
     pub fn push(&self, position: u64, lists: &[(ListKey, u128)]) {
-        for (list, subject) in lists {
-            self.shard(list).entry(*list).or_default().push_back(ListRow { position, subject: *subject });
+        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        if generations.back().is_none_or(|last| last.rows + lists.len() > GENERATION) {
+            generations.push_back(Generation::new());
         }
+        let Some(generation) = generations.back_mut() else { return };
+        for (list, subject) in lists {
+            let row = ListRow { position, subject: *subject };
+            generation.lists.entry(*list).and_modify(|rows| rows.push(row)).or_insert(Few::One(row));
+        }
+        generation.rows += lists.len();
+        generation.last = position;
     }
 
-    /// The disk has the rows of a list up to here.
-    pub fn settle(&self, list: &ListKey, position: u64) {
-        let mut shard = self.shard(list);
-        let Some(rows) = shard.get_mut(list) else { return };
-        while rows.pop_front_if(|row| row.position <= position).is_some() {}
-        if rows.is_empty() {
-            shard.remove(list);
+    /// The index on the disk has the rows of every list up to here.
+    pub fn settle(&self, position: u64) {
+        let mut settled = Vec::new();
+        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        // The last one is still being filled.
+        while generations.len() > 1 && generations.front().is_some_and(|first| first.last <= position) {
+            settled.extend(generations.pop_front());
         }
+        // Dropped without the lock.
+        drop(generations);
+        drop(settled);
     }
 
     /// Rows with `after < position <= until`, at most `limit`.
     pub fn of(&self, list: &ListKey, after: u64, until: u64, limit: usize) -> Vec<ListRow> {
-        let shard = self.shard(list);
-        let Some(rows) = shard.get(list) else { return Vec::new() };
-        let first = rows.partition_point(|row| row.position <= after);
-        rows.range(first..).take_while(|row| row.position <= until).take(limit).copied().collect()
+        let generations = self.generations.read().unwrap_or_else(PoisonError::into_inner);
+        let found = generations.iter().filter_map(|generation| generation.lists.get(list)).flat_map(|few| {
+            let rows = few.rows();
+            rows[rows.partition_point(|row| row.position <= after)..].iter()
+        });
+        found.take_while(|row| row.position <= until).take(limit).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ListKind;
+
+    fn list(number: u64) -> ListKey {
+        ListKey { kind: ListKind::AccountEntries, of: u128::from(number).to_be_bytes() }
+    }
+
+    #[test]
+    fn rows_are_found_across_generations_and_leave_with_them() {
+        let rows = Rows::new();
+        let most = GENERATION as u64 * 2;
+        for position in 1..=most {
+            // One list of all, and one of this change alone.
+            rows.push(position, &[(list(0), 7), (list(position), 8)]);
+        }
+        let found = |after, until, limit| {
+            let rows = rows.of(&list(0), after, until, limit);
+            rows.iter().map(|row| row.position).collect::<Vec<_>>()
+        };
+        assert_eq!(found(0, most, 3), [1, 2, 3]);
+        assert_eq!(found(most / 2 - 2, most / 2 + 2, 9), [most / 2 - 1, most / 2, most / 2 + 1, most / 2 + 2]);
+        assert_eq!(rows.of(&list(5), 0, most, 9), [ListRow { position: 5, subject: 8 }]);
+        assert_eq!(rows.of(&list(5), 5, most, 9), []);
+        rows.settle(most / 2);
+        assert_eq!(rows.of(&list(5), 0, most, 9), [], "its generation is gone");
+        assert_eq!(found(most / 2, most, 1), [most / 2 + 1], "what is not settled stays");
+        rows.settle(most);
+        assert_eq!(found(most - 1, most, 9), [most], "the last generation is still being filled");
     }
 }

@@ -2,6 +2,7 @@
 //! Facts that are seldom looked at stay as the bytes of their change, which wait for the index anyway.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -93,10 +94,11 @@ impl View {
     /// The index has this version of the key. If it is still the newest, it need not stay.
     pub fn settle(&self, key: &Key, version: u64) {
         let mut shard = self.shard(key);
-        if shard.pinned.get(key).is_none_or(|(newest, _)| *newest != version) {
-            return;
-        }
-        let Some((_, Pinned::Live(entity))) = shard.pinned.remove(key) else { return };
+        let pinned = match shard.pinned.entry(*key) {
+            Entry::Occupied(pinned) if pinned.get().0 == version => pinned.remove().1,
+            Entry::Occupied(_) | Entry::Vacant(_) => return,
+        };
+        let Pinned::Live(entity) = pinned else { return };
         let dropped = self.cache(&mut shard, *key, version, entity);
         drop(shard);
         drop(dropped);
