@@ -148,8 +148,10 @@ impl Store for Bent {
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
         Box::pin(async move {
             let mut rows = self.inner.list(key, after, until, limit).await?;
-            let op = self.stage.state().flight().map(|flight| flight.op.clone());
-            if let (Some(bend), Some(op)) = (self.bend.rows, op) {
+            // Behind the stage nothing of the kind is bent here either.
+            if let Some(bend) = self.bend.rows
+                && let Some(op) = self.stage.state().flight().map(|flight| flight.op.clone())
+            {
                 bend(&op.what, &mut rows);
             }
             Ok(rows)

@@ -111,7 +111,7 @@ impl Feed {
                 let place = dice.roll(state.model.who.len());
                 Wants::Of(*state.model.who.keys().nth(place).expect("there are some"))
             }
-            1 => Wants::At(*dice.one_of(&INSTITUTIONS)),
+            1 => Wants::At(INSTITUTIONS[dice.roll(INSTITUTIONS.len())]),
             _ => Wants::All,
         };
         self.wants = Some(wants);
