@@ -101,7 +101,14 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     if let Some(calls) = options.direct {
         let folder = Folder::make(&options.dir)?;
-        return runtime.block_on(direct::run(&plan.kinds(), plan.people, calls.max(1), &folder.0));
+        let kinds = plan.kinds();
+        return runtime.block_on(async {
+            let database = options.database_url.as_ref();
+            if let Some(url) = database.filter(|_| kinds.iter().any(|kind| kind.of_postgres())) {
+                database::prepare(url).await?;
+            }
+            direct::run(&kinds, plan.people, calls.max(1), &folder.0, database).await
+        });
     }
     let report = runtime.block_on(async {
         match options.startup {
