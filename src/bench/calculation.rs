@@ -84,8 +84,9 @@ fn request(number: i64, view: proto::ExplanationView) -> proto::CalculateContrib
 
 /// Measures and prints.
 pub async fn run(time: Duration, rounds: u32, runtimes: u32) -> Result<(), String> {
-    let start =
-        |more: &str| Process::start(&[format!("--runtimes={runtimes}"), "--store=memory".to_owned(), more.to_owned()]);
+    let start = |more: &str| {
+        Process::start(&[format!("--runtimes={runtimes}"), "--store=memory".to_owned(), more.to_owned()], None)
+    };
     let (echo, api) = (start("--echo")?, start("--people=0")?);
     let mut lines: Vec<Line> = vec![Line { name: "echo", per_second: Vec::new(), least: None, ratios: Vec::new() }];
     for kind in UNARY_KINDS {

@@ -254,8 +254,12 @@ async fn call(grpc: &mut Grpc<Channel>, kind: Kind, bytes: bytes::Bytes) -> Resu
     match kind {
         Kind::Echo => call_as::<EchoReply>(grpc, kind, bytes).await,
         Kind::Quote => call_as::<QuotePart>(grpc, kind, bytes).await,
-        Kind::SettleMemory | Kind::SettleEmbedded => call_as::<SettlePart>(grpc, kind, bytes).await,
-        Kind::BatchEmbedded | Kind::StreamEmbedded => Err(Status::internal("not a call of one settlement")),
+        Kind::SettleMemory | Kind::SettleEmbedded | Kind::SettlePostgres => {
+            call_as::<SettlePart>(grpc, kind, bytes).await
+        }
+        Kind::BatchEmbedded | Kind::StreamEmbedded | Kind::BatchPostgres => {
+            Err(Status::internal("not a call of one settlement"))
+        }
     }
 }
 

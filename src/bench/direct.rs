@@ -14,19 +14,28 @@ use super::{data, process, server};
 use crate::config::{Config, Given, StoreChoice};
 use crate::grpc::proto::settlement_service_server::SettlementService;
 use crate::grpc::{Service, proto};
+use crate::store::postgres::DatabaseUrl;
 
 /// Calls before those that count.
 const WARM_UP: u64 = 2_000;
 
 /// Measures the kinds one after another, each `calls` times, and prints a line for each.
-pub async fn run(kinds: &[Kind], people: u64, calls: u64, dir: &Path) -> Result<(), String> {
+pub async fn run(
+    kinds: &[Kind],
+    people: u64,
+    calls: u64,
+    dir: &Path,
+    database: Option<&DatabaseUrl>,
+) -> Result<(), String> {
     for kind in kinds {
         let store = match kind {
             Kind::Echo => continue,
             Kind::Quote | Kind::SettleMemory => StoreChoice::Memory,
             Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => StoreChoice::Embedded,
+            Kind::SettlePostgres | Kind::BatchPostgres => StoreChoice::Postgres,
         };
-        let given = Given { store: Some(store), data_dir: Some(dir.join("direct")), ..Given::default() };
+        let (data_dir, database_url) = (Some(dir.join("direct")), database.cloned());
+        let given = Given { store: Some(store), data_dir, database_url, ..Given::default() };
         let mut config = Config::read(given, None, false).map_err(|error| error.to_string())?;
         config.memory_records = u64::MAX;
         let service = Service(server::api(&config, people).await?);
@@ -66,11 +75,11 @@ async fn call(service: &Service, kind: Kind, bytes: Bytes) -> Result<(), Status>
             let answer = service.quote_settlement(Request::new(read(bytes)?)).await?;
             checked::<QuotePart>(&answer.into_inner())
         }
-        Kind::SettleMemory | Kind::SettleEmbedded => {
+        Kind::SettleMemory | Kind::SettleEmbedded | Kind::SettlePostgres => {
             let answer = service.settle(Request::new(read(bytes)?)).await?;
             checked::<SettlePart>(&answer.into_inner())
         }
-        Kind::BatchEmbedded | Kind::StreamEmbedded => {
+        Kind::BatchEmbedded | Kind::StreamEmbedded | Kind::BatchPostgres => {
             let request: proto::BatchSettleRequest = read(bytes)?;
             let answer = service.batch_settle(Request::new(request)).await?.into_inner();
             (answer.results.len() == MANY && !answer.encode_to_vec().is_empty()).then_some(true)

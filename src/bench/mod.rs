@@ -10,6 +10,7 @@
 mod calculation;
 mod client;
 mod data;
+mod database;
 mod direct;
 mod echo;
 mod many;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::store::postgres::DatabaseUrl;
 use client::{Cell, Client};
 use process::{Folder, Probe, Process};
 use report::{Durable, Report, Row, Startup, StoreFacts, median};
@@ -47,6 +49,9 @@ pub struct Options {
     /// Folder on the disk to be measured; what is made in it is removed.
     #[arg(long, default_value = ".")]
     dir: PathBuf,
+    /// An empty database for settle-postgres and batch-postgres, left out without one: its tables are made, and stay.
+    #[arg(long, value_name = "URL", env = "GONGJI_BENCH_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<DatabaseUrl>,
     /// Only these.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Kind>,
@@ -96,7 +101,14 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     if let Some(calls) = options.direct {
         let folder = Folder::make(&options.dir)?;
-        return runtime.block_on(direct::run(&plan.kinds(), plan.people, calls.max(1), &folder.0));
+        let kinds = plan.kinds();
+        return runtime.block_on(async {
+            let database = options.database_url.as_ref();
+            if let Some(url) = database.filter(|_| kinds.iter().any(|kind| kind.of_postgres())) {
+                database::prepare(url).await?;
+            }
+            direct::run(&kinds, plan.people, calls.max(1), &folder.0, database).await
+        });
     }
     let report = runtime.block_on(async {
         match options.startup {
@@ -116,6 +128,7 @@ struct Servers {
     echo: Option<Process>,
     memory: Option<Process>,
     embedded: Option<Process>,
+    postgres: Option<Process>,
 }
 
 impl Servers {
@@ -124,6 +137,7 @@ impl Servers {
             Kind::Echo => self.echo.as_ref(),
             Kind::Quote | Kind::SettleMemory => self.memory.as_ref(),
             Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => self.embedded.as_ref(),
+            Kind::SettlePostgres | Kind::BatchPostgres => self.postgres.as_ref(),
         }
     }
 }
@@ -135,7 +149,9 @@ impl Plan<'_> {
 
     fn kinds(&self) -> Vec<Kind> {
         let only = &self.options.only;
-        Kind::ALL.into_iter().filter(|kind| only.is_empty() || only.contains(kind)).collect()
+        let possible = |kind: &Kind| self.options.database_url.is_some() || !kind.of_postgres();
+        let named = |kind: &Kind| only.is_empty() || only.contains(kind);
+        Kind::ALL.into_iter().filter(|kind| possible(kind) && named(kind)).collect()
     }
 
     fn start(&self, kind: Kind, dir: &std::path::Path) -> Result<Process, String> {
@@ -146,9 +162,11 @@ impl Plan<'_> {
             Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => {
                 vec!["--store=embedded".to_owned(), format!("--data-dir={}", dir.join("data").display())]
             }
+            Kind::SettlePostgres | Kind::BatchPostgres => vec!["--store=postgres".to_owned()],
         });
         arguments.extend(self.options.settings.iter().cloned());
-        Process::start(&arguments)
+        let url = self.options.database_url.as_ref().filter(|_| kind.of_postgres());
+        Process::start(&arguments, url)
     }
 
     async fn client(&self, server: &Process, connections: usize) -> Result<Client, String> {
@@ -163,14 +181,27 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
     let folder = Folder::make(&plan.options.dir)?;
     let dir = folder.0.as_path();
     let kinds = plan.kinds();
+    if kinds.is_empty() {
+        return Err("these need --database-url".to_owned());
+    }
+    let database = plan.options.database_url.as_ref().filter(|_| kinds.iter().any(|kind| kind.of_postgres()));
+    if let Some(url) = database {
+        database::prepare(url).await?;
+    }
     let wanted = |wanted: &[Kind]| kinds.iter().find(|kind| wanted.contains(kind)).copied();
     let start = |kind: Option<Kind>| kind.map(|kind| plan.start(kind, dir)).transpose();
     let servers = Servers {
         echo: start(wanted(&[Kind::Echo]))?,
         memory: start(wanted(&[Kind::Quote, Kind::SettleMemory]))?,
         embedded: start(wanted(&[Kind::SettleEmbedded, Kind::BatchEmbedded, Kind::StreamEmbedded]))?,
+        postgres: start(wanted(&[Kind::SettlePostgres, Kind::BatchPostgres]))?,
     };
-    let loaded: Vec<(&str, &Process, u64)> = [("memory", &servers.memory), ("embedded", &servers.embedded)]
+    let log_before = match database {
+        Some(url) => database::loaded(url).await?,
+        None => 0,
+    };
+    let stores = [("memory", &servers.memory), ("embedded", &servers.embedded), ("postgres", &servers.postgres)];
+    let loaded: Vec<(&str, &Process, u64)> = stores
         .into_iter()
         .filter_map(|(name, server)| server.as_ref().map(|server| (name, server, process::resident(server.pid()))))
         .collect();
@@ -202,6 +233,12 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
 
     let mut report = Report::new(plan.people, plan.rounds, plan.time, plan.options.runtimes);
     report.rows = rows(&cells);
+    if let Some(url) = database {
+        let settled = cells.iter().filter(|((_, kind), _)| kind.of_postgres()).flat_map(|(_, rounds)| rounds);
+        let settled: u64 = settled.map(|cell| cell.calls).sum();
+        let log = database::log_position(url).await?.saturating_sub(log_before);
+        report.log_bytes = Some(log as f64 / settled.max(1) as f64);
+    }
     if let Some(server) = &servers.embedded {
         report.durable = Some(durable(plan, server, dir, &cells, &mut probe, (disk_before, written_before)).await?);
     }
@@ -234,7 +271,7 @@ fn rows(cells: &Cells) -> Vec<Row> {
         let of = |value: fn(&Cell) -> f64| median(rounds.iter().map(value).collect());
         // Many in a call are compared with as many calls as the settlements' largest cell has.
         let echo = match kind.is_many() {
-            true => cells.get(&(MOST.0, Kind::SettleEmbedded)),
+            true => cells.get(&(MOST.0, kind.one_by_one())),
             false => cells.get(&(*in_flight, Kind::Echo)),
         };
         let ratios = echo.map(|echo| rounds.iter().zip(echo).map(|(cell, echo)| cell.per_second / echo.per_second));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 
 use crate::ledger::source::{Clock, SystemClock};
+use crate::store::postgres::DatabaseUrl;
 
 /// Clock ticks per second of `/proc`; the same on every Linux this runs on.
 const TICKS: f64 = 100.0;
@@ -24,10 +25,15 @@ pub struct Process {
 
 impl Process {
     /// Starts this program again as `bench-server` and waits until it serves.
-    pub fn start(arguments: &[String]) -> Result<Self, String> {
+    pub fn start(arguments: &[String], database: Option<&DatabaseUrl>) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let began = Instant::now();
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // Not among the arguments, which everybody on the machine can read.
+        if let Some(url) = database {
+            command.env("GONGJI_DATABASE_URL", &url.0);
+        }
+        let mut child = command
             .arg("bench-server")
             .args(arguments)
             .stdin(Stdio::piped())

@@ -28,7 +28,7 @@ pub struct Row {
     pub p99_us: f64,
     pub server_cpu_us: f64,
     pub client_cpu_us: f64,
-    /// Median of the ratios to the echo of the same round and concurrency; of many in a call, to settle-embedded at its most.
+    /// Median of the ratios to the echo of the same round and concurrency; of many in a call, to one by one at its most.
     pub ratio: Option<f64>,
     pub calls: u64,
     pub failed: u64,
@@ -96,12 +96,24 @@ pub struct Report {
     pub rows: Vec<Row>,
     pub stores: Vec<StoreFacts>,
     pub durable: Option<Durable>,
+    /// What the database writes to its log for one settlement.
+    pub log_bytes: Option<f64>,
     pub startup: Option<Startup>,
 }
 
 impl Report {
     pub fn new(people: u64, rounds: u32, time: Duration, runtimes: u32) -> Self {
-        Self { people, rounds, time, runtimes, rows: Vec::new(), stores: Vec::new(), durable: None, startup: None }
+        Self {
+            people,
+            rounds,
+            time,
+            runtimes,
+            rows: Vec::new(),
+            stores: Vec::new(),
+            durable: None,
+            log_bytes: None,
+            startup: None,
+        }
     }
 
     /// Whether every reply was OK and every ledger checked. Speed is not judged here.
@@ -143,7 +155,7 @@ impl Report {
         });
         let report = json!({
             "people": self.people, "rounds": self.rounds, "seconds": self.time.as_secs_f64(),
-            "runtimes": self.runtimes, "ok": self.is_good(), "rows": rows, "stores": stores, "durable": durable,
+            "runtimes": self.runtimes, "ok": self.is_good(), "rows": rows, "stores": stores, "durable": durable, "database_log_bytes_per_settlement": self.log_bytes,
             "startup": startup,
         });
         format!("{report:#}\n")
@@ -217,7 +229,7 @@ impl fmt::Display for Report {
         for row in self.rows.iter().filter(is_most) {
             if let (Some(threshold), Some(ratio)) = (row.kind.threshold(), row.ratio) {
                 let verdict = if ratio >= threshold { "reached" } else { "NOT reached" };
-                let measure = if row.kind.is_many() { "settle-embedded at 256" } else { "echo" };
+                let measure = if row.kind.is_many() { "one by one at 256" } else { "echo" };
                 writeln!(
                     f,
                     "threshold {}: at least {threshold} × {measure} at {} in flight: {ratio:.3}, {verdict}",
@@ -225,6 +237,9 @@ impl fmt::Display for Report {
                     row.in_flight
                 )?;
             }
+        }
+        if let Some(bytes) = self.log_bytes {
+            writeln!(f, "the database's log: {bytes:.0} bytes per settlement")?;
         }
         if let Some(durable) = &self.durable {
             writeln!(

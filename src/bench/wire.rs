@@ -19,18 +19,38 @@ pub enum Kind {
     SettleEmbedded,
     BatchEmbedded,
     StreamEmbedded,
+    SettlePostgres,
+    BatchPostgres,
 }
 
 /// Settlements of one BatchSettle, or of one StreamSettle without an answer yet.
 pub const MANY: usize = 256;
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Echo, Self::Quote, Self::SettleMemory, Self::SettleEmbedded, Self::BatchEmbedded, Self::StreamEmbedded];
+    pub const ALL: [Self; 8] = [
+        Self::Echo,
+        Self::Quote,
+        Self::SettleMemory,
+        Self::SettleEmbedded,
+        Self::BatchEmbedded,
+        Self::StreamEmbedded,
+        Self::SettlePostgres,
+        Self::BatchPostgres,
+    ];
+
+    /// Whether it needs a database.
+    pub const fn of_postgres(self) -> bool {
+        matches!(self, Self::SettlePostgres | Self::BatchPostgres)
+    }
+
+    /// What many in a call are compared with: as many calls.
+    pub const fn one_by_one(self) -> Self {
+        if self.of_postgres() { Self::SettlePostgres } else { Self::SettleEmbedded }
+    }
 
     /// Whether a call carries `MANY` settlements.
     pub const fn is_many(self) -> bool {
-        matches!(self, Self::BatchEmbedded | Self::StreamEmbedded)
+        matches!(self, Self::BatchEmbedded | Self::StreamEmbedded | Self::BatchPostgres)
     }
 
     /// How many are under way together, and over how many connections.
@@ -46,13 +66,16 @@ impl Kind {
             Self::SettleEmbedded => "settle-embedded",
             Self::BatchEmbedded => "batch-embedded",
             Self::StreamEmbedded => "stream-embedded",
+            Self::SettlePostgres => "settle-postgres",
+            Self::BatchPostgres => "batch-postgres",
         }
     }
 
-    /// The least share of the echo's calls per second, at the largest concurrency; of many, of settle-embedded's.
+    /// The least share of the echo's calls per second, at the largest concurrency; of many, of one by one on the same store.
     pub const fn threshold(self) -> Option<f64> {
         match self {
-            Self::Echo => None,
+            Self::Echo | Self::SettlePostgres => None,
+            Self::BatchPostgres => Some(1.5),
             Self::BatchEmbedded | Self::StreamEmbedded => Some(2.0),
             Self::Quote => Some(0.5),
             Self::SettleMemory => Some(0.4),
@@ -64,8 +87,8 @@ impl Kind {
         match self {
             Self::Echo => echo::PATH,
             Self::Quote => "/gongji.v1.SettlementService/QuoteSettlement",
-            Self::SettleMemory | Self::SettleEmbedded => "/gongji.v1.SettlementService/Settle",
-            Self::BatchEmbedded => "/gongji.v1.SettlementService/BatchSettle",
+            Self::SettleMemory | Self::SettleEmbedded | Self::SettlePostgres => "/gongji.v1.SettlementService/Settle",
+            Self::BatchEmbedded | Self::BatchPostgres => "/gongji.v1.SettlementService/BatchSettle",
             Self::StreamEmbedded => "/gongji.v1.SettlementService/StreamSettle",
         }
     }
@@ -247,7 +270,12 @@ impl Requests {
                 put_patient(&mut out, 2, &patient);
                 out.extend_from_slice(&self.quotes[variant]);
             }
-            Kind::SettleMemory | Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => {
+            Kind::SettleMemory
+            | Kind::SettleEmbedded
+            | Kind::BatchEmbedded
+            | Kind::StreamEmbedded
+            | Kind::SettlePostgres
+            | Kind::BatchPostgres => {
                 // Thirty characters, as a national msgid.
                 let mut id = String::with_capacity(30);
                 id.push('H');

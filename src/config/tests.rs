@@ -29,6 +29,31 @@ fn settings_are_checked_together() {
 }
 
 #[test]
+fn a_database_is_named_and_its_password_is_not_printed() {
+    let postgres = || Given { store: Some(StoreChoice::Postgres), ..Given::default() };
+    check(postgres(), false, Err("database_url"));
+    let url = Some(DatabaseUrl("postgres://ann:secret@db/city".to_owned()));
+    check(Given { database_url: url.clone(), ..postgres() }, false, Ok(StoreChoice::Postgres));
+    let config = Config::read(Given { database_url: url, ..postgres() }, None, false).expect("good");
+    assert!(config.print().contains("database_url = \"postgres://ann:***@db/city\""), "{}", config.print());
+    assert!(!config.print().contains("secret") && !format!("{config:?}").contains("secret"));
+    for (name, most) in [("database_connections", 256), ("database_group", 4_096)] {
+        for (value, expected) in [
+            (0, Err("must be at least 1")),
+            (1, Ok(StoreChoice::Embedded)),
+            (most, Ok(StoreChoice::Embedded)),
+            (most + 1, Err(name)),
+        ] {
+            let given = match name {
+                "database_group" => Given { database_group: Some(value), ..Given::default() },
+                _ => Given { database_connections: Some(value), ..Given::default() },
+            };
+            check(given, false, expected);
+        }
+    }
+}
+
+#[test]
 fn what_is_printed_can_be_read_again() {
     let config =
         Config::read(Given { log_json: Some(true), ..Given::default() }, None, false).expect("defaults are good");

@@ -21,6 +21,8 @@ struct Made {
     /// As it stands in the family; of one that was released from tomorrow on, its last day is the fact's.
     tie: Tie,
     missing: Vec<String>,
+    /// What may be drawn through it once no step is missing.
+    granted: Spends,
     ended: Option<Ended>,
     /// How it stands in family and wards.
     stands: Stands,
@@ -62,8 +64,8 @@ impl Bindings {
         if let Event::BindingVerified { binding, missing, .. } = event {
             return self.change(*binding, |made| {
                 made.missing.clone_from(missing);
-                if missing.is_empty() && made.tie.spends == Spends::Unverified {
-                    made.tie.spends = Spends::Yes;
+                if missing.is_empty() {
+                    made.tie.spends = made.granted;
                 }
             });
         }
@@ -86,6 +88,7 @@ impl Bindings {
             beneficiary: binding.beneficiary,
             tie: binding.tie(0),
             missing: binding.missing().to_vec(),
+            granted: binding.granted(),
             ended: None,
             stands: Stands::Yes,
         };

@@ -216,20 +216,26 @@ impl Ledger {
             fields: fields.digests(),
         });
         let fresh = Fresh { id: self.ids.next(self.clock.now()), salt: self.ids.salt(), request };
-        let mut lost = 0;
+        let mut asked = Asked { content, fields, fresh, taken: false, unanswered: Vec::new() };
+        let (mut lost, mut alone) = (0, false);
         while lost <= self.limits.retries {
-            let (_shared, _alone) = match lost {
-                0 => (Some(self.gate.read().await), None),
-                _ => (None, Some(self.gate.write().await)),
+            let (_shared, _alone) = match alone {
+                false => (Some(self.gate.read().await), None),
+                true => (None, Some(self.gate.write().await)),
             };
-            let now = if lost == 0 && !C::SEES_RAN_OUT { self.clock.now() } else { self.now_of_ledger().await? };
+            let now = match lost {
+                0 if !C::SEES_RAN_OUT => self.clock.now(),
+                _ => self.now_of_ledger().await.map_err(|failure| asked.told(failure))?,
+            };
             let mut reading = match C::SEES_RAN_OUT {
                 true => Reading::new(self.store()),
                 false => Reading::as_of(self.store(), now),
             };
-            match self.attempt(command, &content, &fields, fresh, &mut reading, now).await {
+            match self.attempt(command, &mut asked, &mut reading, now).await {
+                Attempt::Settled(Err(Failure::OutcomeUnknown)) if lost < self.limits.retries => lost += 1,
                 Attempt::Settled(result) => {
                     drop((_shared, _alone));
+                    let result = result.map_err(|failure| asked.told(failure));
                     let read_at = reading.read_at();
                     let until = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
                     let committed = match &result {
@@ -243,14 +249,15 @@ impl Ledger {
                         Err(error) => Err(error.into()),
                     };
                 }
-                Attempt::Lost => lost += 1,
+                // What was done under the same id is found by looking, and many may look together.
+                Attempt::Lost => (lost, alone) = (lost + 1, !std::mem::take(&mut asked.taken)),
                 Attempt::RanOut(holds) => {
                     drop((_shared, _alone));
-                    self.end_holds(&holds).await?;
+                    self.end_holds(&holds).await.map_err(|failure| asked.told(failure))?;
                 }
             }
         }
-        Err(Failure::Contention)
+        Err(asked.told(Failure::Contention))
     }
 
     /// The present, and never before the last record, whose time another clock may have given.
@@ -262,13 +269,11 @@ impl Ledger {
     async fn attempt<C: Command>(
         &self,
         command: &C,
-        content: &Arc<Request>,
-        fields: &Fingerprint<'_>,
-        fresh: Fresh,
+        asked: &mut Asked<'_>,
         reading: &mut Reading<'_>,
         now: Moment,
     ) -> Attempt<C::Outcome> {
-        match self.attempt_inner(command, content, fields, fresh, reading, now).await {
+        match self.attempt_inner(command, asked, reading, now).await {
             Ok(Some(done)) => Attempt::Settled(Ok(done)),
             Ok(None) => Attempt::Lost,
             Err(Failure::RanOut(holds)) => Attempt::RanOut(holds),
@@ -281,12 +286,11 @@ impl Ledger {
     async fn attempt_inner<C: Command>(
         &self,
         command: &C,
-        content: &Arc<Request>,
-        fields: &Fingerprint<'_>,
-        fresh: Fresh,
+        asked: &mut Asked<'_>,
         reading: &mut Reading<'_>,
         now: Moment,
     ) -> Result<Option<Done<C::Outcome>>, Failure> {
+        let (content, fresh) = (asked.content.clone(), asked.fresh);
         let key = Key::Request(fresh.request);
         reading.get(&[key]).await?;
         if let Some(known) = reading.request(&key)?.cloned() {
@@ -297,13 +301,15 @@ impl Ledger {
                 return Err(Failure::refused(Reason::RequestFenced));
             }
             if known.method != content.method || known.fingerprint != content.fingerprint {
-                return Err(Failure::RequestIdReused(fields.differing(&known)));
+                return Err(Failure::RequestIdReused(asked.fields.differing(&known)));
             }
             let position = reading.version(&key);
             let stored = self.record_at(position).await?;
             let decoded = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
             let outcome = command.replay(self, reading, decoded, fresh.request).await?;
-            return Ok(Some(Done { outcome, position, at: stored.at, replayed: true }));
+            // What this very call did, and was not told: nothing was done before.
+            let replayed = !asked.unanswered.contains(&stored.content_hash);
+            return Ok(Some(Done { outcome, position, at: stored.at, replayed }));
         }
         let plan = command.decide(self, reading, now, fresh).await?;
         if reading.is_torn() {
@@ -330,6 +336,7 @@ impl Ledger {
             .iter()
             .filter_map(|(key, _)| if let Key::Policy(digest) = key { Some(*digest) } else { None })
             .collect();
+        let content_hash = change.content_hash;
         let verdict = self.store.commit(vec![change], reading.time(now)).await.pop();
         match verdict.ok_or(Failure::Bug("a commit gave no verdict"))? {
             Ok(committed) => {
@@ -342,15 +349,40 @@ impl Ledger {
                 let (position, at) = (committed.position, committed.at);
                 Ok(Some(Done { outcome: plan.outcome, position, at, replayed: false }))
             }
-            Err(CommitError::Conflict | CommitError::Duplicate) => Ok(None),
+            Err(refused @ (CommitError::Conflict | CommitError::Duplicate)) => {
+                asked.taken = refused == CommitError::Duplicate;
+                Ok(None)
+            }
             Err(CommitError::NotApplied(error)) => Err(error.into()),
-            Err(CommitError::Unknown) => Err(Failure::OutcomeUnknown),
+            Err(CommitError::Unknown) => {
+                asked.unanswered.push(content_hash);
+                Err(Failure::OutcomeUnknown)
+            }
         }
     }
 
     async fn record_at(&self, position: u64) -> Result<crate::store::StoredRecord, Failure> {
         let mut found = self.store.records(position, 1).await?;
         found.pop().filter(|record| record.position == position).ok_or(Failure::Bug("a request's record is missing"))
+    }
+}
+
+/// One call, across its attempts.
+struct Asked<'a> {
+    content: Arc<Request>,
+    fields: Fingerprint<'a>,
+    fresh: Fresh,
+    /// Somebody else did something under the request id meanwhile.
+    taken: bool,
+    /// Contents of commits that had no verdict. From then on only what stands under the request id, or a commit that does
+    /// not collide with it, tells what became of them: a refusal may have been read too early.
+    unanswered: Vec<[u8; 32]>,
+}
+
+impl Asked<'_> {
+    /// What may be told of a failure.
+    fn told(&self, failure: Failure) -> Failure {
+        if self.unanswered.is_empty() { failure } else { Failure::OutcomeUnknown }
     }
 }
 

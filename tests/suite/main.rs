@@ -28,6 +28,7 @@ mod policies;
 mod policy_damage;
 mod policy_tool;
 mod postgres;
+mod postgres_store;
 mod kills;
 mod malformed;
 mod power_cut;

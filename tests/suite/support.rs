@@ -22,7 +22,10 @@ use gongji::server::{self, ServerError};
 use gongji::store::Store;
 use gongji::store::embedded::{EmbeddedOptions, Faults};
 use gongji::store::memory::MemoryStore;
+use gongji::store::postgres::{PostgresOptions, PostgresStore};
 use tempfile::TempDir;
+
+use crate::postgres::Database;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 pub use tonic::Code;
@@ -72,6 +75,7 @@ enum Place {
     /// A store that lives as long as the test; closed and found again it would be another one.
     Memory,
     Embedded(TempDir),
+    Postgres(Database),
     Given(Arc<dyn Store>),
 }
 
@@ -106,6 +110,10 @@ impl Setup {
         Self::new(Place::Embedded(tempfile::tempdir().expect("a temporary directory")))
     }
 
+    pub fn postgres() -> Self {
+        Self::new(Place::Postgres(crate::store::ledger_database()))
+    }
+
     pub fn over(store: Arc<dyn Store>) -> Self {
         Self::new(Place::Given(store))
     }
@@ -122,10 +130,12 @@ impl Setup {
 
 /// Runs a case on every store there is.
 pub fn for_each_store(case: impl Fn(Setup)) {
-    for setup in [Setup::memory(), Setup::embedded()] {
-        println!("--- on the {} store", if matches!(setup.place, Place::Memory) { "memory" } else { "embedded" });
-        case(setup);
-    }
+    println!("--- on the memory store");
+    case(Setup::memory());
+    println!("--- on the embedded store");
+    case(Setup::embedded());
+    println!("--- on the postgres store");
+    case(Setup::postgres());
 }
 
 /// A running server.
@@ -160,6 +170,9 @@ impl TestServer {
         let store: Arc<dyn Store> = match &setup.place {
             Place::Memory => Arc::new(MemoryStore::new(ids.secret(), setup.config.memory_records)),
             Place::Given(store) => store.clone(),
+            Place::Postgres(database) => {
+                PostgresStore::open(PostgresOptions::new(database.url())).expect("the database serves")
+            }
             Place::Embedded(dir) => {
                 let mut options = EmbeddedOptions::new(dir.path().join("ledger"), ids.secret());
                 options.faults = Some(setup.faults.clone());
@@ -211,7 +224,7 @@ impl TestServer {
 
     /// Ends the server and starts it again on what it kept. A store that keeps nothing beyond its own life goes on living.
     pub fn restart(&mut self) {
-        if matches!(self.setup.place, Place::Embedded(_)) {
+        if matches!(self.setup.place, Place::Embedded(_) | Place::Postgres(_)) {
             self.close();
             self.open();
         }
@@ -229,7 +242,7 @@ impl TestServer {
         self.check_and_close();
         match &self.setup.place {
             Place::Embedded(dir) => dir.path().join("ledger"),
-            Place::Memory | Place::Given(_) => panic!("nothing is kept in a folder"),
+            Place::Memory | Place::Postgres(_) | Place::Given(_) => panic!("nothing is kept in a folder"),
         }
     }
 

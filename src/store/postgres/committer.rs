@@ -63,6 +63,8 @@ enum Outcome {
     Done(Vec<Verdict>),
     /// Nothing was applied.
     Failed(Trouble),
+    /// Nothing was applied, and there is no database: calls have waited for one as long as they do.
+    Away,
     /// Those with a position may be applied or not.
     Unknown(Vec<Verdict>),
 }
@@ -127,6 +129,7 @@ impl Committer {
                     return Ok(verdicts);
                 }
                 Outcome::Failed(trouble @ (Trouble::Refused | Trouble::Full)) => return Err(trouble),
+                Outcome::Away => return Err(Trouble::Lost),
                 Outcome::Failed(trouble) => {
                     if attempt >= self.maker.options.retries {
                         return Err(trouble);
@@ -141,7 +144,7 @@ impl Committer {
 
     async fn attempt(&mut self, group: &[&Pending]) -> Outcome {
         let Some(mut session) = connected(self.session.take(), &self.maker).await else {
-            return Outcome::Failed(Trouble::Lost);
+            return Outcome::Away;
         };
         if self.progress.in_doubt() && !self.confirm(&mut session).await {
             return Outcome::Failed(Trouble::Lost);
@@ -150,7 +153,7 @@ impl Committer {
         let clean = match &outcome {
             Outcome::Done(_) => true,
             // A connection that did not answer, or not as it should, is not used again.
-            Outcome::Unknown(_) | Outcome::Failed(Trouble::Lost) => false,
+            Outcome::Unknown(_) | Outcome::Away | Outcome::Failed(Trouble::Lost) => false,
             Outcome::Failed(_) => session.client.batch_execute("ROLLBACK").await.is_ok(),
         };
         if clean {

@@ -128,11 +128,12 @@ impl Maker {
             }
         };
         let (statement, lock) = (self.options.statement.as_millis(), self.options.lock.as_millis());
-        // Every statement of the hot path looks rows up by key. A plan that was made while a table was small would otherwise
+        // Whoever stands still in a transaction longer than others wait for it is cut off, so that a server that is gone
+        // without a word does not keep the head locked. Every statement of the hot path looks rows up by key. A plan that was made while a table was small would otherwise
         // be kept when it is large, so scans and hashes of whole tables are not considered. Whatever the database's own
         // setting, a commit is on the disk when it is told.
         let settings = format!(
-            "SET statement_timeout = {statement}; SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = 60000; \
+            "SET statement_timeout = {statement}; SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = {lock}; \
              SET plan_cache_mode = force_generic_plan; SET jit = off; \
              SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
              SELECT set_config('synchronous_commit', 'on', false) \

@@ -25,6 +25,6 @@ mod server;
 mod upgrade;
 mod wire;
 
-pub use cluster::{Cluster, Durability, Node};
+pub use cluster::{Cluster, Durability, Node, try_sql};
 pub use pair::Pair;
 pub use server::{Database, PostgresServer};

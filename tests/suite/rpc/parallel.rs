@@ -26,7 +26,8 @@ fn all_at_once(server: &TestServer, requests: Vec<proto::SettleRequest>) -> Vec<
 #[test]
 fn a_thousand_calls_with_one_id_have_one_effect() {
     for_each_store(|setup| {
-        let server = setup.start();
+        // On a database one family after another is a matter of round trips.
+        let server = setup.with(|config| config.call_time_ms = 120_000).start();
         let (mother, son) = server.family(50_000);
         let answers = all_at_once(&server, vec![settle("one", &mother, 10_000); CALLS]);
         let mut answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("every call is answered")).collect();
@@ -41,7 +42,8 @@ fn a_thousand_calls_with_one_id_have_one_effect() {
 #[test]
 fn a_thousand_bills_of_one_family_spend_exactly_what_there_is() {
     for_each_store(|setup| {
-        let server = setup.start();
+        // On a database one family after another is a matter of round trips.
+        let server = setup.with(|config| config.call_time_ms = 120_000).start();
         // Money for half of them.
         let (mother, son) = server.family(CALLS as i64 / 2 * 100);
         let requests = (0..CALLS).map(|number| settle(&format!("n-{number}"), &mother, 100)).collect();
@@ -80,7 +82,8 @@ fn filed_at_once(server: &TestServer, filings: Vec<proto::CreateBindingRequest>)
 #[test]
 fn limits_of_people_hold_whoever_files_at_once() {
     for_each_store(|setup| {
-        let server = setup.start();
+        // On a database one family after another is a matter of round trips.
+        let server = setup.with(|config| config.call_time_ms = 120_000).start();
         // Hubei: an owner has six members.
         let owner = server.member(1, "420100", 0);
         let members: Vec<String> = (2..18).map(|number| server.member(number, "420100", 0)).collect();
@@ -98,7 +101,8 @@ fn limits_of_people_hold_whoever_files_at_once() {
 #[test]
 fn a_limit_of_a_day_is_drawn_to_the_fen_whoever_settles_at_once() {
     for_each_store(|setup| {
-        let server = setup.start();
+        // On a database one family after another is a matter of round trips.
+        let server = setup.with(|config| config.call_time_ms = 120_000).start();
         // The demonstration pool: 300 yuan a day from one owner to one beneficiary.
         let (mother, son) = (server.member(1, "980300", 0), server.member(2, "980300", 900_000));
         server.create_binding(filing("bound", &son, &mother)).expect("bound");

@@ -60,7 +60,7 @@ fn the_server_tells_what_it_is() {
         let server = setup.start();
         let told = server.get_server_info(proto::GetServerInfoRequest {}).expect("told");
         assert_eq!((told.version.as_str(), told.api_package.as_str()), (env!("CARGO_PKG_VERSION"), "gongji.v1"));
-        assert!(["memory", "embedded"].contains(&told.store_kind.as_str()) && told.clock_fixed);
+        assert!(["memory", "embedded", "postgres"].contains(&told.store_kind.as_str()) && told.clock_fixed);
         assert_eq!(told.policy_digest.len(), 64);
         assert_eq!(told.server_time.map(|time| time.seconds), Some(1_740_965_400), "{MORNING}");
         for limit in &told.limits {

@@ -1,0 +1,239 @@
+//! What the PostgreSQL store promises beyond the laws of every store: its schema, its second line of defence, its bounds,
+//! and how it comes back when connections are cut.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use gongji::store::postgres::{self, PostgresError, PostgresOptions, PostgresStore, SCHEMA};
+use gongji::store::{CommitError, Store, StoreError};
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::NoTls;
+
+use crate::postgres::{Database, PostgresServer};
+use crate::process::{PATIENCE, wait_until};
+use crate::store::{HeadNow, SECRET, Verbs, account_key, at, block_on, change, fen_of, ledger_database, migrated};
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn open(database: &Database, set: impl FnOnce(&mut PostgresOptions)) -> Arc<PostgresStore> {
+    let mut options = PostgresOptions::new(database.url());
+    set(&mut options);
+    PostgresStore::open(options).expect("opens")
+}
+
+fn over(database: &Database) -> Arc<dyn Store> {
+    open(database, |_| {})
+}
+
+fn refusal(database: &Database) -> String {
+    match PostgresStore::open(PostgresOptions::new(database.url())) {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_schema_that_is_not_this_programs_is_refused_by_name() {
+    let database = PostgresServer::shared().fresh_database();
+    assert!(refusal(&database).contains("gongji migrate up"), "{}", refusal(&database));
+    let status = || runtime().block_on(postgres::status(&PostgresOptions::new(database.url()))).expect("a status");
+    assert!(status().iter().all(|migration| migration.at.is_none()));
+    for _ in 0..2 {
+        migrated(database.url(), 100);
+    }
+    let found = status();
+    assert_eq!(found.last().map(|last| (last.version, last.at.is_some())), Some((SCHEMA, true)));
+    over(&database);
+    database.sql("UPDATE gongji.migration SET digest = decode(repeat('00', 32), 'hex')");
+    assert!(refusal(&database).contains("migration 1"), "{}", refusal(&database));
+    database.sql("DELETE FROM gongji.migration");
+    assert!(refusal(&database).contains("gongji migrate up"));
+    database.sql("INSERT INTO gongji.migration (version, name, digest, serves) VALUES (900, 'later', '', 900)");
+    assert!(refusal(&database).contains("newer program"), "{}", refusal(&database));
+}
+
+#[test]
+fn what_a_newer_schema_still_serves_is_served() {
+    let database = ledger_database();
+    database.sql("INSERT INTO gongji.migration (version, name, digest, serves) VALUES (900, 'later', '', 1)");
+    assert_eq!(over(&database).put(1, 5), 1);
+}
+
+#[test]
+fn every_table_and_column_says_what_it_is() {
+    let database = ledger_database();
+    let bare = database.sql(
+        "SELECT c.relname || coalesce('.' || a.attname, '') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+         WHERE n.nspname LIKE 'gongji%' AND c.relkind IN ('r', 'p') AND NOT c.relispartition \
+         AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)",
+    );
+    assert_eq!(bare.trim(), "");
+    let tables = database
+        .sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'gongji'::regnamespace AND relkind IN ('r', 'p')");
+    assert!(tables.trim().parse::<u32>().expect("a number") > 20, "the tables were found");
+}
+
+#[test]
+fn balances_stand_in_columns_and_names_apart() {
+    let database = ledger_database();
+    let store = over(&database);
+    store.put(7, 1_234);
+    assert_eq!(database.sql("SELECT current_fen, version FROM gongji.standing").trim(), "1234|1");
+    assert_eq!(database.sql("SELECT masked_name FROM gongji_person.masked_name").trim(), "测*");
+    let told = database.sql("SELECT count(*) FROM gongji.standing WHERE position('测'::bytea IN body) > 0");
+    assert_eq!(told.trim(), "0", "the name is not among the balances");
+}
+
+#[test]
+fn a_change_that_will_not_do_hinders_nobody() {
+    let database = ledger_database();
+    let store = over(&database);
+    let changes = vec![change(0, &[], &[(1, 10)]), change(0, &[], &[(2, -1)]), change(0, &[], &[(3, 30)])];
+    let verdicts = block_on(store.commit(changes, at(1_000)));
+    let positions: Vec<_> = verdicts.iter().map(|verdict| verdict.map(|done| done.position)).collect();
+    assert_eq!(positions, [Ok(1), Err(CommitError::NotApplied(StoreError::Unavailable)), Ok(2)]);
+    let facts = store.look(&[account_key(1), account_key(2), account_key(3)]);
+    assert_eq!([fen_of(&facts, 0), fen_of(&facts, 1), fen_of(&facts, 2)], [Some(10), None, Some(30)]);
+}
+
+#[test]
+fn the_database_itself_refuses_a_balance_below_zero_and_a_sum_that_is_none() {
+    let database = ledger_database();
+    over(&database).put(1, 10);
+    for statement in [
+        "UPDATE gongji.standing SET current_fen = -1",
+        "INSERT INTO gongji.settlement VALUES (gen_random_uuid(), 1, 'H', gen_random_uuid(), 1, now(), 1, now(), 10, 1, 2, 3, 3, 2, 0, '')",
+    ] {
+        let refused = crate::postgres::try_sql(database.url(), statement);
+        assert!(refused.as_ref().is_err_and(|error| error.contains("check constraint")), "{refused:?}");
+    }
+}
+
+#[test]
+fn it_works_again_by_itself_when_connections_are_cut() {
+    let database = ledger_database();
+    let store = over(&database);
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = current_database() AND application_name = 'gongji'";
+    for round in 1..=5 {
+        database.sql(cut);
+        // A commit that was not asked for yet is tried again; so are looks.
+        assert_eq!(store.put(u128::from(round % 2 + 1), 10), round);
+        assert_eq!(store.head_now().position, round);
+    }
+}
+
+#[test]
+fn a_commit_waits_for_others_so_long_and_no_longer() {
+    let database = ledger_database();
+    let store = open(&database, |options| {
+        options.lock = Duration::from_millis(50);
+        options.retries = 2;
+    });
+    let runtime = runtime();
+    let (client, connection) = runtime.block_on(tokio_postgres::connect(database.url(), NoTls)).expect("connects");
+    let driving = runtime.spawn(connection);
+    let run = |sql: &str| runtime.block_on(client.batch_execute(sql)).expect("runs");
+    run("BEGIN; SELECT 1 FROM gongji.head FOR UPDATE");
+    let held: Arc<dyn Store> = store.clone();
+    assert_eq!(held.try_one(change(0, &[], &[(1, 1)])), Err(CommitError::NotApplied(StoreError::Unavailable)));
+    assert_eq!(store.counters().retries.load(Ordering::Relaxed), 2, "as often as it may");
+    run("ROLLBACK");
+    assert_eq!(held.put(1, 2), 1);
+    driving.abort();
+}
+
+#[test]
+fn a_transaction_holds_so_many_changes_and_no_more() {
+    for (group, most) in [(3, 3), (7, 7)] {
+        let database = ledger_database();
+        let store = open(&database, |options| options.group = group);
+        let changes = (0..7).map(|number| change(0, &[], &[(number, 1)])).collect();
+        let verdicts = block_on(store.commit(changes, at(1_000)));
+        assert!(verdicts.iter().all(Result::is_ok), "{verdicts:?}");
+        let largest = database
+            .sql("SELECT max(many) FROM (SELECT count(*) AS many FROM gongji.record GROUP BY xmin::text) AS sizes");
+        assert!(largest.trim().parse::<usize>().expect("a number") <= most, "{largest}");
+        assert_eq!(store.counters().changes.load(Ordering::Relaxed), 7);
+    }
+}
+
+#[test]
+fn a_lost_database_is_told_in_time_and_a_stopped_wait_ends() {
+    let database = ledger_database();
+    let store: Arc<dyn Store> = open(&database, |options| {
+        options.wait = Duration::from_millis(100);
+        options.connect = Duration::from_millis(100);
+        options.retries = 1;
+    });
+    store.put(1, 10);
+    // Nobody may connect, and those who are connected are cut.
+    let other = PostgresServer::shared().fresh_database();
+    other.sql(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", database.name()));
+    other.sql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", database.name()));
+    assert_eq!(block_on(store.load(&[account_key(1)])).map(|_| ()), Err(StoreError::Unavailable));
+    assert_eq!(store.try_one(change(0, &[], &[])), Err(CommitError::NotApplied(StoreError::Unavailable)));
+    assert_eq!(block_on(store.clock()), Err(StoreError::Unavailable));
+    other.sql(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", database.name()));
+    wait_until("the database is back", PATIENCE, || block_on(store.load(&[account_key(1)])).ok());
+    assert_eq!(store.head_now().position, 1);
+}
+
+#[test]
+fn what_another_process_commits_is_seen_and_waited_for() {
+    let database = ledger_database();
+    let (one, other) = (over(&database), over(&database));
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| block_on(one.wait_durable(3)));
+        for position in 1..=3 {
+            assert_eq!(other.put(9, 10), position);
+        }
+        assert_eq!(waits.join().expect("it ends"), Ok(()));
+    });
+    assert_eq!(fen_of(&one.look(&[account_key(9)]), 0), Some(10));
+    assert_eq!(one.put(9, 20), 4, "positions are one order for all");
+    assert_eq!((one.secret(), other.secret()), (SECRET, SECRET));
+}
+
+#[test]
+fn partitions_are_made_before_they_are_needed() {
+    let database = PostgresServer::shared().fresh_database();
+    migrated(database.url(), 5);
+    let store = over(&database);
+    for number in 0..40_u64 {
+        store.put(number.into(), 1);
+    }
+    let made = database.sql("SELECT count(*), max(last) FROM gongji.partition");
+    let (count, last) = made.trim().split_once('|').expect("two columns");
+    assert!(
+        count.parse::<u64>().expect("a number") * 5 == last.parse::<u64>().expect("a number") && last != "40",
+        "{made}"
+    );
+    assert_eq!(store.all().len(), 40);
+}
+
+#[test]
+fn a_url_or_a_certifier_that_is_none_is_refused_without_the_password() {
+    let refused = |url: &str, ca: &str| {
+        let options = PostgresOptions { ca: ca.into(), ..PostgresOptions::new(url) };
+        match PostgresStore::open(options) {
+            Ok(_) => panic!("it opened"),
+            Err(error) => error.to_string(),
+        }
+    };
+    for (url, ca, expected) in [
+        ("nonsense", "", "database_url"),
+        ("postgres:///nowhere", "", "database_url"),
+        ("postgres://ann:secret@127.0.0.1:1/x", "", "postgres://ann:***@127.0.0.1:1/x cannot be reached"),
+        ("postgres://ann:secret@127.0.0.1:1/x?sslmode=require", "", "database_ca"),
+        ("postgres://ann:secret@127.0.0.1:1/x", "/nowhere.pem", "database_ca: /nowhere.pem"),
+    ] {
+        let text = refused(url, ca);
+        assert!(text.contains(expected) && !text.contains("secret"), "{text}");
+    }
+    assert!(matches!(PostgresStore::open(PostgresOptions::new("")), Err(PostgresError::Url)));
+}
