@@ -763,7 +763,9 @@ impl Audit {
         if settlement.held().as_fen() != folded {
             return broken("a fact holds what its postings sum to", format!("{id} holds {folded}"));
         }
-        let is = told(&settlement.amounts, &settlement.contributions, &settlement.excluded);
+        // Who was left out, and in which order, is told by the answer.
+        let is = told(&settlement.amounts, &settlement.contributions, &[]);
+        let paid = super::op::Told { excluded: Vec::new(), ..meant.told.clone() };
         let state = match meant.hold.map(|hold| hold.now) {
             Some(Life::Open) => SettlementState::Held,
             Some(Life::Released) => SettlementState::Released,
@@ -774,7 +776,7 @@ impl Audit {
         };
         let expires = settlement.hold.as_ref().map(|hold| hold.expires.as_micros());
         let hold = (settlement.state(), expires, settlement.reversed_by.as_str());
-        if is != meant.told || hold != (state, meant.hold.map(|hold| hold.expires), meant.reversed_by.as_str()) {
+        if is != paid || hold != (state, meant.hold.map(|hold| hold.expires), meant.reversed_by.as_str()) {
             return broken("what was decided is stored", format!("{hold:?} {is:#?}\nfor {state:?} {meant:#?}"));
         }
         Ok(())
