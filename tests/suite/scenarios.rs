@@ -66,8 +66,8 @@ scenarios! {
     paper_authorisation
     paper_regularised
     payers
-    premium
     pending_release
+    premium
     prohibited
     quota
     quota_after_a_move
