@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gongji::domain::record::Event;
+use gongji::domain::settlement::hold::HoldEnd;
 use gongji::domain::time::Moment;
 use gongji::ledger::failure::Thing;
 use gongji::ledger::source::{Clock, Ids};
 use gongji::ledger::{Failure, fingerprint};
+use gongji::store::record::decode_record;
 use gongji::store::{Change, Committed, Key, Store, StoredRecord};
 
 use super::audit::{About, Audit, Touched};
@@ -184,6 +186,14 @@ impl State {
         let is_job = flight.op.is_job() && flight.told.contains(&now);
         if flight.now != Some(now) && !is_later && !is_job {
             return broken("a decision is of its moment", format!("told {:?}, decided at {now:?}", flight.now));
+        }
+        // A call that looks again for its own verdict may meet a hold that has run out meanwhile.
+        let ends_a_hold = || {
+            let event = decode_record(&change.record).map(|record| record.event);
+            matches!(event, Ok(Event::HoldEnded { how: HoldEnd::Expired, .. }))
+        };
+        if flight.made.is_some() && !ends_a_hold() {
+            return broken("a request has one effect", format!("{} made two changes", flight.op.id));
         }
         let expected = |key: &Key| change.expects.iter().any(|(known, _)| known == key);
         // A revision lies under its own digest and never changes.
