@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
+use tonic_types::StatusExt;
 
 use crate::process::{PATIENCE, wait_until};
 use crate::store::HeadNow;
@@ -204,10 +205,11 @@ fn a_stop_answers_what_was_taken_in() {
     });
     server.begin_stop();
     server.wait(async {
-        // From the moment on that others are refused, nothing more is taken in.
+        // From the moment on that others are refused, or their connection ends, nothing more is taken in.
         let mut client = SettlementServiceClient::new(server.channel());
         loop {
             match client.settle(proto::SettleRequest::default()).await {
+                Err(status) if status.get_details_error_info().is_none() => break,
                 Err(status) if words(&status) == "Unavailable SHUTTING_DOWN" => break,
                 other => assert!(failed(other).starts_with("InvalidArgument")),
             }
