@@ -86,7 +86,9 @@ fn a_commit_that_only_the_primary_has_is_not_told_as_done() {
         .await
         .expect("no panic");
         let Outcome::Refused(status) = asked.await.expect("no panic") else { panic!("it was told as done") };
-        assert_eq!(status.get_details_error_info().expect("of ours").reason, "OUTCOME_UNKNOWN", "{status:?}");
+        // Of the call itself, or of its time: it asks the database again, which waits for its standby.
+        let reason = status.get_details_error_info().expect("of ours").reason;
+        assert!(["OUTCOME_UNKNOWN", "TIME_LIMIT"].contains(&reason.as_str()), "{status:?}");
         pair.cluster.start(&pair.standby);
         let again = send(&server.channel().await, op).await;
         assert!(matches!(again, Outcome::Done { replayed: true, .. }), "the standby has it now: {again:?}");
