@@ -16,9 +16,9 @@ use gongji::ledger::settle::Ask;
 use gongji::ledger::source::{Clock, RandomIds, SystemClock};
 use gongji::ledger::{Failure, Ledger, Limits};
 use gongji::store::memory::MemoryStore;
-use gongji::store::{
-    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
-};
+use gongji::store::{Change, CommitError, Committed, Facts, Key, Store, StoreError, StoreFuture};
+
+use crate::around::{Around, Wrapped};
 use jiff::civil::{date, time};
 
 use super::broken_off::created;
@@ -36,19 +36,17 @@ struct Meddled {
 }
 
 impl Meddled {
-    fn new() -> Arc<Self> {
+    fn new() -> Arc<Wrapped<Self>> {
         let inner = Arc::new(MemoryStore::new([3; 32], 1_000));
-        Arc::new(Self { inner, between: Mutex::new(None), loses_verdicts: AtomicBool::new(false) })
+        Arc::new(Wrapped(Self { inner, between: Mutex::new(None), loses_verdicts: AtomicBool::new(false) }))
     }
 }
 
-impl Store for Meddled {
-    fn kind(&self) -> &'static str {
-        "meddled"
+impl Around for Meddled {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
     }
-    fn secret(&self) -> [u8; 32] {
-        self.inner.secret()
-    }
+
     fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
         if keys.iter().any(|key| matches!(key, Key::Reference(_)))
             && let Some(between) = self.between.lock().unwrap().take()
@@ -57,6 +55,7 @@ impl Store for Meddled {
         }
         self.inner.load(keys)
     }
+
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         if self.loses_verdicts.load(Ordering::SeqCst) {
             let lost = block_on(self.inner.commit(changes, now)).into_iter().map(|_| Err(CommitError::Unknown));
@@ -64,32 +63,12 @@ impl Store for Meddled {
         }
         self.inner.commit(changes, now)
     }
+
     fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
         if self.loses_verdicts.load(Ordering::SeqCst) {
             return Box::pin(std::future::ready(Err(StoreError::Unavailable)));
         }
         self.inner.wait_durable(position)
-    }
-    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
-        self.inner.head()
-    }
-    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
-        self.inner.clock()
-    }
-    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
-        self.inner.records(from, limit)
-    }
-    fn list(
-        &self,
-        key: ListKey,
-        after: u64,
-        until: u64,
-        limit: usize,
-    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
-        self.inner.list(key, after, until, limit)
-    }
-    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
     }
 }
 

@@ -26,9 +26,9 @@ use gongji::ledger::{Ledger, Limits};
 use gongji::policy::{self, PolicyFiles};
 use gongji::store::memory::MemoryStore;
 use gongji::store::record::decode_record;
-use gongji::store::{
-    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
-};
+use gongji::store::{Change, CommitError, Committed, Key, Store, StoreFuture};
+
+use crate::around::{Around, Wrapped};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -634,16 +634,11 @@ struct LosesOnce {
     lost: AtomicBool,
 }
 
-impl Store for LosesOnce {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
+impl Around for LosesOnce {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
     }
-    fn secret(&self) -> [u8; 32] {
-        self.inner.secret()
-    }
-    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        self.inner.load(keys)
-    }
+
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         let writes_policy =
             changes.iter().flat_map(|change| &change.puts).any(|(key, _)| matches!(key, Key::Policy(_)));
@@ -652,37 +647,13 @@ impl Store for LosesOnce {
         }
         self.inner.commit(changes, now)
     }
-    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.wait_durable(position)
-    }
-    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
-        self.inner.head()
-    }
-    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
-        self.inner.clock()
-    }
-    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
-        self.inner.records(from, limit)
-    }
-    fn list(
-        &self,
-        key: ListKey,
-        after: u64,
-        until: u64,
-        limit: usize,
-    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
-        self.inner.list(key, after, until, limit)
-    }
-    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
-    }
 }
 
 /// The policy a decision rests on is kept with it, also when the first attempt lost its race: a later process must be able
 /// to explain what this one decided.
 #[test]
 fn a_lost_race_loses_no_policy() {
-    let store = Arc::new(LosesOnce { inner: MemoryStore::new([3; 32], 10_000), lost: AtomicBool::new(false) });
+    let store = Arc::new(Wrapped(LosesOnce { inner: MemoryStore::new([3; 32], 10_000), lost: AtomicBool::new(false) }));
     let ledger = || {
         let book = Arc::new(policy::load(&PolicyFiles::embedded()).expect("the policies are good"));
         let limits = Limits {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gongji::domain::time::Moment;
 use gongji::store::embedded::Fault;
 use gongji::store::memory::MemoryStore;
-use gongji::store::{
-    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
-};
+use gongji::store::{Change, CommitError, Committed, Store, StoreFuture};
+
+use crate::around::{Around, Wrapped};
 
 use crate::support::*;
 
@@ -251,16 +251,11 @@ struct Losing {
     losses: AtomicU64,
 }
 
-impl Store for Losing {
-    fn kind(&self) -> &'static str {
-        "losing"
+impl Around for Losing {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
     }
-    fn secret(&self) -> [u8; 32] {
-        self.inner.secret()
-    }
-    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        self.inner.load(keys)
-    }
+
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         let lost = self.losses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if lost {
@@ -268,35 +263,11 @@ impl Store for Losing {
         }
         self.inner.commit(changes, now)
     }
-    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.wait_durable(position)
-    }
-    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
-        self.inner.head()
-    }
-    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
-        self.inner.clock()
-    }
-    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
-        self.inner.records(from, limit)
-    }
-    fn list(
-        &self,
-        key: ListKey,
-        after: u64,
-        until: u64,
-        limit: usize,
-    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
-        self.inner.list(key, after, until, limit)
-    }
-    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
-    }
 }
 
 #[test]
 fn a_change_that_lost_so_many_races_is_given_up() {
-    let store = Arc::new(Losing { inner: MemoryStore::new([7; 32], 1_000), losses: AtomicU64::new(0) });
+    let store = Arc::new(Wrapped(Losing { inner: MemoryStore::new([7; 32], 1_000), losses: AtomicU64::new(0) }));
     let server = Setup::over(store.clone()).with(|config| config.retries = 3).start();
     let (mother, _) = server.family(50_000);
     store.losses.store(3, Ordering::SeqCst);

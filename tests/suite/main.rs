@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected shall stop there; tests measure and draw seeds"
 )]
 
+mod around;
 mod backup;
 mod bench;
 mod broken_off;

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gongji::domain::time::Moment;
 use gongji::store::embedded::Fault;
 use gongji::store::memory::MemoryStore;
-use gongji::store::{
-    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
-};
+use gongji::store::{Store, StoreError, StoreFuture, StoredRecord};
+
+use crate::around::{Around, Wrapped};
 use proto::RecordKind as K;
 use tonic::{Status, Streaming};
 
@@ -279,48 +278,19 @@ struct Compacted {
     first: std::sync::atomic::AtomicU64,
 }
 
-impl Store for Compacted {
-    fn kind(&self) -> &'static str {
-        "compacted"
+impl Around for Compacted {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
     }
-    fn secret(&self) -> [u8; 32] {
-        self.inner.secret()
-    }
-    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        self.inner.load(keys)
-    }
-    fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
-        self.inner.commit(changes, now)
-    }
-    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.wait_durable(position)
-    }
-    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
-        self.inner.head()
-    }
-    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
-        self.inner.clock()
-    }
+
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
         self.inner.records(from.max(self.first.load(std::sync::atomic::Ordering::SeqCst)), limit)
-    }
-    fn list(
-        &self,
-        key: ListKey,
-        after: u64,
-        until: u64,
-        limit: usize,
-    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
-        self.inner.list(key, after, until, limit)
-    }
-    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
     }
 }
 
 #[test]
 fn a_position_that_is_not_kept_is_refused_by_name() {
-    let store = Arc::new(Compacted { inner: MemoryStore::new([7; 32], 1_000), first: 0.into() });
+    let store = Arc::new(Wrapped(Compacted { inner: MemoryStore::new([7; 32], 1_000), first: 0.into() }));
     let mut setup = Setup::over(store.clone());
     setup.check_at_end = false;
     let server = setup.start();

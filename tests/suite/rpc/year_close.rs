@@ -7,9 +7,9 @@ use gongji::domain::ids::RegionCode;
 use gongji::domain::time::Moment;
 use gongji::ledger::Failure;
 use gongji::store::memory::MemoryStore;
-use gongji::store::{
-    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
-};
+use gongji::store::{Change, CommitError, Committed, Store, StoreError, StoreFuture};
+
+use crate::around::{Around, Wrapped};
 use proto::close_year_request::Of;
 
 use crate::process::{PATIENCE, wait_until};
@@ -114,46 +114,17 @@ struct Breaking {
     left: AtomicU64,
 }
 
-impl Store for Breaking {
-    fn kind(&self) -> &'static str {
-        "breaking"
+impl Around for Breaking {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
     }
-    fn secret(&self) -> [u8; 32] {
-        self.inner.secret()
-    }
-    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        self.inner.load(keys)
-    }
+
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
             let gone = changes.iter().map(|_| Err(CommitError::NotApplied(StoreError::Unavailable)));
             return Box::pin(std::future::ready(gone.collect()));
         }
         self.inner.commit(changes, now)
-    }
-    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.wait_durable(position)
-    }
-    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
-        self.inner.head()
-    }
-    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
-        self.inner.clock()
-    }
-    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
-        self.inner.records(from, limit)
-    }
-    fn list(
-        &self,
-        key: ListKey,
-        after: u64,
-        until: u64,
-        limit: usize,
-    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
-        self.inner.list(key, after, until, limit)
-    }
-    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
     }
 }
 
@@ -171,7 +142,8 @@ fn a_close_that_is_broken_off_anywhere_goes_on() {
     const PEOPLE: u32 = 7;
     // The beginning, seven accounts, three steps and the last that finds no more.
     for commits in 0..12 {
-        let store = Arc::new(Breaking { inner: MemoryStore::new([7; 32], 1_000), left: AtomicU64::new(u64::MAX) });
+        let store =
+            Arc::new(Wrapped(Breaking { inner: MemoryStore::new([7; 32], 1_000), left: AtomicU64::new(u64::MAX) }));
         let server = Setup::over(store.clone()).start();
         let people = people(&server, PEOPLE);
         server.clock().set("2026-01-01T00:00:00+08:00");
