@@ -15,6 +15,8 @@ pub mod failure;
 pub mod fingerprint;
 pub mod hold;
 pub mod jobs;
+pub mod limits;
+pub mod looks;
 pub mod members;
 pub mod page;
 pub mod payers;
@@ -54,28 +56,9 @@ use crate::store::entity::{Request, StoredPolicy};
 use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
 pub use failure::{Failure, Violation};
 use fingerprint::{Fingerprint, Keys};
-use policies::RefusedGrades;
+pub use limits::Limits;
 use reading::Reading;
 use source::{Clock, Ids};
-
-/// Bounds of the ledger's own; each is a config field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How often a change is decided anew after losing a race.
-    pub retries: u32,
-    /// How old a visit or filing may be, in days.
-    pub max_backdate_days: u32,
-    /// Active ties of one person, as owner or as beneficiary.
-    pub bindings_per_member: u32,
-    /// How long a quote's token holds, in seconds.
-    pub quote_seconds: u32,
-    /// How long money may be held, in seconds.
-    pub hold_seconds: u32,
-    /// Open holds of one person, as patient or as payer.
-    pub holds_per_member: u32,
-    /// Grades of policy values that are not decided on.
-    pub refused_grades: RefusedGrades,
-}
 
 /// Who asks. Anonymous until there is authentication: one shared scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -329,7 +312,7 @@ impl Ledger {
             content_hash: chain::content_hash(&bytes),
             record: bytes,
             lists: plan.lists,
-            before: reading.before(),
+            before: Some(reading.before(now)),
         };
         let policies: Vec<[u8; 32]> = change
             .puts
