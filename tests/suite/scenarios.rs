@@ -43,6 +43,7 @@ scenarios! {
     caps
     card_activation
     channels
+    clocks_at_midnight
     components
     cross_province
     deductible_and_year
@@ -72,6 +73,7 @@ scenarios! {
     prohibited
     quota
     quota_after_a_move
+    quota_and_holds
     quota_ends
     quote_and_quota
     refund_after_release
@@ -83,6 +85,7 @@ scenarios! {
     release
     resolve
     resolve_refund
+    resolve_reversed
     transfer_beforehand
     user_order
     wallet_claims
