@@ -8,6 +8,7 @@ pub mod case;
 pub mod certification;
 pub mod close_year;
 pub mod check;
+mod begun;
 mod check_bindings;
 pub mod entries;
 pub mod expire;
@@ -54,6 +55,7 @@ use crate::domain::record::Record;
 use crate::domain::time::Moment;
 use crate::store::entity::{Request, StoredPolicy};
 use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
+pub use begun::{Begun, RestsOn};
 pub use failure::{Failure, Violation};
 use fingerprint::{Fingerprint, Keys};
 pub use limits::Limits;
@@ -185,8 +187,8 @@ impl Ledger {
         self.clock.is_shifted()
     }
 
-    /// Runs one change to a definite outcome. A refusal leaves only when what it was decided on is durable.
-    pub async fn run<C: Command>(&self, command: &C) -> Result<Done<C::Outcome>, Failure> {
+    /// The outcome of a change, with what it rests on.
+    async fn decided<C: Command>(&self, command: &C) -> Result<Begun<C::Outcome>, Failure> {
         let (scope, request_id) = command.request();
         let request = self.keys.request(&scope, request_id);
         let mut fields = Fingerprint::new(&self.keys, C::METHOD);
@@ -220,17 +222,13 @@ impl Ledger {
                     drop((_shared, _alone));
                     let result = result.map_err(|failure| asked.told(failure));
                     let read_at = reading.read_at();
-                    let until = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
+                    let position = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
                     let committed = match &result {
                         Ok(done) => !done.replayed,
                         // A commit without a verdict stays one, whatever becomes of the wait.
                         Err(failure) => *failure == Failure::OutcomeUnknown,
                     };
-                    return match self.store.wait_durable(until).await {
-                        Ok(()) => result,
-                        Err(_) if committed => Err(Failure::OutcomeUnknown),
-                        Err(error) => Err(error.into()),
-                    };
+                    return Ok(Begun { result, rests_on: RestsOn { position, committed } });
                 }
                 // What was done under the same id is found by looking, and many may look together.
                 Attempt::Lost => (lost, alone) = (lost + 1, !std::mem::take(&mut asked.taken)),
