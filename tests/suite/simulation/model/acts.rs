@@ -80,8 +80,8 @@ impl Model {
         draft.reply = Reply::Member { id, insurance: insurance.clone(), released: Vec::new() };
         draft.rows.push((ListKind::RegionMembers, Of::Id(insurance.region.as_u32().into()), turn.id));
         draft.rows.push((ListKind::MemberRegions, Of::Id(turn.id), insurance.region.as_u32().into()));
-        let (ended, holds, wallet, moved_at) = (BTreeMap::new(), Vec::new(), false, 0);
-        let who = Who { number, insurance, purse, ties, wards, years, wallet, slips, ended, holds, moved_at };
+        let (ended, holds, held, wallet, moved_at) = (BTreeMap::new(), Vec::new(), BTreeMap::new(), false, 0);
+        let who = Who { number, insurance, purse, ties, wards, years, wallet, slips, ended, holds, held, moved_at };
         draft.who.insert(id, who);
         Ok(draft)
     }
@@ -310,7 +310,9 @@ impl Model {
             return Err(format!("EVIDENCE {missing:?}"));
         }
         let mut draft = Draft::new();
-        if rule.effective == Effective::NextDay && tied.missing.is_empty() {
+        // With a quota goes all that there was to draw on.
+        let set_aside = self.live_quota(id, today).is_some();
+        if rule.effective == Effective::NextDay && tied.missing.is_empty() && !set_aside {
             self.tied(&mut draft, id).released = Some(today.tomorrow().expect("a day"));
         } else {
             self.let_go(&mut draft, id, today);
