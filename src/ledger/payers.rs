@@ -83,7 +83,7 @@ pub(super) fn payer_accounts<'a>(
         if accounts.iter().all(|account| account.member != contribution.payer) {
             let found = reading.account(contribution.payer)?;
             let mut account = found.cloned().ok_or(Failure::Bug("a payer has no account"))?;
-            account.turn_year(today, postings);
+            account.turn_year(today, reading.marks(contribution.payer)?, postings);
             accounts.push(account);
         }
     }

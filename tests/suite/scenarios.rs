@@ -50,6 +50,7 @@ scenarios! {
     family_service
     floor
     fund_bands
+    fund_use_apart
     grants_chosen
     hold
     hold_confirm
@@ -72,6 +73,7 @@ scenarios! {
     quota
     quota_after_a_move
     quota_ends
+    quota_released_next_day
     quote_and_quota
     refund_after_release
     refund_order
@@ -88,6 +90,7 @@ scenarios! {
     wallet_hours
     year_close
     year_close_of_a_region
+    year_close_with_holds
     year_turn
 }
 

@@ -12,11 +12,13 @@ use gongji::domain::settlement::hold::HoldEnd;
 use gongji::domain::time::{Moment, day_number};
 use gongji::domain::vocabulary::Bucket;
 use gongji::domain::wallet::TransferState;
+use gongji::domain::year_use::UseOf;
 use gongji::ledger::fingerprint::Keys;
 use gongji::store::record::decode_record;
 use gongji::store::{Change, Committed, Entity, Head, Key, ListKey, ListRow, Store, StoredRecord};
 use sha2::{Digest, Sha256};
 
+use super::model::split::so_far;
 use super::model::{Closing, Draft, Life, Model, Move, Of, Turn, bucket_now, law, turned};
 use super::op::{Bought, Op, Reply, What, told};
 use super::stage::{Checked, broken};
@@ -474,8 +476,11 @@ impl Audit {
         let (today, day) = (turn.today(), bought.visit.date);
         let by_lines = matches!(bought.bill.content, BillContent::Lines(_));
         let rules = world.rules(settled.region, day);
-        let used = model.who[&settled.patient].years.get(&day.year()).copied().unwrap_or_default();
-        if rules.fund_year_cap.is_some_and(|cap| is.split[6] > 0 && by_lines && used[1] + is.split[6] > cap.as_fen()) {
+        let who = &model.who[&settled.patient];
+        let capped = &rules.fund_year_cap_purposes;
+        let used = so_far(&who.years, &bought.visit, &who.insurance, capped);
+        let counts = by_lines && is.split[6] > 0 && (capped.is_empty() || capped.contains(&bought.visit.purpose));
+        if rules.fund_year_cap.is_some_and(|cap| counts && used[1] + is.split[6] > cap.as_fen()) {
             return broken("the fund keeps its cap for a year", format!("{} after {}", is.split[6], used[1]));
         }
         for (owner, binding, relation, _, _, _, _) in &is.paid {
@@ -695,11 +700,12 @@ impl Audit {
                 format!("{:?} for {:?}", standing.member.insurance, who.insurance),
             );
         }
-        for (year, used) in &who.years {
-            let is = standing.year_use(*year);
-            if [is.deductible.as_fen(), is.fund.as_fen()] != *used {
-                return broken("the use of a year is counted", format!("{is:?} for {used:?} of {year}"));
-            }
+        let is = standing.years.iter().map(|(of, used)| (*of, [used.deductible.as_fen(), used.fund.as_fen()]));
+        let is: BTreeMap<UseOf, [i64; 2]> = is.collect();
+        let meant: BTreeMap<UseOf, [i64; 2]> =
+            who.years.iter().filter(|(_, used)| **used != [0; 2]).map(|(of, used)| (*of, *used)).collect();
+        if is != meant {
+            return broken("the use of a year is counted", format!("{is:?} for {meant:?}"));
         }
         let marks: Vec<(SettlementId, i64)> =
             standing.holds.iter().map(|mark| (mark.settlement, mark.expires.as_micros())).collect();
@@ -709,7 +715,9 @@ impl Audit {
         }
         let mut turning = who.clone();
         turning.turn(today);
-        let ended = standing.account.as_ref().map(|account| account.as_of(today).ended).unwrap_or_default();
+        let mut account = standing.account.clone();
+        account.iter_mut().for_each(|account| account.turn_year(today, &standing.holds, &mut Vec::new()));
+        let ended = account.map(|account| account.ended).unwrap_or_default();
         let ended: BTreeMap<i16, [i64; 2]> =
             ended.iter().map(|end| (end.year, [end.current.as_fen(), end.prior.as_fen()])).collect();
         if ended != turning.ended {
@@ -795,6 +803,11 @@ impl Audit {
         let stands = quota.as_of(now.civil_day());
         if ([stands.current.as_fen(), stands.prior.as_fen()], stands.is_live()) != (meant.money, meant.spell > 0) {
             return broken("what was decided is stored", format!("{quota:?} for {meant:?}"));
+        }
+        let ended = stands.ended.iter().map(|end| (end.year, [end.current.as_fen(), end.prior.as_fen()]));
+        let ended: BTreeMap<i16, [i64; 2]> = ended.collect();
+        if ended != meant.ended {
+            return broken("a year's end is kept until its close", format!("{ended:?} for {:?} of {id}", meant.ended));
         }
         Ok(())
     }

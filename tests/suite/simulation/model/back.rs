@@ -139,8 +139,8 @@ impl Model {
             *back += part;
         }
         let whole = settled.is_gone();
-        let deductible = settled.told.split[5];
-        let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();
+        let deductible = settled.yearly;
+        let used = self.changed(&mut draft, settled.patient).years.entry(settled.counts).or_default();
         used[1] -= parts[0];
         if whole {
             used[0] -= deductible;
@@ -177,8 +177,8 @@ impl Model {
             *back -= part;
         }
         settled.refunds[number].stands = false;
-        let deductible = settled.told.split[5];
-        let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();
+        let deductible = settled.yearly;
+        let used = self.changed(&mut draft, settled.patient).years.entry(settled.counts).or_default();
         used[1] += parts[0];
         if was_gone && !settled.is_gone() {
             used[0] += deductible;
