@@ -7,12 +7,12 @@ use jiff::civil::Date;
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::payers::{books_of, close_books, load_touched, on_paper};
+use super::payers::{books_of, close_books, load_touched, recount_slips};
 use super::reading::{Reading, Standings};
 use super::settle::{Settle, SettleOutcome, institution_scope};
 use super::settling::settled_outcome;
 use super::{Command, Fresh, Ledger, Plan, list_of};
-use crate::domain::ids::{InstitutionCode, MemberId, RequestId, SettlementId};
+use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::money::Money;
 use crate::domain::posting::Posting;
 use crate::domain::record::{Event, Record};
@@ -127,6 +127,9 @@ impl Command for ConfirmSettlement {
         let mut postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
         unmark(&held, now.civil_day(), &mut standings, &mut postings, &mut lists)?;
         puts.extend(standings.into_puts());
+        // Whoever was held and pays nothing has not used the slip.
+        let slips = recount_slips(reading, &held, &settlement.contributions)?;
+        puts.extend(slips.map(|slips| (Key::Slips(held.patient), Entity::Slips(Arc::new(slips)))));
         puts.push((Key::Settlement(held.id), Entity::Settlement(Arc::new(settlement.clone()))));
         let event = Event::HoldConfirmed {
             settlement: held.id,
@@ -240,11 +243,6 @@ pub(super) async fn end(
 ) -> Result<Plan<ResolvedHold>, Failure> {
     held.refuse_unless_held().map_err(Failure::refused)?;
     load_touched(reading, &held).await?;
-    let papers: Vec<MemberId> = on_paper(&held.contributions).iter().map(|(owner, _)| *owner).collect();
-    let slips_key = Key::Slips(held.patient);
-    if !papers.is_empty() {
-        reading.get(&[slips_key]).await?;
-    }
     let state = match how {
         HoldEnd::Released => HoldState::Released { at: now },
         HoldEnd::Expired => HoldState::Expired { at: now },
@@ -265,12 +263,8 @@ pub(super) async fn end(
     let mut postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
     unmark(&held, now.civil_day(), &mut standings, &mut postings, &mut lists)?;
     puts.extend(standings.into_puts());
-    if !papers.is_empty()
-        && let Some(mut slips) = reading.slips(&slips_key)?.cloned()
-    {
-        papers.iter().for_each(|owner| slips.uncount(*owner));
-        puts.push((slips_key, Entity::Slips(Arc::new(slips))));
-    }
+    let slips = recount_slips(reading, &held, &[])?;
+    puts.extend(slips.map(|slips| (Key::Slips(held.patient), Entity::Slips(Arc::new(slips)))));
     puts.push((Key::Settlement(held.id), Entity::Settlement(Arc::new(settlement.clone()))));
     let event = Event::HoldEnded { settlement: held.id, how, returned: returned.clone() };
     let returned = returned.iter().map(|(_, amount)| *amount).sum();
