@@ -98,7 +98,7 @@ stored! {
     WalletDay { sent, amount }
     SentTransfer { transfer, commitment, from, year, sent_on, claim_before, state }
     Quota { binding, owner, beneficiary, year, current, prior, since, ended }
-    Slip { owner, relation, first, last, uses }
+    Slip { owner, relation, first, last, uses, bound }
     Slips { slips }
     JobDay { job, done }
 }

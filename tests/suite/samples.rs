@@ -641,6 +641,7 @@ pub fn entities() -> Vec<Entity> {
         first: day("2020-11-27"),
         last: day("2020-12-01"),
         uses: 3,
+        bound: Some(Moment::from_micros(1_764_000_000_000_006)),
     };
     let standing = Standing {
         account: Some(account(1)),

@@ -739,12 +739,19 @@ impl Audit {
         }
         let slips = match Self::load(store, Key::Slips(id)) {
             Some(Entity::Slips(slips)) => {
-                slips.slips.iter().map(|slip| (slip.owner, (slip.first, slip.uses))).collect()
+                slips.slips.iter().map(|slip| (slip.owner, ((slip.first, slip.uses), slip.bound))).collect()
             }
             _ => BTreeMap::new(),
         };
-        if slips != who.slips {
-            return broken("what was decided is stored", format!("slips {slips:?} for {:?}", who.slips));
+        // What counts no more is of no day.
+        let counted = |(first, uses): (jiff::civil::Date, u32)| (uses > 0).then_some((first, uses));
+        let is: BTreeMap<MemberId, _> =
+            slips.into_iter().map(|(owner, (slip, bound))| (owner, (counted(slip), bound))).collect();
+        let bound = |owner: &MemberId| who.regularised.get(owner).copied();
+        let meant: BTreeMap<MemberId, _> =
+            who.slips.iter().map(|(owner, slip)| (*owner, (counted(*slip), bound(owner)))).collect();
+        if is != meant {
+            return broken("what was decided is stored", format!("slips {is:?} for {meant:?}"));
         }
         let ties: Vec<BindingId> = standing.family.ties.iter().map(|tie| tie.binding).collect();
         if ties != who.ties {

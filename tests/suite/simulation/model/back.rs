@@ -97,14 +97,16 @@ impl Model {
             by_slip.map(|paid| paid.0).collect()
         };
         let (was, is) = (stays(&before.told.paid), stays(after));
-        let slips = &mut self.changed(draft, before.patient).slips;
-        for owner in was.difference(&is) {
+        let who = self.changed(draft, before.patient);
+        let (slips, regularised) = (&mut who.slips, &who.regularised);
+        let counts = |owner: &&MemberId| regularised.get(*owner).is_none_or(|bound| *bound < before.at);
+        for owner in was.difference(&is).filter(counts) {
             slips.get_mut(owner).expect("it was counted").1 -= 1;
         }
-        slips.retain(|_, (_, uses)| *uses > 0);
-        for owner in is.difference(&was) {
-            let slip = slips.entry(*owner).or_insert((before.on, 0));
-            *slip = (slip.0.min(before.on), slip.1 + 1);
+        for owner in is.difference(&was).filter(counts) {
+            let slip = slips.get_mut(owner).expect("it was counted");
+            let first = if slip.1 == 0 { before.on } else { slip.0.min(before.on) };
+            *slip = (first, slip.1 + 1);
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Who {
     pub wallet: bool,
     /// On paper: by owner, the first day, and how often.
     pub slips: BTreeMap<MemberId, (Date, u32)>,
+    /// By owner, when the two were bound after a slip: those of settlements up to then count no more.
+    pub regularised: BTreeMap<MemberId, Moment>,
     /// What current and prior years held at the end of years that wait for their close.
     pub ended: BTreeMap<i16, [i64; 2]>,
     /// Open holds that hold this person's money, or count towards this person's year.
@@ -141,6 +143,7 @@ pub struct Settled {
     pub region: gongji::domain::ids::RegionCode,
     pub told: Told,
     pub on: Date,
+    pub at: Moment,
     /// What each contribution was drawn from, and whether the region's limit counted it.
     pub drawn: Vec<Drawn>,
     /// Fund, hospital part, accounts, cash that went back.

@@ -201,7 +201,7 @@ impl Model {
             if !pair.from.paper_authorisation || !pair.to.paper_authorisation {
                 return Some(Reason::PaperAuthorisationNotAllowed);
             }
-            let first = self.who[&patient].slips.get(&payer.owner);
+            let first = self.who[&patient].slips.get(&payer.owner).filter(|(_, uses)| *uses > 0);
             if let (Some((first, _)), Some(days)) = (first, pair.to.paper_regularise_days)
                 && first.checked_add(jiff::Span::new().days(i64::from(days))).expect("a day") < today
             {
@@ -363,7 +363,8 @@ impl Model {
             }
             if relation.is_some() && binding.is_none() && !on_paper.contains(&owner) {
                 on_paper.push(owner);
-                self.changed(&mut draft, patient).slips.entry(owner).or_insert((today, 0)).1 += 1;
+                let slip = self.changed(&mut draft, patient).slips.entry(owner).or_insert((today, 0));
+                *slip = (if slip.1 == 0 { today } else { slip.0.min(today) }, slip.1 + 1);
             }
         }
         if !bought.visit.external.mdtrt_id.is_empty() {
@@ -387,6 +388,7 @@ impl Model {
             region,
             told,
             on,
+            at: turn.now,
             drawn,
             back,
             refunds,
