@@ -119,7 +119,10 @@ options! {
     /// Longest time of one statement in the database, in milliseconds. A COMMIT has none.
     database_statement_ms / "database-statement-ms" / "GONGJI_DATABASE_STATEMENT_MS": u32 = 10_000;
     /// Longest time a commit waits for those of other servers before it is tried again, in milliseconds.
-    database_lock_ms / "database-lock-ms" / "GONGJI_DATABASE_LOCK_MS": u32 = 5_000;
+    database_lock_ms / "database-lock-ms" / "GONGJI_DATABASE_LOCK_MS": u32 = 3_000;
+    /// How long a transaction of the database is tried in all, in milliseconds: none is begun that could wait past this for
+    /// others. Less than call_time_ms, so that a call ends with a definite outcome while somebody else holds what it needs.
+    database_commit_ms / "database-commit-ms" / "GONGJI_DATABASE_COMMIT_MS": u32 = 5_000;
     /// How long a call waits for the database to come back before it is refused, in milliseconds.
     database_wait_ms / "database-wait-ms" / "GONGJI_DATABASE_WAIT_MS": u32 = 3_000;
     /// Most changes in one transaction of the database, and most looks in one statement.
@@ -318,6 +321,7 @@ impl Config {
             ("database_connect_ms", self.database_connect_ms),
             ("database_statement_ms", self.database_statement_ms),
             ("database_lock_ms", self.database_lock_ms),
+            ("database_commit_ms", self.database_commit_ms),
             ("database_wait_ms", self.database_wait_ms),
             ("database_group", self.database_group),
             ("database_poll_ms", self.database_poll_ms),
