@@ -2,7 +2,7 @@
 //!
 //! # How a change travels
 //! `commit` is synchronous under one mutex (`pipeline.rs`): expectations are compared with the keys changed lately
-//! (`recent.rs`), the position and the link are given, facts and list rows become visible (`view.rs`, `rows.rs`) and the
+//! (`store/recent.rs`), the position and the link are given, facts and list rows become visible (`view.rs`, `rows.rs`) and the
 //! change waits in a queue. One thread (`flusher.rs`) takes all that waits, writes one row per change (`row.rs`) as one
 //! batch, syncs, and only then publishes the durable position and wakes whoever waits for it (`waiting.rs`). Another
 //! (`indexer.rs`) now and then writes the facts and list rows of many changes into sorted tables, which are an index of the
@@ -28,7 +28,6 @@ mod indexer;
 mod moving;
 mod open;
 mod pipeline;
-mod recent;
 mod repair;
 mod row;
 mod rows;

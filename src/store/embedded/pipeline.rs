@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::disk::read_again;
-use super::recent::Recent;
 use super::row::{self, Body};
 use crate::domain::time::Moment;
+use crate::store::recent::Recent;
 use crate::store::{Change, CommitError, Committed, Entity, Head, Key, ListKey, StoreError, StoredRecord};
 
 pub(super) struct Pipeline {
