@@ -28,18 +28,18 @@ impl Slips {
         self.slips.iter().find(|slip| slip.owner == owner)
     }
 
-    /// Counts a slip that was handed in and paid.
-    pub fn count(&mut self, owner: MemberId, relation: Relation, today: Date) {
+    /// Counts a slip that was handed in on a day and pays.
+    pub fn count(&mut self, owner: MemberId, relation: Relation, on: Date) {
         match self.slips.iter_mut().find(|slip| slip.owner == owner) {
             Some(slip) => {
-                slip.last = today;
+                (slip.first, slip.last) = (slip.first.min(on), slip.last.max(on));
                 slip.uses = slip.uses.saturating_add(1);
             }
-            None => self.slips.push(Slip { owner, relation, first: today, last: today, uses: 1 }),
+            None => self.slips.push(Slip { owner, relation, first: on, last: on, uses: 1 }),
         }
     }
 
-    /// Takes back a slip that paid nothing in the end.
+    /// Takes back a slip of which nothing stays paid.
     pub fn uncount(&mut self, owner: MemberId) {
         for slip in self.slips.iter_mut().filter(|slip| slip.owner == owner) {
             slip.uses = slip.uses.saturating_sub(1);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
-use super::payers::{books_of, close_books, load_touched, on_paper};
+use super::payers::{books_of, close_books, load_touched, recount_slips};
 use super::reading::{Reading, Standings};
 use super::settle::{Settle, SettleOutcome, institution_scope};
 use super::settling::settled_outcome;
 use super::{Command, Fresh, Ledger, Plan};
-use crate::domain::ids::{InstitutionCode, MemberId, RequestId, SettlementId};
+use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::money::Money;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
@@ -128,6 +128,9 @@ impl Command for ConfirmSettlement {
         unmark(&held, &mut standings)?;
         let postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
         puts.extend(standings.into_puts());
+        // Whoever was held and pays nothing has not used the slip.
+        let slips = recount_slips(reading, &held, &settlement.contributions)?;
+        puts.extend(slips.map(|slips| (Key::Slips(held.patient), Entity::Slips(Arc::new(slips)))));
         puts.push((Key::Settlement(held.id), Entity::Settlement(Arc::new(settlement.clone()))));
         let event = Event::HoldConfirmed {
             settlement: held.id,
@@ -241,11 +244,6 @@ pub(super) async fn end(
 ) -> Result<Plan<ResolvedHold>, Failure> {
     held.refuse_unless_held().map_err(Failure::refused)?;
     load_touched(reading, &held).await?;
-    let papers: Vec<MemberId> = on_paper(&held.contributions).iter().map(|(owner, _)| *owner).collect();
-    let slips_key = Key::Slips(held.patient);
-    if !papers.is_empty() {
-        reading.get(&[slips_key]).await?;
-    }
     let state = match how {
         HoldEnd::Released => HoldState::Released { at: now },
         HoldEnd::Expired => HoldState::Expired { at: now },
@@ -267,12 +265,8 @@ pub(super) async fn end(
     patient.set_year_use(year, after);
     let postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
     puts.extend(standings.into_puts());
-    if !papers.is_empty()
-        && let Some(mut slips) = reading.slips(&slips_key)?.cloned()
-    {
-        papers.iter().for_each(|owner| slips.uncount(*owner));
-        puts.push((slips_key, Entity::Slips(Arc::new(slips))));
-    }
+    let slips = recount_slips(reading, &held, &[])?;
+    puts.extend(slips.map(|slips| (Key::Slips(held.patient), Entity::Slips(Arc::new(slips)))));
     puts.push((Key::Settlement(held.id), Entity::Settlement(Arc::new(settlement.clone()))));
     let event = Event::HoldEnded { settlement: held.id, how, returned: returned.clone() };
     let returned = returned.iter().map(|(_, amount)| *amount).sum();

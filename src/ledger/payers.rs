@@ -60,10 +60,45 @@ pub(super) fn count_slips(
     Ok(slips)
 }
 
+/// A slip is used for as long as something that its owner pays by it stays paid: the patient's slips after a change to what
+/// stays; none where that is the same. Whoever pays again after having got all back used it on the day of the settlement.
+pub(super) fn recount_slips(
+    reading: &Reading<'_>,
+    before: &Settlement,
+    after: &[Contribution],
+) -> Result<Option<Slips>, Failure> {
+    let mut slips: Option<Slips> = None;
+    for (owner, paid) in on_paper(&before.contributions) {
+        let change = (pays_on_paper(&before.contributions, owner), pays_on_paper(after, owner));
+        if change.0 == change.1 {
+            continue;
+        }
+        if slips.is_none() {
+            slips = Some(reading.slips(&Key::Slips(before.patient))?.cloned().unwrap_or_default());
+        }
+        match (&mut slips, change, paid.relation) {
+            (Some(slips), (true, false), _) => slips.uncount(owner),
+            (Some(slips), (false, true), Some(relation)) => {
+                slips.count(owner, relation, before.created_at.civil_day());
+            }
+            _ => {}
+        }
+    }
+    Ok(slips)
+}
+
+fn pays_on_paper(contributions: &[Contribution], owner: MemberId) -> bool {
+    contributions.iter().any(|paid| paid.payer == owner && is_on_paper(paid) && paid.left().is_positive())
+}
+
+fn is_on_paper(paid: &Contribution) -> bool {
+    !paid.is_own() && paid.binding.is_none()
+}
+
 /// Those who pay on paper, each once.
-pub(super) fn on_paper(contributions: &[Contribution]) -> Vec<(MemberId, &Contribution)> {
+fn on_paper(contributions: &[Contribution]) -> Vec<(MemberId, &Contribution)> {
     let mut found: Vec<(MemberId, &Contribution)> = Vec::new();
-    for paid in contributions.iter().filter(|paid| !paid.is_own() && paid.binding.is_none()) {
+    for paid in contributions.iter().filter(|paid| is_on_paper(paid)) {
         if found.iter().all(|(owner, _)| *owner != paid.payer) {
             found.push((paid.payer, paid));
         }
@@ -97,6 +132,7 @@ pub(super) async fn load_touched(reading: &mut Reading<'_>, settlement: &Settlem
     keys.extend(paid.iter().map(|paid| Key::Standing(paid.payer)));
     keys.extend(paid.iter().filter(|paid| paid.counted).map(|paid| Key::AidUse(paid.payer, settlement.patient)));
     keys.extend(paid.iter().filter_map(|paid| paid.binding.map(Key::Quota)));
+    keys.extend(paid.iter().find(|paid| is_on_paper(paid)).map(|_| Key::Slips(settlement.patient)));
     reading.get(&keys).await
 }
 

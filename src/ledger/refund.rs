@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
 use super::hold::of_institution;
-use super::payers::{books_of, close_books, load_touched};
+use super::payers::{books_of, close_books, load_touched, recount_slips};
 use super::reading::{Reading, Standings};
 use super::settle::institution_scope;
 use super::{Command, Fresh, Ledger, Plan};
@@ -166,6 +166,8 @@ fn write(
     let (mut puts, mut lists) = (Vec::new(), vec![(ledger.changes_of(&before.institution), before.id.as_u128())]);
     let postings = close_books(books, before.patient, &mut standings, &mut puts, &mut lists)?;
     puts.extend(standings.into_puts());
+    let slips = recount_slips(reading, before, &after.contributions)?;
+    puts.extend(slips.map(|slips| (Key::Slips(before.patient), Entity::Slips(Arc::new(slips)))));
     let decided = Decided { trace: trace.clone(), policies: before.policies.clone() };
     puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
     puts.push((Key::Settlement(before.id), Entity::Settlement(Arc::new(after.clone()))));

@@ -2,7 +2,9 @@
 //!
 //! A region's close is a fact that says how far it has come, and a step takes the next members of the region's list: one
 //! change per account under a request id made of region, year and member, then one that moves the fact on. A close that was
-//! broken off, by a kill or a stop, goes on with the members behind the last step: who is done is found done.
+//! broken off, by a kill or a stop, goes on with the members behind the last step: who is done is found done. How many members
+//! a step takes is each server's own choice, so a step's id says from where to where it goes, and what it counts does not rest
+//! on the steps of others.
 
 use std::collections::HashSet;
 
@@ -21,7 +23,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::time::Moment;
 use crate::domain::year_close::{Tally, YearClose};
-use crate::store::{Entity, Key, ListKey, ListKind};
+use crate::store::{Entity, Key, ListKey, ListKind, ListRow};
 
 /// The scope of a region's own request ids; no caller has it.
 const SCOPE: &str = "job";
@@ -121,10 +123,9 @@ impl Ledger {
         }
         // Who went away and came back stands in the list twice.
         let mut seen = HashSet::new();
-        let members: Vec<MemberId> = rows.iter().map(|row| MemberId::from_u128(row.subject)).collect();
-        let members = members.into_iter().filter(|member| seen.insert(*member));
-        let mut came =
-            stream::iter(members).map(|member| self.close_member(region, year, member, noted)).buffered(most.max(1));
+        let rows: Vec<ListRow> = rows.into_iter().filter(|row| seen.insert(row.subject)).collect();
+        let one = |row| self.close_member(&stands, row, noted);
+        let mut came = stream::iter(rows).map(one).buffered(most.max(1));
         while let Some(came) = came.next().await {
             match came? {
                 Came::Closed(interest) => {
@@ -135,12 +136,19 @@ impl Ledger {
                 Came::Refused => close.tally.refused += 1,
             }
         }
-        let request_id = job_id(&format!("close-year:{region}:{year}:{}:{}", stands.round, stands.after))?;
+        let bounds = format!("{}:{}-{}", stands.round, stands.after, close.after);
+        let request_id = job_id(&format!("close-year:{region}:{year}:{bounds}"))?;
         let step = AdvanceYearClose { request_id, from: stands.after, close };
-        self.run(&step).await.map(|done| done.outcome)
+        match self.run(&step).await {
+            // Somebody else has gone on: from there.
+            Err(Failure::Contention) => self.year_close(region, year).await,
+            done => done.map(|done| done.outcome),
+        }
     }
 
-    async fn close_member(&self, region: RegionCode, year: i16, member: MemberId, noted: u64) -> Result<Came, Failure> {
+    /// The member of a row of the region's list; `noted` is where the close was noted last.
+    async fn close_member(&self, close: &YearClose, row: ListRow, noted: u64) -> Result<Came, Failure> {
+        let (region, year, member) = (close.region, close.year, MemberId::from_u128(row.subject));
         let command = CloseAccount {
             scope: SCOPE.to_owned(),
             request_id: job_id(&format!("close-year:{region}:{year}:{member}"))?,
@@ -149,13 +157,35 @@ impl Ledger {
             only_in: Some(region),
         };
         match self.run(&command).await {
-            // Done by this step, now or before it was broken off; not by an earlier one, which has counted it.
+            // Not an earlier step, which would have counted it.
             Ok(done) if done.position > noted => Ok(Came::Closed(done.outcome.interest)),
+            // In this round, by a step that was broken off and went further than its successor: counted by nobody so far,
+            // unless the member has stood in the list before.
+            Ok(done) if done.position > close.until && !self.was_insured_in(member, region, row.position).await? => {
+                Ok(Came::Closed(done.outcome.interest))
+            }
             Ok(_) => Ok(Came::Without),
             Err(Failure::Refused(reasons)) if reasons == [Reason::YearNothingToClose] => Ok(Came::Without),
             Err(Failure::NotFound(Thing::Account)) => Ok(Came::Without),
             Err(Failure::Refused(_) | Failure::GradeRefused(_)) => Ok(Came::Refused),
             Err(failure) => Err(failure),
+        }
+    }
+}
+
+impl Ledger {
+    /// Whether a member was insured in a region at some time before a position.
+    async fn was_insured_in(&self, member: MemberId, region: RegionCode, before: u64) -> Result<bool, Failure> {
+        const CHUNK: usize = 64;
+        let key = list_of(ListKind::MemberRegions, member.as_u128());
+        let mut after = 0;
+        loop {
+            let rows = self.store().list(key, after, before.saturating_sub(1), CHUNK).await?;
+            if rows.iter().any(|row| row.subject == u128::from(region.as_u32())) {
+                return Ok(true);
+            }
+            let Some(last) = rows.last() else { return Ok(false) };
+            after = last.position;
         }
     }
 }

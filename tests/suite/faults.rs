@@ -2,8 +2,9 @@
 //! that law. Nothing in the server knows of them: they bend what passes between it and its store, clock, names and rules.
 //!
 //! `cargo test --test suite faults:: -- --nocapture` prints the table: fault, the law that caught it, seed and call.
+//! `GONGJI_FAULT="a batch"` makes only those whose description has these words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gongji::domain::binding::Caps;
@@ -37,6 +38,7 @@ struct Fault {
 const BY_ITS_EFFECTS: &[&str] = &[
     "a quote is what would be settled",
     "an answer is what was done",
+    "a repeat is the original answer",
     "a refusal has its reason",
     "what is refused is not done",
     "money moves as decided",
@@ -85,7 +87,8 @@ const NO_BEND: Bend = Bend {
     never_waits: false,
     commits_twice: false,
 };
-const NONE: Tamper = Tamper { over: NO_BEND, under: NO_BEND, clock: None, ids: None, rules: None };
+const NONE: Tamper =
+    Tamper { over: NO_BEND, under: NO_BEND, clock: None, ids: None, rules: None, items: None, came: None, asked: None };
 
 /// The standings that a change writes.
 fn standings(change: &mut Change, bend: fn(&mut Standing)) {
@@ -364,7 +367,12 @@ const FAULTS: &[Fault] = &[
     // The feed.
     // It waits for as many records as it read, so what it tells may not be durable either.
     Fault {
-        also: &["the feed is durable", "the feed goes on where it was"],
+        also: &[
+            "the feed is durable",
+            "the feed goes on where it was",
+            "a filter keeps nothing back that passes",
+            "a filter lets nothing else through",
+        ],
         ..over(
             "the feed leaves out a record",
             "the feed is the ledger",
@@ -377,6 +385,57 @@ const FAULTS: &[Fault] = &[
                 ..NO_BEND
             },
         )
+    },
+    // A filter as the server reads it is not the one that was asked for.
+    Fault {
+        what: "a filter is forgotten",
+        law: "a filter lets nothing else through",
+        also: &[],
+        tamper: Tamper { asked: Some(|asked| asked.member_ids.clear()), ..NONE },
+    },
+    Fault {
+        what: "a filter takes one region of two",
+        law: "a filter keeps nothing back that passes",
+        also: &[],
+        tamper: Tamper { asked: Some(|asked| asked.region_codes.truncate(1)), ..NONE },
+    },
+    // Calls of many.
+    Fault {
+        what: "an item of a batch is dropped",
+        law: "every item of a call is answered",
+        also: &[],
+        tamper: Tamper {
+            items: Some(|items| {
+                items.pop();
+            }),
+            ..NONE
+        },
+    },
+    Fault {
+        what: "two answers of a batch are swapped",
+        law: "answers keep the order of their items",
+        also: &[],
+        tamper: Tamper { came: Some(|came| came.reverse()), ..NONE },
+    },
+    Fault {
+        what: "an item is told what became of another",
+        law: "an item's answer is its own",
+        also: &[
+            "an answer is what was done",
+            "an answer names its own change",
+            "a repeat is the original answer",
+            "a quote is what would be settled",
+            "a refusal has its reason",
+            "not done is not done",
+        ],
+        tamper: Tamper {
+            came: Some(|came| {
+                let mut answers: Vec<_> = came.iter().map(|(_, came)| came.clone()).collect();
+                answers.rotate_left(1);
+                came.iter_mut().zip(answers).for_each(|((_, came), answer)| *came = answer);
+            }),
+            ..NONE
+        },
     },
     written("a list loses a row", "a change stands in all its lists", |change| {
         change.lists.pop();
@@ -454,20 +513,24 @@ const FAULTS: &[Fault] = &[
             ..NO_BEND
         },
     ),
-    over(
-        "a repeat reads another outcome",
-        "a repeat is the original answer",
-        Bend {
-            stored: Some(|stored| {
-                let mut record = decode_record(&stored.bytes).expect("the server wrote it");
-                if let Event::Credited { after, .. } = &mut record.event {
-                    fen(&mut after.prior, 1);
-                    stored.bytes = encode_record(&record, &policy_set_of(&stored.bytes).expect("written"));
-                }
-            }),
-            ..NO_BEND
-        },
-    ),
+    // A call that was not told of its own commit reads it too, and so does the check at the end.
+    Fault {
+        also: &["an answer is what was done", "the ledger checks itself"],
+        ..over(
+            "a repeat reads another outcome",
+            "a repeat is the original answer",
+            Bend {
+                stored: Some(|stored| {
+                    let mut record = decode_record(&stored.bytes).expect("the server wrote it");
+                    if let Event::Credited { after, .. } = &mut record.event {
+                        fen(&mut after.prior, 1);
+                        stored.bytes = encode_record(&record, &policy_set_of(&stored.bytes).expect("written"));
+                    }
+                }),
+                ..NO_BEND
+            },
+        )
+    },
     over(
         "a night's list is empty",
         "a night leaves nothing behind",
@@ -560,7 +623,9 @@ const FAULTS: &[Fault] = &[
 ];
 
 /// A fault that is not met in so many seeds is one that the simulation misses.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 400;
+/// Where those were met last that few runs meet: looked at first.
+const RARE: &[(&str, u64)] = &[("who got back how much is forgotten", 73), ("owners pay in another order", 278)];
 
 #[test]
 fn every_fault_is_caught_by_the_law_it_breaks() {
@@ -568,15 +633,19 @@ fn every_fault_is_caught_by_the_law_it_breaks() {
     let laws: BTreeSet<&str> = FAULTS.iter().map(|fault| fault.law).collect();
     assert_eq!(laws.len(), FAULTS.len(), "each breaks another law");
     let mut wrong = Vec::new();
-    for fault in FAULTS {
+    let only = std::env::var("GONGJI_FAULT").unwrap_or_default();
+    for fault in FAULTS.iter().filter(|fault| fault.what.contains(&only)) {
         let mut caught = None;
-        for seed in 1..=SEEDS {
+        let mut others: BTreeMap<&str, u32> = BTreeMap::new();
+        let met = RARE.iter().find(|(what, _)| *what == fault.what).map(|(_, seed)| *seed);
+        for seed in met.into_iter().chain(1..=SEEDS) {
             let ended = simulate_with(seed, 510, fault.tamper);
             let Some(broken) = ended.broken else { continue };
             if broken.law == fault.law {
                 caught = Some((seed, ended.calls));
                 break;
             }
+            *others.entry(broken.law).or_default() += 1;
             if !fault.also.contains(&broken.law) {
                 wrong.push(format!("{}: seed {seed}: \"{}\": {}", fault.what, broken.law, broken.what));
                 break;
@@ -584,7 +653,7 @@ fn every_fault_is_caught_by_the_law_it_breaks() {
         }
         match caught {
             Some((seed, call)) => println!("{:<46} -> {:<44} (seed {seed}, call {call})", fault.what, fault.law),
-            None => wrong.push(format!("{} is not caught by \"{}\"", fault.what, fault.law)),
+            None => wrong.push(format!("{} is not caught by \"{}\", but by {others:?}", fault.what, fault.law)),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

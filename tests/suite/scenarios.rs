@@ -64,6 +64,7 @@ scenarios! {
     own_account_reading
     owner_conditions
     paper_authorisation
+    paper_given_back
     paper_regularised
     payers
     pending_release

@@ -108,7 +108,7 @@ impl Session {
                 Ok(answer)
             }
             Progress::Done => {
-                let summary = write::summary(comparison.summary(), comparison.ours());
+                let summary = write::summary(comparison.summary());
                 Ok(proto::CompareDetailsResponse { summary: Some(summary), ..answer(&comparison) })
             }
         }
@@ -119,7 +119,7 @@ fn answer(comparison: &Comparison) -> proto::CompareDetailsResponse {
     proto::CompareDetailsResponse {
         lines: wire_position(comparison.summary().lines),
         read_position: wire_position(comparison.read_position()),
-        ours: wire_position(comparison.ours() as u64),
+        ours: wire_position(comparison.records() as u64),
         ours_looked_at: wire_position(comparison.looked_at() as u64),
         ..Default::default()
     }

@@ -104,7 +104,7 @@ pub fn difference(found: Found) -> proto::Difference {
     }
 }
 
-pub fn summary(summary: &Summary, our_lines: usize) -> proto::CompareDetailsSummary {
+pub fn summary(summary: &Summary) -> proto::CompareDetailsSummary {
     let count =
         |(of, count): (&Kind, &u64)| proto::DifferenceCount { kind: kind(*of) as i32, count: wire_position(*count) };
     proto::CompareDetailsSummary {
@@ -112,7 +112,7 @@ pub fn summary(summary: &Summary, our_lines: usize) -> proto::CompareDetailsSumm
         lines: wire_position(summary.lines),
         lines_outside: wire_position(summary.lines_outside),
         bad_lines: wire_position(summary.bad_lines),
-        ours: wire_position(our_lines as u64),
+        ours: wire_position(summary.ours),
         agreed: wire_position(summary.agreed),
         differences: summary.differences.iter().map(count).collect(),
     }

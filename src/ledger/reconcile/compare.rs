@@ -8,8 +8,8 @@ use super::{Book, Days, ReconcileLimits};
 use crate::domain::ids::SettlementId;
 use crate::domain::reason::Reason;
 use crate::domain::reconcile::{
-    Absent, Claimed, Figures, Kind, LineKind, Missing, Names, OurLine, TheirLine, Verdict, Window, absent_from_ours,
-    absent_from_theirs, matched, pair_up,
+    Absent, Claimed, Figures, Kind, LineKind, Missing, Names, OurLine, Stage, TheirLine, Verdict, Window,
+    absent_from_ours, absent_from_theirs, matched, pair_up,
 };
 use crate::ledger::{Failure, Ledger};
 
@@ -38,6 +38,8 @@ pub struct Summary {
     pub lines: u64,
     pub lines_outside: u64,
     pub bad_lines: u64,
+    /// The ledger's lines of the days, as `list_lines` tells them.
+    pub ours: u64,
     pub agreed: u64,
     pub differences: BTreeMap<Kind, u64>,
 }
@@ -89,7 +91,8 @@ impl Comparison {
         self.window.read_position
     }
 
-    pub fn ours(&self) -> usize {
+    /// Records that may be lines: of a hold there are two, and one that ended is none.
+    pub fn records(&self) -> usize {
         self.book.len()
     }
 
@@ -117,12 +120,12 @@ impl Comparison {
         let asked = [Asked { kind, names, claimed: &Claimed::default() }];
         match ledger.leads(&self.book, &self.days.institution, &asked).await?.pop() {
             Some(Lead::Line(line)) => {
-                self.take(line.position);
+                self.take(line.position, line.stage);
             }
             Some(Lead::RefundOf(settlement)) => {
                 let free = |(position, _): &(u64, Figures)| self.is_free(*position);
                 if let Some((position, _)) = ledger.refunds(settlement).await?.into_iter().find(free) {
-                    self.take(position);
+                    self.take(position, Stage::Posted);
                 }
             }
             Some(Lead::Nothing) | None => {}
@@ -191,11 +194,12 @@ impl Comparison {
         }
     }
 
-    fn take(&mut self, position: u64) -> bool {
-        match self.book.at(position) {
-            Some(place) => self.book.take(place),
-            None => self.outside.insert(position),
-        }
+    /// Notes that a line has its counterpart; false when it had one.
+    fn take(&mut self, position: u64, stage: Stage) -> bool {
+        let Some(place) = self.book.at(position) else { return self.outside.insert(position) };
+        let free = self.book.take(place);
+        self.summary.ours += u64::from(free && stage == Stage::Posted);
+        free
     }
 
     async fn pair_at(&mut self, ledger: &Ledger, position: u64, theirs: TheirLine) -> Result<Option<Found>, Failure> {
@@ -209,7 +213,7 @@ impl Comparison {
             self.summary.lines_outside += 1;
             return Ok(None);
         }
-        if !self.take(ours.position) {
+        if !self.take(ours.position, ours.stage) {
             return self.alone(theirs, Missing::Duplicate);
         }
         let Some(verdict) = matched(&ours, &theirs, &self.window) else {
@@ -268,6 +272,7 @@ impl Comparison {
 
     async fn only_ours(&mut self, ledger: &Ledger, place: usize) -> Result<Option<Found>, Failure> {
         let Some(line) = ledger.our_line(self.book.position(place)).await? else { return Ok(None) };
+        self.summary.ours += u64::from(line.stage == Stage::Posted);
         let mut refunds = Vec::new();
         let absent = if line.kind == LineKind::Settlement {
             refunds = ledger.refunds(line.settlement).await?;
@@ -285,7 +290,7 @@ impl Comparison {
         let mut ours = vec![ledger.named_line(line).await?];
         if verdict.kind == Kind::ReversedPair {
             for (position, _) in refunds {
-                self.take(position);
+                self.take(position, Stage::Posted);
                 let refund = ledger.our_line(position).await?.ok_or(Failure::Bug("a refund's record is another"))?;
                 ours.push(ledger.named_line(refund).await?);
             }

@@ -135,37 +135,40 @@ fn interests(server: &TestServer, member: &str) -> usize {
     entries.iter().filter(|entry| entry.kind() == proto::EntryKind::Interest).count()
 }
 
-/// A change is whole or not at all, so a kill falls between two of them: here between any two of a close of seven accounts in
-/// steps of three. Going on, each account is closed once, and each is counted once.
+/// A change is whole or not at all, so a kill falls between two of them: here between any two of a close of seven accounts.
+/// Another server goes on, which takes as many in a step, or fewer, or more: each account is closed once, each counted once.
 #[test]
 fn a_close_that_is_broken_off_anywhere_goes_on() {
     const PEOPLE: u32 = 7;
-    // The beginning, seven accounts, three steps and the last that finds no more.
-    for commits in 0..12 {
-        let store =
-            Arc::new(Wrapped(Breaking { inner: MemoryStore::new([7; 32], 1_000), left: AtomicU64::new(u64::MAX) }));
-        let server = Setup::over(store.clone()).start();
-        let people = people(&server, PEOPLE);
-        server.clock().set("2026-01-01T00:00:00+08:00");
-        store.left.store(commits, Ordering::SeqCst);
-        let ledger = server.ledger();
-        let all = || {
-            server.wait(async {
-                let mut close = ledger.year_close_by_hand(region(), 2025).await?;
-                while close.is_open() {
-                    close = ledger.year_close_step(region(), 2025, 3).await?;
-                }
-                Ok::<_, Failure>(close)
-            })
-        };
-        assert_eq!(all(), Err(Failure::StoreUnavailable), "after {commits} commits");
-        store.left.store(u64::MAX, Ordering::SeqCst);
-        all().expect("it goes on");
-        let done = progress(&server);
-        let told = (done.state(), done.accounts_closed, done.accounts_without, done.interest_fen, done.round);
-        assert_eq!(told, (proto::YearCloseState::Done, PEOPLE.into(), 0, 650 * i64::from(PEOPLE), 1));
-        for member in &people {
-            assert_eq!((server.balances(member), interests(&server, member)), ((0, 100_650), 1));
+    for (first, second) in [(3, 3), (5, 2), (2, 5)] {
+        // The beginning, seven accounts, the steps and the last that finds no more.
+        for commits in 0..1 + PEOPLE + PEOPLE.div_ceil(first) + 1 {
+            let store =
+                Arc::new(Wrapped(Breaking { inner: MemoryStore::new([7; 32], 1_000), left: AtomicU64::new(u64::MAX) }));
+            let server = Setup::over(store.clone()).start();
+            let people = people(&server, PEOPLE);
+            server.clock().set("2026-01-01T00:00:00+08:00");
+            store.left.store(commits.into(), Ordering::SeqCst);
+            let ledger = server.ledger();
+            let all = |most: u32| {
+                server.wait(async {
+                    let mut close = ledger.year_close_by_hand(region(), 2025).await?;
+                    while close.is_open() {
+                        close = ledger.year_close_step(region(), 2025, most as usize).await?;
+                    }
+                    Ok::<_, Failure>(close)
+                })
+            };
+            let case = format!("{commits} commits in steps of {first}, then of {second}");
+            assert_eq!(all(first), Err(Failure::StoreUnavailable), "{case}");
+            store.left.store(u64::MAX, Ordering::SeqCst);
+            all(second).expect("it goes on");
+            let done = progress(&server);
+            let told = (done.state(), done.accounts_closed, done.accounts_without, done.interest_fen, done.round);
+            assert_eq!(told, (proto::YearCloseState::Done, PEOPLE.into(), 0, 650 * i64::from(PEOPLE), 1), "{case}");
+            for member in &people {
+                assert_eq!((server.balances(member), interests(&server, member)), ((0, 100_650), 1));
+            }
         }
     }
 }

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gongji::domain::bill::BillContent;
-use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RequestId, SettlementId, TransferId};
+use gongji::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, RequestId, SettlementId, TransferId};
 use gongji::domain::posting::{Party, Posting};
 use gongji::domain::record::{Event, Record};
 use gongji::domain::settlement::SettlementState;
 use gongji::domain::settlement::hold::HoldEnd;
 use gongji::domain::time::{Moment, day_number};
-use gongji::domain::vocabulary::Bucket;
+use gongji::domain::vocabulary::{Bucket, Mode};
 use gongji::domain::wallet::TransferState;
+use gongji::grpc::proto::RecordKind;
 use gongji::ledger::fingerprint::Keys;
+use gongji::ledger::resolve::Original;
 use gongji::store::record::decode_record;
 use gongji::store::{Change, Committed, Entity, Head, Key, ListKey, ListRow, Store, StoredRecord};
 use sha2::{Digest, Sha256};
@@ -45,8 +47,11 @@ pub struct Audit {
 #[derive(Clone)]
 pub struct About {
     pub link: [u8; 32],
+    pub kind: RecordKind,
     pub members: BTreeSet<MemberId>,
     pub institutions: BTreeSet<InstitutionCode>,
+    /// Of its money, and where its members are insured, or were until it.
+    pub regions: BTreeSet<RegionCode>,
 }
 
 impl Default for Audit {
@@ -95,6 +100,16 @@ fn holds(party: &Party) -> bool {
     matches!(party, Party::Bucket(..) | Party::Quota(..) | Party::Transfer(_) | Party::Hold(_))
 }
 
+fn new_id(event: &Event) -> Option<u128> {
+    match event {
+        Event::MemberCreated { member } => Some(member.id.as_u128()),
+        Event::BindingCreated { binding, .. } => Some(binding.id.as_u128()),
+        Event::Settled(settled) | Event::Held { settled, .. } => Some(settled.id.as_u128()),
+        Event::Transferred { transfer, .. } | Event::TransferSent { transfer, .. } => Some(transfer.id.as_u128()),
+        _ => None,
+    }
+}
+
 /// Current-year money of one holder that becomes its prior-year money.
 fn is_turn(posting: &Posting) -> bool {
     match (&posting.from, &posting.to) {
@@ -135,13 +150,7 @@ impl Audit {
         }
         self.head = Head { position, link: stored.link, at: done.at };
         let Ok(record) = decode_record(&stored.bytes) else { return broken("a record can be read", "it cannot") };
-        let new_id = match &record.event {
-            Event::MemberCreated { member } => Some(member.id.as_u128()),
-            Event::BindingCreated { binding, .. } => Some(binding.id.as_u128()),
-            Event::Settled(settled) | Event::Held { settled, .. } => Some(settled.id.as_u128()),
-            Event::Transferred { transfer, .. } | Event::TransferSent { transfer, .. } => Some(transfer.id.as_u128()),
-            _ => None,
-        };
+        let new_id = new_id(&record.event);
         let of = |posting: &Posting| (posting.from.clone(), posting.to.clone(), posting.amount.as_fen());
         let mut moves: Vec<Move> = record.postings.iter().filter(|posting| !is_turn(posting)).map(of).collect();
         moves.sort();
@@ -159,7 +168,7 @@ impl Audit {
             }
             (
                 Event::YearClosed { after, .. },
-                What::CloseStep { region, year } | What::CloseOne { region, year, .. },
+                What::CloseStep { region, year, .. } | What::CloseOne { region, year, .. },
             ) => {
                 let (member, region, year) = (after.member, *region, *year);
                 (format!("close-year:{region}:{year}:{member}"), What::CloseOne { member, region, year })
@@ -176,7 +185,7 @@ impl Audit {
                     ..Closing::default()
                 };
                 let from = model.closes.get(&(region, year)).map_or(0, |close| close.after);
-                let id = format!("close-year:{region}:{year}:{}:{from}", close.round);
+                let id = format!("close-year:{region}:{year}:{}:{from}-{}", close.round, close.after);
                 (id, What::Advance { region, year, to })
             }
             (Event::JobDone { job, day, .. }, _) => {
@@ -208,6 +217,11 @@ impl Audit {
             }
         }
         Ok(())
+    }
+
+    /// The id that a record made.
+    pub fn new_id_of(record: &[u8]) -> Option<u128> {
+        new_id(&decode_record(record).ok()?.event)
     }
 
     pub fn new_id(&mut self, looked_at: &Looked, drawn: u128) -> Checked {
@@ -867,7 +881,8 @@ impl Audit {
 impl About {
     /// Whom a record is about.
     pub fn of(link: [u8; 32], looked_at: &Looked, draft: &Draft, op: &Op, model: &Model) -> Self {
-        let mut about = Self { link, members: BTreeSet::new(), institutions: BTreeSet::new() };
+        let (members, institutions, regions) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut about = Self { link, kind: kind_of(op, draft), members, institutions, regions };
         for (from, to, _) in &looked_at.moves {
             for party in [from, to] {
                 match party {
@@ -877,11 +892,16 @@ impl About {
                     Party::Institution(code) | Party::HospitalPart(code) => {
                         about.institutions.insert(code.clone());
                     }
-                    _ => {}
+                    Party::Fund(region) | Party::Credits(region) | Party::Interest(region) => {
+                        about.regions.insert(*region);
+                    }
+                    Party::Cash | Party::Quota(..) | Party::Transfer(_) | Party::Hold(_) => {}
                 }
             }
         }
+        about.regions.extend(draft.close.iter().map(|((region, _), _)| *region));
         for settled in draft.settlements.values() {
+            about.regions.insert(settled.region);
             about.members.insert(settled.patient);
             about.institutions.insert(InstitutionCode::parse(settled.institution).expect("a code"));
         }
@@ -915,7 +935,46 @@ impl About {
         }
         about.members.extend(ties.iter().filter_map(tied).flat_map(|tied| [tied.owner, tied.beneficiary]));
         about.members.extend(draft.transfers.values().flat_map(|sent| [sent.owner, sent.beneficiary]));
+        let insured = |id| [draft.who.get(id), model.who.get(id)].into_iter().flatten();
+        about.regions.extend(about.members.iter().flat_map(insured).map(|who| who.insurance.region));
         about
+    }
+}
+
+/// What a record is called, by what was asked for.
+fn kind_of(op: &Op, draft: &Draft) -> RecordKind {
+    use RecordKind as K;
+    match (&op.what, &draft.reply) {
+        (What::Create { .. }, _) => K::MemberCreated,
+        (What::Insure { .. }, _) => K::InsuranceUpdated,
+        (What::Credit { .. }, _) => K::AccountCredited,
+        (What::Bind(_), _) => K::BindingCreated,
+        (What::Verify { .. }, _) => K::BindingVerified,
+        (What::Reorder { .. }, _) => K::BindingsReordered,
+        (What::Release { .. } | What::ReleasePair { .. }, _) => K::BindingReleased,
+        (What::Quota { .. }, _) => K::QuotaSet,
+        (What::OpenWallet { .. }, _) => K::WalletOpened,
+        (What::Transfer { .. }, Reply::Sent { mode: Mode::WalletTransfer, .. }) => K::TransferSent,
+        (What::Transfer { .. }, _) => K::FundsTransferred,
+        (What::Claim { .. }, _) => K::TransferClaimed,
+        (What::Return { .. }, _) => K::TransferReturned,
+        (What::Settle(..), _) => K::Settled,
+        (What::Hold(..), _) => K::SettlementHeld,
+        (What::Confirm { .. }, _) => K::HoldConfirmed,
+        (What::ReleaseHold { .. }, _) => K::HoldReleased,
+        (What::EndHold { .. }, _) => K::HoldExpired,
+        (What::Refund { .. }, _) => K::Refunded,
+        (What::Resolve { .. }, Reply::Resolved { of: None, .. }) => K::RequestFenced,
+        (What::Resolve { .. }, Reply::Resolved { of: Some((Original::Hold, ..)), .. }) => K::HoldReleased,
+        (What::Resolve { .. }, Reply::Resolved { of: Some((Original::Refund(_), ..)), .. }) => K::RefundReversed,
+        (What::Resolve { .. }, _) => K::Refunded,
+        (What::CloseAccount { .. } | What::CloseOne { .. }, _) => K::YearClosed,
+        (What::BeginClose { .. }, _) => K::YearCloseStarted,
+        (What::Advance { .. }, _) => K::YearCloseAdvanced,
+        (What::DayDone { .. }, _) => K::JobDone,
+        (What::Quote(_) | What::ReturnUnclaimed { .. } | What::Sweep | What::CloseStep { .. } | What::Many(..), _) => {
+            K::Unspecified
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use gongji::domain::policy::Rules;
 use gongji::domain::record::Record;
 use gongji::domain::time::Moment;
+use gongji::grpc::proto::WatchRequest;
 use gongji::ledger::source::{Clock, Ids};
 use gongji::store::chain::content_hash;
 use gongji::store::record::{decode_record, encode_record, policy_set_of};
@@ -15,7 +16,8 @@ use gongji::store::{
     StoredRecord,
 };
 
-use super::op::What;
+use super::many::Came;
+use super::op::{Op, What};
 use super::stage::Stage;
 
 pub type Verdict = Result<Committed, CommitError>;
@@ -45,6 +47,11 @@ pub struct Tamper {
     pub clock: Option<fn(Moment) -> Moment>,
     pub ids: Option<fn(u128) -> u128>,
     pub rules: Option<fn(&mut Rules)>,
+    /// The items of a call of many as they reach the server, and what came of them as it reaches the client.
+    pub items: Option<fn(&mut Vec<Op>)>,
+    pub came: Option<fn(&mut Vec<Came>)>,
+    /// What a consumer asks of the feed as it reaches the server.
+    pub asked: Option<fn(&mut WatchRequest)>,
 }
 
 pub struct Bent {

@@ -9,6 +9,7 @@
 mod audit;
 pub mod bend;
 mod feed;
+pub mod many;
 mod model;
 pub mod op;
 mod plan;
@@ -24,6 +25,7 @@ use std::time::Instant;
 
 use gongji::config::{Config, Given};
 use gongji::domain::policy::PolicyBook;
+use gongji::grpc::WireLimits;
 use gongji::ledger::Limits;
 
 use crate::process::from_env;
@@ -54,7 +56,9 @@ const EFFECTS: &[&str] = &[
     "close an account's year",
     "confirm",
     "create a member",
+    "create a member, one of many",
     "credit",
+    "credit, one of many",
     "hold",
     "open a wallet",
     "refund",
@@ -67,13 +71,22 @@ const EFFECTS: &[&str] = &[
     "resolve: a settlement reversed",
     "set a quota",
     "settle",
+    "settle, one of many",
     "transfer",
     "verify",
 ];
 
+fn config() -> &'static Config {
+    static READ: OnceLock<Config> = OnceLock::new();
+    READ.get_or_init(|| Config::read(Given::default(), None, true).expect("the defaults are good"))
+}
+
+fn wire_limits() -> WireLimits {
+    config().wire_limits()
+}
+
 fn limits() -> Limits {
-    let config = Config::read(Given::default(), None, true).expect("the defaults are good");
-    let limits = config.ledger_limits();
+    let limits = config().ledger_limits();
     Limits {
         retries: RETRIES,
         bindings_per_member: BINDINGS_PER_MEMBER,

@@ -13,6 +13,7 @@ use gongji::domain::reason::Reason;
 use gongji::domain::record::{CreditKind, Job, ReleasedBy};
 use gongji::domain::settlement::{Amounts, Parts, RefundAsk};
 use gongji::domain::vocabulary::{Bucket, Channel, Mode, Relation};
+use gongji::grpc::Service;
 use gongji::ledger::accounts::CreditAccount;
 use gongji::ledger::bindings::{CreateBinding, FilingAsk};
 use gongji::ledger::close_year::{CloseAccount, ClosedAccount};
@@ -31,15 +32,14 @@ use gongji::ledger::wallets::{ClaimTransfer, OpenWallet};
 use gongji::ledger::{Caller, Command, Failure, Ledger};
 use jiff::civil::Date;
 
+use super::bend::Tamper;
+use super::many::{self, Came, Way};
 use super::model::Closing;
 use super::stage::Stage;
 use crate::process::id_number;
 
 /// Scope of all that is not a settlement's.
-pub const CALLER: &str = "caller";
-
-/// Accounts of a region that are closed together.
-const CLOSED_TOGETHER: usize = 4;
+pub const CALLER: &str = "anonymous";
 
 /// One call under one request id.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,6 +167,8 @@ pub enum What {
         institution: &'static str,
         ask: RefundAsk,
     },
+    /// Calls of their own, sent as one.
+    Many(Way, Vec<Arc<Op>>),
     CloseAccount {
         who: Named,
         year: i16,
@@ -181,10 +183,11 @@ pub enum What {
     },
     /// Holds that ran out and that nobody met.
     Sweep,
-    /// The next members of a region whose year is being closed.
+    /// The next members of a region whose year is being closed; how many at a time is each server's own choice.
     CloseStep {
         region: RegionCode,
         year: i16,
+        most: usize,
     },
     /// One change of one of these; never sent by a client.
     Return {
@@ -308,6 +311,11 @@ pub enum Reply {
     },
     /// How many went back, and how much.
     Night(u32, i64),
+    /// What the wire tells of a member recorded or credited among many.
+    Row {
+        id: MemberId,
+    },
+    Many(Vec<Came>),
     /// The bureau's work is done as far as it goes.
     Worked,
     Returned,
@@ -322,6 +330,15 @@ pub enum How {
 }
 
 impl Reply {
+    /// What an item of many is answered about.
+    pub fn names(&self) -> Option<u128> {
+        match self {
+            Self::Settled { id, .. } => Some(id.as_u128()),
+            Self::Row { id } => Some(id.as_u128()),
+            _ => None,
+        }
+    }
+
     /// The settlement that a call of an institution was about.
     pub fn settlement(&self) -> Option<SettlementId> {
         match self {
@@ -337,7 +354,7 @@ impl Reply {
 }
 
 /// A definite outcome.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub reply: Reply,
     /// Where the change stands; for a quote, where it was read.
@@ -393,6 +410,10 @@ impl Op {
             What::ReleaseHold { .. } => "release a hold",
             What::Resolve { .. } => "resolve",
             What::Refund { .. } => "refund",
+            What::Many(Way::BatchSettle, _) => "a batch",
+            What::Many(Way::StreamSettle, _) => "a stream",
+            What::Many(Way::ImportMembers, _) => "an import of members",
+            What::Many(Way::ImportCredits, _) => "an import of credits",
             What::CloseAccount { .. } => "close an account's year",
             What::BeginClose { .. } => "begin a region's close",
             What::ReturnUnclaimed { .. } => "a night",
@@ -430,7 +451,7 @@ impl Op {
 
     /// Whether it changes nothing under its own request id.
     pub fn is_question(&self) -> bool {
-        matches!(self.what, What::Quote(_)) || self.is_job()
+        matches!(self.what, What::Quote(_) | What::Many(..)) || self.is_job()
     }
 
     /// Whether another sending under the same id is the same content. A quote's token is not content.
@@ -516,8 +537,8 @@ async fn run<C: Command>(
 }
 
 /// Sends one call.
-pub async fn send(ledger: Arc<Ledger>, stage: Arc<Stage>, op: Arc<Op>) -> Result<Answer, Failure> {
-    let (ledger, keys) = (ledger.as_ref(), &stage.keys);
+pub async fn send(service: Service, stage: Arc<Stage>, tamper: Tamper, op: Arc<Op>) -> Result<Answer, Failure> {
+    let (ledger, keys) = (service.ledger.as_ref(), &stage.keys);
     let caller = Caller { scope: CALLER.to_owned(), may_reveal: false };
     let request_id = RequestId::parse(&op.id).expect("a request id");
     match op.what.clone() {
@@ -671,6 +692,10 @@ pub async fn send(ledger: Arc<Ledger>, stage: Arc<Stage>, op: Arc<Op>) -> Result
             let (position, replayed) = (done.position.unwrap_or_default(), done.replayed);
             Ok(Answer { reply: Reply::Resolved { how, of }, position, replayed, quoted: None })
         }
+        What::Many(way, items) => {
+            let came = many::send(&service, &stage, &tamper, way, &items).await?;
+            Ok(Answer { reply: Reply::Many(came), position: 0, replayed: false, quoted: None })
+        }
         What::CloseAccount { who, year } => {
             let command =
                 CloseAccount { scope: CALLER.to_owned(), request_id, member: who.wire(), year, only_in: None };
@@ -691,8 +716,8 @@ pub async fn send(ledger: Arc<Ledger>, stage: Arc<Stage>, op: Arc<Op>) -> Result
             while ledger.sweep(&mut sweep).await?.1 {}
             Ok(Answer { reply: Reply::Worked, position: 0, replayed: false, quoted: None })
         }
-        What::CloseStep { region, year } => {
-            ledger.year_close_step(region, year, CLOSED_TOGETHER).await?;
+        What::CloseStep { region, year, most } => {
+            ledger.year_close_step(region, year, most).await?;
             Ok(Answer { reply: Reply::Worked, position: 0, replayed: false, quoted: None })
         }
         What::Refund { settlement, institution, ask } => {

@@ -15,6 +15,7 @@ use gongji::domain::vocabulary::{
 use gongji::ledger::members::SERVERS_DAY;
 use jiff::civil::Date;
 
+use super::many::Way;
 use super::model::Model;
 use super::op::{Bought, Filed, Named, Op, Quoted, What};
 use super::world::{COMMITMENT, CONSENT, FACE, RELATIONS, World};
@@ -45,7 +46,71 @@ impl Planner<'_> {
                 what: if hold { What::Hold(bought, seconds, quoted) } else { What::Settle(bought, quoted) },
             };
         }
+        if self.dice.roll(28) == 0 && self.model.who.len() >= 3 {
+            let what = self.many(&id);
+            return Op { id, what };
+        }
         Op { id, what: self.what() }
+    }
+
+    /// Several calls as one: some that were sent before, now and then one twice, or an earlier id for something else.
+    fn many(&mut self, id: &str) -> What {
+        let way = [Way::BatchSettle, Way::BatchSettle, Way::StreamSettle, Way::ImportMembers, Way::ImportCredits]
+            [self.dice.roll(5)];
+        let mut items: Vec<Arc<Op>> = Vec::new();
+        for number in 0..1 + self.dice.roll(5) {
+            let what = match way {
+                Way::BatchSettle | Way::StreamSettle => What::Settle(self.bought(), None),
+                Way::ImportMembers => self.create(),
+                Way::ImportCredits => self.monthly(),
+            };
+            let mut item = Op { id: format!("{id}-{number}"), what };
+            match self.dice.roll(12) {
+                0 | 1 => {
+                    if let Some(earlier) = self.sent_by(way) {
+                        item = earlier;
+                    }
+                }
+                2 => {
+                    if let Some(earlier) = self.sent_by(way).filter(|earlier| earlier.scope() == item.scope()) {
+                        item.id = earlier.id;
+                    }
+                }
+                3 if !items.is_empty() => item = self.dice.one_of(&items).as_ref().clone(),
+                _ => {}
+            }
+            // Which of two of one id but other content comes first nobody promises.
+            if items.iter().all(|known| known.id != item.id || **known == item) {
+                items.push(Arc::new(item));
+            }
+        }
+        What::Many(way, items)
+    }
+
+    /// One of the last calls that could have been an item of such a call.
+    fn sent_by(&mut self, way: Way) -> Option<Op> {
+        let fits = |op: &&Arc<Op>| match (&op.what, way) {
+            (What::Settle(..), Way::BatchSettle | Way::StreamSettle) | (What::Create { .. }, Way::ImportMembers) => {
+                true
+            }
+            // Nobody credits a wallet by the wire.
+            (What::Credit { bucket, .. }, Way::ImportCredits) => *bucket != Bucket::Wallet,
+            _ => false,
+        };
+        let back = self.dice.roll(6);
+        let found = self.sent.iter().rev().take(60).filter(fits).nth(back)?;
+        // A quote's token is not content, and a call of many carries none.
+        let what = match &found.what {
+            What::Settle(bought, _) => What::Settle(bought.clone(), None),
+            other => other.clone(),
+        };
+        Some(Op { id: found.id.clone(), what })
+    }
+
+    fn monthly(&mut self) -> What {
+        let bucket = *self.dice.one_of(&[Bucket::CurrentYear, Bucket::CurrentYear, Bucket::PriorYears]);
+        let fen = self.dice.fen(9_000);
+        What::Credit { who: self.named(), bucket, fen: if self.dice.roll(8) == 0 { -fen } else { fen } }
     }
 
     fn what(&mut self) -> What {
@@ -135,7 +200,7 @@ impl Planner<'_> {
     fn close_step(&mut self) -> What {
         let mut open = self.model.closes.iter().filter(|(_, close)| close.is_open).map(|(of, _)| *of);
         match open.next_back() {
-            Some((region, year)) => What::CloseStep { region, year },
+            Some((region, year)) => What::CloseStep { region, year, most: 1 + self.dice.roll(6) },
             None => self.begin_close(),
         }
     }

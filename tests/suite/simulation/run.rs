@@ -7,9 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use gongji::domain::policy::PolicyBook;
 use gongji::domain::time::Moment;
+use gongji::grpc::server_info::Info;
+use gongji::grpc::{Api, Service};
 use gongji::ledger::source::{Clock, Ids};
 use gongji::ledger::{Failure, Ledger, Limits};
 use gongji::store::Store;
@@ -19,12 +22,13 @@ use tempfile::TempDir;
 
 use super::audit::Audit;
 use super::bend::{Bent, BentClock, BentIds, Tamper};
-use super::feed::Feed;
+use super::feed::{Feed, RUNTIME};
 use super::model::Model;
 use super::op::{Answer, Bought, Op, Quoted, Reply, What, send};
 use super::plan::{Planner, next_turn};
 use super::stage::{Broken, Checked, Flight, Stage, StageClock, StageIds, State, Weather, broken};
 use super::store::{StageStore, at_once};
+use super::wire_limits;
 use super::world::World;
 use crate::process::Dice;
 use crate::store::{HeadNow, block_on, opened};
@@ -64,7 +68,7 @@ pub struct Run {
     house: House,
     feed: Feed,
     inner: Arc<dyn Store>,
-    ledger: Arc<Ledger>,
+    service: Service,
     clients: Vec<Client>,
     /// Turns are drawn from these dice, what happens in a turn from the stage's.
     dice: Dice,
@@ -114,13 +118,14 @@ fn weather(dice: &mut Dice) -> Weather {
     Weather { conflict: some(60), away: some(12), lost_answer: some(40), not_durable: some(20), delay: 1 + some(3) }
 }
 
-fn ledger_over(
+/// A server but for its sockets.
+fn service_over(
     stage: &Arc<Stage>,
     tamper: Tamper,
     inner: &Arc<dyn Store>,
     book: &Arc<PolicyBook>,
     limits: Limits,
-) -> Arc<Ledger> {
+) -> Service {
     let inner = Bent::over(inner.clone(), stage, tamper.under);
     let store: Arc<dyn Store> = Arc::new(StageStore { stage: stage.clone(), inner });
     let mut clock: Arc<dyn Clock> = Arc::new(StageClock(stage.clone()));
@@ -132,7 +137,22 @@ fn ledger_over(
     if let Some(bend) = tamper.ids {
         ids = Arc::new(BentIds(ids, bend));
     }
-    Arc::new(Ledger::new(store, book.clone(), clock, ids, limits))
+    let ledger = Arc::new(Ledger::new(store, book.clone(), clock, ids, limits));
+    let mut wire = wire_limits();
+    let mut state = stage.state();
+    let mut few = |most| u32::try_from(state.dice.roll(most)).expect("few");
+    // Few items together, now and then one by one, so that more wait than are under way.
+    (wire.bulk.window, wire.bulk.running) = (1 + few(4), 1 + few(6));
+    wire.watch.message_bytes = 1 + state.dice.roll(4_000);
+    wire.watch.checkpoint = Duration::from_secs(86_400);
+    let started_at = Moment::from_micros(state.micros);
+    drop(state);
+    let info = Info { started_at, limits: Vec::new(), policy_differences: Vec::new() };
+    Service(Arc::new(Api::new(ledger, wire, false, info)))
+}
+
+fn may_come_again(failure: &Failure) -> bool {
+    matches!(failure, Failure::OutcomeUnknown | Failure::StoreUnavailable | Failure::Contention)
 }
 
 impl Run {
@@ -168,7 +188,7 @@ impl Run {
         };
         let stage = Arc::new(Stage::new(state, SECRET));
         let inner = house.open();
-        let ledger = ledger_over(&stage, tamper, &inner, &book, limits);
+        let service = service_over(&stage, tamper, &inner, &book, limits);
         let clients = (0..clients).map(|_| Client::default()).collect();
         let people = 4 + dice.roll(6);
         let crash_in = [0, 1_500, 4_000][dice.roll(3)];
@@ -181,7 +201,7 @@ impl Run {
             house,
             feed,
             inner,
-            ledger,
+            service,
             clients,
             dice,
             sent,
@@ -217,7 +237,7 @@ impl Run {
             self.ends(most)?;
         }
         self.flush();
-        self.feed.hear_all(&self.stage, &self.ledger, &mut self.dice)?;
+        self.feed.hear_all(&self.stage, &self.service, &self.tamper, &mut self.dice)?;
         self.look_at_all()
     }
 
@@ -257,7 +277,7 @@ impl Run {
             return self.crash();
         }
         if self.dice.roll(25) == 0 {
-            return self.feed.turn(&self.stage, &self.ledger, &mut self.dice);
+            return self.feed.turn(&self.stage, &self.service, &self.tamper, &mut self.dice);
         }
         let place = self.dice.roll(self.clients.len());
         if self.clients[place].call.is_none() {
@@ -275,9 +295,10 @@ impl Run {
             Some(op) => op,
             None => self.next(place),
         };
-        self.stage.state().flights[place] = Some(Flight::new(op.clone()));
+        self.stage.state().flights[place] = Some(Flight::new(op.clone(), &self.stage.keys));
         self.clients[place].op = Some(op.clone());
-        self.clients[place].call = Some(Box::pin(send(self.ledger.clone(), self.stage.clone(), op)));
+        let call = send(self.service.clone(), self.stage.clone(), self.tamper, op);
+        self.clients[place].call = Some(Box::pin(call));
         Ok(())
     }
 
@@ -302,12 +323,16 @@ impl Run {
         let mut op = Planner { dice: &mut self.dice, model, world, today, people: self.people, sent: &self.sent };
         let op = Arc::new(op.next(id, quote));
         drop(state);
+        if let What::Many(_, items) = &op.what {
+            self.sent.extend(items.iter().cloned());
+        }
         self.sent.push(op.clone());
         op
     }
 
     fn poll(&mut self, place: usize) -> Checked {
         self.stage.state().on_turn = Some(place);
+        let _timers = RUNTIME.enter();
         let call = self.clients[place].call.as_mut().expect("it is on its way");
         let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
         self.stage.state().on_turn = None;
@@ -323,11 +348,13 @@ impl Run {
                     self.clients[place].quote = Some((bought.clone(), Quoted { token, expires, told }));
                 }
             }
-            Err(Failure::OutcomeUnknown | Failure::StoreUnavailable | Failure::Contention)
-                if self.dice.roll(10) > 0 =>
+            // The whole call again, what was done of it too.
+            Ok(Answer { reply: Reply::Many(came), .. })
+                if came.iter().any(|(_, came)| came.as_ref().is_err_and(may_come_again)) && self.dice.roll(10) > 0 =>
             {
                 self.clients[place].again = Some(op);
             }
+            Err(failure) if may_come_again(&failure) && self.dice.roll(10) > 0 => self.clients[place].again = Some(op),
             _ => {}
         }
         Ok(())
@@ -364,7 +391,7 @@ impl Run {
         let House::Embedded { faults, .. } = &self.house else { return Ok(durable) };
         // In one: the bytes may be there.
         faults.set(if self.dice.roll(2) == 0 { Fault::WriteFails } else { Fault::SyncFails });
-        self.ledger = ledger_over(
+        self.service = service_over(
             &self.stage,
             self.tamper,
             &(Arc::new(MemoryStore::new(SECRET, 1)) as Arc<dyn Store>),
@@ -415,7 +442,7 @@ impl Run {
             state.audit.whole(self.inner.as_ref(), &state.model, now)?;
         }
         drop(state);
-        self.ledger = ledger_over(&self.stage, self.tamper, &self.inner, &self.book, self.limits);
+        self.service = service_over(&self.stage, self.tamper, &self.inner, &self.book, self.limits);
         Ok(())
     }
 
@@ -428,7 +455,7 @@ impl Run {
         // Nobody wakes a call here, so nothing may wait.
         self.stage.state().weather = Weather::default();
         self.ended.changes = self.stage.state().audit.head.position;
-        let report = at_once(self.ledger.check())
+        let report = at_once(self.service.ledger.check())
             .map_err(|failure| Broken { law: "the ledger checks itself", what: format!("{failure:?}") })?;
         if report.is_ok() { Ok(()) } else { broken("the ledger checks itself", format!("{:?}", report.problems)) }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use gongji::domain::ids::RequestId;
 use gongji::domain::record::Event;
 use gongji::domain::settlement::hold::HoldEnd;
 use gongji::domain::time::Moment;
@@ -14,6 +15,7 @@ use gongji::store::record::decode_record;
 use gongji::store::{Change, Committed, Key, Store, StoredRecord};
 
 use super::audit::{About, Audit, Touched};
+use super::many::{Came, on_the_wire};
 use super::model::{Decided, Model, No, Turn};
 use super::op::{Answer, Op, Reply, What};
 use super::world::World;
@@ -56,8 +58,13 @@ pub struct Flight {
     pub began_at: u64,
     /// What it may come to: evaluated when it was told the time, and after every change since; with the position then.
     pub moments: Vec<(u64, Decided)>,
-    /// What it loaded since its attempt began.
+    /// What it loaded since its attempt began; not of an item of many.
     pub loaded: Vec<Key>,
+    /// Of a call of many: each item, and the ids that the server drew.
+    pub items: Vec<Flight>,
+    pub ids: Vec<u128>,
+    /// Where its request stands.
+    pub request: Key,
     /// The change it made, and what it must answer.
     pub made: Option<(u64, Reply)>,
     /// How many changes a night has made.
@@ -65,13 +72,18 @@ pub struct Flight {
     pub conflicts: u32,
     pub away: bool,
     pub unknown: bool,
+    /// Whether it was one of many, whose answer came by the wire.
+    pub is_item: bool,
 }
 
 /// A change the store took, enough to take it again.
 #[derive(Clone)]
 pub struct Taken {
     pub change: Change,
+    /// What the store was told.
     pub now: Moment,
+    /// When it was decided: whose day counts, though a quota's record may be dated after what it saw.
+    pub decided: Moment,
     pub op: Arc<Op>,
     pub id: u128,
 }
@@ -121,6 +133,38 @@ impl State {
         self.flights.get_mut(self.on_turn?)?.as_mut()
     }
 
+    /// The flight that a change is of: of many items, the one whose request it records.
+    pub fn flight_of(&mut self, change: &Change) -> Option<&mut Flight> {
+        let flight = self.flight()?;
+        match flight.item_of(change) {
+            Some(place) => Some(&mut flight.items[place]),
+            None => Some(flight),
+        }
+    }
+
+    /// A call looks at facts. Every attempt begins with a look at its request, and the time it was told is that of just
+    /// before: so one item of many is known from the others.
+    pub fn looks(&mut self, keys: &[Key], fails: bool) {
+        let head = self.audit.head.position;
+        let Some(place) = self.on_turn else { return };
+        let Some(mut flight) = self.flights[place].take() else { return };
+        flight.away |= fails;
+        flight.loaded.extend_from_slice(keys);
+        if let ([request @ Key::Request(_)], Some(now)) = (keys, flight.now) {
+            let shared = flight.items.iter().filter(|item| item.request == *request).count() > 1;
+            for item in flight.items.iter_mut().filter(|item| item.request == *request) {
+                item.began_at = if item.told.is_empty() { head } else { item.began_at };
+                item.now = Some(now);
+                item.told.push(now);
+                if !shared {
+                    item.moments.clear();
+                }
+                item.moments.push((head, self.model.decide(&self.world, &item.op, Turn { now, id: 0 })));
+            }
+        }
+        self.flights[place] = Some(flight);
+    }
+
     /// Tells the time to whoever is on turn: from here on its answer has to be that of some moment.
     fn tell_time(&mut self) -> Moment {
         self.micros += 1 + i64::try_from(self.dice.roll(900)).expect("small");
@@ -133,7 +177,9 @@ impl State {
             flight.now = Some(now);
             flight.told.push(now);
             flight.loaded.clear();
-            flight.moments = vec![(head, self.model.decide(&self.world, &flight.op, Turn { now, id: flight.id }))];
+            if flight.items.is_empty() {
+                flight.moments = vec![(head, self.model.decide(&self.world, &flight.op, Turn { now, id: flight.id }))];
+            }
             self.flights[place] = Some(flight);
         }
         now
@@ -144,8 +190,18 @@ impl State {
         let head = self.audit.head.position;
         for place in 0..self.flights.len() {
             let Some(mut flight) = self.flights[place].take() else { continue };
-            if let (Some(now), None) = (flight.now, &flight.made) {
-                flight.moments.push((head, self.model.decide(&self.world, &flight.op, Turn { now, id: flight.id })));
+            match (flight.now, &flight.made) {
+                (Some(now), None) if flight.items.is_empty() => {
+                    let turn = Turn { now, id: flight.id };
+                    flight.moments.push((head, self.model.decide(&self.world, &flight.op, turn)));
+                }
+                // One that was sent twice in the same call may be told what the other did.
+                _ => {
+                    for item in &mut flight.items {
+                        let Some(now) = item.now else { continue };
+                        item.moments.push((head, self.model.decide(&self.world, &item.op, Turn { now, id: 0 })));
+                    }
+                }
             }
             self.flights[place] = Some(flight);
         }
@@ -178,39 +234,54 @@ impl State {
         let Some(flight) = self.flights[place].clone() else {
             return broken("nobody writes unasked", "a change came after its call was answered");
         };
+        let item = flight.item_of(&change);
+        let doing = item.map_or(&flight, |item| &flight.items[item]);
         // What sets a quota or draws on one is not before what it saw, whatever the clock told.
         let of_quota = change.puts.iter().any(|(key, _)| matches!(key, Key::Quota(_)));
         let seen = self.audit.head.at.next();
-        let is_later = flight.now.is_some_and(|told| of_quota && told < now && now <= seen);
-        // Of the bureau's work several changes may be under way together.
-        let is_job = flight.op.is_job() && flight.told.contains(&now);
-        if flight.now != Some(now) && !is_later && !is_job {
-            return broken("a decision is of its moment", format!("told {:?}, decided at {now:?}", flight.now));
+        let is_later = doing.now.is_some_and(|told| of_quota && told < now && now <= seen);
+        // Of the bureau's work several changes may be under way together, and the same item may be sent twice in one call.
+        let together = flight.op.is_job() || !flight.items.is_empty();
+        let is_told = together && doing.told.contains(&now);
+        if doing.now != Some(now) && !is_later && !is_told {
+            return broken("a decision is of its moment", format!("told {:?}, decided at {now:?}", doing.now));
         }
         // A call that looks again for its own verdict may meet a hold that has run out meanwhile.
         let ends_a_hold = || {
             let event = decode_record(&change.record).map(|record| record.event);
             matches!(event, Ok(Event::HoldEnded { how: HoldEnd::Expired, .. }))
         };
-        if flight.made.is_some() && !ends_a_hold() {
-            return broken("a request has one effect", format!("{} made two changes", flight.op.id));
+        if doing.made.is_some() && !ends_a_hold() {
+            return broken("a request has one effect", format!("{} made two changes", doing.op.id));
         }
         let expected = |key: &Key| change.expects.iter().any(|(known, _)| known == key);
         // A revision lies under its own digest and never changes.
         let changes = |key: &&Key| !matches!(key, Key::Policy(_));
         let missing = flight.loaded.iter().filter(changes).find(|key| !expected(key));
-        if let Some(key) = missing.filter(|_| !is_job) {
+        if let Some(key) = missing.filter(|_| !together) {
             return broken("everything loaded is expected", format!("{key:?} was loaded and is not expected"));
         }
-        let taken = Taken { change, now, op: flight.op.clone(), id: flight.id };
+        let id = match item {
+            Some(_) => Audit::new_id_of(&change.record).filter(|id| flight.ids.contains(id)).unwrap_or_default(),
+            None => flight.id,
+        };
+        let asked = doing.op.clone();
+        let decided = doing.now.filter(|_| is_later).unwrap_or(now);
+        let taken = Taken { change, now, decided, op: asked.clone(), id };
         let (op, reply) = self.look(store, keys, taken, done, record)?;
         // Who meets a hold that has run out ends it first, under a request id of its own.
-        let own = op == flight.op;
+        let own = op == asked;
+        if own && item.is_some() {
+            *self.effects.entry(format!("{}, one of many", op.name())).or_default() += 1;
+        }
         if let Some(flight) = &mut self.flights[place] {
+            flight.changes += u32::from(matches!(op.what, What::Return { .. }));
+            let doing = match item {
+                Some(item) => &mut flight.items[item],
+                None => flight,
+            };
             if own {
-                flight.made = Some((done.position, reply));
-            } else {
-                flight.changes += u32::from(matches!(op.what, What::Return { .. }));
+                doing.made = Some((done.position, reply));
             }
         }
         self.moments_pass();
@@ -226,7 +297,8 @@ impl State {
         done: Committed,
         record: Option<StoredRecord>,
     ) -> Result<(Arc<Op>, Reply), Broken> {
-        let looked_at = self.audit.record(&taken.change, taken.now, done, record.as_ref())?;
+        let mut looked_at = self.audit.record(&taken.change, taken.now, done, record.as_ref())?;
+        looked_at.now = taken.decided;
         if let Some(job) = Audit::job_of(&looked_at, &taken.op.what, &self.model) {
             taken.op = Arc::new(job);
         }
@@ -238,7 +310,7 @@ impl State {
         Audit::instants(&self.model, &taken.change, done, op)?;
         self.audit.money(&looked_at)?;
         self.audit.alone(&looked_at)?;
-        let turn = Turn { now: taken.now, id: taken.id };
+        let turn = Turn { now: taken.decided, id: taken.id };
         let mut draft = match self.model.decide(&self.world, op, turn) {
             Decided::Fresh(draft) => draft,
             Decided::Look(_) => return broken("a question changes nothing", format!("{op:?}")),
@@ -295,6 +367,9 @@ impl State {
         if let What::ReturnUnclaimed { day } = flight.op.what {
             return self.night(flight, answer, day);
         }
+        if let Reply::Many(came) = &answer.reply {
+            return self.answered_many(flight, came);
+        }
         if flight.op.is_job() {
             let began = flight.told.first().map_or(0, |began| began.as_micros());
             let since = |id| self.model.settlements[id].hold.map_or(0, |hold| hold.at);
@@ -309,7 +384,7 @@ impl State {
             if answer.replayed || answer.position != *position {
                 return broken("an answer names its own change", format!("made at {position}, answered {answer:?}"));
             }
-            return same(reply, &answer.reply, "an answer is what was done");
+            return same(&flight.shown(reply), &answer.reply, "an answer is what was done");
         }
         let mut nearest = None;
         for (seen_at, moment) in &flight.moments {
@@ -322,7 +397,8 @@ impl State {
                 Decided::Repeat(reply, position) if answer.position == 0 => (reply, *position),
                 Decided::Fresh(_) | Decided::Look(_) | Decided::Repeat(..) | Decided::No(_) => continue,
             };
-            if *reply == answer.reply && position <= self.durable {
+            let reply = flight.shown(reply);
+            if reply == answer.reply && position <= self.durable {
                 return Ok(());
             }
             nearest = Some(reply);
@@ -333,10 +409,50 @@ impl State {
             _ => "a quote is what would be settled",
         };
         match nearest {
-            Some(reply) => same(reply, &answer.reply, law)
+            Some(reply) => same(&reply, &answer.reply, law)
                 .and_then(|()| broken("an answer is durable", "its moment was not durable yet")),
             None => broken(law, format!("{answer:?} where {:?}", flight.moments)),
         }
+    }
+
+    /// Each item has its answer in its place, and that is one that a call of its own could have had.
+    fn answered_many(&self, flight: &Flight, came: &[Came]) -> Checked {
+        let ids = |of: &mut dyn Iterator<Item = &str>| of.collect::<Vec<_>>().join(" ");
+        let sent = ids(&mut flight.items.iter().map(|item| item.op.id.as_str()));
+        let told = ids(&mut came.iter().map(|(id, _)| id.as_str()));
+        if came.len() != flight.items.len() {
+            return broken("every item of a call is answered", format!("{told} for {sent}"));
+        }
+        if told != sent {
+            return broken("answers keep the order of their items", format!("{told} for {sent}"));
+        }
+        for (place, item) in flight.items.iter().enumerate() {
+            // One that was sent twice has its effect once: who was told of it, or at least not that there was none, made it.
+            let twins = || (0..came.len()).filter(|twin| flight.items[*twin].request == item.request);
+            let made = twins().find_map(|twin| flight.items[twin].made.clone());
+            let told_of = twins().find(|twin| came[*twin].1.as_ref().is_ok_and(|answer| !answer.replayed));
+            let in_doubt = || twins().find(|twin| came[*twin].1 == Err(Failure::OutcomeUnknown));
+            let maker = told_of.or_else(in_doubt).or_else(|| twins().next());
+            let item = Flight {
+                made: made.filter(|_| maker == Some(place)),
+                conflicts: item.conflicts + flight.conflicts,
+                away: item.away || flight.away,
+                unknown: item.unknown || flight.unknown,
+                is_item: true,
+                ..item.clone()
+            };
+            // Another item's settlement, member or account.
+            if let (Some((_, meant)), Ok(answer)) = (&item.made, &came[place].1)
+                && on_the_wire(meant).names() != answer.reply.names()
+            {
+                return broken("an item's answer is its own", format!("{:?} for {meant:?}", answer.reply));
+            }
+            match &came[place].1 {
+                Ok(answer) => self.answered_ok(&item, answer)?,
+                Err(failure) => self.answered_no(&item, failure)?,
+            }
+        }
+        Ok(())
     }
 
     fn night(&self, flight: &Flight, answer: &Answer, day: jiff::civil::Date) -> Checked {
@@ -460,8 +576,11 @@ impl Ids for StageIds {
         state.ids += 1;
         let id = state.ids;
         // The first is the call's own; those of changes on its way name nothing.
-        if let Some(flight) = state.flight().filter(|flight| flight.id == 0) {
-            flight.id = id;
+        if let Some(flight) = state.flight() {
+            flight.id = if flight.id == 0 { id } else { flight.id };
+            if !flight.items.is_empty() {
+                flight.ids.push(id);
+            }
         }
         id
     }
@@ -472,21 +591,39 @@ impl Ids for StageIds {
 }
 
 impl Flight {
-    pub fn new(op: Arc<Op>) -> Self {
-        let (now, told, moments, loaded, made) = (None, Vec::new(), Vec::new(), Vec::new(), None);
+    pub fn new(op: Arc<Op>, keys: &fingerprint::Keys) -> Self {
+        let items = match &op.what {
+            What::Many(_, items) => items.iter().map(|item| Self::new(item.clone(), keys)).collect(),
+            _ => Vec::new(),
+        };
+        let request = RequestId::parse(&op.id).expect("a request id");
         Self {
+            request: Key::Request(keys.request(&op.scope(), &request)),
             op,
             id: 0,
-            now,
-            told,
+            now: None,
+            told: Vec::new(),
             began_at: 0,
-            moments,
-            loaded,
-            made,
+            moments: Vec::new(),
+            loaded: Vec::new(),
+            items,
+            ids: Vec::new(),
+            made: None,
             changes: 0,
             conflicts: 0,
             away: false,
             unknown: false,
+            is_item: false,
         }
+    }
+
+    /// The item whose request a change records.
+    fn item_of(&self, change: &Change) -> Option<usize> {
+        self.items.iter().position(|item| change.puts.iter().any(|(key, _)| *key == item.request))
+    }
+
+    /// What a client can know of a reply: an item's comes by the wire.
+    fn shown(&self, reply: &Reply) -> Reply {
+        if self.is_item { on_the_wire(reply) } else { reply.clone() }
     }
 }

@@ -59,13 +59,13 @@ impl StageStore {
     fn commit_one(&self, change: Change, now: Moment) -> Result<Committed, CommitError> {
         let weather = self.stage.state().weather;
         if self.happens(weather.conflict) {
-            if let Some(flight) = self.stage.state().flight() {
+            if let Some(flight) = self.stage.state().flight_of(&change) {
                 flight.conflicts += 1;
             }
             return Err(CommitError::Conflict);
         }
         if self.happens(weather.away) {
-            if let Some(flight) = self.stage.state().flight() {
+            if let Some(flight) = self.stage.state().flight_of(&change) {
                 flight.away = true;
             }
             return Err(CommitError::NotApplied(StoreError::Unavailable));
@@ -75,16 +75,16 @@ impl StageStore {
             Ok(done) => {
                 let record = at_once(self.inner.records(done.position, 1)).expect("it is open").pop();
                 let mut state = self.stage.state();
-                state.took(self.inner.as_ref(), &self.stage.keys, change, now, *done, record);
+                state.took(self.inner.as_ref(), &self.stage.keys, change.clone(), now, *done, record);
             }
             Err(_) => {
-                if let Some(flight) = self.stage.state().flight() {
+                if let Some(flight) = self.stage.state().flight_of(&change) {
                     flight.conflicts += 1;
                 }
             }
         }
         if verdict.is_ok() && self.happens(weather.lost_answer) {
-            if let Some(flight) = self.stage.state().flight() {
+            if let Some(flight) = self.stage.state().flight_of(&change) {
                 flight.unknown = true;
             }
             return Err(CommitError::Unknown);
@@ -110,10 +110,7 @@ impl Store for StageStore {
             }
             let away = self.stage.state().weather.away;
             let fails = self.happens(away);
-            if let Some(flight) = self.stage.state().flight() {
-                flight.loaded.extend_from_slice(keys);
-                flight.away |= fails;
-            }
+            self.stage.state().looks(keys, fails);
             if fails {
                 return Err(StoreError::Unavailable);
             }

@@ -63,7 +63,9 @@ impl Model {
             What::Advance { region, year, to } => self.advance(*region, *year, *to),
             What::DayDone { job, day } => Ok(Draft { day: Some((*job, *day)), ..Draft::new() }),
             What::Return { transfer } => self.give_back(*transfer, turn),
-            What::ReturnUnclaimed { .. } | What::Sweep | What::CloseStep { .. } => Err("it is many changes".to_owned()),
+            What::ReturnUnclaimed { .. } | What::Sweep | What::CloseStep { .. } | What::Many(..) => {
+                Err("it is many changes".to_owned())
+            }
         }
     }
 

@@ -1,13 +1,15 @@
 //! The auditor's view of money that goes back to who paid, and of money that is taken once more.
 
-use gongji::domain::ids::{InstitutionCode, SettlementId};
+use std::collections::BTreeSet;
+
+use gongji::domain::ids::{InstitutionCode, MemberId, SettlementId};
 use gongji::domain::posting::Party;
 use gongji::domain::reason::Reason;
 use gongji::domain::settlement::RefundAsk;
 use gongji::store::ListKind;
 
 use super::{Draft, Life, Model, No, Of, Refunded, Settled, Turn, bucket_now, left_of, place, refused};
-use crate::simulation::op::Reply;
+use crate::simulation::op::{Paid, Reply};
 
 impl Model {
     pub(super) fn settled_by(&self, id: SettlementId, by: &str) -> Result<&Settled, No> {
@@ -88,6 +90,24 @@ impl Model {
         Ok(())
     }
 
+    /// A slip is used while something stays paid of what its owner paid by it.
+    pub(super) fn recount_slips(&self, draft: &mut Draft, before: &Settled, after: &[Paid]) {
+        let stays = |of: &[Paid]| -> BTreeSet<MemberId> {
+            let by_slip = of.iter().filter(|paid| paid.2.is_some() && paid.1.is_none() && left_of(paid) > 0);
+            by_slip.map(|paid| paid.0).collect()
+        };
+        let (was, is) = (stays(&before.told.paid), stays(after));
+        let slips = &mut self.changed(draft, before.patient).slips;
+        for owner in was.difference(&is) {
+            slips.get_mut(owner).expect("it was counted").1 -= 1;
+        }
+        slips.retain(|_, (_, uses)| *uses > 0);
+        for owner in is.difference(&was) {
+            let slip = slips.entry(*owner).or_insert((before.on, 0));
+            *slip = (slip.0.min(before.on), slip.1 + 1);
+        }
+    }
+
     pub(super) fn refund(
         &self,
         id: SettlementId,
@@ -138,6 +158,7 @@ impl Model {
         for (back, part) in settled.back.iter_mut().zip(parts) {
             *back += part;
         }
+        self.recount_slips(&mut draft, &self.settlements[&id], &settled.told.paid);
         let whole = settled.is_gone();
         let deductible = settled.told.split[5];
         let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();
@@ -176,6 +197,7 @@ impl Model {
         for (back, part) in settled.back.iter_mut().zip(parts) {
             *back -= part;
         }
+        self.recount_slips(&mut draft, &self.settlements[&id], &settled.told.paid);
         settled.refunds[number].stands = false;
         let deductible = settled.told.split[5];
         let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();

@@ -109,6 +109,7 @@ impl Model {
                 settled.told.paid[number].5 -= part;
             }
         }
+        self.recount_slips(&mut draft, &self.settlements[&id], &settled.told.paid);
         settled.told.paid.retain(|paid| paid.5 > 0);
         settled.drawn.truncate(settled.told.paid.len());
         let sum = |own: bool| settled.told.paid.iter().filter(|paid| paid.2.is_none() == own).map(|paid| paid.5).sum();
@@ -136,23 +137,13 @@ impl Model {
         let mut draft = Draft::new();
         draft.rows.push((ListKind::InstitutionChanges, Of::Institution(settled.institution), id.as_u128()));
         self.unmark(&mut draft, id, &settled);
-        let mut on_paper = Vec::new();
+        self.recount_slips(&mut draft, &settled, &[]);
         for number in (0..settled.told.paid.len()).rev() {
-            let (owner, binding, relation, _, _, fen, _) = settled.told.paid[number];
+            let fen = settled.told.paid[number].5;
             self.back(&mut draft, &settled, number, fen, &Party::Hold(id), turn);
             draft.returned.push((u16::try_from(number).expect("few"), fen));
-            if relation.is_some() && binding.is_none() && !on_paper.contains(&owner) {
-                on_paper.push(owner);
-            }
         }
-        let patient = self.changed(&mut draft, settled.patient);
-        for owner in on_paper {
-            if let Some(slips) = patient.slips.get_mut(&owner) {
-                slips.1 -= 1;
-            }
-        }
-        patient.slips.retain(|_, (_, uses)| *uses > 0);
-        let used = patient.years.entry(settled.visit_year).or_default();
+        let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();
         used[0] -= settled.told.split[5];
         used[1] -= settled.told.split[6];
         settled.hold = settled.hold.map(|hold| Held { now: how, ..hold });

@@ -89,7 +89,10 @@ impl Model {
         let looked_at = self.rows(region, stands.after, to.after);
         let mut tally = stands.tally;
         for member in &looked_at {
-            let done = self.closed.get(&(region, year, *member)).filter(|(at, _)| *at > stands.noted_at);
+            // Steps are of any size, so one that was broken off may have gone further than those after it.
+            let stood = self.rows(region, 0, stands.after).contains(member);
+            let since = if stood { stands.noted_at } else { stands.began_at };
+            let done = self.closed.get(&(region, year, *member)).filter(|(at, _)| *at > since);
             let waits =
                 self.who[member].ended.contains_key(&year) || self.who[member].purse.is_some_and(|p| p.0 <= year);
             let stayed = self.who[member].insurance.region == region && self.who[member].moved_at <= stands.began_at;
