@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::client::in_words;
 use crate::config::{Config, Given, StoreChoice};
 use crate::domain::policy::PolicyBook;
 use crate::domain::time::Moment;
@@ -118,7 +119,9 @@ impl Settings {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let matches = with_defaults(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
         Command::Calc(options) => calc::run(&options),
@@ -144,8 +147,36 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The command line as its help tells it: each setting with its default.
+fn with_defaults(mut command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, with_defaults);
+    }
+    for (name, default) in Config::defaults() {
+        if command.get_arguments().any(|argument| argument.get_id() == name) && default != "\"\"" {
+            command = command.mut_arg(name, |argument| {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                argument.help(format!("{help} [default: {}]", default.trim_matches('"')))
+            });
+        }
+    }
+    command
+}
+
+/// Variables that look like settings and are none: a misspelt one would be passed over in silence.
+fn unknown_variables(given: impl Iterator<Item = String>) -> Vec<String> {
+    let others = ["GONGJI_DEMO", "GONGJI_CONFIG", "GONGJI_CONNECT", "GONGJI_BENCH_DATABASE_URL"];
+    let known = |name: &String| Config::VARIABLES.contains(&name.as_str()) || others.contains(&name.as_str());
+    given.filter(|name| name.starts_with("GONGJI_") && !known(name)).collect()
+}
+
 fn serve(config: &Config, demo: bool) -> Result<(), String> {
     telemetry::start(&config.log, config.log_json)?;
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in unknown_variables(names) {
+        tracing::warn!(name, "no setting is named by this variable");
+    }
     let clock = clock(config)?;
     let ids = Arc::new(RandomIds::from_system());
     let book = read_policies(config)?;
@@ -170,7 +201,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
         let policy_differences = ledger
             .policy_differences()
             .await
-            .map_err(|failure| format!("the policy set of the data cannot be read: {failure:?}"))?;
+            .map_err(|failure| format!("the policy set of the data cannot be read: {}", in_words(&failure)))?;
         for difference in &policy_differences {
             tracing::warn!(%difference, "the data were last written under other policies");
         }
@@ -179,7 +210,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
         if demo {
             demo::load(&api.ledger)
                 .await
-                .map_err(|failure| format!("the demonstration family cannot be loaded: {failure:?}"))?;
+                .map_err(|failure| format!("the demonstration family cannot be loaded: {}", in_words(&failure)))?;
         }
         let listener =
             TcpListener::bind(config.listen).map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
@@ -241,4 +272,20 @@ fn open_embedded(config: &Config, ids: &RandomIds) -> Result<Arc<EmbeddedStore>,
         ..EmbeddedOptions::new(&config.data_dir, ids.secret())
     };
     EmbeddedStore::open(&options).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_tells_every_default_and_a_misspelt_variable_is_noticed() {
+        let mut command = with_defaults(Cli::command());
+        let help = command.find_subcommand_mut("serve").expect("there is serve").render_long_help().to_string();
+        for told in ["[default: 127.0.0.1:50051]", "[default: 4096]", "[default: embedded]", "PostgreSQL:", "Stores:"] {
+            assert!(help.contains(told), "{told} is not in the help of serve");
+        }
+        let given = ["GONGJI_LISTEN", "GONGJI_LISTNE", "GONGJI_DEMO", "PATH"].map(str::to_owned);
+        assert_eq!(unknown_variables(given.into_iter()), ["GONGJI_LISTNE"]);
+    }
 }

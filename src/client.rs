@@ -4,8 +4,9 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt;
 
-use crate::grpc::proto;
 use crate::grpc::proto::server_service_client::ServerServiceClient;
+use crate::grpc::{proto, status};
+use crate::ledger::Failure;
 use crate::server;
 
 /// Largest answer taken; whatever a server sends is far below.
@@ -19,7 +20,9 @@ pub struct Client {
 
 /// A channel to the server at an address.
 pub async fn connect(address: &str) -> Result<Channel, String> {
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| format!("--connect: {error}"))?;
+    // host:port, as other tools take it, is as good.
+    let whole = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let endpoint = Endpoint::from_shared(whole).map_err(|error| format!("--connect: {error}"))?;
     let endpoint = endpoint
         .tcp_nodelay(true)
         .initial_stream_window_size(server::STREAM_WINDOW)
@@ -72,6 +75,17 @@ impl std::fmt::Display for Refusal {
             "" => write!(f, "\n  {what}"),
             field => write!(f, "\n  {field} {what}"),
         })
+    }
+}
+
+/// A failure within this program, in the words a caller of the service would get.
+pub fn in_words(failure: &Failure) -> String {
+    let status = status::of(failure);
+    let named =
+        status.get_error_details().error_info().and_then(|info| info.metadata.get("refused_parameters").cloned());
+    match named {
+        Some(named) => format!("{}\n  {}", told(&status), named.replace(',', "\n  ")),
+        None => told(&status),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Every setting: read once, flag over environment over file over default, checked, printable.
 
 mod limits;
+mod toml_text;
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::domain::vocabulary::Grade;
 use crate::ledger::policies::RefusedGrades;
 use crate::store::postgres::DatabaseUrl;
+use toml_text::ToToml;
 
 /// Where the ledger is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -35,39 +36,59 @@ impl std::fmt::Display for StoreChoice {
 }
 
 macro_rules! options {
-    ($($(#[doc = $doc:literal])* $name:ident / $flag:literal / $env:literal: $type:ty = $default:expr;)*) => {
+    ($(@ $heading:literal $($(#[doc = $doc:literal])* $name:ident / $flag:literal / $env:literal: $type:ty = $default:expr;)*)*) => {
         /// What the command line and the environment said.
         #[derive(Clone, Debug, Default, clap::Args)]
         pub struct Given {
-            $(
+            $($(
                 $(#[doc = $doc])*
                 #[arg(long = $flag, env = $env, hide_env_values = true, value_name = "VALUE", num_args = <$type as ToToml>::VALUES,
-                    default_missing_value = "true")]
+                    default_missing_value = "true", help_heading = $heading)]
                 pub $name: Option<$type>,
-            )*
+            )*)*
         }
 
         /// What a `--config` file may say; the names are those of the fields.
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct FromFile { $($name: Option<$type>,)* }
+        struct FromFile { $($($name: Option<$type>,)*)* }
 
         /// The settings in force.
         #[derive(Clone, Debug, PartialEq)]
-        pub struct Config { $($(#[doc = $doc])* pub $name: $type,)* }
+        pub struct Config { $($($(#[doc = $doc])* pub $name: $type,)*)* }
 
         impl Config {
             fn merge(given: Given, file: FromFile) -> Self {
-                Self { $($name: given.$name.or(file.$name).unwrap_or_else(|| $default),)* }
+                Self { $($($name: given.$name.or(file.$name).unwrap_or_else(|| $default),)*)* }
             }
+
+            /// What a setting is for. Empty: there is none of that name.
+            fn doc(setting: &str) -> String {
+                let docs: &[&str] = match setting {
+                    $($(stringify!($name) => &[$($doc),*],)*)*
+                    _ => &[],
+                };
+                docs.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+            }
+
+            /// Each setting and its default, as a file would have it.
+            pub fn defaults() -> Vec<(&'static str, String)> {
+                vec![$($((stringify!($name), { let value: $type = $default; value.to_toml() }),)*)*]
+            }
+
+            /// The variables that name settings.
+            pub const VARIABLES: &[&str] = &[$($($env,)*)*];
 
             /// The settings as a file that could be given back as `--config`.
             pub fn print(&self) -> String {
                 let mut out = String::new();
                 $(
-                    let docs: &[&str] = &[$($doc),*];
-                    for doc in docs { out.push_str(&format!("# {}\n", doc.trim())); }
-                    out.push_str(&format!("{} = {}\n", stringify!($name), self.$name.to_toml()));
+                    out.push_str(concat!("\n# --- ", $heading, " ---\n"));
+                    $(
+                        let docs: &[&str] = &[$($doc),*];
+                        for doc in docs { out.push_str(&format!("# {}\n", doc.trim())); }
+                        out.push_str(&format!("{} = {}\n", stringify!($name), self.$name.to_toml()));
+                    )*
                 )*
                 out
             }
@@ -76,12 +97,14 @@ macro_rules! options {
 }
 
 options! {
+    @ "Where it listens, where it keeps"
     /// Address to listen on. Beyond loopback needs --insecure, since there is no authentication yet.
     listen / "listen" / "GONGJI_LISTEN": SocketAddr = SocketAddr::from(([127, 0, 0, 1], 50051));
     /// Where the ledger is kept: embedded, memory or postgres.
     store / "store" / "GONGJI_STORE": StoreChoice = StoreChoice::Embedded;
     /// Directory of the embedded store; made if it is not there.
     data_dir / "data-dir" / "GONGJI_DATA_DIR": PathBuf = PathBuf::from("gongji-data");
+    @ "PostgreSQL"
     /// The database of --store postgres: postgres://user:password@host:5432/database, several hosts parted by commas for one
     /// that fails over. Printed without its password.
     database_url / "database-url" / "GONGJI_DATABASE_URL": DatabaseUrl = DatabaseUrl::default();
@@ -107,59 +130,64 @@ options! {
     database_poll_ms / "database-poll-ms" / "GONGJI_DATABASE_POLL_MS": u32 = 20;
     /// How far a server's clock may differ from the database's before it is not ready to serve, in milliseconds.
     database_clock_ms / "database-clock-ms" / "GONGJI_DATABASE_CLOCK_MS": u32 = 1_000;
+    @ "Law and clock"
     /// Directory of policy files read instead of those built in; empty: those built in.
     policies / "policies" / "GONGJI_POLICIES": PathBuf = PathBuf::new();
     /// Starts the server's clock at this instant, e.g. 2021-06-01T09:00:00+08:00. Only with --demo or --store memory.
     clock / "clock" / "GONGJI_CLOCK": String = String::new();
+    @ "Safety"
     /// Allows a listener beyond loopback without authentication.
     insecure / "insecure" / "GONGJI_INSECURE": bool = false;
     /// Allows anybody who asks for view FULL to see names and numbers unmasked.
     reveal_personal_data / "reveal-personal-data" / "GONGJI_REVEAL_PERSONAL_DATA": bool = false;
+    @ "Calls and streams"
     /// Threads that serve connections, each with a runtime of its own.
     runtimes / "runtimes" / "GONGJI_RUNTIMES": u32 = 2;
     /// Most calls running at once, over all threads; more are refused as OVERLOADED.
     concurrent_requests / "concurrent-requests" / "GONGJI_CONCURRENT_REQUESTS": u32 = 4096;
     /// Most connections at once; more wait to be accepted.
     connections / "connections" / "GONGJI_CONNECTIONS": u32 = 1024;
-    /// Longest time of one call, in milliseconds.
+    /// Longest time of one call, in milliseconds; past it TIME_LIMIT.
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
-    /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds.
+    /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds; past it TIME_LIMIT.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
-    /// Longest time a stream, or whoever takes a backup, may stand still, in milliseconds.
+    /// Longest time a stream, or whoever takes a backup, may stand still, in milliseconds; past it TIME_LIMIT.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
     /// Most streams of Watch open at once; more are refused as OVERLOADED.
     watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;
+    @ "Sizes of requests and answers"
     /// Bytes of records, as stored, after which one message of Watch ends.
     watch_message_bytes / "watch-message-bytes" / "GONGJI_WATCH_MESSAGE_BYTES": u32 = 128 << 10;
     /// Longest time a Watch is silent before it sends a checkpoint, in milliseconds.
     watch_checkpoint_ms / "watch-checkpoint-ms" / "GONGJI_WATCH_CHECKPOINT_MS": u32 = 5_000;
-    /// Most values of one filter of Watch.
+    /// Most values of one filter of Watch; more are INVALID_FIELDS.
     watch_filter_values / "watch-filter-values" / "GONGJI_WATCH_FILTER_VALUES": u32 = 100;
     /// Longest time a stop waits for running calls, in milliseconds.
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
     /// How often a server asks whether its store answers and its clock is right, in milliseconds: what health checks tell.
     readiness_ms / "readiness-ms" / "GONGJI_READINESS_MS": u32 = 1_000;
-    /// Largest message received, in bytes.
+    /// Largest message received, in bytes; a larger one is MESSAGE_TOO_LARGE.
     message_bytes / "message-bytes" / "GONGJI_MESSAGE_BYTES": u32 = 1 << 20;
-    /// Most lines of one bill.
+    /// Most lines of one bill; more are INVALID_FIELDS.
     bill_lines / "bill-lines" / "GONGJI_BILL_LINES": u32 = 500;
     /// Items on a page when the request does not say.
     page_size_default / "page-size-default" / "GONGJI_PAGE_SIZE_DEFAULT": u32 = 50;
-    /// Most items on a page.
+    /// Most items on a page; a larger page_size is INVALID_FIELDS.
     page_size_max / "page-size-max" / "GONGJI_PAGE_SIZE_MAX": u32 = 500;
-    /// Most active bindings of one person, as owner or as beneficiary.
+    /// Most active bindings of one person, as owner or as beneficiary; one more is
+    /// BINDINGS_PER_MEMBER_EXCEEDED.
     bindings_per_member / "bindings-per-member" / "GONGJI_BINDINGS_PER_MEMBER": u32 = 32;
-    /// Most paper authorisations of one settlement.
+    /// Most paper authorisations of one settlement; more are INVALID_FIELDS.
     paper_authorisations / "paper-authorisations" / "GONGJI_PAPER_AUTHORISATIONS": u32 = 8;
-    /// Most pieces of evidence of one binding.
+    /// Most pieces of evidence of one binding; more are INVALID_FIELDS.
     evidence / "evidence" / "GONGJI_EVIDENCE": u32 = 16;
-    /// Most items in one message of CalculateBatch.
+    /// Most items in one message of CalculateBatch; more are INVALID_FIELDS.
     calculation_batch_items / "calculation-batch-items" / "GONGJI_CALCULATION_BATCH_ITEMS": u32 = 4_096;
     /// Most bytes of results in one answer of CalculateBatch; items past it are refused as MESSAGE_TOO_LARGE.
     calculation_answer_bytes / "calculation-answer-bytes" / "GONGJI_CALCULATION_ANSWER_BYTES": u32 = 8 << 20;
-    /// Most periods of one contribution history.
+    /// Most periods of one contribution history; more are INVALID_FIELDS.
     calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;
-    /// Most settlements in one BatchSettle.
+    /// Most settlements in one BatchSettle; more are INVALID_FIELDS.
     settle_batch_items / "settle-batch-items" / "GONGJI_SETTLE_BATCH_ITEMS": u32 = 500;
     /// Most bytes in one answer that holds the results of many items: past it BatchSettle leaves explanations out.
     bulk_answer_bytes / "bulk-answer-bytes" / "GONGJI_BULK_ANSWER_BYTES": u32 = 3 << 20;
@@ -173,26 +201,28 @@ options! {
     bulk_running / "bulk-running" / "GONGJI_BULK_RUNNING": u32 = 2_048;
     /// Most comparisons of books at once (CompareTotals, CompareDetails); each indexes its lines in memory, 29 bytes a line.
     reconciliations / "reconciliations" / "GONGJI_RECONCILIATIONS": u32 = 4;
-    /// Most days of one comparison of books.
+    /// Most days of one comparison of books; more are INVALID_FIELDS.
     reconciliation_days / "reconciliation-days" / "GONGJI_RECONCILIATION_DAYS": u32 = 366;
-    /// Most lines of one comparison, of the ledger or of the institution.
+    /// Most lines of one comparison, of the ledger or of the institution; more are RECONCILIATION_TOO_LARGE.
     reconciliation_lines / "reconciliation-lines" / "GONGJI_RECONCILIATION_LINES": u32 = 2_000_000;
     /// Most lines in one message of CompareDetails.
     reconciliation_message_lines / "reconciliation-message-lines" / "GONGJI_RECONCILIATION_MESSAGE_LINES": u32 = 1_000;
     /// Most differences and bad lines of one comparison.
     reconciliation_differences / "reconciliation-differences" / "GONGJI_RECONCILIATION_DIFFERENCES": u32 = 50_000;
-    /// How old a visit or a binding's first day may be, in days.
+    @ "What may be filed and settled"
+    /// How old a visit or a binding's first day may be, in days; an older one is INVALID_FIELDS.
     max_backdate_days / "max-backdate-days" / "GONGJI_MAX_BACKDATE_DAYS": u32 = 1_096;
-    /// How often a change is decided anew after losing a race.
+    /// How often a change is decided anew after losing a race; past it CONTENTION.
     retries / "retries" / "GONGJI_RETRIES": u32 = 8;
     /// Grades of policy values to refuse, such as demo,unverified: a decision that rests on one is refused. Empty: none.
     refuse_grade / "refuse-grade" / "GONGJI_REFUSE_GRADE": String = String::new();
-    /// How long a quote's token holds, in seconds.
+    /// How long a quote's token holds, in seconds; past it QUOTE_EXPIRED.
     quote_seconds / "quote-seconds" / "GONGJI_QUOTE_SECONDS": u32 = 300;
-    /// Longest time for which money may be held, in seconds.
+    /// Longest time for which money may be held, in seconds; a longer hold_for is INVALID_FIELDS.
     hold_seconds / "hold-seconds" / "GONGJI_HOLD_SECONDS": u32 = 86_400;
-    /// Most open holds of one person, as patient or as payer.
+    /// Most open holds of one person, as patient or as payer; one more is HOLDS_PER_MEMBER_EXCEEDED.
     holds_per_member / "holds-per-member" / "GONGJI_HOLDS_PER_MEMBER": u32 = 32;
+    @ "Work done by itself"
     /// How often a server looks for holds that have run out and that nobody asked about, in milliseconds; 0: never by itself.
     hold_sweep_ms / "hold-sweep-ms" / "GONGJI_HOLD_SWEEP_MS": u32 = 1_000;
     /// Time of day, in China, at which wallet transfers that nobody took on the day before go back, HH:MM:SS; empty: never by
@@ -201,6 +231,7 @@ options! {
     /// Most accounts in a second whose year is closed beside settlements, when a region's is (CloseYear); 0: none, only by
     /// `gongji run close-year`.
     close_year_per_second / "close-year-per-second" / "GONGJI_CLOSE_YEAR_PER_SECOND": u32 = 500;
+    @ "Stores"
     /// Most records of the memory store; past it changes are refused as STORE_FULL.
     memory_records / "memory-records" / "GONGJI_MEMORY_RECORDS": u64 = 5_000_000;
     /// Blocks the embedded store keeps in memory, in bytes.
@@ -213,43 +244,11 @@ options! {
     queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
     /// Bytes of changes that gather before the embedded store brings its index up to date: read again after a crash.
     index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 128 << 20;
+    @ "Logging"
     /// What is logged: a level, or a filter such as gongji=debug.
     log / "log" / "GONGJI_LOG": String = "info".to_owned();
     /// Logs as JSON lines.
     log_json / "log-json" / "GONGJI_LOG_JSON": bool = false;
-}
-
-/// A value as TOML text.
-trait ToToml {
-    /// How many words follow its flag: a yes may be left unsaid.
-    const VALUES: RangeInclusive<usize> = 1..=1;
-
-    fn to_toml(&self) -> String;
-}
-
-macro_rules! to_toml {
-    ($($type:ty: $quote:literal;)*) => {$(
-        impl ToToml for $type {
-            fn to_toml(&self) -> String {
-                if $quote { format!("{:?}", self.to_string()) } else { self.to_string() }
-            }
-        }
-    )*};
-}
-to_toml! { u32: false; u64: false; String: true; SocketAddr: true; StoreChoice: true; DatabaseUrl: true; }
-
-impl ToToml for bool {
-    const VALUES: RangeInclusive<usize> = 0..=1;
-
-    fn to_toml(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl ToToml for PathBuf {
-    fn to_toml(&self) -> String {
-        format!("{:?}", self.display().to_string())
-    }
 }
 
 /// Settings that cannot be.

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
 
 use crate::cli::{self, Settings};
+use crate::client::in_words;
 use crate::config::StoreChoice;
 use crate::domain::ids::RegionCode;
 use crate::domain::time::parse_day;
@@ -90,7 +91,7 @@ fn told(failure: &Failure) -> String {
     if let Failure::Refused(reasons) = failure {
         return reasons.iter().map(|reason| reason.sentence()).collect();
     }
-    format!("broken off, and safe to run again: {failure:?}")
+    format!("broken off, and safe to run again: {}", in_words(failure))
 }
 
 fn bar(template: &str) -> Result<ProgressBar, String> {

@@ -76,7 +76,7 @@ fn request(number: i64, view: proto::ExplanationView) -> proto::CalculateContrib
         region_code: "310000".to_owned(),
         on: "2025-08-01".to_owned(),
         explanation_view: view as i32,
-        wage_fen: 200_000 + number * 7_919 % 4_000_000,
+        wage_fen: Some(200_000 + number * 7_919 % 4_000_000),
         injury_class: i32::try_from(number % 8).unwrap_or(0) + 1,
         ..Default::default()
     }

@@ -53,6 +53,37 @@ fn a_database_is_named_and_its_password_is_not_printed() {
     }
 }
 
+/// Those that no caller meets: a place, a switch, a file, a word.
+const NO_BOUNDS: [&str; 15] = [
+    "listen",
+    "store",
+    "data_dir",
+    "database_url",
+    "database_ca",
+    "migrate",
+    "policies",
+    "clock",
+    "insecure",
+    "reveal_personal_data",
+    "refuse_grade",
+    "return_unclaimed_at",
+    "log",
+    "log_json",
+    "metrics_listen",
+];
+
+#[test]
+fn every_bound_is_told_in_its_own_words() {
+    let config = Config::read(Given::default(), None, false).expect("defaults are good");
+    let told = config.told_limits();
+    for (setting, default) in Config::defaults().iter().filter(|(setting, _)| !NO_BOUNDS.contains(setting)) {
+        let found = told.iter().find(|(name, ..)| name == setting);
+        let (_, value, unit, comment) = found.unwrap_or_else(|| panic!("{setting} is not told"));
+        assert_eq!(value.to_string(), *default, "{setting}");
+        assert!(!unit.is_empty() && comment.ends_with('.'), "{setting}: {unit}: {comment}");
+    }
+}
+
 #[test]
 fn what_is_printed_can_be_read_again() {
     let config =

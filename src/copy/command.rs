@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 
 use super::{CopyError, compare, copy};
 use crate::backup::bar;
+use crate::client::in_words;
 use crate::ledger::page::hex;
 use crate::ledger_tool;
 use crate::migrate::PARTITION_RECORDS;
@@ -164,7 +165,7 @@ fn open_database(options: &PostgresOptions) -> Result<Arc<dyn Store>, CopyError>
 async fn balances(store: Arc<dyn Store>) -> Result<(), CopyError> {
     let (ledger, _) = ledger_tool::ledger(store).map_err(CopyError::Other)?;
     let report = shown("records checked", async |told| {
-        let failed = |failure| CopyError::Other(format!("the copy cannot be checked: {failure:?}"));
+        let failed = |failure| CopyError::Other(format!("the copy cannot be checked: {}", in_words(&failure)));
         ledger.check_telling(told).await.map_err(failed)
     })
     .await?;

@@ -67,6 +67,9 @@ pub struct Adjudicated {
     pub person_part: Money,
 }
 
+/// What is wrong with a total that its lines do not make.
+pub const NOT_THE_SUM: &str = "is not the sum of the lines' amount_fen";
+
 impl Bill {
     /// What is wrong with the sums, field by field.
     pub fn faults(&self) -> Vec<(String, &'static str)> {
@@ -82,7 +85,7 @@ impl Bill {
                     }
                 }
                 if lines.iter().map(|line| line.amount).sum::<Money>() != self.total {
-                    faults.push(("bill.total_fen".to_owned(), "is not the sum of the lines' amount_fen"));
+                    faults.push(("bill.total_fen".to_owned(), NOT_THE_SUM));
                 }
             }
             BillContent::Adjudicated(parts) => {

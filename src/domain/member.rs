@@ -64,6 +64,17 @@ impl std::fmt::Debug for MemberRef {
 }
 
 impl MemberRef {
+    /// The name of the field that gives it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Id(_) => "member_id",
+            Self::IdNumber(_) => "id_number",
+            Self::Card(_) => "card_number",
+            Self::Personal(_) => "personal_number",
+            Self::Computer(_) => "computer_number",
+        }
+    }
+
     /// A stable tag and the text, for keyed look-up and fingerprints.
     pub fn parts(&self) -> (u8, Cow<'_, str>) {
         match self {

@@ -26,6 +26,8 @@ pub fn all3<A, B, C>(a: Option<A>, b: Option<B>, c: Option<C>) -> Option<(A, B, 
 #[derive(Debug, Default)]
 pub struct Fields {
     violations: Vec<Violation>,
+    /// Told beside others, and no reason to refuse by themselves.
+    beside: Vec<Violation>,
 }
 
 impl Fields {
@@ -36,6 +38,14 @@ impl Fields {
     /// Notes a bad field.
     pub fn bad(&mut self, field: impl Into<String>, description: impl Into<String>) {
         self.violations.push(Violation { field: field.into(), description: description.into() });
+    }
+
+    /// Notes what alone is judged later, because a repeat is answered whatever the day is by then, but belongs into a refusal
+    /// that names all bad fields.
+    pub fn beside(&mut self, fault: Result<(), Failure>) {
+        if let Err(Failure::Invalid(violations)) = fault {
+            self.beside.extend(violations);
+        }
     }
 
     /// Everything that is wrong, for an answer of its own.
@@ -61,10 +71,11 @@ impl Fields {
 
     /// Ends the reading: the status that names every bad field. Also right when a value is missing and nothing was noted,
     /// which would be a bug here, and is told as one.
-    pub fn refuse(self) -> Status {
+    pub fn refuse(mut self) -> Status {
         if self.violations.is_empty() {
             return status::of(&Failure::Bug("a field was refused without a word"));
         }
+        self.violations.append(&mut self.beside);
         status::of(&Failure::Invalid(self.violations))
     }
 

@@ -91,7 +91,14 @@ impl MemberService for Service {
         let (member, person, card) = (&outcome.member, outcome.person.as_ref(), outcome.card.as_ref());
         let created = created_millis(member.id);
         Ok(Response::new(proto::ActivateCardResponse {
-            member: Some(people::member(member, person, card, outcome.member_position, created, false)),
+            member: Some(people::member(
+                member,
+                person,
+                card,
+                outcome.member_position.max(done.position),
+                created,
+                false,
+            )),
             explanation: explanation::render(&outcome.trace, &basis, view),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,

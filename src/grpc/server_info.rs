@@ -13,7 +13,7 @@ use crate::ledger::page::hex;
 pub struct Info {
     pub started_at: Moment,
     /// Name, value, unit, comment of every bound in force.
-    pub limits: Vec<(String, u64, &'static str, &'static str)>,
+    pub limits: Vec<(String, u64, &'static str, String)>,
     /// What of the policies is other than when the data were last written.
     pub policy_differences: Vec<String>,
 }
@@ -28,7 +28,7 @@ impl ServerService for Service {
             name: name.clone(),
             value: i64::try_from(*value).unwrap_or(i64::MAX),
             unit: (*unit).to_owned(),
-            comment: (*comment).to_owned(),
+            comment: comment.clone(),
         });
         Ok(Response::new(proto::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -86,7 +86,11 @@ pub fn of(failure: &Failure) -> Status {
                 details.add_bad_request_violation(&violation.field, &violation.description);
             }
             let first = violations.first().map(|violation| format!("{} {}", violation.field, violation.description));
-            let message = first.unwrap_or_else(|| "invalid fields".to_owned());
+            let message = match (first, violations.len()) {
+                (None, _) => "invalid fields".to_owned(),
+                (Some(first), 1) => first,
+                (Some(first), all) => format!("{first} (the first of {all} bad fields)"),
+            };
             Status::with_error_details(Code::InvalidArgument, message, details)
         }
         Failure::PageTokenInvalid => plain(
@@ -101,7 +105,14 @@ pub fn of(failure: &Failure) -> Status {
             "quote_token is not one of this content",
             "预结算凭证无效，请重新预结算。",
         ),
-        Failure::NotFound(thing) => not_found(*thing),
+        Failure::NotFound(thing) => not_found(*thing, HashMap::new()),
+        Failure::NobodyThere { named_by, field } => {
+            let mut metadata = HashMap::from([("named_by".to_owned(), (*named_by).to_owned())]);
+            if !field.is_empty() {
+                metadata.insert("field".to_owned(), field.clone());
+            }
+            not_found(Thing::Member, metadata)
+        }
         Failure::RequestIdReused(fields) => make(
             Code::AlreadyExists,
             "REQUEST_ID_REUSED",
@@ -204,7 +215,7 @@ fn refused(reasons: &[Reason], mut metadata: HashMap<String, String>) -> Status 
     make(Code::FailedPrecondition, first, &format!("refused: {}", names.join(", ")), &sentences.concat(), metadata)
 }
 
-fn not_found(thing: Thing) -> Status {
+fn not_found(thing: Thing, metadata: HashMap<String, String>) -> Status {
     let (reason, message, sentence) = match thing {
         Thing::Region => ("REGION_NOT_FOUND", "no such region on that day", "没有找到该统筹区。"),
         Thing::Member => ("MEMBER_NOT_FOUND", "no such member", "没有找到该参保人。"),
@@ -216,7 +227,7 @@ fn not_found(thing: Thing) -> Status {
         }
         Thing::Transfer => ("TRANSFER_NOT_FOUND", "no such transfer", "没有找到该笔转账。"),
     };
-    plain(Code::NotFound, reason, message, sentence)
+    make(Code::NotFound, reason, message, sentence, metadata)
 }
 
 /// Statuses that no handler makes: overload, time, shut-down, and what the transport says of malformed bytes.
@@ -257,6 +268,11 @@ pub mod transport {
 
     pub fn too_large() -> Status {
         plain(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", "the message is larger than allowed", "请求报文过大。")
+    }
+
+    pub fn compressed() -> Status {
+        let message = "compressed messages are not taken: send them as they are";
+        plain(Code::Unimplemented, "NOT_IMPLEMENTED", message, "不接受压缩的报文，请不压缩发送。")
     }
 
     pub fn not_implemented() -> Status {

@@ -124,7 +124,9 @@ fn wrong<K: Kind>(path: &[String], value: Value) -> Option<String> {
     // What is behind the last of these words is the reader's, what is before them may be the row's.
     let expected =
         error.rsplit_once(", expected ").map(|(_, expected)| expected.trim_end_matches(" at line 0 column 0"));
-    Some(expected.map_or("cannot be read".to_owned(), |expected| format!("must be {expected}")))
+    let is_money = path.last().is_some_and(|name| name.ends_with("_fen"));
+    let plain = if is_money { "must be a whole number of fen" } else { "cannot be read" };
+    Some(expected.map_or(plain.to_owned(), |expected| format!("must be {expected}")))
 }
 
 /// What is wrong with each field of a row.
@@ -190,7 +192,7 @@ mod tests {
         for (row, expected) in rows {
             assert_eq!(told::<Members>(row), expected, "{row}");
         }
-        assert_eq!(told::<Credits>(r#"{"amount_fen":"x"}"#), "amount_fen cannot be read");
+        assert_eq!(told::<Credits>(r#"{"amount_fen":"x"}"#), "amount_fen must be a whole number of fen");
         let both = r#"{"member":{"id_number":"1","card_number":"2"}}"#;
         assert_eq!(told::<Credits>(both), "has fields of which only one may be set");
     }

@@ -58,6 +58,21 @@ impl Ledger {
         answer
     }
 
+    /// Refuses a first day that may not be filed, and a last one before it or in the past: both, where both are bad.
+    pub fn check_filing_days(&self, start: Option<Date>, last: Option<Date>, today: Date) -> Result<(), Failure> {
+        let start = start.unwrap_or(today);
+        let faults = [
+            self.check_day("start_date", start, today),
+            match last {
+                Some(last) if last < start || last < today => {
+                    Err(Failure::invalid("last_day", "lies before the first day or in the past"))
+                }
+                _ => Ok(()),
+            },
+        ];
+        Failure::all(faults)
+    }
+
     async fn decide_filing(
         &self,
         ask: &FilingAsk,
@@ -65,12 +80,9 @@ impl Ledger {
         today: Date,
     ) -> Result<FilingAnswer, Failure> {
         let start = ask.start.unwrap_or(today);
-        self.check_day("start_date", start, today)?;
-        if ask.last_day.is_some_and(|last| last < start || last < today) {
-            return Err(Failure::invalid("last_day", "lies before the first day or in the past"));
-        }
-        let owner = self.resolve(reading, &ask.owner).await?;
-        let beneficiary = self.resolve(reading, &ask.beneficiary).await?;
+        self.check_filing_days(ask.start, ask.last_day, today)?;
+        let owner = self.resolve_as(reading, &ask.owner, "owner").await?;
+        let beneficiary = self.resolve_as(reading, &ask.beneficiary, "beneficiary").await?;
         let (of_owner, of_beneficiary) = (Key::Person(owner), Key::Person(beneficiary));
         reading
             .get(&[

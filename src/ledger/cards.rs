@@ -120,7 +120,7 @@ impl Command for ActivateCard {
         let person = reading.person(&person_key)?.cloned();
         let card = reading.card(&key)?.cloned();
         let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
-        let member_position = reading.version(&person_key);
+        let member_position = reading.version(&person_key).max(reading.version(&key));
         Ok(CardOutcome { member, person, card, member_position, trace, policies })
     }
 }

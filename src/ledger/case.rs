@@ -110,13 +110,23 @@ impl Ledger {
 
     /// The member a reference leads to.
     pub async fn resolve(&self, reading: &mut Reading<'_>, reference: &MemberRef) -> Result<MemberId, Failure> {
-        let not_found = Failure::NotFound(Thing::Member);
+        self.resolve_as(reading, reference, "").await
+    }
+
+    /// The same, of one of several people of a request: nobody there is told with the field.
+    pub async fn resolve_as(
+        &self,
+        reading: &mut Reading<'_>,
+        reference: &MemberRef,
+        field: &str,
+    ) -> Result<MemberId, Failure> {
+        let not_found = || Failure::NobodyThere { named_by: reference.kind(), field: field.to_owned() };
         let key = self.key_of(reference);
         reading.get(&[key]).await?;
         let MemberRef::Id(id) = reference else {
-            return reading.reference(&key)?.copied().ok_or(not_found);
+            return reading.reference(&key)?.copied().ok_or_else(not_found);
         };
-        reading.standing(&key)?.map(|_| *id).ok_or(not_found)
+        reading.standing(&key)?.map(|_| *id).ok_or_else(not_found)
     }
 
     /// A look at a case as of now, for a quote or for whoever asks who can pay: the instant, what was seen, the patient and
@@ -167,11 +177,12 @@ impl Ledger {
         if !reading.is_at_hand(&first) {
             reading.look_ahead(&[first]).await?;
         }
-        let patient = self.resolve(reading, patient).await?;
+        let patient = self.resolve_as(reading, patient, "patient").await?;
         reading.get(&[Key::Standing(patient)]).await?;
         let mut on_paper = Vec::with_capacity(papers.len());
-        for paper in papers {
-            on_paper.push(self.resolve(reading, &paper.owner).await?);
+        for (place, paper) in papers.iter().enumerate() {
+            let found = self.resolve_as(reading, &paper.owner, "").await.map_err(|failure| failure.of_paper(place))?;
+            on_paper.push(found);
         }
         if !papers.is_empty() {
             let key = Key::Person(patient);
@@ -308,7 +319,8 @@ impl Ledger {
         }
         let age = today.since(day).map(|span| span.get_days()).unwrap_or(i32::MAX);
         if age > i32::try_from(self.limits.max_backdate_days).unwrap_or(i32::MAX) {
-            return Err(Failure::invalid(field, "is older than max_backdate_days"));
+            let most = self.limits.max_backdate_days;
+            return Err(Failure::invalid(field, &format!("is more than {most} days ago (max_backdate_days)")));
         }
         Ok(())
     }

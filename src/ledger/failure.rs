@@ -34,6 +34,11 @@ pub enum Failure {
     PageTokenInvalid,
     QuoteTokenInvalid,
     NotFound(Thing),
+    /// No such person: which kind of reference named nobody, and the field where a request names several people.
+    NobodyThere {
+        named_by: &'static str,
+        field: String,
+    },
     /// The names of the fields that differ.
     RequestIdReused(Vec<String>),
     MemberExists,
@@ -73,6 +78,29 @@ pub struct QuoteDifference {
 impl Failure {
     pub fn refused(reason: Reason) -> Self {
         Self::Refused(vec![reason])
+    }
+
+    /// The same, of the owner on a paper.
+    pub fn of_paper(self, place: usize) -> Self {
+        match self {
+            Self::NobodyThere { named_by, .. } => {
+                Self::NobodyThere { named_by, field: format!("paper_authorisations[{place}].owner") }
+            }
+            other => other,
+        }
+    }
+
+    /// The bad fields of all, if any is bad.
+    pub fn all(judged: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        let mut violations = Vec::new();
+        for outcome in judged {
+            match outcome {
+                Ok(()) => {}
+                Err(Self::Invalid(bad)) => violations.extend(bad),
+                Err(other) => return Err(other),
+            }
+        }
+        if violations.is_empty() { Ok(()) } else { Err(Self::Invalid(violations)) }
     }
 
     pub fn invalid(field: &str, description: &str) -> Self {

@@ -209,7 +209,11 @@ impl Command for UpdateInsurance {
         let key = Key::Person(id);
         reading.get(&[Key::Standing(id), Key::Wards(id), key, Key::Card(id)]).await?;
         let before = reading.member(id)?.clone();
-        if self.etag.as_ref().is_some_and(|etag| *etag != reading.version(&key).to_string()) {
+        if self
+            .etag
+            .as_ref()
+            .is_some_and(|etag| *etag != reading.version(&key).max(reading.version(&Key::Card(id))).to_string())
+        {
             return Err(Failure::EtagMismatch);
         }
         if before.insurance == insurance {

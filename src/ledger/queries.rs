@@ -137,8 +137,10 @@ impl Ledger {
         reading.get(&[key, card, Key::Standing(id)]).await?;
         self.store().wait_durable(reading.read_at()).await?;
         let member = reading.member(id)?.clone();
+        // The card is shown with the person, and lies beside because it changes by itself.
+        let position = reading.version(&key).max(reading.version(&card));
         let (person, card) = (reading.person(&key)?.cloned(), reading.card(&card)?.cloned());
-        Ok(MemberView { member, person, card, position: reading.version(&key) })
+        Ok(MemberView { member, person, card, position })
     }
 
     /// Masked names for an answer; people without a person record are left out.

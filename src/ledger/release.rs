@@ -65,8 +65,8 @@ impl Command for ReleaseBinding {
         let id = match &self.target {
             ReleaseTarget::Binding(id) => *id,
             ReleaseTarget::Pair { owner, beneficiary } => {
-                let owner = ledger.resolve(reading, owner).await?;
-                let beneficiary = ledger.resolve(reading, beneficiary).await?;
+                let owner = ledger.resolve_as(reading, owner, "pair.owner").await?;
+                let beneficiary = ledger.resolve_as(reading, beneficiary, "pair.beneficiary").await?;
                 reading.get(&[Key::Standing(beneficiary)]).await?;
                 let family = &reading.known(beneficiary)?.family;
                 let tie = family.ties.iter().rev().find(|tie| tie.owner == owner);

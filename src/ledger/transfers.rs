@@ -88,8 +88,8 @@ impl Command for TransferFunds {
         fresh: Fresh,
     ) -> Result<Plan<TransferOutcome>, Failure> {
         let today = now.civil_day();
-        let owner = ledger.resolve(reading, &self.owner).await?;
-        let beneficiary = ledger.resolve(reading, &self.beneficiary).await?;
+        let owner = ledger.resolve_as(reading, &self.owner, "owner").await?;
+        let beneficiary = ledger.resolve_as(reading, &self.beneficiary, "beneficiary").await?;
         reading.get(&[Key::Standing(owner), Key::Standing(beneficiary)]).await?;
         let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
         let policies = [ledger.policy_of(from, today)?, ledger.policy_of(to, today)?];

@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 use super::Place;
 use super::source;
 use crate::backup::bar;
+use crate::client::in_words;
 use crate::grpc::proto;
 use crate::ledger::check::Report;
 use crate::ledger::page::hex;
@@ -86,7 +87,7 @@ pub async fn examine(dir: &Path, mut told: impl FnMut(&'static str, u64, u64)) -
     let store = EmbeddedStore::open_existing(dir).map_err(|error| error.to_string())?;
     let (ledger, _) = source::ledger(store.clone())?;
     let report = ledger.check_telling(|done, total| told("records checked", done, total)).await;
-    let report = report.map_err(|failure| format!("the ledger cannot be read: {failure:?}"))?;
+    let report = report.map_err(|failure| format!("the ledger cannot be read: {}", in_words(&failure)))?;
     let index = store.check_index(|done, total| told("changes compared with the index", done, total));
     let index = index.map_err(|error| format!("the index cannot be read: {error}"))?;
     Ok(Findings { tables, report, index })

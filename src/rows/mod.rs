@@ -165,6 +165,8 @@ fn read_line(reader: &mut BufReader<File>, at: &mut Place) -> Result<Option<Row>
 fn bad(error: &csv::Error) -> String {
     if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
         format!("has {len} cells, not {expected_len}")
+    } else if let csv::ErrorKind::Utf8 { .. } = error.kind() {
+        "is not UTF-8: save the file as UTF-8, not as GBK".to_owned()
     } else {
         "is not a row of text".to_owned()
     }

@@ -221,10 +221,11 @@ where
             self.inner = None;
             let pass = self.pass.take();
             return Poll::Ready(match (pass, self.streams) {
-                (Some(pass), Some(method)) => {
-                    let finishes = FINISH.contains(&method);
-                    outcome.map(|response| response.map(|body| Running::body(body, pass, finishes)))
-                }
+                (Some(pass), Some(method)) => outcome.map(|response| match response.headers().get("grpc-status") {
+                    // It has ended with its headers; around it there must be nothing that could send an empty frame more.
+                    Some(_) => response,
+                    None => response.map(|body| Running::body(body, pass, FINISH.contains(&method))),
+                }),
                 (_, _) => outcome,
             });
         }
@@ -321,6 +322,8 @@ fn reword(response: Response<Body>) -> Response<Body> {
     match Code::from_bytes(code.as_bytes()) {
         Code::Internal | Code::InvalidArgument | Code::Unknown => transport::malformed().into_http(),
         Code::OutOfRange | Code::ResourceExhausted => transport::too_large().into_http(),
+        // tonic says so of a message in an encoding that is not taken, and names those that are.
+        Code::Unimplemented if headers.contains_key("grpc-accept-encoding") => transport::compressed().into_http(),
         Code::Unimplemented => transport::not_implemented().into_http(),
         Code::Ok
         | Code::Cancelled
@@ -337,45 +340,4 @@ fn reword(response: Response<Body>) -> Response<Body> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use super::*;
-
-    /// Nothing comes.
-    struct Never;
-
-    impl http_body::Body for Never {
-        type Data = Bytes;
-        type Error = Status;
-        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-            Poll::Pending
-        }
-    }
-
-    /// With what code a stream ends that nothing comes from; none: it goes on.
-    async fn ended(stream_idle_ms: u32, close: bool, watches: bool) -> Option<Code> {
-        let given = crate::config::Given { stream_idle_ms: Some(stream_idle_ms), ..Default::default() };
-        let config = Config::read(given, None, true).expect("settings");
-        let gate = Arc::new(Gate::new(&config));
-        let pass = gate.enter(watches).expect("there is room");
-        let mut body = Running::body(Body::new(Never), pass, false);
-        let counts = || (gate.running(), gate.watching());
-        assert_eq!(counts(), (u32::from(!watches), u32::from(watches)), "a stream keeps its place");
-        if close {
-            gate.close();
-        }
-        let frame = poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx));
-        let frame = tokio::time::timeout(Duration::from_millis(50), frame).await.ok()??.ok()?;
-        assert_eq!(counts(), (0, 0), "and gives it back");
-        Some(Code::from_bytes(frame.trailers_ref()?.get("grpc-status")?.as_bytes()))
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_stands_still_ends() {
-        assert_eq!(ended(1, false, false).await, Some(Code::DeadlineExceeded));
-        assert_eq!(ended(u32::MAX, true, false).await, Some(Code::Unavailable));
-        assert_eq!(ended(1, false, true).await, None, "who watches may wait");
-        assert_eq!(ended(u32::MAX, true, true).await, Some(Code::Unavailable));
-    }
-}
+mod tests;

@@ -645,7 +645,13 @@ impl Story {
         };
         let again = self.server.activate_card(request).expect("a repeat succeeds");
         assert_eq!(proto::ActivateCardResponse { replayed: false, ..again }, done);
-        enum_name(done.member.expect("set").cards[0].state().as_str_name(), "CARD_STATE_")
+        let member = done.member.expect("set");
+        let read = proto::GetMemberRequest { member_id: member.member_id.clone(), ..Default::default() };
+        let read = self.server.get_member(read).expect("read").member.expect("set");
+        let both = [read.ledger_position, member.ledger_position];
+        assert_eq!(both, [done.ledger_position; 2], "a card changes the record it is shown with");
+        assert_eq!(read.etag, member.etag);
+        enum_name(member.cards[0].state().as_str_name(), "CARD_STATE_")
     }
 
     /// The nightly job, by hand for a day.

@@ -77,7 +77,7 @@ impl BindingService for Service {
             decision: (if yes { proto::Decision::Yes } else { proto::Decision::No }) as i32,
             reasons: explanation::reason_notes(&decision.reasons),
             missing_evidence: decision.missing.clone(),
-            grants: to_wire_all(&decision.grants),
+            grants: if yes { to_wire_all(&decision.grants) } else { Vec::new() },
             explanation: explanation::render(&decision.trace, &basis, view),
             pending_evidence: decision.pending.clone(),
             start_date: if yes { decision.start.to_string() } else { String::new() },
@@ -229,6 +229,9 @@ impl BindingService for Service {
         let mut fields = Fields::new();
         let patient = fields.person("patient", patient);
         let day = fields.optional_day("visit_date", &visit_date);
+        if let Some(Some(day)) = day {
+            fields.beside(self.ledger.check_day("visit_date", day, self.ledger.now().civil_day()));
+        }
         let purpose = fields.word("purpose", purpose);
         let amount = fields.positive("person_part_fen", person_part_fen);
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);

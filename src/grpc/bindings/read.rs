@@ -36,6 +36,9 @@ impl Service {
         let evidence = self.read_evidence(fields, filing.evidence);
         let start = fields.optional_day("start_date", &filing.start_date);
         let last_day = fields.optional_day("last_day", &filing.last_day);
+        if let Some((start, last_day)) = start.zip(last_day) {
+            fields.beside(self.ledger.check_filing_days(start, last_day, self.ledger.now().civil_day()));
+        }
         let caps = read_caps(fields, filing.caps.unwrap_or_default());
         let priority = match filing.priority {
             None => Some(0),

@@ -81,7 +81,7 @@ impl Calculation for proto::CalculateContributionRequest {
 fn foreign(request: &proto::CalculateContributionRequest, scheme: ContributionScheme, fields: &mut Fields) {
     let employee = scheme == ContributionScheme::Employee;
     let of_employees = [
-        ("wage_fen", request.wage_fen != 0),
+        ("wage_fen", request.wage_fen.is_some()),
         ("injury_class", request.injury_class != 0),
         ("injury_float", !request.injury_float.is_empty()),
         ("housing_fund_person_rate", !request.housing_fund_person_rate.is_empty()),
@@ -107,7 +107,13 @@ fn foreign(request: &proto::CalculateContributionRequest, scheme: ContributionSc
 }
 
 fn employee(request: proto::CalculateContributionRequest, fields: &mut Fields) -> Option<Employee> {
-    let wage = fields.money("wage_fen", request.wage_fen);
+    let wage = match request.wage_fen {
+        Some(wage) => fields.money("wage_fen", wage),
+        None => {
+            fields.bad("wage_fen", "is required");
+            None
+        }
+    };
     let base_wage = fields.optional_money("base_wage_fen", request.base_wage_fen);
     let average_wage = average_wage(request.average_wage_fen, fields);
     let injury_class = fields.count("injury_class", request.injury_class, 0, 100);

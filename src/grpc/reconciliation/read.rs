@@ -17,6 +17,8 @@ wire! {
     LineKind => proto::LineKind { Settlement, Refund }
 }
 
+const NOT_ITS_PARTS: &str = "is not own_account_fen + mutual_aid_fen";
+
 /// The days of a comparison, bounded.
 pub fn days(
     fields: &mut Fields,
@@ -105,6 +107,14 @@ fn sums(fields: &mut Fields, amounts: Option<proto::LineAmounts>) -> Option<Clai
             good = false;
         }
         claimed.set(cell, fen.map(Money::fen));
+    }
+    let parts = claimed.of(Cell::OwnAccount).zip(claimed.of(Cell::MutualAid));
+    let sum = parts.map(|(own, aid)| i128::from(own.as_fen()) + i128::from(aid.as_fen()));
+    if let (Some(sum), Some(accounts)) = (sum, claimed.of(Cell::Accounts))
+        && sum != i128::from(accounts.as_fen())
+    {
+        fields.bad("amounts.accounts_fen", NOT_ITS_PARTS);
+        good = false;
     }
     good.then_some(claimed)
 }
@@ -221,7 +231,7 @@ fn claimed(fields: &mut Fields, amounts: Option<proto::LineAmounts>) -> Option<C
     if let (Some(sum), Some(accounts)) = (sum, claimed.of(Cell::Accounts))
         && sum != accounts
     {
-        fields.bad("amounts.accounts_fen", "is not own_account_fen + mutual_aid_fen");
+        fields.bad("amounts.accounts_fen", NOT_ITS_PARTS);
     }
     (fields.len() == before).then_some(claimed)
 }

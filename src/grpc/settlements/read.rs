@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, Visit};
+use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Line, NOT_THE_SUM, Visit};
 use crate::domain::ids::SettlementId;
 use crate::domain::settlement::{Parts, RefundAsk, SettlementState};
 use crate::grpc::fields::Fields;
 use crate::grpc::{Service, proto};
+use crate::ledger::Failure;
 use crate::ledger::queries::SettlementsBy;
 use crate::ledger::settle::{Ask, Paper};
 use crate::ledger::settlements::SettlementKey;
@@ -30,7 +31,8 @@ impl Service {
         let institution = fields.institution("institution_code", institution_code);
         let patient = fields.person("patient", patient);
         let day_given = visit.as_ref().is_some_and(|visit| !visit.visit_date.is_empty());
-        let visit = read_visit(fields, visit, self.ledger.now().civil_day());
+        let today = self.ledger.now().civil_day();
+        let visit = read_visit(fields, visit, today, |day| self.ledger.check_day("visit.visit_date", day, today));
         let bill = self.read_bill(fields, bill);
         let papers = self.read_papers(fields, papers);
         Some(Ask {
@@ -55,7 +57,13 @@ impl Service {
                     fields.bad("bill.lines", format!("has more than {} lines", self.limits.bill_lines));
                     return None;
                 }
-                read_lines(fields, lines).map(BillContent::Lines)
+                let sum = lines.iter().map(|line| i128::from(line.amount_fen)).sum::<i128>();
+                let read = read_lines(fields, lines).map(BillContent::Lines);
+                // Lines that cannot be read have a sum all the same.
+                if read.is_none() && total.is_some_and(|total| i128::from(total.as_fen()) != sum) {
+                    fields.bad("bill.total_fen", NOT_THE_SUM);
+                }
+                read
             }
             (lines, Some(parts)) if lines.is_empty() => read_adjudicated(fields, parts).map(BillContent::Adjudicated),
             _ => {
@@ -98,7 +106,12 @@ impl Service {
     }
 }
 
-pub(super) fn read_visit(fields: &mut Fields, visit: Option<proto::Visit>, today: Date) -> Option<Visit> {
+pub(super) fn read_visit(
+    fields: &mut Fields,
+    visit: Option<proto::Visit>,
+    today: Date,
+    judge: impl FnOnce(Date) -> Result<(), Failure>,
+) -> Option<Visit> {
     let Some(proto::Visit { institution_kind, care_region_code, purpose, visit_date, external_refs }) = visit else {
         fields.bad("visit", "is required");
         return None;
@@ -107,6 +120,9 @@ pub(super) fn read_visit(fields: &mut Fields, visit: Option<proto::Visit>, today
     let care_region = fields.region("visit.care_region_code", &care_region_code);
     let purpose = fields.word("visit.purpose", purpose);
     let date = fields.optional_day("visit.visit_date", &visit_date).map(|day| day.unwrap_or(today));
+    if let Some(day) = date {
+        fields.beside(judge(day));
+    }
     let proto::ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no } = external_refs.unwrap_or_default();
     let mdtrt_id = fields.optional_code("visit.external_refs.mdtrt_id", mdtrt_id);
     let medins_setl_id = fields.optional_code("visit.external_refs.medins_setl_id", medins_setl_id);

@@ -181,7 +181,7 @@ impl Checker<'_> {
         let request = proto::CalculateContributionRequest {
             region_code: region.to_owned(),
             on: on.to_string(),
-            wage_fen: wage,
+            wage_fen: Some(wage),
             base_wage_fen: Some(base_wage),
             average_wage_fen: Some(average),
             injury_class: i32::try_from(class).expect("small"),

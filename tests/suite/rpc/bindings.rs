@@ -57,6 +57,53 @@ fn all_bad_fields_of_a_filing_are_named_at_once() {
 }
 
 #[test]
+fn days_of_a_filing_are_named_with_the_rest() {
+    let server = Setup::memory().start();
+    let (mother, son) = server.family(1_000);
+    let days = |relation| proto::CreateBindingRequest {
+        relation,
+        start_date: "2199-01-01".to_owned(),
+        last_day: "2001-01-01".to_owned(),
+        ..filing("b", &son, &mother)
+    };
+    let rows = [(0, "last_day relation start_date"), (filing("b", &son, &mother).relation, "last_day start_date")];
+    for (relation, fields) in rows {
+        let expected = format!("InvalidArgument INVALID_FIELDS {fields}");
+        assert_eq!(failed(server.create_binding(days(relation))), expected);
+        assert_eq!(failed(server.check_binding(check_of(&days(relation)))), expected);
+    }
+}
+
+#[test]
+fn nobody_there_is_told_with_the_field_and_how_it_was_named() {
+    let server = Setup::memory().start();
+    let (mother, son) = server.family(1_000);
+    let card = || by_card("9999");
+    let paper = proto::PaperAuthorisation {
+        owner: card(),
+        user_card: "1".to_owned(),
+        relation: 1,
+        phone: "13800000000".to_owned(),
+        signature_ref: "s".to_owned(),
+    };
+    let papers = proto::SettleRequest { paper_authorisations: vec![paper], ..settle("s", &mother, 1) };
+    let patient = proto::SettleRequest { patient: card(), ..settle("s", &mother, 1) };
+    let owner = proto::CreateBindingRequest { owner: card(), ..filing("b", &son, &mother) };
+    let beneficiary = proto::CreateBindingRequest { beneficiary: card(), ..filing("b", &son, &mother) };
+    let rows = [
+        (server.create_binding(owner).expect_err("nobody"), "owner"),
+        (server.create_binding(beneficiary).expect_err("nobody"), "beneficiary"),
+        (server.settle(patient).expect_err("nobody"), "patient"),
+        (server.settle(papers).expect_err("nobody"), "paper_authorisations[0].owner"),
+    ];
+    for (status, field) in rows {
+        let told = told(&status);
+        let (named_by, named) = (told.metadata["named_by"].as_str(), told.metadata["field"].as_str());
+        assert_eq!((told.reason.as_str(), named_by, named), ("MEMBER_NOT_FOUND", "card_number", field));
+    }
+}
+
+#[test]
 fn missing_evidence_is_listed() {
     let server = Setup::memory().start();
     let (mother, son) = (server.member(1, "440300", 0), server.member(2, "440300", 1_000));

@@ -9,7 +9,7 @@ fn contribution(wage_fen: i64) -> proto::CalculateContributionRequest {
     proto::CalculateContributionRequest {
         region_code: "440300".to_owned(),
         on: "2026-06-01".to_owned(),
-        wage_fen,
+        wage_fen: Some(wage_fen),
         average_wage_fen: Some(500_000),
         ..Default::default()
     }
@@ -93,12 +93,21 @@ fn a_callers_own_tables_are_read_as_those_of_the_files() {
 }
 
 #[test]
+fn an_employee_has_a_wage_if_only_none() {
+    let server = Setup::memory().start();
+    let without = proto::CalculateContributionRequest { wage_fen: None, ..contribution(1) };
+    assert_eq!(failed(server.calculate_contribution(without)), "InvalidArgument INVALID_FIELDS wage_fen");
+    let none = server.calculate_contribution(contribution(0)).expect("calculated");
+    assert_eq!(none.base_fen, none.lower_bound_fen);
+}
+
+#[test]
 fn every_bad_field_is_named_at_once() {
     let server = Setup::memory().start();
     let absurd = proto::CalculateContributionRequest {
         region_code: "44".to_owned(),
         on: "2026-13-01".to_owned(),
-        wage_fen: -1,
+        wage_fen: Some(-1),
         base_wage_fen: Some(1_000_000_000_001),
         average_wage_fen: Some(0),
         injury_class: -1,
@@ -300,7 +309,7 @@ fn an_answer_of_a_stream_has_so_many_bytes() {
         let mut sent = items(6);
         for item in &mut sent {
             if let Some(proto::calculation_item::Calculation::Contribution(request)) = &mut item.calculation {
-                (request.wage_fen, request.explanation_view) = (700_000, proto::ExplanationView::Full as i32);
+                (request.wage_fen, request.explanation_view) = (Some(700_000), proto::ExplanationView::Full as i32);
             }
         }
         sent

@@ -426,6 +426,15 @@ fn bad_totals_are_told_at_once() {
     let fields =
         "theirs[0].amounts.total_fen theirs[0].count theirs[0].date theirs[0].kind theirs[2].date theirs[3].date";
     assert_eq!(failed(totals(&server, rows, NEXT)), format!("InvalidArgument INVALID_FIELDS {fields}"));
+    let parts = proto::LineAmounts {
+        accounts_fen: Some(3),
+        own_account_fen: Some(1),
+        mutual_aid_fen: Some(1),
+        ..Default::default()
+    };
+    let rows = vec![proto::TotalsRow { amounts: Some(parts), ..row(1, DAY, 1, 3) }];
+    let expected = "InvalidArgument INVALID_FIELDS theirs[0].amounts.accounts_fen";
+    assert_eq!(failed(totals(&server, rows, NEXT)), expected);
 }
 
 #[test]

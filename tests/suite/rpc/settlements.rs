@@ -125,6 +125,22 @@ fn all_bad_fields_are_named_at_once() {
 }
 
 #[test]
+fn what_is_judged_by_the_day_or_by_a_sum_is_named_with_the_rest() {
+    let server = Setup::memory().start();
+    let (mother, _) = server.family(1_000);
+    let line =
+        proto::Line { line_id: "1".to_owned(), category: 1, list_class: 1, amount_fen: 100, ..Default::default() };
+    let request = proto::SettleRequest {
+        visit: Some(proto::Visit { visit_date: "2199-01-01".to_owned(), ..visit() }),
+        bill: Some(proto::Bill { total_fen: 99, lines: vec![line], adjudicated: None }),
+        ..settle("s", &mother, 1)
+    };
+    let fields = "bill.lines[0].item_code bill.total_fen visit.visit_date";
+    assert_eq!(failed(server.settle(request.clone())), format!("InvalidArgument INVALID_FIELDS {fields}"));
+    assert_eq!(failed(server.quote_settlement(quote_of(&request))), format!("InvalidArgument INVALID_FIELDS {fields}"));
+}
+
+#[test]
 fn a_bill_adds_up_or_is_refused() {
     let server = Setup::memory().start();
     let (mother, _) = server.family(1_000);

@@ -545,6 +545,7 @@ pub fn no_of(failure: &Failure) -> No {
             format!("INVALID {}", fields.join(" "))
         }
         Failure::NotFound(thing) => format!("NOT_FOUND {}", named(*thing)),
+        Failure::NobodyThere { .. } => format!("NOT_FOUND {}", named(Thing::Member)),
         Failure::RequestIdReused(_) => "REUSED".to_owned(),
         Failure::MemberExists => "MEMBER_EXISTS".to_owned(),
         Failure::Refused(reasons) => super::model::refused(reasons),

@@ -1,0 +1,41 @@
+//! Settings as TOML text.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use super::StoreChoice;
+use crate::store::postgres::DatabaseUrl;
+
+/// A value as TOML text.
+pub(super) trait ToToml {
+    /// How many words follow its flag: a yes may be left unsaid.
+    const VALUES: RangeInclusive<usize> = 1..=1;
+
+    fn to_toml(&self) -> String;
+}
+
+macro_rules! to_toml {
+    ($($type:ty: $quote:literal;)*) => {$(
+        impl ToToml for $type {
+            fn to_toml(&self) -> String {
+                if $quote { format!("{:?}", self.to_string()) } else { self.to_string() }
+            }
+        }
+    )*};
+}
+to_toml! { u32: false; u64: false; String: true; SocketAddr: true; StoreChoice: true; DatabaseUrl: true; }
+
+impl ToToml for bool {
+    const VALUES: RangeInclusive<usize> = 0..=1;
+
+    fn to_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl ToToml for PathBuf {
+    fn to_toml(&self) -> String {
+        format!("{:?}", self.display().to_string())
+    }
+}
