@@ -2,6 +2,7 @@
 //! decision, one conditional commit; the clock, ids and retries live here and nowhere below.
 
 pub mod accounts;
+mod asked;
 pub mod bindings;
 pub mod cards;
 pub mod case;
@@ -48,13 +49,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, RwLock};
 
-use crate::domain::ids::{RequestId, SettlementId};
+use crate::domain::ids::RequestId;
 use crate::domain::policy::PolicyBook;
 use crate::domain::reason::Reason;
 use crate::domain::record::Record;
 use crate::domain::time::Moment;
 use crate::store::entity::{Request, StoredPolicy};
 use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
+use asked::{Asked, Attempt};
 pub use begun::{Begun, RestsOn};
 pub use failure::{Failure, Violation};
 use fingerprint::{Fingerprint, Keys};
@@ -110,6 +112,11 @@ pub trait Command: Sync {
     /// The scope and the request id.
     fn request(&self) -> (String, &RequestId);
 
+    /// The fact that its decision begins with, where one look at it and at the request is better than two.
+    fn begins_with(&self, _: &Ledger) -> Option<Key> {
+        None
+    }
+
     /// Every canonical field, so that a reused id with other content is told apart.
     fn fingerprint(&self, fields: &mut Fingerprint<'_>);
 
@@ -132,6 +139,10 @@ pub trait Command: Sync {
     ) -> impl Future<Output = Result<Self::Outcome, Failure>> + Send;
 }
 
+/// How many races a change loses before it is decided alone. To be alone, all others have to end first, which costs much
+/// where a commit takes long; who loses once is most likely to win the next time.
+const LOST_AMONG_OTHERS: u32 = 1;
+
 /// See the module.
 pub struct Ledger {
     store: Arc<dyn Store>,
@@ -140,7 +151,7 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     pub(crate) keys: Keys,
-    /// Changes share it; one that lost a race takes it alone, so that in this process it cannot lose again.
+    /// Changes share it; one that lost races takes it alone, so that in this process it cannot lose again.
     gate: RwLock<()>,
     /// Policy revisions already written by this process, and those ready for rendering.
     stored: Mutex<HashSet<[u8; 32]>>,
@@ -231,7 +242,10 @@ impl Ledger {
                     return Ok(Begun { result, rests_on: RestsOn { position, committed } });
                 }
                 // What was done under the same id is found by looking, and many may look together.
-                Attempt::Lost => (lost, alone) = (lost + 1, !std::mem::take(&mut asked.taken)),
+                Attempt::Lost => {
+                    lost += 1;
+                    alone = !std::mem::take(&mut asked.taken) && lost > LOST_AMONG_OTHERS;
+                }
                 Attempt::RanOut(holds) => {
                     drop((_shared, _alone));
                     self.end_holds(&holds).await.map_err(|failure| asked.told(failure))?;
@@ -273,6 +287,9 @@ impl Ledger {
     ) -> Result<Option<Done<C::Outcome>>, Failure> {
         let (content, fresh) = (asked.content.clone(), asked.fresh);
         let key = Key::Request(fresh.request);
+        if let Some(first) = command.begins_with(self) {
+            reading.look_ahead(&[key, first]).await?;
+        }
         reading.get(&[key]).await?;
         if let Some(known) = reading.request(&key)?.cloned() {
             if (&known.scope, &known.id) != (&content.scope, &content.id) {
@@ -346,33 +363,6 @@ impl Ledger {
         let mut found = self.store.records(position, 1).await?;
         found.pop().filter(|record| record.position == position).ok_or(Failure::Bug("a request's record is missing"))
     }
-}
-
-/// One call, across its attempts.
-struct Asked<'a> {
-    content: Arc<Request>,
-    fields: Fingerprint<'a>,
-    fresh: Fresh,
-    /// Somebody else did something under the request id meanwhile.
-    taken: bool,
-    /// Contents of commits that had no verdict. From then on only what stands under the request id, or a commit that does
-    /// not collide with it, tells what became of them: a refusal may have been read too early.
-    unanswered: Vec<[u8; 32]>,
-}
-
-impl Asked<'_> {
-    /// What may be told of a failure.
-    fn told(&self, failure: Failure) -> Failure {
-        if self.unanswered.is_empty() { failure } else { Failure::OutcomeUnknown }
-    }
-}
-
-enum Attempt<T> {
-    Settled(Result<Done<T>, Failure>),
-    /// Somebody else was faster: decide anew.
-    Lost,
-    /// These holds stand in the way.
-    RanOut(Vec<SettlementId>),
 }
 
 /// A list of a member.
