@@ -225,12 +225,10 @@ options! {
     hold_seconds / "hold-seconds" / "GONGJI_HOLD_SECONDS": u32 = 86_400;
     /// Most open holds of one person, as patient or as payer; one more is HOLDS_PER_MEMBER_EXCEEDED.
     holds_per_member / "holds-per-member" / "GONGJI_HOLDS_PER_MEMBER": u32 = 32;
-<<<<<<< HEAD
-    /// Most refunds of one settlement; past it all that is left can still be returned, in one.
+    /// Most refunds of one settlement; past it REFUNDS_PER_SETTLEMENT_EXCEEDED; all that is left can still
+    /// be returned, in one.
     refunds_per_settlement / "refunds-per-settlement" / "GONGJI_REFUNDS_PER_SETTLEMENT": u32 = 100;
-=======
     @ "Work done by itself"
->>>>>>> b98675fa87b1f63116810350bacfe169bd14e009
     /// How often a server looks for holds that have run out and that nobody asked about, in milliseconds; 0: never by itself.
     hold_sweep_ms / "hold-sweep-ms" / "GONGJI_HOLD_SWEEP_MS": u32 = 1_000;
     /// Time of day, in China, from which wallet transfers that nobody took go back, HH:MM:SS: those of the day before, each when
