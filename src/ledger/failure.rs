@@ -81,6 +81,7 @@ impl Failure {
     }
 
     /// The same, of the owner on a paper.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other failure names no paper")]
     pub fn of_paper(self, place: usize) -> Self {
         match self {
             Self::NobodyThere { named_by, .. } => {
