@@ -82,12 +82,8 @@ impl Failure {
 
     /// The same, of the owner on a paper.
     pub fn of_paper(self, place: usize) -> Self {
-        match self {
-            Self::NobodyThere { named_by, .. } => {
-                Self::NobodyThere { named_by, field: format!("paper_authorisations[{place}].owner") }
-            }
-            other => other,
-        }
+        let Self::NobodyThere { named_by, .. } = self else { return self };
+        Self::NobodyThere { named_by, field: format!("paper_authorisations[{place}].owner") }
     }
 
     /// The bad fields of all, if any is bad.
