@@ -6,6 +6,7 @@ use super::ids::MemberId;
 use super::money::Money;
 use super::posting::{Party, Posting};
 use super::reason::Reason;
+use super::settlement::hold::Mark;
 use super::vocabulary::Bucket;
 
 /// One member's account. `year` is the year the current-year bucket belongs to.
@@ -20,12 +21,20 @@ pub struct Account {
     pub ended: Vec<YearEnd>,
 }
 
-/// What an account held at the end of 31 December. Money set aside or on its way was not in it.
+/// What an account held at the end of 31 December, held money with it: until it is paid it is in the account. What was set aside
+/// as a quota keeps an end of its own; what was sent from a wallet was out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct YearEnd {
     pub year: i16,
     pub current: Money,
     pub prior: Money,
+}
+
+impl YearEnd {
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { current: self.current + other.current, prior: self.prior + other.prior, ..self }
+    }
 }
 
 impl Account {
@@ -58,10 +67,13 @@ impl Account {
 
     /// When the year has turned, the current-year money counts as prior-year money at once; the posting that says so is
     /// written by the first change that touches the account afterwards. What was there at the end of each year is kept for
-    /// its close.
-    pub fn turn_year(&mut self, today: Date, postings: &mut Vec<Posting>) {
+    /// its close, with what holds that are open yet hold of its owner's money: `held` are the owner's marks, and none of them
+    /// goes before the account has turned.
+    pub fn turn_year(&mut self, today: Date, held: &[Mark], postings: &mut Vec<Posting>) {
         while self.year < today.year() {
-            self.ended.push(YearEnd { year: self.year, current: self.current, prior: self.prior });
+            let of_holds = Mark::held_at_end(held, self.year);
+            let (current, prior) = (self.current + of_holds.current, self.prior + of_holds.prior);
+            self.ended.push(YearEnd { year: self.year, current, prior });
             self.year += 1;
             let amount = self.current;
             if amount.is_positive() {
@@ -70,11 +82,22 @@ impl Account {
         }
     }
 
-    /// The account as it stands on a day, without writing anything.
+    /// The balances as they stand on a day, without writing anything.
     pub fn as_of(&self, today: Date) -> Self {
         let mut account = self.clone();
-        account.turn_year(today, &mut Vec::new());
+        account.turn_year(today, &[], &mut Vec::new());
         account
+    }
+
+    /// Takes on what something else of the owner's held at the end of a year.
+    pub fn add_end(&mut self, end: YearEnd) {
+        match self.ended.iter_mut().find(|known| known.year == end.year) {
+            Some(known) => *known = known.plus(end),
+            None => {
+                let place = self.ended.partition_point(|known| known.year < end.year);
+                self.ended.insert(place, end);
+            }
+        }
     }
 
     fn move_money(&mut self, from: Bucket, to: Bucket, amount: Money, postings: &mut Vec<Posting>) {
@@ -148,8 +171,8 @@ mod tests {
         assert_eq!(account.as_of(day("2025-12-31")).current.as_fen(), 300);
         let mut turned = account;
         let mut postings = Vec::new();
-        turned.turn_year(day("2026-01-01"), &mut postings);
-        turned.turn_year(day("2026-01-01"), &mut postings);
+        turned.turn_year(day("2026-01-01"), &[], &mut postings);
+        turned.turn_year(day("2026-01-01"), &[], &mut postings);
         assert_eq!((turned.current.as_fen(), turned.prior.as_fen(), turned.year, postings.len()), (0, 320, 2026, 1));
         let end = |year, current, prior| YearEnd { year, current: Money::fen(current), prior: Money::fen(prior) };
         assert_eq!(turned.ended, [end(2025, 300, 20)]);

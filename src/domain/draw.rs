@@ -74,16 +74,14 @@ pub struct Contribution {
     pub counted: bool,
     /// Drawn from what the owner had set aside for the patient (共济额度); otherwise straight from the account.
     pub from_quota: bool,
+    /// On paper: the authorisation's place in the request.
+    pub paper: Option<u16>,
 }
 
 impl Contribution {
-    /// What a step about it names; `place` is its place in draw order.
-    pub(super) fn subject(&self, place: u16) -> Subject {
-        match self.binding {
-            Some(binding) => Subject::Binding(binding),
-            None if self.is_own() => Subject::Own,
-            None => Subject::Paper(place),
-        }
+    /// What a step about it names.
+    pub(super) fn subject(&self) -> Subject {
+        self.binding.map(Subject::Binding).or(self.paper.map(Subject::Paper)).unwrap_or(Subject::Own)
     }
 
     pub fn is_own(&self) -> bool {
@@ -226,7 +224,8 @@ fn contribution(
     amount: Money,
 ) -> Contribution {
     let (payer, year, refunded) = (account.member, account.year, Money::ZERO);
-    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted: false, from_quota: false }
+    let (counted, from_quota, paper) = (false, false, None);
+    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted, from_quota, paper }
 }
 
 fn relatives_turn(
@@ -312,7 +311,7 @@ fn owner_pays(
             let binding = owner.paper.is_none().then_some(owner.tie.binding);
             let paid = contribution(account, binding, Some(owner.tie.relation), *bucket, part);
             let (counted, from_quota) = (owner.policy.rules.counts_aid(), owner.quota.is_some());
-            draw.contributions.push(Contribution { counted, from_quota, ..paid });
+            draw.contributions.push(Contribution { counted, from_quota, paper: owner.paper, ..paid });
         }
     }
     assert!(left.is_zero(), "usable money lies in the drawable buckets");

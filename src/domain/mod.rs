@@ -13,6 +13,7 @@ pub mod member;
 pub mod posting;
 pub mod account;
 pub mod year_close;
+pub mod year_use;
 mod deciding;
 pub mod rule;
 pub mod sharing;

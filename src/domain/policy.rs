@@ -105,6 +105,7 @@ params! {
     QuotaMax "quota_max" "每个绑定关系的共济额度上限";
     YearInterest "year_interest" "年度结转计息";
     PremiumPurposes "premium_purposes" "共济缴费所含用途";
+    FundYearCapPurposes "fund_year_cap_purposes" "统筹基金年度限额所计用途";
 }
 
 /// The typed values of one policy; each field is the [`Param`] of the same name.
@@ -134,6 +135,7 @@ pub struct Rules {
     pub fund_shares: Vec<FundShare>,
     /// The first that matches decides; none means no deductible.
     pub deductibles: Vec<Deductible>,
+    /// Of what the fund pays in a calendar year for care of the kinds below.
     pub fund_year_cap: Option<Money>,
     /// For class B lines that do not bring their own.
     pub first_self_pay_rate: Rate,
@@ -180,6 +182,8 @@ pub struct Rules {
     pub year_interest: Option<YearInterest>,
     /// What a binding for premiums alone (共济缴费) pays; one for care alone (共济支付) pays the rest.
     pub premium_purposes: Vec<Purpose>,
+    /// The kinds of care that the fund's cap holds for and counts together; empty: all.
+    pub fund_year_cap_purposes: Vec<Purpose>,
 }
 
 impl Rules {

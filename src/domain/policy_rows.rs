@@ -90,6 +90,8 @@ pub struct Deductible {
     pub schemes: Vec<Scheme>,
     pub tiers: Vec<String>,
     pub institution_kinds: Vec<InstitutionKind>,
+    /// What the care is for; a yearly amount is used up by care for any of these.
+    pub purposes: Vec<Purpose>,
     pub amount: Money,
     pub per: DeductiblePer,
 }

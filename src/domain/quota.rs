@@ -3,7 +3,7 @@
 
 use jiff::civil::Date;
 
-use super::account::Account;
+use super::account::{Account, YearEnd};
 use super::binding::Evidence;
 use super::draw::usable_by_relatives;
 use super::ids::{BindingId, MemberId};
@@ -92,12 +92,14 @@ pub struct Quota {
     pub prior: Money,
     /// Since when a quota has been in force without a break; none: none is.
     pub since: Option<Moment>,
+    /// What it held at the end of years that wait for the close of the owner's account, oldest first.
+    pub ended: Vec<YearEnd>,
 }
 
 impl Quota {
     pub fn none(binding: BindingId, owner: MemberId, beneficiary: MemberId, today: Date) -> Self {
         let (current, prior) = (Money::ZERO, Money::ZERO);
-        Self { binding, owner, beneficiary, year: today.year(), current, prior, since: None }
+        Self { binding, owner, beneficiary, year: today.year(), current, prior, since: None, ended: Vec::new() }
     }
 
     /// Whether a quota is in force: then the relative draws on it and on nothing else of the owner's.
@@ -131,19 +133,34 @@ impl Quota {
         *balance
     }
 
-    /// As an account turns: what was of the current year is of prior years.
+    /// As an account turns: what was of the current year is of prior years, and what was there at the end of each year is
+    /// kept for its close.
     pub fn turn_year(&mut self, today: Date, postings: &mut Vec<Posting>) {
-        if today.year() <= self.year {
-            return;
+        while self.year < today.year() {
+            if self.left().is_positive() {
+                self.ended.push(YearEnd { year: self.year, current: self.current, prior: self.prior });
+            }
+            self.year += 1;
+            let amount = self.current;
+            if amount.is_positive() {
+                let from_after = self.change(Bucket::CurrentYear, -amount);
+                let to_after = self.change(Bucket::PriorYears, amount);
+                let (from, to) = (self.party(Bucket::CurrentYear), self.party(Bucket::PriorYears));
+                postings.push(Posting { from, to, amount, from_after: Some(from_after), to_after: Some(to_after) });
+            }
         }
-        self.year = today.year();
-        let amount = self.current;
-        if amount.is_positive() {
-            let from_after = self.change(Bucket::CurrentYear, -amount);
-            let to_after = self.change(Bucket::PriorYears, amount);
-            let (from, to) = (self.party(Bucket::CurrentYear), self.party(Bucket::PriorYears));
-            postings.push(Posting { from, to, amount, from_after: Some(from_after), to_after: Some(to_after) });
-        }
+    }
+
+    /// Takes out what it held at the end of a year, for that year's close.
+    pub fn take_end(&mut self, year: i16) -> Option<YearEnd> {
+        let place = self.ended.iter().position(|end| end.year == year)?;
+        Some(self.ended.remove(place))
+    }
+
+    /// No quota is in force any more: what its years' ends found is the account's to keep.
+    fn give_up(&mut self, account: &mut Account) {
+        self.since = None;
+        self.ended.drain(..).for_each(|end| account.add_end(end));
     }
 
     /// The quota as it stands on a day, without writing anything.
@@ -183,7 +200,7 @@ impl Quota {
                 self.give_back(account, bucket, amount, postings)?;
             }
         }
-        self.since = None;
+        self.give_up(account);
         Ok(left)
     }
 
@@ -235,7 +252,10 @@ impl Quota {
                 }
             }
         }
-        self.since = if wanted.is_zero() { None } else { self.since.or(Some(now)) };
+        match wanted.is_zero() {
+            true => self.give_up(account),
+            false => self.since = self.since.or(Some(now)),
+        }
         Ok(())
     }
 }

@@ -55,7 +55,7 @@ rules! {
     /// The fund's ratio on what lies above the deductible.
     FundShare "split.fund_share" "统筹基金按比例支付" [FundShares, FundRounding];
     /// The fund pays no more in a year than this.
-    FundYearCap "split.fund_year_cap" "统筹基金年度支付限额" [FundYearCap];
+    FundYearCap "split.fund_year_cap" "统筹基金年度支付限额" [FundYearCap, FundYearCapPurposes];
     /// The sum of the fund's parts.
     FundTotal "split.fund" "统筹基金支付合计" [FundShares];
     /// The fund's part came decided with the bill.

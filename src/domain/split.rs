@@ -7,13 +7,7 @@ use super::money::{Money, Rate};
 use super::policy::{Deductible, FundShare, Policy, PriceCap, Rules};
 use super::rule::{Input, Outcome, Rounded, Rule, Subject, Trace};
 use super::vocabulary::{Component, DeductiblePer, ListClass};
-
-/// What this person has used this calendar year, before the bill.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct YearUse {
-    pub deductible: Money,
-    pub fund: Money,
-}
+use super::year_use::{UseOf, YearUse, used_for};
 
 /// The bill divided; always total = full self-pay + over limit + first self-pay + in scope, and
 /// person part = total − fund − hospital part.
@@ -45,12 +39,12 @@ impl Split {
     }
 }
 
-/// Splits the bill under the patient's policy, one step per amount.
+/// Splits the bill under the patient's policy, one step per amount. `used`: before the bill, in its year and region.
 pub fn split(
     bill: &Bill,
     visit: &Visit,
     insurance: &Insurance,
-    used: YearUse,
+    used: &[(UseOf, YearUse)],
     policy: &Policy,
     trace: &mut Trace,
 ) -> Split {
@@ -92,7 +86,7 @@ fn split_lines(
     lines: &[Line],
     visit: &Visit,
     insurance: &Insurance,
-    used: YearUse,
+    used: &[(UseOf, YearUse)],
     policy: &Policy,
     trace: &mut Trace,
 ) -> Split {
@@ -130,7 +124,7 @@ fn split_lines(
 
     let row = policy.rules.deductibles.iter().find(|row| deductible_applies(row, visit, insurance));
     let mut deductible_left = row.map_or(Money::ZERO, |row| match row.per {
-        DeductiblePer::Year => row.amount.minus_or_zero(used.deductible),
+        DeductiblePer::Year => row.amount.minus_or_zero(used_for(used, &row.purposes).deductible),
         DeductiblePer::Visit => row.amount,
     });
     let covered: Money = rows.iter().map(|(_, sum)| *sum).sum();
@@ -148,11 +142,16 @@ fn split_lines(
             (Input::AboveDeductible, sum - below),
             (Input::Row, Money::fen(row as i64)),
         ];
-        split.fund += fund_part(&policy.rules, row, &inputs, used.fund + split.fund, trace);
+        let paid = used_for(used, &policy.rules.fund_shares[row].purposes).fund;
+        split.fund += fund_part(&policy.rules, row, &inputs, paid + split.fund, trace);
     }
-    if let Some(cap) = policy.rules.fund_year_cap {
-        let left = cap.minus_or_zero(used.fund);
-        let inputs = [(Input::Fund, split.fund), (Input::FundPaidThisYear, used.fund), (Input::CapLeft, left)];
+    let counted = &policy.rules.fund_year_cap_purposes;
+    if let Some(cap) = policy.rules.fund_year_cap
+        && any_or(counted, &visit.purpose)
+    {
+        let paid = used_for(used, counted).fund;
+        let left = cap.minus_or_zero(paid);
+        let inputs = [(Input::Fund, split.fund), (Input::FundPaidThisYear, paid), (Input::CapLeft, left)];
         split.fund = split.fund.min(left);
         trace.amount(Rule::FundYearCap, Subject::Bill, 0, &inputs, split.fund);
     }
@@ -277,4 +276,13 @@ fn deductible_applies(row: &Deductible, visit: &Visit, insurance: &Insurance) ->
     any_or(&row.schemes, &insurance.scheme)
         && any_or(&row.tiers, &insurance.tier)
         && any_or(&row.institution_kinds, &visit.institution_kind)
+        && any_or(&row.purposes, &visit.purpose)
+}
+
+/// What of a bill's deductible counts towards the year's: nothing where one is asked for at every visit.
+pub fn year_deductible(split: &Split, visit: &Visit, insurance: &Insurance, policy: &Policy) -> Money {
+    match policy.rules.deductibles.iter().find(|row| deductible_applies(row, visit, insurance)).map(|row| row.per) {
+        Some(DeductiblePer::Visit) => Money::ZERO,
+        Some(DeductiblePer::Year) | None => split.deductible,
+    }
 }

@@ -8,6 +8,7 @@ use super::ids::RegionCode;
 use super::money::{Money, Rate};
 use super::policy::Policy;
 use super::posting::{Party, Posting};
+use super::quota::Quota;
 use super::reason::Reason;
 use super::rule::{Input, Outcome, Rounded, Rule, Subject, Trace};
 use super::time::Moment;
@@ -45,17 +46,19 @@ impl YearClose {
     }
 }
 
-/// Closes one account's year: takes its end off the list of those that wait, and posts the interest. The account has turned
-/// to the day of the close.
+/// Closes one account's year: takes its end off the list of those that wait, with what the owner's quotas held then, and posts
+/// the interest. Account and quotas have turned to the day of the close.
 pub fn close(
     account: &mut Account,
+    quotas: &mut [Quota],
     year: i16,
     policy: &Policy,
     trace: &mut Trace,
     postings: &mut Vec<Posting>,
 ) -> Result<(YearEnd, Money), Reason> {
     let place = account.ended.iter().position(|end| end.year == year).ok_or(Reason::YearNothingToClose)?;
-    let end = account.ended.remove(place);
+    let of_quotas = quotas.iter_mut().filter_map(|quota| quota.take_end(year));
+    let end = of_quotas.fold(account.ended.remove(place), YearEnd::plus);
     trace.amount(Rule::YearEnded, Subject::Own, 0, &[(Input::Balance, end.current + end.prior)], end.current);
     let interest = interest(&end, policy, trace);
     if interest.is_positive() {

@@ -56,7 +56,7 @@ impl Command for CreditAccount {
         let member = reading.member(id)?;
         let mut account = reading.account(id)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         let mut postings = Vec::new();
-        account.turn_year(now.civil_day(), &mut postings);
+        account.turn_year(now.civil_day(), reading.marks(id)?, &mut postings);
         let source = Party::Credits(member.insurance.region);
         if self.amount.is_negative() {
             if account.balance(self.bucket) < -self.amount {

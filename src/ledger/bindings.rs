@@ -6,6 +6,7 @@ use jiff::civil::Date;
 
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
+use super::payers::regularise_slips;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::binding::{Binding, Caps, Evidence, Life, Ward};
@@ -92,6 +93,7 @@ impl Ledger {
                 of_owner,
                 Key::Standing(beneficiary),
                 of_beneficiary,
+                Key::Slips(beneficiary),
             ])
             .await?;
         let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
@@ -237,6 +239,7 @@ impl Command for CreateBinding {
             (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
         ];
         puts.extend(standings.into_puts());
+        puts.extend(regularise_slips(reading, &binding, now)?);
         ledger.policy_puts(&answer.policies, &mut puts);
         let mut recorded = binding.clone();
         for evidence in &mut recorded.evidence {

@@ -20,9 +20,9 @@ use crate::domain::paper::Slip;
 use crate::domain::policy::Policy;
 use crate::domain::quota::Quota;
 use crate::domain::settlement::Case;
-use crate::domain::split::YearUse;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Relation;
+use crate::domain::year_use::{UseOf, YearUse};
 use crate::store::Key;
 use crate::store::entity::PayerFact;
 
@@ -30,7 +30,7 @@ use crate::store::entity::PayerFact;
 pub struct Loaded<'l, 'r> {
     pub patient: &'r Member,
     pub account: Option<Account>,
-    pub used: YearUse,
+    pub used: &'r [(UseOf, YearUse)],
     pub family: &'r Family,
     /// Of the patient's region first, then of the owners' regions.
     pub policies: Vec<&'l Arc<Policy>>,
@@ -230,7 +230,7 @@ impl Ledger {
         let standing = reading.known(patient)?;
         let (member, family) = (&standing.member, &standing.family);
         let account = standing.account.as_ref().map(|account| account.as_of(today));
-        let used = standing.year_use(visit_day.year());
+        let used = standing.used_in(visit_day.year(), member.insurance.region);
         let mut policies = vec![self.policy_at(member, visit_day)?];
         let mut owners = Vec::with_capacity(family.ties.len() + papers.len());
         // Nobody pays twice: a binding that can pay goes before paper, paper before one that cannot, and the first paper

@@ -71,7 +71,11 @@ impl Command for CloseAccount {
         let today = now.civil_day();
         let on = last_day(self.year, today)?;
         let id = ledger.resolve(reading, &self.member).await?;
-        reading.get(&[Key::Standing(id)]).await?;
+        let wards = Key::Wards(id);
+        reading.get(&[Key::Standing(id), wards]).await?;
+        let bindings = reading.wards(&wards)?.map_or(&[][..], |wards| &wards.bindings);
+        let keys: Vec<Key> = bindings.iter().map(|ward| Key::Quota(ward.binding)).collect();
+        reading.get(&keys).await?;
         let member = reading.member(id)?;
         if self.only_in.is_some_and(|region| region != member.insurance.region) {
             return Err(Failure::refused(Reason::YearNothingToClose));
@@ -79,9 +83,14 @@ impl Command for CloseAccount {
         let mut account = reading.account(id)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         let policies = [ledger.policy_of(member, on)?];
         let mut postings = Vec::new();
-        account.turn_year(today, &mut postings);
+        account.turn_year(today, reading.marks(id)?, &mut postings);
+        let mut quotas = Vec::new();
+        for key in &keys {
+            quotas.extend(reading.quota(key)?.cloned());
+        }
+        quotas.iter_mut().for_each(|quota| quota.turn_year(today, &mut postings));
         let mut trace = Trace::under(ledger.book.digest);
-        let closed = year_close::close(&mut account, self.year, &policies[0], &mut trace, &mut postings);
+        let closed = year_close::close(&mut account, &mut quotas, self.year, &policies[0], &mut trace, &mut postings);
         let (end, interest) = closed.map_err(Failure::refused)?;
         ledger.check_grades(&trace, &policies, on)?;
 
@@ -91,6 +100,12 @@ impl Command for CloseAccount {
         standings.of(id)?.account = Some(account.clone());
         let mut puts: Vec<(Key, Entity)> = standings.into_puts().collect();
         puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
+        for quota in quotas {
+            let key = Key::Quota(quota.binding);
+            if reading.quota(&key)? != Some(&quota) {
+                puts.push((key, Entity::Quota(Arc::new(quota))));
+            }
+        }
         ledger.policy_puts(&policies, &mut puts);
         let event = Event::YearClosed { after: account.clone(), end, interest, policies: digests.clone() };
         let lists = vec![(list_of(ListKind::AccountEntries, id.as_u128()), 0)];

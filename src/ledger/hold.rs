@@ -3,23 +3,26 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
 use super::payers::{books_of, close_books, load_touched, recount_slips};
 use super::reading::{Reading, Standings};
 use super::settle::{Settle, SettleOutcome, institution_scope};
 use super::settling::settled_outcome;
-use super::{Command, Fresh, Ledger, Plan};
+use super::{Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::money::Money;
+use crate::domain::posting::Posting;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
 use crate::domain::settlement::hold::{self, HoldEnd, HoldState};
 use crate::domain::settlement::{Settlement, SettlementState};
-use crate::domain::split::YearUse;
 use crate::domain::time::Moment;
-use crate::store::entity::Decided;
-use crate::store::{Entity, Key};
+use crate::domain::year_use::YearUse;
+use crate::store::entity::{Decided, Standing};
+use crate::store::{Entity, Key, ListKey, ListKind};
 
 /// `HoldSettlement`.
 #[derive(Clone, Debug)]
@@ -121,8 +124,8 @@ impl Command for ConfirmSettlement {
         let mut puts = vec![(Key::Decided(fresh.request), Entity::Decided(Arc::new(decided)))];
         let mut lists = vec![(ledger.changes_of(&held.institution), held.id.as_u128())];
         let mut standings = Standings::new(reading);
-        unmark(&held, &mut standings)?;
-        let postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
+        let mut postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
+        unmark(&held, now.civil_day(), &mut standings, &mut postings, &mut lists)?;
         puts.extend(standings.into_puts());
         // Whoever was held and pays nothing has not used the slip.
         let slips = recount_slips(reading, &held, &settlement.contributions)?;
@@ -250,16 +253,15 @@ pub(super) async fn end(
     let mut puts = Vec::new();
     let mut lists = vec![(ledger.changes_of(&held.institution), held.id.as_u128())];
     let mut standings = Standings::new(reading);
-    unmark(&held, &mut standings)?;
-    let (year, split) = (held.visit.date.year(), &held.amounts.split);
     let patient = standings.of(held.patient)?;
-    let used = patient.year_use(year);
+    let used = patient.year_use(held.use_of());
     let after = YearUse {
-        deductible: used.deductible.minus_or_zero(split.deductible),
-        fund: used.fund.minus_or_zero(split.fund),
+        deductible: used.deductible.minus_or_zero(held.year_deductible),
+        fund: used.fund.minus_or_zero(held.amounts.split.fund),
     };
-    patient.set_year_use(year, after);
-    let postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
+    patient.set_year_use(held.use_of(), after);
+    let mut postings = close_books(books, held.patient, &mut standings, &mut puts, &mut lists)?;
+    unmark(&held, now.civil_day(), &mut standings, &mut postings, &mut lists)?;
     puts.extend(standings.into_puts());
     let slips = recount_slips(reading, &held, &[])?;
     puts.extend(slips.map(|slips| (Key::Slips(held.patient), Entity::Slips(Arc::new(slips)))));
@@ -270,10 +272,26 @@ pub(super) async fn end(
     Ok(Plan { record: Record { event, postings }, puts, lists, outcome })
 }
 
-/// Takes the hold's marks from its people.
-fn unmark(held: &Settlement, standings: &mut Standings<'_>) -> Result<(), Failure> {
+/// Takes the hold's marks from its people. Whose money it held, that person's account turns first: what was held when a year
+/// ended was in it.
+fn unmark(
+    held: &Settlement,
+    today: Date,
+    standings: &mut Standings<'_>,
+    postings: &mut Vec<Posting>,
+    lists: &mut Vec<(ListKey, u128)>,
+) -> Result<(), Failure> {
     for member in held.marked() {
-        standings.of(member)?.holds.retain(|mark| mark.settlement != held.id);
+        let Standing { account, holds, .. } = standings.of(member)?;
+        let pays = holds.iter().any(|mark| mark.settlement == held.id && !mark.parts.is_empty());
+        if let Some(account) = account.as_mut().filter(|account| pays && account.year < today.year()) {
+            account.turn_year(today, holds, postings);
+            let entries = list_of(ListKind::AccountEntries, member.as_u128());
+            if lists.iter().all(|(known, _)| *known != entries) {
+                lists.push((entries, 0));
+            }
+        }
+        holds.retain(|mark| mark.settlement != held.id);
     }
     Ok(())
 }

@@ -155,7 +155,7 @@ impl Command for ReturnTransfer {
         reading.get(&[Key::Standing(owner)]).await?;
         let mut account = reading.account(owner)?.cloned().ok_or(Failure::Bug("a sender has no account"))?;
         let mut postings = Vec::new();
-        account.turn_year(now.civil_day(), &mut postings);
+        account.turn_year(now.civil_day(), reading.marks(owner)?, &mut postings);
         sent.give_back(&mut account, &mut postings).map_err(Failure::refused)?;
         let event = Event::TransferReturned { transfer: sent.transfer.clone(), owner_after: account.clone() };
         let mut standings = Standings::new(reading);

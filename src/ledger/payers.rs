@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::list_of;
 use super::reading::{Reading, Standings};
 use crate::domain::account::Account;
-use crate::domain::binding::AidUse;
+use crate::domain::binding::{AidUse, Binding};
 use crate::domain::draw::Contribution;
 use crate::domain::ids::MemberId;
 use crate::domain::paper::Slips;
@@ -17,6 +17,7 @@ use crate::domain::posting::Posting;
 use crate::domain::quota::Quota;
 use crate::domain::settlement::Settlement;
 use crate::domain::settlement::books::Books;
+use crate::domain::time::Moment;
 use crate::store::{Entity, Key, ListKey, ListKind};
 
 /// The quotas that pay or may get back, turned to today: while one is in force its binding draws on nothing else.
@@ -77,6 +78,8 @@ pub(super) fn recount_slips(
             slips = Some(reading.slips(&Key::Slips(before.patient))?.cloned().unwrap_or_default());
         }
         match (&mut slips, change, paid.relation) {
+            // Whatever becomes of it now, the pair was bound after it.
+            (Some(slips), ..) if slips.is_regularised(owner, before.created_at) => {}
             (Some(slips), (true, false), _) => slips.uncount(owner),
             (Some(slips), (false, true), Some(relation)) => {
                 slips.count(owner, relation, before.created_at.civil_day());
@@ -93,6 +96,18 @@ fn pays_on_paper(contributions: &[Contribution], owner: MemberId) -> bool {
 
 fn is_on_paper(paid: &Contribution) -> bool {
     !paid.is_own() && paid.binding.is_none()
+}
+
+/// The slips of a beneficiary whom an owner is bound to from now on, so that money may be drawn: none where there were none.
+pub(super) fn regularise_slips(
+    reading: &Reading<'_>,
+    binding: &Binding,
+    now: Moment,
+) -> Result<Option<(Key, Entity)>, Failure> {
+    let key = Key::Slips(binding.beneficiary);
+    let mut slips = reading.slips(&key)?.filter(|_| binding.tie(0).spends.draws()).cloned();
+    let known = slips.as_mut().is_some_and(|slips| slips.regularise(binding.owner, now));
+    Ok(slips.filter(|_| known).map(|slips| (key, Entity::Slips(Arc::new(slips)))))
 }
 
 /// Those who pay on paper, each once.
@@ -118,7 +133,7 @@ pub(super) fn payer_accounts<'a>(
         if accounts.iter().all(|account| account.member != contribution.payer) {
             let found = reading.account(contribution.payer)?;
             let mut account = found.cloned().ok_or(Failure::Bug("a payer has no account"))?;
-            account.turn_year(today, postings);
+            account.turn_year(today, reading.marks(contribution.payer)?, postings);
             accounts.push(account);
         }
     }

@@ -18,7 +18,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Input, Rule, Subject, Trace};
 use crate::domain::time::Moment;
-use crate::store::entity::Decided;
+use crate::store::entity::{Decided, Standing};
 use crate::store::{Entity, Key, ListKind};
 
 /// `SetQuota`.
@@ -73,7 +73,7 @@ impl Command for SetQuota {
         let mut postings = Vec::new();
         let mut account = reading.account(owner)?.cloned();
         if let Some(account) = &mut account {
-            account.turn_year(today, &mut postings);
+            account.turn_year(today, reading.marks(owner)?, &mut postings);
         }
         let found = reading.quota(&quota_key)?.cloned();
         let mut quota = found.unwrap_or_else(|| Quota::none(self.binding, owner, beneficiary, today));
@@ -197,8 +197,9 @@ pub(super) fn end_all(
     for (binding, owner) in bindings {
         let key = Key::Quota(*binding);
         let Some(mut quota) = reading.quota(&key)?.filter(|quota| quota.is_live()).cloned() else { continue };
-        let account = standings.of(*owner)?.account.as_mut().ok_or(Failure::Bug("a quota has no account"))?;
-        account.turn_year(today, postings);
+        let Standing { account, holds, .. } = standings.of(*owner)?;
+        let account = account.as_mut().ok_or(Failure::Bug("a quota has no account"))?;
+        account.turn_year(today, holds, postings);
         quota.turn_year(today, postings);
         quota.end(account, postings).map_err(Failure::refused)?;
         puts.push((key, Entity::Quota(Arc::new(quota))));

@@ -11,6 +11,7 @@ use crate::domain::member::{Member, Person};
 use crate::domain::paper::Slips;
 use crate::domain::quota::Quota;
 use crate::domain::settlement::Settlement;
+use crate::domain::settlement::hold::Mark;
 use crate::domain::time::Moment;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 use crate::domain::year_close::YearClose;
@@ -193,6 +194,11 @@ impl Reading<'_> {
 
     pub fn member(&self, id: MemberId) -> Result<&Member, Failure> {
         Ok(&self.known(id)?.member)
+    }
+
+    /// The open holds that a person carries a mark of.
+    pub fn marks(&self, id: MemberId) -> Result<&[Mark], Failure> {
+        Ok(self.standing(&Key::Standing(id))?.map_or(&[], |standing| &standing.holds))
     }
 
     /// None where there is no account, or nobody.

@@ -149,19 +149,18 @@ fn write(
     fresh: Fresh,
 ) -> Result<Plan<RefundOutcome>, Failure> {
     let mut standings = Standings::new(reading);
-    let year = before.visit.date.year();
-    let used = standings.before(before.patient)?.year_use(year);
+    let used = standings.before(before.patient)?.year_use(before.use_of());
     let mut used_after = used;
     used_after.fund = (used.fund + before.refunded().fund - after.refunded().fund).max(Money::ZERO);
     // A part of a bill has no deductible of its own: it is given back when the whole bill is.
-    let deductible = before.amounts.split.deductible;
+    let deductible = before.year_deductible;
     match (before.state() == SettlementState::Refunded, after.state() == SettlementState::Refunded) {
         (false, true) => used_after.deductible = used.deductible.minus_or_zero(deductible),
         (true, false) => used_after.deductible = used.deductible + deductible,
         (false, false) | (true, true) => {}
     }
     if used_after != used {
-        standings.of(before.patient)?.set_year_use(year, used_after);
+        standings.of(before.patient)?.set_year_use(before.use_of(), used_after);
     }
     let (mut puts, mut lists) = (Vec::new(), vec![(ledger.changes_of(&before.institution), before.id.as_u128())]);
     let postings = close_books(books, before.patient, &mut standings, &mut puts, &mut lists)?;

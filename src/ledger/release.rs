@@ -12,6 +12,7 @@ use crate::domain::binding::{BindingState, Evidence, Life, Release};
 use crate::domain::filing;
 use crate::domain::ids::{BindingId, RequestId};
 use crate::domain::member::MemberRef;
+use crate::domain::quota::Quota;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record, ReleasedBy};
 use crate::domain::rule::Trace;
@@ -85,9 +86,13 @@ impl Command for ReleaseBinding {
         reading.get(&[Key::Standing(binding.beneficiary), wards_key, Key::Standing(binding.owner), quota]).await?;
         let owner = reading.member(binding.owner)?;
         let policy = ledger.policy_of(owner, today)?;
+        let set_aside = reading.quota(&quota)?.is_some_and(Quota::is_live);
         let from = match filing::decide_release(self.channel, &self.evidence, &policy, today) {
             // What waits for its steps was never in force: there is no day to wait for.
             Ok(_) if binding.state(today) == BindingState::Pending => today,
+            // A quota is all that its binding may draw on, and goes back at once: nothing is left to draw on until midnight,
+            // the owner's whole account least of all.
+            Ok(_) if set_aside => today,
             Ok(from) => from,
             Err((Reason::EvidenceMissing, missing)) => return Err(Failure::EvidenceMissing(missing)),
             Err((reason, _)) => return Err(Failure::refused(reason)),
@@ -110,7 +115,7 @@ impl Command for ReleaseBinding {
         }
         let mut puts =
             vec![(key, Entity::Binding(Arc::new(binding.clone()))), (wards_key, Entity::Wards(Arc::new(wards)))];
-        // Nobody draws on a quota any more, so the rest goes back at once.
+        // Nobody draws on a quota any more, so the rest goes back.
         let mut postings = Vec::new();
         let ends = [(id, binding.owner)];
         let changed = quotas::end_all(reading, &ends, today, &mut standings, &mut puts, &mut postings)?;

@@ -16,8 +16,9 @@ use crate::domain::record::{Event, Record, Settled};
 use crate::domain::settlement::books::Books;
 use crate::domain::settlement::hold::{self, Hold, HoldState, Mark};
 use crate::domain::settlement::{self, Decision, Settlement};
-use crate::domain::split::YearUse;
+use crate::domain::split::year_deductible;
 use crate::domain::time::{Moment, day_number};
+use crate::domain::year_use::YearUse;
 use crate::store::encoded::Encoded;
 use crate::store::entity::{Basis, PaperFact};
 use crate::store::{Entity, Key, ListKey, ListKind, chain};
@@ -85,9 +86,9 @@ impl Settling<'_> {
             Some(expires) => hold::apply_hold(&decision, id, patient, expires, &mut books),
         };
         let slips = count_slips(reading, patient, &decision.contributions, today)?;
-        let split = &decision.amounts.split;
-        let used =
-            YearUse { deductible: loaded.used.deductible + split.deductible, fund: loaded.used.fund + split.fund };
+        let fund = decision.amounts.split.fund;
+        let insurance = &loaded.patient.insurance;
+        let year_deductible = year_deductible(&decision.amounts.split, &ask.visit, insurance, loaded.policies[0]);
         let policies: Vec<[u8; 32]> = loaded.policies.iter().map(|policy| policy.revision.digest).collect();
         let Decision { amounts, contributions, excluded, trace } = decision;
         let trace = Arc::new(trace);
@@ -97,7 +98,7 @@ impl Settling<'_> {
             payers: loaded.payer_facts(today),
             excluded: excluded.clone(),
             papers: paper_facts(&ask.papers, on_paper),
-            used: loaded.used,
+            used: loaded.used.to_vec(),
             trace: trace.clone(),
         });
         let settled = Box::new(Settled {
@@ -124,12 +125,17 @@ impl Settling<'_> {
             created_at: drawn_at,
             hold: self.hold_until.map(|expires| Hold { expires, state: HoldState::Open }),
             reversed_by: String::new(),
+            year_deductible,
         });
         let mut lists = lists(ledger, &settlement);
         let mut standings = Standings::new(reading);
         let mut puts = Vec::with_capacity(8);
-        if used != loaded.used {
-            standings.of(patient)?.set_year_use(ask.visit.date.year(), used);
+        if !fund.is_zero() || !year_deductible.is_zero() {
+            let standing = standings.of(patient)?;
+            let of = settlement.use_of();
+            let used = standing.year_use(of);
+            let used = YearUse { deductible: used.deductible + year_deductible, fund: used.fund + fund };
+            standing.set_year_use(of, used);
         }
         mark_all(ledger, marks, &mut standings)?;
         let postings = close_books(books, patient, &mut standings, &mut puts, &mut lists)?;

@@ -194,8 +194,8 @@ impl TransferFunds {
         let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         // A relative without an account gets one: the money is theirs from now on.
         let mut target = reading.account(beneficiary)?.cloned().unwrap_or_else(|| Account::opened(beneficiary, today));
-        source.turn_year(today, &mut postings);
-        target.turn_year(today, &mut postings);
+        source.turn_year(today, reading.marks(owner)?, &mut postings);
+        target.turn_year(today, reading.marks(beneficiary)?, &mut postings);
         transfer::apply(&mut source, &mut target, self.amount, &mut postings).map_err(Failure::refused)?;
 
         let transfer = self.transfer(fresh, owner, beneficiary);
@@ -272,7 +272,7 @@ impl TransferFunds {
         ledger.check_grades(&trace, &sides.policies, today)?;
         let mut postings = Vec::new();
         let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
-        source.turn_year(today, &mut postings);
+        source.turn_year(today, reading.marks(owner)?, &mut postings);
         let transfer = self.transfer(fresh, owner, beneficiary);
         let claim_before = wallet::claim_before(of_owner, today);
         let moved = SentTransfer {

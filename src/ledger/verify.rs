@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::bindings::BindingOutcome;
 use super::failure::{Failure, Thing};
 use super::fingerprint::Fingerprint;
+use super::payers::regularise_slips;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan};
 use crate::domain::binding::{Binding, BindingState, Evidence, Life};
@@ -56,7 +57,8 @@ impl Command for VerifyBinding {
             BindingState::Active => return Err(Failure::refused(Reason::BindingAlreadyVerified)),
             BindingState::Released | BindingState::Ended => return Err(Failure::refused(Reason::BindingNotActive)),
         }
-        reading.get(&[Key::Standing(binding.beneficiary), Key::Standing(binding.owner)]).await?;
+        let slips = Key::Slips(binding.beneficiary);
+        reading.get(&[Key::Standing(binding.beneficiary), Key::Standing(binding.owner), slips]).await?;
         let policy = ledger.policy_of(reading.member(binding.owner)?, today)?;
         let mut trace = Trace::under(ledger.book.digest);
         let missing =
@@ -74,6 +76,7 @@ impl Command for VerifyBinding {
             (Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))),
         ];
         puts.extend(standings.into_puts());
+        puts.extend(regularise_slips(reading, &binding, now)?);
         ledger.policy_puts(&[policy], &mut puts);
         let event = Event::BindingVerified {
             binding: binding.id,

@@ -57,7 +57,7 @@ impl Command for OpenWallet {
         // Who has no personal account has one for the wallet alone.
         let mut postings = Vec::new();
         let mut account = reading.account(id)?.cloned().unwrap_or_else(|| Account::opened(id, today));
-        account.turn_year(today, &mut postings);
+        account.turn_year(today, reading.marks(id)?, &mut postings);
         let lists =
             if postings.is_empty() { Vec::new() } else { vec![(list_of(ListKind::AccountEntries, id.as_u128()), 0)] };
         let mut standings = Standings::new(reading);
@@ -129,7 +129,7 @@ impl Command for ClaimTransfer {
         trace.amount(Rule::WalletClaim, Subject::Own, 0, &[(Input::Amount, amount)], amount);
         let mut postings = Vec::new();
         let mut account = reading.account(id)?.cloned().unwrap_or_else(|| Account::opened(id, today));
-        account.turn_year(today, &mut postings);
+        account.turn_year(today, reading.marks(id)?, &mut postings);
         sent.claim(&mut account, &mut postings).map_err(Failure::refused)?;
         let policies = vec![policy.revision.digest];
         let transfer = sent.transfer.clone();

@@ -120,6 +120,7 @@ impl Json for Deductible {
             ("schemes", names!(self.schemes)),
             ("tiers", self.tiers.json()),
             ("institution_kinds", names!(self.institution_kinds)),
+            ("purposes", names!(self.purposes)),
             ("amount_fen", self.amount.to_string()),
             ("per", self.per.name().json()),
         ])

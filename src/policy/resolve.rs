@@ -257,5 +257,6 @@ fn blank() -> Rules {
         quota_max: None,
         year_interest: None,
         premium_purposes: Vec::new(),
+        fund_year_cap_purposes: Vec::new(),
     }
 }

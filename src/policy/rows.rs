@@ -92,6 +92,7 @@ pub(super) fn deductible_covers(earlier: &Deductible, later: &Deductible) -> boo
     wider(&earlier.schemes, &later.schemes)
         && wider(&earlier.tiers, &later.tiers)
         && wider(&earlier.institution_kinds, &later.institution_kinds)
+        && wider(&earlier.purposes, &later.purposes)
 }
 
 pub(super) fn price_cap_covers(earlier: &PriceCap, later: &PriceCap) -> bool {
@@ -161,6 +162,7 @@ pub(super) fn deductible(table: &mut Table<'_>, problems: &mut Problems) -> Opti
     let schemes = any_names(table, "schemes", problems);
     let tiers = any_codes(table, "tiers", problems);
     let institution_kinds = any_names(table, "institution_kinds", problems);
+    let purposes = any_names(table, "purposes", problems);
     let amount = table.need("amount_fen", problems).and_then(|node| amount(&node, problems));
     let per = table.get("per").map_or(Some(DeductiblePer::Year), |node| name_of(&node, problems));
     Some(Deductible {
@@ -168,6 +170,7 @@ pub(super) fn deductible(table: &mut Table<'_>, problems: &mut Problems) -> Opti
         schemes: schemes?,
         tiers: tiers?,
         institution_kinds: institution_kinds?,
+        purposes: purposes?,
         amount: amount?,
         per: per?,
     })

@@ -155,6 +155,7 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::QuotaEvidence => put!(codes(node, problems), |list: &Vec<String>| list.join(","), quota_evidence),
         Param::QuotaMax => put!(or_none(node, problems, amount), or_none_text, quota_max),
         Param::PremiumPurposes => put!(names(node, problems), joined, premium_purposes),
+        Param::FundYearCapPurposes => put!(names(node, problems), joined, fund_year_cap_purposes),
         Param::YearInterest => put!(or_none(node, problems, year_interest), or_none_json, year_interest),
     })
 }

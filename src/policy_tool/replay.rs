@@ -182,7 +182,7 @@ fn decide(
         bill: &basis.bill,
         patient: Patient { member: patient, account: own },
         policy,
-        used: basis.used,
+        used: &basis.used,
         owners: owners.collect(),
         regions: &book.regions,
     }))

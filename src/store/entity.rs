@@ -20,9 +20,9 @@ use crate::domain::record::Job;
 use crate::domain::rule::Trace;
 use crate::domain::settlement::Settlement;
 use crate::domain::settlement::hold::Mark;
-use crate::domain::split::YearUse;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
 use crate::domain::year_close::YearClose;
+use crate::domain::year_use::{UseOf, YearUse};
 
 /// The name of one fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,8 +110,8 @@ pub struct Standing {
     pub account: Option<Account>,
     /// Who may pay for this person.
     pub family: Family,
-    /// The use of the fund by calendar year of the visits, newest last; years without any are left out.
-    pub years: Vec<(i16, YearUse)>,
+    /// The use of the fund by year, region and kind of care, in this order; where there is none nothing stands.
+    pub years: Vec<(UseOf, YearUse)>,
     /// Open holds for this person's bills or of this person's money. An expired one is still among them until somebody
     /// meets it and ends it.
     pub holds: Vec<Mark>,
@@ -122,15 +122,22 @@ impl Standing {
         Self { member, masked_name, account: None, family: Family::default(), years: Vec::new(), holds: Vec::new() }
     }
 
-    pub fn year_use(&self, year: i16) -> YearUse {
-        self.years.iter().rev().find(|(known, _)| *known == year).map(|(_, used)| *used).unwrap_or_default()
+    pub fn year_use(&self, of: UseOf) -> YearUse {
+        self.years.iter().rev().find(|(known, _)| *known == of).map(|(_, used)| *used).unwrap_or_default()
     }
 
-    pub fn set_year_use(&mut self, year: i16, used: YearUse) {
-        self.years.retain(|(known, _)| *known != year);
+    /// All that was used of one region's fund in a year.
+    pub fn used_in(&self, year: i16, region: RegionCode) -> &[(UseOf, YearUse)] {
+        let first = self.years.partition_point(|(of, _)| (of.year, of.region) < (year, region));
+        let rows = &self.years[first..];
+        &rows[..rows.partition_point(|(of, _)| (of.year, of.region) == (year, region))]
+    }
+
+    pub fn set_year_use(&mut self, of: UseOf, used: YearUse) {
+        self.years.retain(|(known, _)| *known != of);
         if used != YearUse::default() {
-            let place = self.years.partition_point(|(known, _)| *known < year);
-            self.years.insert(place, (year, used));
+            let place = self.years.partition_point(|(known, _)| *known < of);
+            self.years.insert(place, (of, used));
         }
     }
 }
@@ -168,7 +175,8 @@ pub struct Basis {
     pub payers: Vec<PayerFact>,
     pub excluded: Vec<Excluded>,
     pub papers: Vec<PaperFact>,
-    pub used: YearUse,
+    /// In the year of the visit and the patient's region.
+    pub used: Vec<(UseOf, YearUse)>,
     pub trace: Arc<Trace>,
 }
 

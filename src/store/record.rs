@@ -21,9 +21,10 @@ use crate::domain::record::{CreditKind, Event, Record, ReleasedBy, Settled, Tran
 use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
 use crate::domain::settlement::hold::{Hold, HoldEnd, HoldState, Mark, MarkPart};
 use crate::domain::settlement::{Amounts, Parts, Refund, Reversal, Settlement};
-use crate::domain::split::{Split, YearUse};
+use crate::domain::split::Split;
 use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 use crate::domain::year_close::{Tally, YearClose};
+use crate::domain::year_use::{UseOf, YearUse};
 
 /// The format of ledger records and facts.
 pub const FORMAT: u8 = 2;
@@ -51,6 +52,7 @@ stored! {
     Mark { settlement, expires, parts }
     MarkPart { bucket, year, amount, of_quota }
     Hold { expires, state }
+    UseOf { year, region, purpose }
     YearUse { deductible, fund }
     AidUse { on, day, year }
     Visit { institution_kind, care_region, purpose, date, external }
@@ -62,14 +64,14 @@ stored! {
         total, full_self_pay, over_limit, first_self_pay, in_scope, deductible, fund, hospital_part, person_part,
     }
     Amounts { split, own_account, mutual_aid, cash }
-    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted, from_quota }
+    Contribution { payer, binding, relation, bucket, year, amount, refunded, counted, from_quota, paper }
     Excluded { payer, binding, relation, reason }
     Parts { fund, hospital_part, accounts, cash }
     Refund { request_id, parts, returned, at, reversal }
     Reversal { request_id, at, after }
     Settlement {
         id, institution, patient, region, visit, amounts, contributions, excluded, policies, refunds, created_at, hold,
-        reversed_by,
+        reversed_by, year_deductible,
     }
     Posting { from, to, amount, from_after, to_after }
     Record { event, postings }
@@ -95,8 +97,8 @@ stored! {
     Wallet { member, opened_at }
     WalletDay { sent, amount }
     SentTransfer { transfer, commitment, from, year, sent_on, claim_before, state }
-    Quota { binding, owner, beneficiary, year, current, prior, since }
-    Slip { owner, relation, first, last, uses }
+    Quota { binding, owner, beneficiary, year, current, prior, since, ended }
+    Slip { owner, relation, first, last, uses, bound }
     Slips { slips }
     JobDay { job, done }
 }

@@ -13,7 +13,6 @@ use gongji::domain::money::{Money, Rate};
 use gongji::domain::policy::Floor;
 use gongji::domain::posting::Party;
 use gongji::domain::record::{Event, Record};
-use gongji::domain::split::YearUse;
 use gongji::domain::time::Moment;
 use gongji::domain::vocabulary::{Bucket, Component, OwnerOrder};
 use gongji::store::chain::content_hash;
@@ -458,9 +457,7 @@ const FAULTS: &[Fault] = &[
     }),
     written("the year's use is forgotten", "the use of a year is counted", |change| {
         standings(change, |standing| {
-            for year in 2025..2030 {
-                standing.set_year_use(year, YearUse::default());
-            }
+            standing.years.clear();
         });
     }),
     written("a cap is not counted", "what a cap has used is counted", |change| {

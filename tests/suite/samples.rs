@@ -29,7 +29,7 @@ use gongji::domain::record::{CreditKind, Event, Job, Record, ReleasedBy, Settled
 use gongji::domain::rule::{Input, Outcome, Rounded, Rule, Step, Subject, Trace};
 use gongji::domain::settlement::hold::{Hold, HoldEnd, HoldState, Mark, MarkPart};
 use gongji::domain::settlement::{Amounts, Parts, Refund, Reversal, Settlement};
-use gongji::domain::split::{Split, YearUse};
+use gongji::domain::split::Split;
 use gongji::domain::time::{Moment, parse_day};
 use gongji::domain::vocabulary::{
     Bucket, CardChannel, Category, Channel, Grade, Grant, InstitutionKind, InsuranceState, ListClass, Purpose,
@@ -37,6 +37,7 @@ use gongji::domain::vocabulary::{
 };
 use gongji::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 use gongji::domain::year_close::{Tally, YearClose};
+use gongji::domain::year_use::{UseOf, YearUse};
 use gongji::store::Entity;
 use gongji::store::encoded::Encoded;
 use gongji::store::entity::{
@@ -178,6 +179,7 @@ fn contributions() -> Vec<Contribution> {
         refunded: Money::ZERO,
         counted: false,
         from_quota: false,
+        paper: Some(300),
     };
     let relative = Contribution {
         payer: member_id(1),
@@ -189,6 +191,7 @@ fn contributions() -> Vec<Contribution> {
         refunded: Money::fen(100),
         counted: true,
         from_quota: true,
+        paper: None,
     };
     vec![own, relative]
 }
@@ -240,6 +243,7 @@ fn settlement() -> Settlement {
         created_at: Moment::from_micros(1_764_000_000_000_003),
         hold: None,
         reversed_by: "H44030001-0003".into(),
+        year_deductible: Money::fen(30_000),
     }
 }
 
@@ -320,6 +324,11 @@ fn trace() -> Trace {
     }
 }
 
+fn used() -> Vec<(UseOf, YearUse)> {
+    let of = UseOf { year: 2026, region: region("330100"), purpose: Purpose::Inpatient };
+    vec![(of, YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) })]
+}
+
 fn basis(content: BillContent) -> Basis {
     Basis {
         salt: [0xf1; 16],
@@ -340,7 +349,7 @@ fn basis(content: BillContent) -> Basis {
             phone: "13800000000".into(),
             signature_ref: "sig-9".into(),
         }],
-        used: YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) },
+        used: used(),
         trace: Arc::new(trace()),
     }
 }
@@ -556,6 +565,7 @@ fn quota() -> Quota {
         current: Money::fen(3_000),
         prior: Money::fen(70_000),
         since: Some(Moment::from_micros(1_764_000_000_000_002)),
+        ended: vec![YearEnd { year: 2025, current: Money::fen(321), prior: Money::fen(6_789) }],
     }
 }
 
@@ -631,11 +641,12 @@ pub fn entities() -> Vec<Entity> {
         first: day("2020-11-27"),
         last: day("2020-12-01"),
         uses: 3,
+        bound: Some(Moment::from_micros(1_764_000_000_000_006)),
     };
     let standing = Standing {
         account: Some(account(1)),
         family: family(),
-        years: vec![(2026, YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) })],
+        years: used(),
         ..Standing::new(member(), "欧**".into())
     };
     let unverified = Standing { family: waiting, ..standing.clone() };

@@ -50,6 +50,7 @@ scenarios! {
     family_service
     floor
     fund_bands
+    fund_use_apart
     grants_chosen
     hold
     hold_confirm
@@ -73,6 +74,7 @@ scenarios! {
     quota
     quota_after_a_move
     quota_ends
+    quota_released_next_day
     quote_and_quota
     refund_after_release
     refund_order
@@ -89,6 +91,7 @@ scenarios! {
     wallet_hours
     year_close
     year_close_of_a_region
+    year_close_with_holds
     year_turn
 }
 

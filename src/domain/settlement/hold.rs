@@ -5,7 +5,7 @@
 
 use super::books::Books;
 use super::{Amounts, Decision, Parts, Settlement, SettlementState, outside};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, YearEnd};
 use crate::domain::draw::Contribution;
 use crate::domain::ids::{MemberId, SettlementId};
 use crate::domain::money::Money;
@@ -69,6 +69,17 @@ impl Mark {
         let parts = marks.iter().flat_map(|mark| &mark.parts).filter(|part| !part.of_quota);
         let of_bucket = parts.filter(|part| account.bucket_of_year(part.bucket, part.year) == bucket);
         of_bucket.map(|part| part.amount).sum()
+    }
+
+    /// What all marks held of the owner's money at the end of a year, of the account and of its quotas.
+    pub fn held_at_end(marks: &[Self], year: i16) -> YearEnd {
+        let mut end = YearEnd { year, current: Money::ZERO, prior: Money::ZERO };
+        let parts = marks.iter().flat_map(|mark| &mark.parts);
+        for part in parts.filter(|part| part.bucket != Bucket::Wallet && part.year <= year) {
+            let of_year = part.bucket == Bucket::CurrentYear && part.year == year;
+            *(if of_year { &mut end.current } else { &mut end.prior }) += part.amount;
+        }
+        end
     }
 
     /// What all marks hold of quotas.
@@ -169,11 +180,10 @@ pub fn decide_confirm(
     let mut rest = wanted;
     let mut taken = Vec::with_capacity(settlement.contributions.len());
     let (mut own_account, mut mutual_aid) = (Money::ZERO, Money::ZERO);
-    for (place, paid) in settlement.contributions.iter().enumerate() {
+    for paid in &settlement.contributions {
         let amount = rest.min(paid.amount);
         rest -= amount;
-        let subject = paid.subject(u16::try_from(place).unwrap_or(u16::MAX));
-        trace.amount(Rule::HoldTaken, subject, 0, &[(Input::Held, paid.amount)], amount);
+        trace.amount(Rule::HoldTaken, paid.subject(), 0, &[(Input::Held, paid.amount)], amount);
         let sum = if paid.is_own() { &mut own_account } else { &mut mutual_aid };
         *sum += amount;
         if amount.is_positive() {

@@ -17,8 +17,9 @@ use super::policy::Policy;
 use super::posting::{Party, Posting};
 use super::region::RegionBook;
 use super::rule::Trace;
-use super::split::{self, Split, YearUse};
+use super::split::{self, Split};
 use super::time::Moment;
+use super::year_use::{UseOf, YearUse};
 use books::Books;
 use hold::{Hold, HoldState};
 pub use refund::{Refund, RefundAsk, Reversal, apply_refund, decide_refund, reverse_refund};
@@ -31,7 +32,8 @@ pub struct Case<'a> {
     pub bill: &'a Bill,
     pub patient: Patient<'a>,
     pub policy: &'a Arc<Policy>,
-    pub used: YearUse,
+    /// In the year of the visit and the patient's region, before the bill.
+    pub used: &'a [(UseOf, YearUse)],
     pub owners: Vec<Owner<'a>>,
     pub regions: &'a RegionBook,
 }
@@ -104,6 +106,8 @@ pub struct Settlement {
     pub hold: Option<Hold>,
     /// The request that reversed it while resolving a lost answer; empty: none did.
     pub reversed_by: String,
+    /// What of the deductible counts towards the year's.
+    pub year_deductible: Money,
 }
 
 /// Money by who bore it.
@@ -178,6 +182,11 @@ impl Settlement {
     pub fn as_decided(&self, amounts: Amounts, contributions: Vec<Contribution>) -> Self {
         let hold = self.hold.as_ref().map(|hold| Hold { state: HoldState::Open, ..hold.clone() });
         Self { amounts, contributions, refunds: Vec::new(), hold, reversed_by: String::new(), ..self.clone() }
+    }
+
+    /// Where what it uses of the fund is counted.
+    pub fn use_of(&self) -> UseOf {
+        UseOf { year: self.visit.date.year(), region: self.region, purpose: self.visit.purpose }
     }
 
     /// The settlement as it stood after its first `count` refunds.

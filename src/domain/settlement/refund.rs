@@ -63,7 +63,7 @@ pub fn decide_refund(
             accounts -= amount;
             let place = u16::try_from(place).unwrap_or(u16::MAX);
             returned.push((place, amount));
-            let subject = contribution.subject(place);
+            let subject = contribution.subject();
             trace.amount(Rule::RefundAccounts, subject, 0, &[(Input::Amount, contribution.amount)], amount);
         }
     }
@@ -119,7 +119,7 @@ pub fn reverse_refund(
         paid.refunded -= amount;
         assert!(!paid.refunded.is_negative(), "no more is taken again than was given back");
         let inputs = [(Input::Amount, paid.amount)];
-        trace.amount(Rule::RefundReversed, paid.subject(place), 0, &inputs, amount);
+        trace.amount(Rule::RefundReversed, paid.subject(), 0, &inputs, amount);
     }
     let taken: Money = books.postings[first..].iter().map(|posting| posting.amount).sum();
     assert_eq!(taken, parts.total(), "postings balance: the institution gets back what it returned");

@@ -14,8 +14,8 @@ use crate::domain::member::Member;
 use crate::domain::money::Money;
 use crate::domain::policy::{Policy, PolicyBook};
 use crate::domain::settlement::{self, Case};
-use crate::domain::split::YearUse;
 use crate::domain::vocabulary::{InstitutionKind, Purpose, Relation};
+use crate::domain::year_use::{UseOf, YearUse};
 use crate::policy::error::Problems;
 use crate::policy::reader::{Node, Table};
 use crate::policy::value::{amount, codes, name_of, rate};
@@ -24,7 +24,8 @@ use crate::policy::value::{amount, codes, name_of, rate};
 pub(super) struct BillCase {
     patient: Member,
     account: Money3,
-    used: YearUse,
+    /// For care of this kind; none named: of the visit's.
+    used: (Option<Purpose>, YearUse),
     owners: Vec<OwnerOf>,
     institution_kind: InstitutionKind,
     purpose: Purpose,
@@ -80,12 +81,16 @@ pub(super) fn read(table: &mut Table<'_>, problems: &mut Problems) -> Option<Bil
         table.finish(problems);
         read
     });
-    let used = table.get("used").map_or(Some(YearUse::default()), |node| {
+    let used = table.get("used").map_or(Some((None, YearUse::default())), |node| {
         let mut table = node.table(problems)?;
         let (deductible, fund) =
             (fen_or_zero(&mut table, "deductible_fen", problems), fen_or_zero(&mut table, "fund_fen", problems));
+        let purpose = table.get("purpose").map(|node| name_of(&node, problems));
         table.finish(problems);
-        Some(YearUse { deductible: deductible?, fund: fund? })
+        if let Some(None) = purpose {
+            return None;
+        }
+        Some((purpose.flatten(), YearUse { deductible: deductible?, fund: fund? }))
     });
     let owners = table.need("owners", problems).and_then(|node| {
         let nodes = node.items(problems)?;
@@ -263,13 +268,15 @@ impl BillCase {
             aid: AidUse { on: Some(on), day: owner.used_today, year: owner.used_this_year },
         });
         let own = opened(&self.patient, self.account);
+        let purpose = self.used.0.unwrap_or(self.purpose);
+        let used = [(UseOf { year: on.year(), region: self.patient.insurance.region, purpose }, self.used.1)];
         let decision = settlement::decide(&Case {
             today: on,
             visit: &visit,
             bill: &self.bill,
             patient: Patient { member: &self.patient, account: self.patient.insurance.has_account.then_some(&own) },
             policy: &policies[0],
-            used: self.used,
+            used: &used,
             owners: owners.collect(),
             regions: &book.regions,
         });

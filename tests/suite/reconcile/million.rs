@@ -16,7 +16,7 @@ use gongji::domain::posting::{Party, Posting};
 use gongji::domain::record::{Event, Record, Settled};
 use gongji::domain::rule::Trace;
 use gongji::domain::settlement::{Amounts, Parts, Refund, Settlement};
-use gongji::domain::split::{Split, YearUse};
+use gongji::domain::split::Split;
 use gongji::domain::time::Moment;
 use gongji::domain::vocabulary::{InstitutionKind, Purpose};
 use gongji::grpc::proto;
@@ -250,6 +250,7 @@ impl Writer {
             created_at: self.now,
             hold: None,
             reversed_by: String::new(),
+            year_deductible: Money::ZERO,
         }
     }
 
@@ -281,7 +282,7 @@ impl Writer {
             payers: Vec::new(),
             excluded: Vec::new(),
             papers: Vec::new(),
-            used: YearUse::default(),
+            used: Vec::new(),
             trace: Arc::new(Trace::default()),
         };
         let (id, institution) = (settlement.id, self.keys.institution(&self.hospital));

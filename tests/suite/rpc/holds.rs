@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prost::Message;
 use proto::SettlementState as S;
 use proto::settlement_service_client::SettlementServiceClient;
 use tokio::task::JoinSet;
@@ -201,5 +202,45 @@ fn a_thousand_holds_over_a_restart_come_out_to_the_fen() {
         for (number, id) in ids.iter().enumerate().filter(|(number, _)| number % 6 == 5) {
             assert_eq!(state_of(&server, id).state(), S::Expired, "{number}");
         }
+    });
+}
+
+#[test]
+fn one_paper_payer_has_one_name_in_every_explanation() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        server.clock().set("2020-12-01T10:00:00+08:00");
+        let [patient, poor, rich] =
+            [(1, 0), (2, 0), (3, 900_000)].map(|(number, fen)| server.member(number, "440300", fen));
+        let paper = |owner: &str| proto::PaperAuthorisation {
+            owner: by_id(owner),
+            user_card: "CARD-1".to_owned(),
+            relation: proto::Relation::Parent as i32,
+            phone: "13800000000".to_owned(),
+            signature_ref: "slip-1".to_owned(),
+        };
+        let mut bill = settle("h", &patient, 2_000);
+        bill.visit.as_mut().expect("set").visit_date = "2020-12-01".to_owned();
+        bill.paper_authorisations = vec![paper(&poor), paper(&rich)];
+        let held = server.hold_settlement(hold_of(&bill, 600)).expect("held").settlement.expect("set");
+        let part = proto::ConfirmSettlementRequest { accounts_fen: Some(1_500), ..confirm("c", &held.settlement_id) };
+        server.confirm_settlement(part).expect("confirmed");
+        let full = proto::ExplanationView::Full as i32;
+        let look = proto::GetSettlementRequest { explanation_view: full, ..settlement_by_id(&held.settlement_id) };
+        let explained = |bytes: &[u8]| proto::Explanation::decode(bytes).expect("an explanation");
+        let whole = explained(&server.get_settlement(look).expect("found").explanation);
+        let refund =
+            proto::RefundSettlementRequest { explanation_view: full, ..refund_whole("f", &held.settlement_id) };
+        let refunded = explained(&server.refund_settlement(refund).expect("refunded").explanation);
+        let steps = whole.steps.iter().chain(&refunded.steps);
+        let about = |wanted: &str| {
+            let found = steps.clone().filter(|step| step.rule_id == wanted);
+            found.map(|step| (step.subject.clone(), step.result_fen.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let rich = |fen: i64| vec![("payer:paper-1".to_owned(), fen)];
+        assert_eq!(about("draw.relative"), rich(2_000));
+        assert_eq!(about("hold.taken"), rich(1_500));
+        assert_eq!(about("refund.accounts"), rich(1_500));
+        assert_eq!(about("draw.excluded"), [("payer:paper-0".to_owned(), 0)]);
     });
 }

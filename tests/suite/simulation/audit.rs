@@ -12,6 +12,7 @@ use gongji::domain::settlement::hold::HoldEnd;
 use gongji::domain::time::{Moment, day_number};
 use gongji::domain::vocabulary::{Bucket, Mode};
 use gongji::domain::wallet::TransferState;
+use gongji::domain::year_use::UseOf;
 use gongji::grpc::proto::RecordKind;
 use gongji::ledger::fingerprint::Keys;
 use gongji::ledger::resolve::Original;
@@ -19,6 +20,7 @@ use gongji::store::record::decode_record;
 use gongji::store::{Change, Committed, Entity, Head, Key, ListKey, ListRow, Store, StoredRecord};
 use sha2::{Digest, Sha256};
 
+use super::model::split::so_far;
 use super::model::{Closing, Draft, Life, Model, Move, Of, Turn, bucket_now, law, turned};
 use super::op::{Bought, Op, Reply, What, told};
 use super::stage::{Checked, broken};
@@ -488,8 +490,11 @@ impl Audit {
         let (today, day) = (turn.today(), bought.visit.date);
         let by_lines = matches!(bought.bill.content, BillContent::Lines(_));
         let rules = world.rules(settled.region, day);
-        let used = model.who[&settled.patient].years.get(&day.year()).copied().unwrap_or_default();
-        if rules.fund_year_cap.is_some_and(|cap| is.split[6] > 0 && by_lines && used[1] + is.split[6] > cap.as_fen()) {
+        let who = &model.who[&settled.patient];
+        let capped = &rules.fund_year_cap_purposes;
+        let used = so_far(&who.years, &bought.visit, &who.insurance, capped);
+        let counts = by_lines && is.split[6] > 0 && (capped.is_empty() || capped.contains(&bought.visit.purpose));
+        if rules.fund_year_cap.is_some_and(|cap| counts && used[1] + is.split[6] > cap.as_fen()) {
             return broken("the fund keeps its cap for a year", format!("{} after {}", is.split[6], used[1]));
         }
         for (owner, binding, relation, _, _, _, _) in &is.paid {
@@ -709,11 +714,12 @@ impl Audit {
                 format!("{:?} for {:?}", standing.member.insurance, who.insurance),
             );
         }
-        for (year, used) in &who.years {
-            let is = standing.year_use(*year);
-            if [is.deductible.as_fen(), is.fund.as_fen()] != *used {
-                return broken("the use of a year is counted", format!("{is:?} for {used:?} of {year}"));
-            }
+        let is = standing.years.iter().map(|(of, used)| (*of, [used.deductible.as_fen(), used.fund.as_fen()]));
+        let is: BTreeMap<UseOf, [i64; 2]> = is.collect();
+        let meant: BTreeMap<UseOf, [i64; 2]> =
+            who.years.iter().filter(|(_, used)| **used != [0; 2]).map(|(of, used)| (*of, *used)).collect();
+        if is != meant {
+            return broken("the use of a year is counted", format!("{is:?} for {meant:?}"));
         }
         let marks: Vec<(SettlementId, i64)> =
             standing.holds.iter().map(|mark| (mark.settlement, mark.expires.as_micros())).collect();
@@ -723,7 +729,9 @@ impl Audit {
         }
         let mut turning = who.clone();
         turning.turn(today);
-        let ended = standing.account.as_ref().map(|account| account.as_of(today).ended).unwrap_or_default();
+        let mut account = standing.account.clone();
+        account.iter_mut().for_each(|account| account.turn_year(today, &standing.holds, &mut Vec::new()));
+        let ended = account.map(|account| account.ended).unwrap_or_default();
         let ended: BTreeMap<i16, [i64; 2]> =
             ended.iter().map(|end| (end.year, [end.current.as_fen(), end.prior.as_fen()])).collect();
         if ended != turning.ended {
@@ -731,12 +739,19 @@ impl Audit {
         }
         let slips = match Self::load(store, Key::Slips(id)) {
             Some(Entity::Slips(slips)) => {
-                slips.slips.iter().map(|slip| (slip.owner, (slip.first, slip.uses))).collect()
+                slips.slips.iter().map(|slip| (slip.owner, ((slip.first, slip.uses), slip.bound))).collect()
             }
             _ => BTreeMap::new(),
         };
-        if slips != who.slips {
-            return broken("what was decided is stored", format!("slips {slips:?} for {:?}", who.slips));
+        // What counts no more is of no day.
+        let counted = |(first, uses): (jiff::civil::Date, u32)| (uses > 0).then_some((first, uses));
+        let is: BTreeMap<MemberId, _> =
+            slips.into_iter().map(|(owner, (slip, bound))| (owner, (counted(slip), bound))).collect();
+        let bound = |owner: &MemberId| who.regularised.get(owner).copied();
+        let meant: BTreeMap<MemberId, _> =
+            who.slips.iter().map(|(owner, slip)| (*owner, (counted(*slip), bound(owner)))).collect();
+        if is != meant {
+            return broken("what was decided is stored", format!("slips {is:?} for {meant:?}"));
         }
         let ties: Vec<BindingId> = standing.family.ties.iter().map(|tie| tie.binding).collect();
         if ties != who.ties {
@@ -809,6 +824,11 @@ impl Audit {
         let stands = quota.as_of(now.civil_day());
         if ([stands.current.as_fen(), stands.prior.as_fen()], stands.is_live()) != (meant.money, meant.spell > 0) {
             return broken("what was decided is stored", format!("{quota:?} for {meant:?}"));
+        }
+        let ended = stands.ended.iter().map(|end| (end.year, [end.current.as_fen(), end.prior.as_fen()]));
+        let ended: BTreeMap<i16, [i64; 2]> = ended.collect();
+        if ended != meant.ended {
+            return broken("a year's end is kept until its close", format!("{ended:?} for {:?} of {id}", meant.ended));
         }
         Ok(())
     }

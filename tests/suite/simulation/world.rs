@@ -210,6 +210,7 @@ fn drawn(template: &Rules, dice: &mut Dice) -> Rules {
             schemes: Vec::new(),
             tiers: Vec::new(),
             institution_kinds: vec![InstitutionKind::Level3],
+            purposes: Vec::new(),
             amount: Money::fen(dice.fen(9_000)),
             per: *dice.one_of(&[DeductiblePer::Year, DeductiblePer::Visit]),
         },
@@ -218,11 +219,16 @@ fn drawn(template: &Rules, dice: &mut Dice) -> Rules {
             schemes: vec![Scheme::Employee],
             tiers: Vec::new(),
             institution_kinds: Vec::new(),
+            purposes: Vec::new(),
             amount: Money::fen(dice.fen(3_000)),
             per: DeductiblePer::Year,
         },
     ];
+    for row in &mut rules.deductibles {
+        row.purposes = kinds_of_care(row.amount);
+    }
     rules.fund_year_cap = maybe(dice, 3, Money::fen(6_000));
+    rules.fund_year_cap_purposes = kinds_of_care(rules.deductibles[1].amount);
     rules.first_self_pay_rate = rate(dice, &["0.1", "0.033333"]);
     rules.fund_rounding = *dice.one_of(&[Rounding::HalfUp, Rounding::HalfEven, Rounding::Floor, Rounding::Ceiling]);
     rules.full_self_pay_classes = vec![ListClass::C];
@@ -295,4 +301,13 @@ fn later(first: &Rules, dice: &mut Dice) -> Rules {
     rules.owner_order = *dice.one_of(OwnerOrder::ALL);
     rules.fund_shares[1].rate = rate(dice, &["0.7", "0.66", "0.8"]);
     rules
+}
+
+/// What counts together, as an amount that was drawn by the dice has it; none named: all.
+fn kinds_of_care(drawn: Money) -> Vec<Purpose> {
+    match drawn.as_fen() % 3 {
+        0 => Vec::new(),
+        1 => vec![Purpose::Outpatient],
+        _ => vec![Purpose::Outpatient, Purpose::Pharmacy],
+    }
 }

@@ -25,7 +25,7 @@ impl Model {
             What::Insure { who, insurance } => self.insure(world, *who, insurance, turn),
             What::Credit { who, bucket, fen } => self.credit(*who, *bucket, *fen, today),
             What::Bind(filed) => self.bind(world, filed, turn),
-            What::Verify { binding, evidence } => self.verify(*binding, evidence, today),
+            What::Verify { binding, evidence } => self.verify(*binding, evidence, turn),
             What::Reorder { beneficiary, order } => self.reorder(world, *beneficiary, order, today),
             What::Release { binding, channel, evidence } => self.release(world, *binding, *channel, evidence, turn),
             What::ReleasePair { owner, beneficiary, channel } => {
@@ -82,8 +82,23 @@ impl Model {
         draft.reply = Reply::Member { id, insurance: insurance.clone(), released: Vec::new() };
         draft.rows.push((ListKind::RegionMembers, Of::Id(insurance.region.as_u32().into()), turn.id));
         draft.rows.push((ListKind::MemberRegions, Of::Id(turn.id), insurance.region.as_u32().into()));
-        let (ended, holds, wallet, moved_at) = (BTreeMap::new(), Vec::new(), false, 0);
-        let who = Who { number, insurance, purse, ties, wards, years, wallet, slips, ended, holds, moved_at };
+        let (ended, holds, held, wallet, moved_at) = (BTreeMap::new(), Vec::new(), BTreeMap::new(), false, 0);
+        let regularised = BTreeMap::new();
+        let who = Who {
+            number,
+            insurance,
+            purse,
+            ties,
+            wards,
+            years,
+            wallet,
+            slips,
+            regularised,
+            ended,
+            holds,
+            held,
+            moved_at,
+        };
         draft.who.insert(id, who);
         Ok(draft)
     }
@@ -239,6 +254,9 @@ impl Model {
         let from = self.changed(&mut draft, owner);
         from.wards = wards;
         from.wards.push(id);
+        if tied.spends && tied.missing.is_empty() {
+            self.regularise(&mut draft, owner, beneficiary, turn);
+        }
         draft.bindings.insert(id, tied);
         draft.rows.push((ListKind::OwnerBindings, Of::Id(owner.as_u128()), turn.id));
         draft.rows.push((ListKind::BeneficiaryBindings, Of::Id(beneficiary.as_u128()), turn.id));
@@ -256,7 +274,18 @@ impl Model {
             || helped.into_iter().any(|helped| helped != owner)
     }
 
-    fn verify(&self, id: BindingId, given: &[&'static str], today: Date) -> Result<Draft, No> {
+    /// The two are bound, and money may be drawn: slips up to now are regularised.
+    fn regularise(&self, draft: &mut Draft, owner: MemberId, beneficiary: MemberId, turn: Turn) {
+        let who = self.changed(draft, beneficiary);
+        if who.slips.contains_key(&owner) {
+            who.slips.insert(owner, (turn.today(), 0));
+            let bound = who.regularised.entry(owner).or_insert(turn.now);
+            *bound = turn.now.max(*bound);
+        }
+    }
+
+    fn verify(&self, id: BindingId, given: &[&'static str], turn: Turn) -> Result<Draft, No> {
+        let today = turn.today();
         let tied = self.bindings.get(&id).ok_or("NOT_FOUND Binding")?;
         if !tied.runs(today) {
             return Err(refused(&[Reason::BindingNotActive]));
@@ -270,6 +299,9 @@ impl Model {
         }
         let mut draft = Draft::new();
         let (start, missing) = (tied.start, tied.missing[given.len()..].to_vec());
+        if missing.is_empty() && tied.spends {
+            self.regularise(&mut draft, tied.owner, tied.beneficiary, turn);
+        }
         let changed = self.tied(&mut draft, id);
         changed.missing = missing.clone();
         changed.evidence.extend(given.iter().map(|kind| (*kind).to_owned()));
@@ -312,7 +344,9 @@ impl Model {
             return Err(format!("EVIDENCE {missing:?}"));
         }
         let mut draft = Draft::new();
-        if rule.effective == Effective::NextDay && tied.missing.is_empty() {
+        // With a quota goes all that there was to draw on.
+        let set_aside = self.live_quota(id, today).is_some();
+        if rule.effective == Effective::NextDay && tied.missing.is_empty() && !set_aside {
             self.tied(&mut draft, id).released = Some(today.tomorrow().expect("a day"));
         } else {
             self.let_go(&mut draft, id, today);

@@ -1,5 +1,7 @@
 //! The auditor's view of money set aside or sent ahead: quotas, transfers beforehand, wallets.
 
+use std::collections::BTreeMap;
+
 use gongji::domain::ids::{BindingId, MemberId, TransferId};
 use gongji::domain::posting::Party;
 use gongji::domain::reason::Reason;
@@ -39,7 +41,7 @@ impl Model {
         }
         let owner = tied.owner;
         let pair = Pair::new(self, world, owner, tied.beneficiary, today);
-        let nothing = Aside { year: today.year(), money: [0, 0], spell: 0, spells: 0 };
+        let nothing = Aside { year: today.year(), money: [0, 0], spell: 0, spells: 0, ended: BTreeMap::new() };
         let mut quota = self.quotas.get(&id).map_or(nothing, |quota| quota.turned(today));
         let mut evidence = tied.evidence.clone();
         evidence.extend(given.iter().map(|kind| (*kind).to_owned()).filter(|kind| !tied.evidence.contains(kind)));
@@ -91,7 +93,7 @@ impl Model {
             }
         }
         if fen == 0 {
-            quota.spell = 0;
+            quota.give_up(self.changed(&mut draft, owner));
         } else if quota.spell == 0 {
             quota.spells += 1;
             quota.spell = quota.spells;
@@ -114,7 +116,7 @@ impl Model {
             self.change_purse(draft, owner, bucket, part, today);
             draft.moved(Party::Quota(id, bucket), Party::Bucket(owner, bucket), part);
         }
-        quota.spell = 0;
+        quota.give_up(self.changed(draft, owner));
         draft.quotas.insert(id, quota);
         draft.entry(owner, 0);
     }

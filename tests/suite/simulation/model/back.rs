@@ -97,14 +97,16 @@ impl Model {
             by_slip.map(|paid| paid.0).collect()
         };
         let (was, is) = (stays(&before.told.paid), stays(after));
-        let slips = &mut self.changed(draft, before.patient).slips;
-        for owner in was.difference(&is) {
+        let who = self.changed(draft, before.patient);
+        let (slips, regularised) = (&mut who.slips, &who.regularised);
+        let counts = |owner: &&MemberId| regularised.get(*owner).is_none_or(|bound| *bound < before.at);
+        for owner in was.difference(&is).filter(counts) {
             slips.get_mut(owner).expect("it was counted").1 -= 1;
         }
-        slips.retain(|_, (_, uses)| *uses > 0);
-        for owner in is.difference(&was) {
-            let slip = slips.entry(*owner).or_insert((before.on, 0));
-            *slip = (slip.0.min(before.on), slip.1 + 1);
+        for owner in is.difference(&was).filter(counts) {
+            let slip = slips.get_mut(owner).expect("it was counted");
+            let first = if slip.1 == 0 { before.on } else { slip.0.min(before.on) };
+            *slip = (first, slip.1 + 1);
         }
     }
 
@@ -160,8 +162,8 @@ impl Model {
         }
         self.recount_slips(&mut draft, &self.settlements[&id], &settled.told.paid);
         let whole = settled.is_gone();
-        let deductible = settled.told.split[5];
-        let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();
+        let deductible = settled.yearly;
+        let used = self.changed(&mut draft, settled.patient).years.entry(settled.counts).or_default();
         used[1] -= parts[0];
         if whole {
             used[0] -= deductible;
@@ -199,8 +201,8 @@ impl Model {
         }
         self.recount_slips(&mut draft, &self.settlements[&id], &settled.told.paid);
         settled.refunds[number].stands = false;
-        let deductible = settled.told.split[5];
-        let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();
+        let deductible = settled.yearly;
+        let used = self.changed(&mut draft, settled.patient).years.entry(settled.counts).or_default();
         used[1] += parts[0];
         if was_gone && !settled.is_gone() {
             used[0] += deductible;

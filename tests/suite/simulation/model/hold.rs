@@ -4,6 +4,7 @@ use gongji::domain::ids::{InstitutionCode, MemberId, SettlementId};
 use gongji::domain::posting::Party;
 use gongji::domain::reason::Reason;
 use gongji::domain::time::{Moment, day_number};
+use gongji::domain::vocabulary::Bucket;
 use gongji::store::ListKind;
 
 use super::{Draft, Held, Life, Model, No, Of, Settled, Turn, refused};
@@ -65,6 +66,11 @@ impl Model {
                 return Err(refused(&[Reason::HoldsPerMemberExceeded]));
             }
             holds.push(id);
+            let parts: Vec<(Bucket, i16, i64)> =
+                settled.told.paid.iter().filter(|paid| paid.0 == member).map(|paid| (paid.3, paid.4, paid.5)).collect();
+            if !parts.is_empty() {
+                self.changed(draft, member).held.insert(id, parts);
+            }
         }
         let day = Moment::from_micros(expires).civil_day();
         let number = u128::try_from(day_number(day)).expect("a day of our era");
@@ -74,9 +80,19 @@ impl Model {
         Ok(())
     }
 
-    fn unmark(&self, draft: &mut Draft, id: SettlementId, settled: &Settled) {
+    /// Whose money it held turns first: it was there when the year ended.
+    fn unmark(&self, draft: &mut Draft, id: SettlementId, settled: &Settled, turn: Turn) {
         for member in settled.marked() {
-            self.changed(draft, member).holds.retain(|known| *known != id);
+            let who = self.changed(draft, member);
+            who.holds.retain(|known| *known != id);
+            if who.held.contains_key(&id) {
+                let year = who.purse.map(|purse| purse.0);
+                who.turn(turn.today());
+                who.held.remove(&id);
+                if who.purse.map(|purse| purse.0) != year {
+                    draft.entry(member, 0);
+                }
+            }
         }
     }
 
@@ -96,7 +112,7 @@ impl Model {
         draft.moved(Party::HospitalPart(code), hospital.clone(), split[7]);
         draft.moved(Party::Cash, hospital.clone(), settled.told.cash + held - wanted);
         draft.moved(hold.clone(), hospital, wanted);
-        self.unmark(&mut draft, id, &settled);
+        self.unmark(&mut draft, id, &settled, turn);
         draft.rows.push((ListKind::InstitutionChanges, Of::Institution(settled.institution), id.as_u128()));
         // Taken as drawn; what is left over goes back, last drawn first.
         let mut over = held - wanted;
@@ -136,15 +152,15 @@ impl Model {
         settled.no_hold()?;
         let mut draft = Draft::new();
         draft.rows.push((ListKind::InstitutionChanges, Of::Institution(settled.institution), id.as_u128()));
-        self.unmark(&mut draft, id, &settled);
+        self.unmark(&mut draft, id, &settled, turn);
         self.recount_slips(&mut draft, &settled, &[]);
         for number in (0..settled.told.paid.len()).rev() {
             let fen = settled.told.paid[number].5;
             self.back(&mut draft, &settled, number, fen, &Party::Hold(id), turn);
             draft.returned.push((u16::try_from(number).expect("few"), fen));
         }
-        let used = self.changed(&mut draft, settled.patient).years.entry(settled.visit_year).or_default();
-        used[0] -= settled.told.split[5];
+        let used = self.changed(&mut draft, settled.patient).years.entry(settled.counts).or_default();
+        used[0] -= settled.yearly;
         used[1] -= settled.told.split[6];
         settled.hold = settled.hold.map(|hold| Held { now: how, ..hold });
         reversed_by.clone_into(&mut settled.reversed_by);

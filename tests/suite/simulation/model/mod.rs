@@ -24,6 +24,7 @@ use gongji::domain::reason::Reason;
 use gongji::domain::record::Job;
 use gongji::domain::time::Moment;
 use gongji::domain::vocabulary::{Bucket, Relation};
+use gongji::domain::year_use::UseOf;
 use gongji::store::ListKind;
 use jiff::civil::Date;
 
@@ -42,15 +43,19 @@ pub struct Who {
     pub ties: Vec<BindingId>,
     /// For whom this person may pay.
     pub wards: Vec<BindingId>,
-    /// Deductible and fund used, by year of the visits.
-    pub years: BTreeMap<i16, [i64; 2]>,
+    /// Yearly deductible and fund used, by year of the visits, region and kind of care.
+    pub years: BTreeMap<UseOf, [i64; 2]>,
     pub wallet: bool,
     /// On paper: by owner, the first day, and how often.
     pub slips: BTreeMap<MemberId, (Date, u32)>,
+    /// By owner, when the two were bound after a slip: those of settlements up to then count no more.
+    pub regularised: BTreeMap<MemberId, Moment>,
     /// What current and prior years held at the end of years that wait for their close.
     pub ended: BTreeMap<i16, [i64; 2]>,
     /// Open holds that hold this person's money, or count towards this person's year.
     pub holds: Vec<SettlementId>,
+    /// What they hold of this person's money: bucket, year, fen.
+    pub held: BTreeMap<SettlementId, Vec<(Bucket, i16, i64)>>,
     /// Since which position this person is insured in the region.
     pub moved_at: u64,
 }
@@ -111,6 +116,8 @@ pub struct Aside {
     /// Which unbroken spell this is, counted from one; zero: none is in force.
     pub spell: u32,
     pub spells: u32,
+    /// What it held at the end of years that wait for the close of the owner's account.
+    pub ended: BTreeMap<i16, [i64; 2]>,
 }
 
 #[derive(Clone, Debug)]
@@ -130,10 +137,13 @@ pub struct Sent {
 pub struct Settled {
     pub institution: &'static str,
     pub patient: MemberId,
-    pub visit_year: i16,
+    /// Where its use of the fund is counted, and how much of its deductible.
+    pub counts: UseOf,
+    pub yearly: i64,
     pub region: gongji::domain::ids::RegionCode,
     pub told: Told,
     pub on: Date,
+    pub at: Moment,
     /// What each contribution was drawn from, and whether the region's limit counted it.
     pub drawn: Vec<Drawn>,
     /// Fund, hospital part, accounts, cash that went back.
@@ -453,7 +463,16 @@ impl Who {
     /// The year turns, and what its end found is kept for its close.
     pub fn turn(&mut self, today: Date) {
         while let Some((year, [current, prior, wallet])) = self.purse.filter(|purse| purse.0 < today.year()) {
-            self.ended.insert(year, [current, prior]);
+            // Held money has not been paid: it is there when the year ends, wherever it lies.
+            let mut end = [current, prior];
+            for (bucket, of, fen) in self.held.values().flatten().filter(|part| part.1 <= year) {
+                match bucket {
+                    Bucket::CurrentYear if *of == year => end[0] += fen,
+                    Bucket::CurrentYear | Bucket::PriorYears => end[1] += fen,
+                    Bucket::Wallet => {}
+                }
+            }
+            self.ended.insert(year, end);
             self.purse = Some((year + 1, [0, current + prior, wallet]));
         }
     }
@@ -462,11 +481,23 @@ impl Who {
 impl Aside {
     pub fn turned(&self, today: Date) -> Self {
         let mut turned = self.clone();
-        if today.year() > turned.year {
-            turned.year = today.year();
-            turned.money = [0, turned.money[0] + turned.money[1]];
+        while today.year() > turned.year {
+            if turned.left() > 0 {
+                turned.ended.insert(turned.year, turned.money);
+            }
+            turned.year += 1;
+            turned.money = [0, turned.left()];
         }
         turned
+    }
+
+    /// It is given up: what its years' ends found joins what the owner's account keeps.
+    pub fn give_up(&mut self, owner: &mut Who) {
+        self.spell = 0;
+        for (year, [current, prior]) in std::mem::take(&mut self.ended) {
+            let end = owner.ended.entry(year).or_default();
+            *end = [end[0] + current, end[1] + prior];
+        }
     }
 
     pub fn left(&self) -> i64 {

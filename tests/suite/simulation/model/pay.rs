@@ -7,6 +7,7 @@ use gongji::domain::policy::Rules;
 use gongji::domain::posting::Party;
 use gongji::domain::reason::Reason;
 use gongji::domain::vocabulary::{Bucket, Component, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation};
+use gongji::domain::year_use::UseOf;
 use gongji::store::ListKind;
 use jiff::civil::Date;
 
@@ -66,8 +67,7 @@ impl Model {
             return Err(format!("INVALID {}", fields.join(" ")));
         }
         let rules = world.rules(who.insurance.region, bought.visit.date);
-        let used = who.years.get(&bought.visit.date.year()).copied().unwrap_or_default();
-        let split = super::split::split(bought, &who.insurance, used, rules);
+        let split = super::split::split(bought, &who.insurance, &who.years, rules);
         let mut owed = Owed::of(&split);
         let mut told = Told { split, ..Told::default() };
         let mut drawn = Vec::new();
@@ -201,7 +201,7 @@ impl Model {
             if !pair.from.paper_authorisation || !pair.to.paper_authorisation {
                 return Some(Reason::PaperAuthorisationNotAllowed);
             }
-            let first = self.who[&patient].slips.get(&payer.owner);
+            let first = self.who[&patient].slips.get(&payer.owner).filter(|(_, uses)| *uses > 0);
             if let (Some((first, _)), Some(days)) = (first, pair.to.paper_regularise_days)
                 && first.checked_add(jiff::Span::new().days(i64::from(days))).expect("a day") < today
             {
@@ -363,16 +363,19 @@ impl Model {
             }
             if relation.is_some() && binding.is_none() && !on_paper.contains(&owner) {
                 on_paper.push(owner);
-                self.changed(&mut draft, patient).slips.entry(owner).or_insert((today, 0)).1 += 1;
+                let slip = self.changed(&mut draft, patient).slips.entry(owner).or_insert((today, 0));
+                *slip = (if slip.1 == 0 { today } else { slip.0.min(today) }, slip.1 + 1);
             }
         }
         if !bought.visit.external.mdtrt_id.is_empty() {
             let of = Of::Visit(bought.institution, bought.visit.external.mdtrt_id.clone());
             draft.rows.push((ListKind::ExternalReference, of, turn.id));
         }
-        let year = bought.visit.date.year();
-        let used = self.changed(&mut draft, patient).years.entry(year).or_default();
-        used[0] += told.split[5];
+        let counts = UseOf { year: bought.visit.date.year(), region, purpose: bought.visit.purpose };
+        let rules = self.rules(world, patient, bought.visit.date);
+        let yearly = super::split::yearly(&self.who[&patient].insurance, &bought.visit, told.split[5], rules);
+        let used = self.changed(&mut draft, patient).years.entry(counts).or_default();
+        used[0] += yearly;
         used[1] += told.split[6];
         let institution = bought.institution;
         let (back, refunds, reversed_by) = ([0; 4], Vec::new(), String::new());
@@ -380,10 +383,12 @@ impl Model {
         let settled = Settled {
             institution,
             patient,
-            visit_year: year,
+            counts,
+            yearly,
             region,
             told,
             on,
+            at: turn.now,
             drawn,
             back,
             refunds,

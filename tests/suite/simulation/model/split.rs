@@ -1,12 +1,18 @@
 //! The auditor's division of a bill.
 
+use std::collections::BTreeMap;
+
 use gongji::domain::bill::{BillContent, Line, Visit};
 use gongji::domain::member::Insurance;
 use gongji::domain::money::{Rate, Rounding};
-use gongji::domain::policy::Rules;
-use gongji::domain::vocabulary::{DeductiblePer, ListClass};
+use gongji::domain::policy::{Deductible, Rules};
+use gongji::domain::vocabulary::{DeductiblePer, ListClass, Purpose};
+use gongji::domain::year_use::UseOf;
 
 use crate::simulation::op::Bought;
+
+/// Yearly deductible and fund used.
+pub type Years = BTreeMap<UseOf, [i64; 2]>;
 
 /// A share of an amount: whole fen by the named rounding, computed on millionths.
 pub fn share(fen: i64, rate: Rate, rounding: Rounding) -> i64 {
@@ -22,7 +28,7 @@ pub fn share(fen: i64, rate: Rate, rounding: Rounding) -> i64 {
 }
 
 /// total, full self-pay, over limit, first self-pay, in scope, deductible, fund, hospital part, person's part
-pub fn split(bought: &Bought, insurance: &Insurance, used: [i64; 2], rules: &Rules) -> [i64; 9] {
+pub fn split(bought: &Bought, insurance: &Insurance, years: &Years, rules: &Rules) -> [i64; 9] {
     let total = bought.bill.total.as_fen();
     let lines = match &bought.bill.content {
         BillContent::Lines(lines) => lines,
@@ -59,7 +65,11 @@ pub fn split(bought: &Bought, insurance: &Insurance, used: [i64; 2], rules: &Rul
             in_rows[row] += amount - above - ahead;
         }
     }
-    let mut threshold = threshold_left(insurance, &bought.visit, used[0], rules);
+    let used = |purposes: &[Purpose]| so_far(years, &bought.visit, insurance, purposes);
+    let mut threshold = applying(insurance, &bought.visit, rules).map_or(0, |row| match row.per {
+        DeductiblePer::Visit => row.amount.as_fen(),
+        DeductiblePer::Year => (row.amount.as_fen() - used(&row.purposes)[0]).max(0),
+    });
     let deductible = threshold.min(in_rows.iter().sum());
     let mut fund = 0;
     for (row, sum) in rules.fund_shares.iter().zip(in_rows) {
@@ -67,8 +77,9 @@ pub fn split(bought: &Bought, insurance: &Insurance, used: [i64; 2], rules: &Rul
         threshold -= below;
         fund += share(sum - below, row.rate, rules.fund_rounding);
     }
-    if let Some(cap) = rules.fund_year_cap {
-        fund = fund.min((cap.as_fen() - used[1]).max(0));
+    let capped = &rules.fund_year_cap_purposes;
+    if let Some(cap) = rules.fund_year_cap.filter(|_| capped.is_empty() || capped.contains(&bought.visit.purpose)) {
+        fund = fund.min((cap.as_fen() - used(capped)[1]).max(0));
     }
     [total, full, over, first, total - full - over - first, deductible, fund, 0, total - fund]
 }
@@ -80,13 +91,28 @@ fn matches(row: &gongji::domain::policy::FundShare, line: &Line, insurance: &Ins
         && !row.excluded_categories.contains(&line.category)
 }
 
-fn threshold_left(insurance: &Insurance, visit: &Visit, used: i64, rules: &Rules) -> i64 {
-    let found = rules.deductibles.iter().find(|row| {
+fn applying<'r>(insurance: &Insurance, visit: &Visit, rules: &'r Rules) -> Option<&'r Deductible> {
+    rules.deductibles.iter().find(|row| {
         (row.schemes.is_empty() || row.schemes.contains(&insurance.scheme))
             && (row.institution_kinds.is_empty() || row.institution_kinds.contains(&visit.institution_kind))
-    });
-    found.map_or(0, |row| match row.per {
-        DeductiblePer::Visit => row.amount.as_fen(),
-        DeductiblePer::Year => (row.amount.as_fen() - used).max(0),
+            && (row.purposes.is_empty() || row.purposes.contains(&visit.purpose))
     })
+}
+
+/// What of a deductible counts towards the year's.
+pub fn yearly(insurance: &Insurance, visit: &Visit, deductible: i64, rules: &Rules) -> i64 {
+    let by_visit = applying(insurance, visit, rules).is_some_and(|row| row.per == DeductiblePer::Visit);
+    if by_visit { 0 } else { deductible }
+}
+
+/// What was used of the fund before: in the year of the visit, where the patient is insured, for these kinds of care.
+pub fn so_far(years: &Years, visit: &Visit, insurance: &Insurance, purposes: &[Purpose]) -> [i64; 2] {
+    let mut sum = [0; 2];
+    for (of, used) in years {
+        let here = (of.year, of.region) == (visit.date.year(), insurance.region);
+        if here && (purposes.is_empty() || purposes.contains(&of.purpose)) {
+            sum = [sum[0] + used[0], sum[1] + used[1]];
+        }
+    }
+    sum
 }

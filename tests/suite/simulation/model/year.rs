@@ -36,7 +36,13 @@ impl Model {
         let mut draft = Draft::new();
         let changed = self.changed(&mut draft, id);
         changed.turn(today);
-        let [current, prior] = changed.ended.remove(&year).ok_or_else(nothing)?;
+        let [mut current, mut prior] = changed.ended.remove(&year).ok_or_else(nothing)?;
+        for binding in &self.who[&id].wards {
+            let Some(mut quota) = self.live_quota(*binding, today) else { continue };
+            let [of_year, before] = quota.ended.remove(&year).unwrap_or_default();
+            (current, prior) = (current + of_year, prior + before);
+            draft.quotas.insert(*binding, quota);
+        }
         let interest = world.rules(region, date(year, 12, 31)).year_interest.as_ref().map_or(0, |rule| {
             let on_current = match rule.basis {
                 InterestBasis::YearEndBalance => share(current, rule.current_rate, rule.rounding),
