@@ -26,7 +26,7 @@ use std::time::Duration;
 use crate::store::postgres::DatabaseUrl;
 use client::{Cell, Client};
 use process::{Folder, Probe, Process};
-use report::{Durable, Report, Row, Startup, StoreFacts, median};
+use report::{Bare, Disk, OpenLoop, Report, Row, Startup, StoreFacts, median};
 pub use wire::Kind;
 
 /// The most calls in flight, and over how many connections.
@@ -213,7 +213,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
     for round in 0..plan.rounds {
         for (kind, in_flight, connections) in order(&kinds, round % 2 == 1) {
             let Some(server) = servers.of(kind) else { continue };
-            if kind == Kind::SettleEmbedded {
+            if kind.is_durable() {
                 probe.run(dir, PROBE)?;
             }
             let client = plan.client(server, connections).await?;
@@ -240,7 +240,13 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
         report.log_bytes = Some(log as f64 / settled.max(1) as f64);
     }
     if let Some(server) = &servers.embedded {
-        report.durable = Some(durable(plan, server, dir, &cells, &mut probe, (disk_before, written_before)).await?);
+        report.disk = Some(disk(&cells, server, dir, (disk_before, written_before)));
+    }
+    for (kind, server) in [Kind::SettleEmbedded, Kind::SettlePostgres].map(|kind| (kind, servers.of(kind))) {
+        if let Some(server) = server {
+            report.open.push(open_loop(plan, kind, server, dir, &cells, &mut probe).await?);
+            report.bare = Some(Bare::of(&probe));
+        }
     }
     for (name, server, resident_loaded) in loaded {
         let resident = process::resident(server.pid());
@@ -296,41 +302,34 @@ fn rows(cells: &Cells) -> Vec<Row> {
     cells.iter().map(row).collect()
 }
 
-async fn durable(
+/// What each settlement took of the embedded store's disk.
+fn disk(cells: &Cells, server: &Process, dir: &std::path::Path, (disk_before, written_before): (u64, u64)) -> Disk {
+    let of_embedded = |kind: &Kind| !kind.of_postgres() && (*kind == Kind::SettleEmbedded || kind.is_many());
+    let settled = cells.iter().filter(|((_, kind), _)| of_embedded(kind)).flat_map(|(_, rounds)| rounds);
+    let settled: u64 = settled.map(|cell| cell.calls).sum();
+    let per = |bytes: u64| bytes as f64 / settled.max(1) as f64;
+    Disk {
+        grown: per(process::disk_bytes(dir).saturating_sub(disk_before)),
+        written: per(process::written(server.pid()).saturating_sub(written_before)),
+    }
+}
+
+/// Calls at half the most that this store took, beside the disk alone.
+async fn open_loop(
     plan: &Plan<'_>,
+    kind: Kind,
     server: &Process,
     dir: &std::path::Path,
     cells: &Cells,
     probe: &mut Probe,
-    (disk_before, written_before): (u64, u64),
-) -> Result<Durable, String> {
-    let settled: u64 = cells
-        .iter()
-        .filter(|((_, kind), _)| *kind == Kind::SettleEmbedded || kind.is_many())
-        .flat_map(|(_, rounds)| rounds)
-        .map(|cell| cell.calls)
-        .sum();
-    let per = |bytes: u64| bytes as f64 / settled.max(1) as f64;
-    let disk = per(process::disk_bytes(dir).saturating_sub(disk_before));
-    let written = per(process::written(server.pid()).saturating_sub(written_before));
+) -> Result<OpenLoop, String> {
     let (in_flight, connections) = MOST;
-    let most = cells.get(&(in_flight, Kind::SettleEmbedded)).map(|rounds| rounds.iter().map(|cell| cell.per_second));
+    let most = cells.get(&(in_flight, kind)).map(|rounds| rounds.iter().map(|cell| cell.per_second));
     let rate = (median(most.map(Iterator::collect).unwrap_or_default()) / 2.0).max(1.0);
     let client = plan.client(server, connections).await?;
-    let open = client.open(Kind::SettleEmbedded, rate, plan.time).await?;
+    let cell = client.open(kind, rate, plan.time).await?;
     probe.run(dir, PROBE)?;
-    Ok(Durable {
-        disk_bytes: disk,
-        written_bytes: written,
-        open_rate: rate,
-        open_p50_us: open.p50_us,
-        open_p99_us: open.p99_us,
-        open_failed: open.failed,
-        open_failure: open.failure,
-        probe_p50_us: probe.p50_us(),
-        probe_p99_us: probe.p99_us(),
-        probe_per_second: probe.per_second(),
-    })
+    Ok(OpenLoop { kind, rate, cell })
 }
 
 async fn startup(plan: &Plan<'_>, settlements: u64) -> Result<Report, String> {

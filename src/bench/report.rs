@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::client::Cell;
+use super::process::Probe;
 use super::wire::Kind;
 
 /// The middle one, or the mean of the two in the middle.
@@ -56,21 +58,30 @@ pub struct StoreFacts {
     pub check_ok: bool,
 }
 
-/// What only a disk has.
-pub struct Durable {
-    /// Per settlement: growth of the folder, and bytes sent to the disk.
-    pub disk_bytes: f64,
-    pub written_bytes: f64,
-    /// At half the most, from when each call was due.
-    pub open_rate: f64,
-    pub open_p50_us: f64,
-    pub open_p99_us: f64,
-    pub open_failed: u64,
-    pub open_failure: Option<String>,
-    /// Append 4 KiB and fdatasync, beside the durable cells.
-    pub probe_p50_us: f64,
-    pub probe_p99_us: f64,
-    pub probe_per_second: f64,
+/// What each settlement takes of the embedded store's disk: growth of the folder, and bytes sent to it.
+pub struct Disk {
+    pub grown: f64,
+    pub written: f64,
+}
+
+/// Calls at half the most, timed from when each was due.
+pub struct OpenLoop {
+    pub kind: Kind,
+    pub rate: f64,
+    pub cell: Cell,
+}
+
+/// The disk alone, beside the durable cells: append 4 KiB and fdatasync.
+pub struct Bare {
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub per_second: f64,
+}
+
+impl Bare {
+    pub fn of(probe: &Probe) -> Self {
+        Self { p50_us: probe.p50_us(), p99_us: probe.p99_us(), per_second: probe.per_second() }
+    }
 }
 
 /// After kill -9.
@@ -95,7 +106,9 @@ pub struct Report {
     pub runtimes: u32,
     pub rows: Vec<Row>,
     pub stores: Vec<StoreFacts>,
-    pub durable: Option<Durable>,
+    pub disk: Option<Disk>,
+    pub open: Vec<OpenLoop>,
+    pub bare: Option<Bare>,
     /// What the database writes to its log for one settlement.
     pub log_bytes: Option<f64>,
     pub startup: Option<Startup>,
@@ -110,7 +123,9 @@ impl Report {
             runtimes,
             rows: Vec::new(),
             stores: Vec::new(),
-            durable: None,
+            disk: None,
+            open: Vec::new(),
+            bare: None,
             log_bytes: None,
             startup: None,
         }
@@ -120,7 +135,7 @@ impl Report {
     pub fn is_good(&self) -> bool {
         self.rows.iter().all(Row::is_good)
             && self.stores.iter().all(|store| store.check_ok)
-            && self.durable.as_ref().is_none_or(|durable| durable.open_failed == 0)
+            && self.open.iter().all(|open| open.cell.failed == 0)
             && self.startup.as_ref().is_none_or(|startup| startup.failed == 0 && startup.check_ok)
     }
 
@@ -136,15 +151,20 @@ impl Report {
                 })
             })
             .collect();
-        let durable = self.durable.as_ref().map(|durable| {
+        let open = self.open.iter().map(|open| {
             json!({
-                "disk_bytes_per_settlement": durable.disk_bytes, "written_bytes_per_settlement": durable.written_bytes,
-                "open_loop_per_second": durable.open_rate, "open_loop_p50_us": durable.open_p50_us,
-                "open_loop_p99_us": durable.open_p99_us, "open_loop_failed": durable.open_failed,
-                "fdatasync_p50_us": durable.probe_p50_us, "fdatasync_p99_us": durable.probe_p99_us,
-                "fdatasync_per_second": durable.probe_per_second,
+                "method": open.kind.name(), "per_second": open.rate, "p50_us": open.cell.p50_us,
+                "p99_us": open.cell.p99_us, "failed": open.cell.failed, "failure": open.cell.failure,
             })
         });
+        let open: Vec<_> = open.collect();
+        let bare = self
+            .bare
+            .as_ref()
+            .map(|bare| json!({ "p50_us": bare.p50_us, "p99_us": bare.p99_us, "per_second": bare.per_second }));
+        let disk = self.disk.as_ref().map(
+            |disk| json!({ "grown_bytes_per_settlement": disk.grown, "written_bytes_per_settlement": disk.written }),
+        );
         let startup = self.startup.as_ref().map(|startup| {
             json!({
                 "settlements": startup.settlements, "failed": startup.failed, "per_second": startup.per_second,
@@ -155,8 +175,8 @@ impl Report {
         });
         let report = json!({
             "people": self.people, "rounds": self.rounds, "seconds": self.time.as_secs_f64(),
-            "runtimes": self.runtimes, "ok": self.is_good(), "rows": rows, "stores": stores, "durable": durable, "database_log_bytes_per_settlement": self.log_bytes,
-            "startup": startup,
+            "runtimes": self.runtimes, "ok": self.is_good(), "rows": rows, "stores": stores, "open_loop": open,
+            "fdatasync": bare, "disk": disk, "database_log_bytes_per_settlement": self.log_bytes, "startup": startup,
         });
         format!("{report:#}\n")
     }
@@ -241,29 +261,34 @@ impl fmt::Display for Report {
         if let Some(bytes) = self.log_bytes {
             writeln!(f, "the database's log: {bytes:.0} bytes per settlement")?;
         }
-        if let Some(durable) = &self.durable {
+        if let Some(bare) = &self.bare {
             writeln!(
                 f,
                 "fdatasync alone (append 4 KiB, same folder, same minutes): p50 {:.0} µs, p99 {:.0} µs, {:.0}/s",
-                durable.probe_p50_us, durable.probe_p99_us, durable.probe_per_second
+                bare.p50_us, bare.p99_us, bare.per_second
             )?;
-            writeln!(
-                f,
-                "open loop, durable settlements at {:.0}/s: p50 {:.0} µs, p99 {:.0} µs, {} failed; p99 is {:.1} × the probe's",
-                durable.open_rate,
-                durable.open_p50_us,
-                durable.open_p99_us,
-                durable.open_failed,
-                durable.open_p99_us / durable.probe_p99_us.max(1.0)
-            )?;
+            for OpenLoop { kind, rate, cell } in &self.open {
+                writeln!(
+                    f,
+                    "open loop, {} at {rate:.0}/s: p50 {:.0} µs, p99 {:.0} µs, {} failed; p99 is {:.1} ms beyond fdatasync's, {:.1} × it",
+                    kind.name(),
+                    cell.p50_us,
+                    cell.p99_us,
+                    cell.failed,
+                    (cell.p99_us - bare.p99_us) / 1e3,
+                    cell.p99_us / bare.p99_us.max(1.0)
+                )?;
+                if let Some(failure) = &cell.failure {
+                    writeln!(f, "    first failure: {failure}")?;
+                }
+            }
+        }
+        if let Some(disk) = &self.disk {
             writeln!(
                 f,
                 "disk per settlement: folder grew by {:.0} bytes, {:.0} bytes written",
-                durable.disk_bytes, durable.written_bytes
+                disk.grown, disk.written
             )?;
-            if let Some(failure) = &durable.open_failure {
-                writeln!(f, "    first failure: {failure}")?;
-            }
         }
         for store in &self.stores {
             writeln!(

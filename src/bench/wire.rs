@@ -48,6 +48,11 @@ impl Kind {
         if self.of_postgres() { Self::SettlePostgres } else { Self::SettleEmbedded }
     }
 
+    /// Whether single settlements that wait for the disk are measured.
+    pub const fn is_durable(self) -> bool {
+        matches!(self, Self::SettleEmbedded | Self::SettlePostgres)
+    }
+
     /// Whether a call carries `MANY` settlements.
     pub const fn is_many(self) -> bool {
         matches!(self, Self::BatchEmbedded | Self::StreamEmbedded | Self::BatchPostgres)

@@ -22,6 +22,7 @@ impl Config {
             quote_seconds: self.quote_seconds,
             hold_seconds: self.hold_seconds,
             holds_per_member: self.holds_per_member,
+            refunds_per_settlement: self.refunds_per_settlement,
             refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
         }
     }
@@ -135,6 +136,7 @@ impl Config {
             row("quote_seconds", self.quote_seconds.into(), "seconds"),
             row("hold_seconds", self.hold_seconds.into(), "seconds"),
             row("holds_per_member", self.holds_per_member.into(), "holds"),
+            row("refunds_per_settlement", self.refunds_per_settlement.into(), "refunds"),
             row("drain_ms", self.drain_ms.into(), "milliseconds"),
             row("hold_sweep_ms", self.hold_sweep_ms.into(), "milliseconds"),
             row("runtimes", self.runtimes.into(), "threads"),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::Ledger;
 use super::failure::{Failure, Thing, Violation};
 use super::reading::Reading;
 use super::settle::Paper;
+use super::{LOST_AMONG_OTHERS, Ledger};
 use crate::domain::account::Account;
 use crate::domain::bill::{Bill, Visit};
 use crate::domain::binding::{AidUse, Caps, Family, Spends, Tie};
@@ -100,6 +100,14 @@ impl Loaded<'_, '_> {
 }
 
 impl Ledger {
+    /// Where a look for the member begins.
+    pub(super) fn key_of(&self, reference: &MemberRef) -> Key {
+        if let MemberRef::Id(id) = reference {
+            return Key::Standing(*id);
+        }
+        Key::Reference(self.keys.reference(reference))
+    }
+
     /// The member a reference leads to.
     pub async fn resolve(&self, reading: &mut Reading<'_>, reference: &MemberRef) -> Result<MemberId, Failure> {
         self.resolve_as(reading, reference, "").await
@@ -113,13 +121,12 @@ impl Ledger {
         field: &str,
     ) -> Result<MemberId, Failure> {
         let not_found = || Failure::NobodyThere { named_by: reference.kind(), field: field.to_owned() };
+        let key = self.key_of(reference);
+        reading.get(&[key]).await?;
         let MemberRef::Id(id) = reference else {
-            let key = Key::Reference(self.keys.reference(reference));
-            reading.get(&[key]).await?;
             return reading.reference(&key)?.copied().ok_or_else(not_found);
         };
-        reading.get(&[Key::Standing(*id)]).await?;
-        reading.standing(&Key::Standing(*id))?.map(|_| *id).ok_or_else(not_found)
+        reading.standing(&key)?.map(|_| *id).ok_or_else(not_found)
     }
 
     /// A look at a case as of now, for a quote or for whoever asks who can pay: the instant, what was seen, the patient and
@@ -130,15 +137,18 @@ impl Ledger {
         papers: &[Paper],
         visit_day: Date,
     ) -> Result<(Moment, Reading<'_>, MemberId, Vec<MemberId>), Failure> {
-        let mut alone = None;
+        let (mut torn, mut alone) = (0, None);
         loop {
             let now = self.now();
             let mut reading = Reading::as_of(self.store(), now);
             let found = self.load_case(&mut reading, patient, papers, visit_day).await;
             let ran_out = matches!(found, Err(Failure::RanOut(_)));
             if reading.is_torn() && alone.is_none() && !ran_out {
-                // Facts of two moments: once more, alone in this process.
-                alone = Some(self.gate.write().await);
+                // Facts of two moments: once more, and in the end alone in this process.
+                torn += 1;
+                if torn > LOST_AMONG_OTHERS {
+                    alone = Some(self.gate.write().await);
+                }
                 continue;
             }
             if ran_out {
@@ -163,6 +173,10 @@ impl Ledger {
         papers: &[Paper],
         visit_day: Date,
     ) -> Result<(MemberId, Vec<MemberId>), Failure> {
+        let first = self.key_of(patient);
+        if !reading.is_at_hand(&first) {
+            reading.look_ahead(&[first]).await?;
+        }
         let patient = self.resolve_as(reading, patient, "patient").await?;
         reading.get(&[Key::Standing(patient)]).await?;
         let mut on_paper = Vec::with_capacity(papers.len());

@@ -40,6 +40,10 @@ impl Command for HoldSettlement {
         self.settle.request()
     }
 
+    fn begins_with(&self, ledger: &Ledger) -> Option<Key> {
+        self.settle.begins_with(ledger)
+    }
+
     fn fingerprint(&self, fields: &mut Fingerprint<'_>) {
         self.settle.fields(fields);
         fields.field("hold_for", &self.hold_for);

@@ -2,12 +2,14 @@
 //! decision, one conditional commit; the clock, ids and retries live here and nowhere below.
 
 pub mod accounts;
+mod asked;
 pub mod bindings;
 pub mod cards;
 pub mod case;
 pub mod certification;
 pub mod close_year;
 pub mod check;
+mod begun;
 mod check_bindings;
 pub mod entries;
 pub mod expire;
@@ -15,6 +17,8 @@ pub mod failure;
 pub mod fingerprint;
 pub mod hold;
 pub mod jobs;
+pub mod limits;
+pub mod looks;
 pub mod members;
 pub mod page;
 pub mod payers;
@@ -45,37 +49,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, RwLock};
 
-use crate::domain::ids::{RequestId, SettlementId};
+use crate::domain::ids::RequestId;
 use crate::domain::policy::PolicyBook;
 use crate::domain::reason::Reason;
 use crate::domain::record::Record;
 use crate::domain::time::Moment;
 use crate::store::entity::{Request, StoredPolicy};
 use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
+use asked::{Asked, Attempt};
+pub use begun::{Begun, RestsOn};
 pub use failure::{Failure, Violation};
 use fingerprint::{Fingerprint, Keys};
-use policies::RefusedGrades;
+pub use limits::Limits;
 use reading::Reading;
 use source::{Clock, Ids};
-
-/// Bounds of the ledger's own; each is a config field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How often a change is decided anew after losing a race.
-    pub retries: u32,
-    /// How old a visit or filing may be, in days.
-    pub max_backdate_days: u32,
-    /// Active ties of one person, as owner or as beneficiary.
-    pub bindings_per_member: u32,
-    /// How long a quote's token holds, in seconds.
-    pub quote_seconds: u32,
-    /// How long money may be held, in seconds.
-    pub hold_seconds: u32,
-    /// Open holds of one person, as patient or as payer.
-    pub holds_per_member: u32,
-    /// Grades of policy values that are not decided on.
-    pub refused_grades: RefusedGrades,
-}
 
 /// Who asks. Anonymous until there is authentication: one shared scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +112,11 @@ pub trait Command: Sync {
     /// The scope and the request id.
     fn request(&self) -> (String, &RequestId);
 
+    /// The fact that its decision begins with, where one look at it and at the request is better than two.
+    fn begins_with(&self, _: &Ledger) -> Option<Key> {
+        None
+    }
+
     /// Every canonical field, so that a reused id with other content is told apart.
     fn fingerprint(&self, fields: &mut Fingerprint<'_>);
 
@@ -147,6 +139,10 @@ pub trait Command: Sync {
     ) -> impl Future<Output = Result<Self::Outcome, Failure>> + Send;
 }
 
+/// How many races a change loses before it is decided alone. To be alone, all others have to end first, which costs much
+/// where a commit takes long; who loses once is most likely to win the next time.
+const LOST_AMONG_OTHERS: u32 = 1;
+
 /// See the module.
 pub struct Ledger {
     store: Arc<dyn Store>,
@@ -155,7 +151,7 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     pub(crate) keys: Keys,
-    /// Changes share it; one that lost a race takes it alone, so that in this process it cannot lose again.
+    /// Changes share it; one that lost races takes it alone, so that in this process it cannot lose again.
     gate: RwLock<()>,
     /// Policy revisions already written by this process, and those ready for rendering.
     stored: Mutex<HashSet<[u8; 32]>>,
@@ -202,8 +198,8 @@ impl Ledger {
         self.clock.is_shifted()
     }
 
-    /// Runs one change to a definite outcome. A refusal leaves only when what it was decided on is durable.
-    pub async fn run<C: Command>(&self, command: &C) -> Result<Done<C::Outcome>, Failure> {
+    /// The outcome of a change, with what it rests on.
+    async fn decided<C: Command>(&self, command: &C) -> Result<Begun<C::Outcome>, Failure> {
         let (scope, request_id) = command.request();
         let request = self.keys.request(&scope, request_id);
         let mut fields = Fingerprint::new(&self.keys, C::METHOD);
@@ -237,20 +233,19 @@ impl Ledger {
                     drop((_shared, _alone));
                     let result = result.map_err(|failure| asked.told(failure));
                     let read_at = reading.read_at();
-                    let until = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
+                    let position = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
                     let committed = match &result {
                         Ok(done) => !done.replayed,
                         // A commit without a verdict stays one, whatever becomes of the wait.
                         Err(failure) => *failure == Failure::OutcomeUnknown,
                     };
-                    return match self.store.wait_durable(until).await {
-                        Ok(()) => result,
-                        Err(_) if committed => Err(Failure::OutcomeUnknown),
-                        Err(error) => Err(error.into()),
-                    };
+                    return Ok(Begun { result, rests_on: RestsOn { position, committed } });
                 }
                 // What was done under the same id is found by looking, and many may look together.
-                Attempt::Lost => (lost, alone) = (lost + 1, !std::mem::take(&mut asked.taken)),
+                Attempt::Lost => {
+                    lost += 1;
+                    alone = !std::mem::take(&mut asked.taken) && lost > LOST_AMONG_OTHERS;
+                }
                 Attempt::RanOut(holds) => {
                     drop((_shared, _alone));
                     self.end_holds(&holds).await.map_err(|failure| asked.told(failure))?;
@@ -292,6 +287,9 @@ impl Ledger {
     ) -> Result<Option<Done<C::Outcome>>, Failure> {
         let (content, fresh) = (asked.content.clone(), asked.fresh);
         let key = Key::Request(fresh.request);
+        if let Some(first) = command.begins_with(self) {
+            reading.look_ahead(&[key, first]).await?;
+        }
         reading.get(&[key]).await?;
         if let Some(known) = reading.request(&key)?.cloned() {
             if (&known.scope, &known.id) != (&content.scope, &content.id) {
@@ -329,7 +327,7 @@ impl Ledger {
             content_hash: chain::content_hash(&bytes),
             record: bytes,
             lists: plan.lists,
-            before: reading.before(),
+            before: Some(reading.before(now)),
         };
         let policies: Vec<[u8; 32]> = change
             .puts
@@ -365,33 +363,6 @@ impl Ledger {
         let mut found = self.store.records(position, 1).await?;
         found.pop().filter(|record| record.position == position).ok_or(Failure::Bug("a request's record is missing"))
     }
-}
-
-/// One call, across its attempts.
-struct Asked<'a> {
-    content: Arc<Request>,
-    fields: Fingerprint<'a>,
-    fresh: Fresh,
-    /// Somebody else did something under the request id meanwhile.
-    taken: bool,
-    /// Contents of commits that had no verdict. From then on only what stands under the request id, or a commit that does
-    /// not collide with it, tells what became of them: a refusal may have been read too early.
-    unanswered: Vec<[u8; 32]>,
-}
-
-impl Asked<'_> {
-    /// What may be told of a failure.
-    fn told(&self, failure: Failure) -> Failure {
-        if self.unanswered.is_empty() { failure } else { Failure::OutcomeUnknown }
-    }
-}
-
-enum Attempt<T> {
-    Settled(Result<Done<T>, Failure>),
-    /// Somebody else was faster: decide anew.
-    Lost,
-    /// These holds stand in the way.
-    RanOut(Vec<SettlementId>),
 }
 
 /// A list of a member.

@@ -18,7 +18,7 @@ use crate::domain::year_close::YearClose;
 use crate::ledger::failure::{Failure, Thing};
 use crate::store::encoded::Encoded;
 use crate::store::entity::{Basis, Decided, JobDay, PolicySet, Request, Standing, StoredPolicy};
-use crate::store::{Entity, Fact, Key, Store};
+use crate::store::{Entity, Fact, Facts, Key, Store};
 
 /// Facts gathered in one or more looks.
 pub struct Reading<'a> {
@@ -26,6 +26,8 @@ pub struct Reading<'a> {
     began_at: Option<u64>,
     read_at: u64,
     facts: Vec<Fact>,
+    /// What came with a look and nobody has asked for yet: it is not seen before.
+    ahead: Vec<Fact>,
     /// Holds that have run out by then may not be among what is seen; none: they may.
     as_of: Option<Moment>,
     /// When the first of the holds that were seen runs out: what is decided is true until then and no longer.
@@ -37,7 +39,8 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// A look at what is stored, whatever the time. For what judges no money.
     pub fn new(store: &'a dyn Store) -> Self {
-        Self { store, began_at: None, read_at: 0, facts: Vec::with_capacity(8), as_of: None, before: None, from: None }
+        let facts = Vec::with_capacity(8);
+        Self { store, began_at: None, read_at: 0, facts, ahead: Vec::new(), as_of: None, before: None, from: None }
     }
 
     /// A look as of now. Where it meets a hold that has run out it fails with [`Failure::RanOut`]: whoever looks has to
@@ -46,26 +49,53 @@ impl<'a> Reading<'a> {
         Self { as_of: Some(now), ..Self::new(store) }
     }
 
+    /// Fetches the named facts and what they lead to, where that spares round trips. None of them is seen by that: whoever
+    /// needs one asks for it.
+    pub async fn look_ahead(&mut self, keys: &[Key]) -> Result<(), Failure> {
+        let found = self.store.load_ahead(keys).await?;
+        self.note(&found);
+        self.ahead.extend(found.facts);
+        Ok(())
+    }
+
+    /// Whether a fact was seen, or fetched.
+    pub fn is_at_hand(&self, key: &Key) -> bool {
+        self.find(key).is_some() || self.ahead.iter().any(|fact| fact.key == *key)
+    }
+
     /// Looks at the named facts; those already seen are not read again.
     pub async fn get(&mut self, keys: &[Key]) -> Result<(), Failure> {
-        if keys.is_empty() {
-            return Ok(());
-        }
         let new = |place: usize| self.find(&keys[place]).is_none() && !keys[..place].contains(&keys[place]);
-        let found = if (0..keys.len()).all(new) {
-            self.store.load(keys).await?
-        } else {
-            let missing: Vec<Key> = (0..keys.len()).filter(|place| new(*place)).map(|place| keys[place]).collect();
-            if missing.is_empty() {
-                return Ok(());
+        if self.ahead.is_empty() && !keys.is_empty() && (0..keys.len()).all(new) {
+            let found = self.store.load(keys).await?;
+            self.note(&found);
+            return self.see(found.facts);
+        }
+        let missing: Vec<Key> = (0..keys.len()).filter(|place| new(*place)).map(|place| keys[place]).collect();
+        let (mut seen, mut unknown) = (Vec::with_capacity(missing.len()), Vec::new());
+        for key in missing {
+            match self.ahead.iter().position(|fact| fact.key == key) {
+                Some(place) => seen.push(self.ahead.swap_remove(place)),
+                None => unknown.push(key),
             }
-            self.store.load(&missing).await?
-        };
+        }
+        if !unknown.is_empty() {
+            let found = self.store.load(&unknown).await?;
+            self.note(&found);
+            seen.extend(found.facts);
+        }
+        self.see(seen)
+    }
+
+    fn note(&mut self, found: &Facts) {
         self.began_at = Some(self.began_at.map_or(found.began_at, |began| began.min(found.began_at)));
         self.read_at = self.read_at.max(found.read_at);
+    }
+
+    fn see(&mut self, facts: Vec<Fact>) -> Result<(), Failure> {
         let mut ran_out = Vec::new();
         if let Some(now) = self.as_of {
-            for (hold, expires) in found.facts.iter().flat_map(open_holds) {
+            for (hold, expires) in facts.iter().flat_map(open_holds) {
                 if expires > now {
                     self.expect_before(expires);
                 } else if !ran_out.contains(&hold) {
@@ -73,7 +103,7 @@ impl<'a> Reading<'a> {
                 }
             }
         }
-        self.facts.extend(found.facts);
+        self.facts.extend(facts);
         if ran_out.is_empty() { Ok(()) } else { Err(Failure::RanOut(ran_out)) }
     }
 
@@ -82,8 +112,10 @@ impl<'a> Reading<'a> {
         self.before = Some(self.before.map_or(end, |before| before.min(end)));
     }
 
-    pub fn before(&self) -> Option<Moment> {
-        self.before
+    /// When at the latest what was decided as of `now` is true: within its civil day at any rate. Counters by day and year,
+    /// and the turn of accounts, are of the day of the record; after midnight it is decided anew.
+    pub fn before(&self, now: Moment) -> Moment {
+        self.before.map_or(now.day_end(), |before| before.min(now.day_end()))
     }
 
     /// What is decided on this look happens at `from` or later: its record has no earlier time.

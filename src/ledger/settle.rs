@@ -17,6 +17,7 @@ use crate::domain::rule::Trace;
 use crate::domain::settlement::{self, Decision, Settlement, SettlementState};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Relation;
+use crate::store::Key;
 use crate::store::codec::Stored;
 
 /// What a quote and a settlement ask about.
@@ -131,6 +132,10 @@ impl Command for Settle {
 
     fn request(&self) -> (String, &RequestId) {
         (institution_scope(&self.ask.institution), &self.request_id)
+    }
+
+    fn begins_with(&self, ledger: &Ledger) -> Option<Key> {
+        Some(ledger.key_of(&self.ask.patient))
     }
 
     fn fingerprint(&self, fields: &mut Fingerprint<'_>) {

@@ -14,6 +14,8 @@ use crate::domain::time::Moment;
 pub(super) enum Cell {
     Null,
     Uuid(u128),
+    /// Bytes that find something.
+    Hash([u8; 16]),
     Bytes(Vec<u8>),
     Big(i64),
     Int(i32),
@@ -63,6 +65,7 @@ impl ToSql for Cell {
         match self {
             Self::Null => return Ok(IsNull::Yes),
             Self::Uuid(id) => out.put_u128(*id),
+            Self::Hash(bytes) => out.put_slice(bytes),
             Self::Bytes(bytes) => out.put_slice(bytes),
             Self::Big(number) => out.put_i64(*number),
             Self::Int(number) => out.put_i32(*number),

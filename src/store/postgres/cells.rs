@@ -1,6 +1,8 @@
 //! What of a fact and of a record stands in columns of its own, for people and for the database's checks. Nothing is read
 //! back from them: a fact is its bytes.
 
+use arrayvec::ArrayVec;
+
 use super::cell::Cell;
 use super::tables::{STANDING, place_of, region_cell};
 use crate::domain::bill::BillContent;
@@ -19,7 +21,7 @@ use crate::store::{Entity, Key};
 pub(super) struct FactRow {
     pub key: Key,
     pub table: usize,
-    pub key_cells: Vec<Cell>,
+    pub key_cells: ArrayVec<Cell, 2>,
     pub columns: Vec<Cell>,
     pub body: Cell,
     /// Of a standing: kept apart from it.

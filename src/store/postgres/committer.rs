@@ -4,7 +4,6 @@
 //! commit. Until the commit is asked for, nothing has happened whatever fails. From then on only its answer tells: it is
 //! never timed out, and without an answer the outcome is unknown.
 
-use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,15 +16,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::types::ToSql;
 
-use super::cell::{self, Cell, Unreadable};
+use super::expectations::begin;
 use super::judge::{Judged, Pending, judge};
+use super::known::Known;
 use super::looks::connected;
+use super::names::Names;
 use super::partition;
 use super::progress::Progress;
 use super::session::{Maker, Session, Trouble, told};
-use super::tables::{self, place_of};
 use super::write::{Made, Param, Write, writes};
-use crate::store::{CommitError, Committed, Head, Key, StoreError};
+use crate::store::{CommitError, Committed, StoreError};
 
 type Verdict = Result<Committed, CommitError>;
 
@@ -52,6 +52,8 @@ pub(super) struct Committer {
     pub maker: Maker,
     pub progress: Arc<Progress>,
     pub counters: Arc<Counters>,
+    pub names: Arc<Names>,
+    pub known: Known,
     /// The last position there is a partition for.
     pub room: u64,
     pub session: Option<Session>,
@@ -154,6 +156,9 @@ impl Committer {
             return Outcome::Failed(Trouble::Lost);
         }
         let outcome = self.transact(&mut session, group).await;
+        if !matches!(outcome, Outcome::Done(_)) {
+            self.known.doubt();
+        }
         let clean = match &outcome {
             Outcome::Done(_) => true,
             // A connection that did not answer, or not as it should, is not used again.
@@ -169,12 +174,12 @@ impl Committer {
     async fn transact(&mut self, session: &mut Session, group: &[&Pending]) -> Outcome {
         // What the database may take, and the network for a while.
         let patience = self.maker.options.statement + self.maker.options.connect;
-        let judged = match timeout(patience, look(session, group)).await {
+        let (before, versions) = match timeout(patience, begin(session, group, &self.known)).await {
             Err(_) => return Outcome::Failed(Trouble::Lost),
             Ok(Err(trouble)) => return Outcome::Failed(trouble),
-            Ok(Ok((head, versions))) => judge(head, versions, group),
+            Ok(Ok(found)) => found,
         };
-        let Judged { verdicts, applied, head } = judged;
+        let Judged { verdicts, applied, head } = judge(before, versions, group);
         if applied.is_empty() {
             let _ = session.client.batch_execute("ROLLBACK").await;
             return Outcome::Done(verdicts);
@@ -186,7 +191,7 @@ impl Committer {
             return Outcome::Failed(self.make_room(session, head.position).await);
         }
         let made = Made::of(&applied, group);
-        let writes = writes(&applied, group, &made, &head);
+        let writes = writes(&applied, group, &made, &head, &self.names);
         let prepared = timeout(patience, prepare(session, &writes)).await;
         let statements = match prepared {
             Err(_) => return Outcome::Failed(Trouble::Lost),
@@ -226,6 +231,7 @@ impl Committer {
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 self.counters.changes.fetch_add(applied.len() as u64, Ordering::Relaxed);
                 self.progress.seen(head.position);
+                self.known.committed(&before, head, &applied, group);
                 Outcome::Done(verdicts)
             }
             (None, Err(error)) if matches!(Trouble::of(&error), Trouble::Again) && !is_canceled(&error) => {
@@ -275,7 +281,7 @@ fn not_applied(trouble: Trouble) -> Verdict {
     Err(CommitError::NotApplied(if trouble == Trouble::Full { StoreError::Full } else { StoreError::Unavailable }))
 }
 
-fn trouble(error: &tokio_postgres::Error) -> Trouble {
+pub(super) fn trouble(error: &tokio_postgres::Error) -> Trouble {
     let trouble = Trouble::of(error);
     if trouble != Trouble::Again {
         tracing::warn!(error = told(error), "a commit was not made");
@@ -302,57 +308,4 @@ async fn prepare(session: &mut Session, writes: &[Write<'_>]) -> Result<Vec<toki
         statements.push(session.prepared(&write.sql).await.map_err(|error| trouble(&error))?);
     }
     Ok(statements)
-}
-
-const LOCK: &str = "SELECT position, link, at FROM gongji.head FOR UPDATE";
-
-/// Begins, locks the head, and reads the versions of all that the group expects, in one round trip.
-async fn look(session: &mut Session, group: &[&Pending]) -> Result<(Head, HashMap<Key, u64>), Trouble> {
-    let of = |error: tokio_postgres::Error| trouble(&error);
-    let mut kinds: BTreeMap<usize, (Vec<Vec<Cell>>, Vec<Key>)> = BTreeMap::new();
-    let mut known: HashMap<Key, ()> = HashMap::new();
-    for (key, _) in group.iter().flat_map(|pending| &pending.change.expects) {
-        if known.insert(*key, ()).is_some() {
-            continue;
-        }
-        let (table, cells) = place_of(key);
-        let (columns, keys) = kinds.entry(table).or_default();
-        columns.resize_with(cells.len(), Vec::new);
-        columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
-        keys.push(*key);
-    }
-    let tables: Vec<usize> = kinds.keys().copied().collect();
-    let lock = session.prepared(&LOCK.into()).await.map_err(of)?;
-    let compare = match tables.is_empty() {
-        true => None,
-        false => Some(session.prepared(&tables::look(&tables, false).into()).await.map_err(of)?),
-    };
-    let params: Vec<&(dyn ToSql + Sync)> =
-        kinds.values().flat_map(|(columns, _)| columns).map(|column| column as &(dyn ToSql + Sync)).collect();
-    let client = &session.client;
-    let begin = client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
-    let head = client.query_one(&lock, &[]);
-    let versions = async {
-        match &compare {
-            None => Ok(Vec::new()),
-            Some(compare) => client.query(compare, &params).await,
-        }
-    };
-    let (begun, head, rows) = tokio::join!(biased; begin, head, versions);
-    begun.map_err(of)?;
-    let (head, rows) = (head.map_err(of)?, rows.map_err(of)?);
-    let shape = |_: Unreadable| Trouble::Refused;
-    let head = Head {
-        position: cell::number(&head, 0).map_err(shape)?,
-        link: cell::digest(&head, 1).map_err(shape)?,
-        at: cell::moment(&head, 2).map_err(shape)?,
-    };
-    let mut versions = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        let kind = usize::try_from(cell::small(row, 0).map_err(shape)?).map_err(|_| Trouble::Refused)?;
-        let place = usize::try_from(cell::number(row, 1).map_err(shape)?).map_err(|_| Trouble::Refused)?;
-        let key = kinds.get(&kind).and_then(|(_, keys)| keys.get(place.checked_sub(1)?)).ok_or(Trouble::Refused)?;
-        versions.insert(*key, cell::number(row, 2).map_err(shape)?);
-    }
-    Ok((head, versions))
 }

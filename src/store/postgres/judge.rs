@@ -2,11 +2,16 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::cell::Cell;
 use super::cells::{FactRow, posting};
 use crate::domain::time::Moment;
 use crate::store::codec::DecodeError;
 use crate::store::{Change, CommitError, Committed, Head, Key, StoreError, check_expectations, record};
+
+/// Versions of keys; absent ones are left out.
+pub(super) type Versions = HashMap<Key, u64, RandomState>;
 
 /// A change, made ready by whoever wants it, so that the one who commits need not.
 pub(super) struct Pending {
@@ -41,6 +46,11 @@ impl Pending {
         let content_hash = Cell::Bytes(change.content_hash.to_vec());
         Self { change, now, follows: None, facts, event, postings, bytes, content_hash }
     }
+
+    /// The version at which it saw a fact; none: it did not look.
+    pub fn expected(&self, key: &Key) -> Option<u64> {
+        self.change.expects.iter().find(|(known, _)| known == key).map(|(_, version)| *version)
+    }
 }
 
 /// A change that holds, by its place in the group.
@@ -56,7 +66,7 @@ pub(super) struct Judged {
 }
 
 /// `versions` holds what the database has of every key that is expected; absent ones are left out.
-pub(super) fn judge(mut head: Head, mut versions: HashMap<Key, u64>, group: &[&Pending]) -> Judged {
+pub(super) fn judge(mut head: Head, mut versions: Versions, group: &[&Pending]) -> Judged {
     let mut applied = Vec::with_capacity(group.len());
     let mut verdicts = Vec::with_capacity(group.len());
     for (place, pending) in group.iter().enumerate() {
@@ -71,11 +81,7 @@ pub(super) fn judge(mut head: Head, mut versions: HashMap<Key, u64>, group: &[&P
     Judged { verdicts, applied, head }
 }
 
-fn judge_one<'p>(
-    head: &Head,
-    versions: &HashMap<Key, u64>,
-    pending: &'p Pending,
-) -> Result<(Head, &'p [FactRow]), CommitError> {
+fn judge_one<'p>(head: &Head, versions: &Versions, pending: &'p Pending) -> Result<(Head, &'p [FactRow]), CommitError> {
     let facts = pending.facts.as_ref().map_err(|error| CommitError::NotApplied(*error))?;
     let change = &pending.change;
     check_expectations(change, |key| versions.get(key).copied().unwrap_or_default())?;

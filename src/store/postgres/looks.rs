@@ -1,74 +1,106 @@
 //! Reading: looks that come in at the same time share one statement, and so one moment.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::answer::{Answer, Failed, answers};
 use super::lock;
+use super::names::Names;
 use super::progress::Progress;
 use super::session::{Maker, Session};
 use crate::domain::time::Moment;
-use crate::store::{Head, Key, ListKey, ListRow, StoreError, StoredRecord};
-
-/// A fact as read: version, bytes, masked name.
-pub(super) type Found = Option<(u64, Vec<u8>, Option<String>)>;
-
-/// Facts in the order asked, and where the ledger stood.
-pub(super) struct Looked {
-    pub head: u64,
-    pub facts: Vec<Found>,
-}
+use crate::store::{Facts, Head, Key, ListKey, ListRow, StoreError, StoredRecord};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What somebody wants to read.
 pub(super) enum Job {
-    Look { keys: Vec<Key>, reply: Reply<Looked> },
-    Head { reply: Reply<Head> },
-    Clock { reply: Reply<Moment> },
-    Records { from: u64, limit: usize, reply: Reply<Vec<StoredRecord>> },
-    List { key: ListKey, after: u64, until: u64, limit: usize, reply: Reply<Vec<ListRow>> },
+    /// At facts, and `ahead` at what they lead to.
+    Look {
+        keys: Vec<Key>,
+        ahead: bool,
+        reply: Reply<Facts>,
+    },
+    Head {
+        reply: Reply<Head>,
+    },
+    Clock {
+        reply: Reply<Moment>,
+    },
+    Records {
+        from: u64,
+        limit: usize,
+        reply: Reply<Vec<StoredRecord>>,
+    },
+    List {
+        key: ListKey,
+        after: u64,
+        until: u64,
+        limit: usize,
+        reply: Reply<Vec<ListRow>>,
+    },
 }
 
 /// What waits to be read.
-#[derive(Default)]
 pub(super) struct Jobs {
-    queue: Mutex<VecDeque<Job>>,
+    /// None once nobody serves them any more.
+    queue: Mutex<Option<VecDeque<Job>>>,
     more: Notify,
+    /// Connections that ask.
+    busy: AtomicUsize,
+}
+
+/// So many jobs are worth a statement of their own while another one runs: a statement costs as much as many facts.
+const FEW: usize = 64;
+/// How long fewer wait for more at most.
+const MOMENT: Duration = Duration::from_millis(2);
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { queue: Mutex::new(Some(VecDeque::new())), more: Notify::new(), busy: AtomicUsize::new(0) }
+    }
 }
 
 impl Jobs {
     pub fn push(&self, job: Job) {
-        lock(&self.queue).push_back(job);
+        match lock(&self.queue).as_mut() {
+            Some(queue) => queue.push_back(job),
+            None => return job.refuse(StoreError::Closed),
+        }
         self.more.notify_one();
     }
 
+    /// What waits, as soon as it is worth a statement: while another connection asks, few jobs wait a moment for more.
     async fn take(&self, most: usize) -> Vec<Job> {
+        let mut patient = true;
         loop {
-            let taken: Vec<Job> = {
+            let more = self.more.notified();
+            let waiting = lock(&self.queue).as_ref().map_or(0, VecDeque::len);
+            let busy = self.busy.load(Ordering::Relaxed) > 0;
+            if waiting == 0 {
+                more.await;
+            } else if patient && busy && waiting < FEW {
+                patient = timeout(MOMENT, more).await.is_ok();
+            } else {
                 let mut queue = lock(&self.queue);
-                let many = queue.len().min(most);
-                let taken = queue.drain(..many).collect();
-                if !queue.is_empty() {
+                let taken = queue.iter_mut().flat_map(|queue| queue.drain(..waiting.min(most))).collect();
+                if queue.as_ref().is_some_and(|queue| !queue.is_empty()) {
                     self.more.notify_one();
                 }
-                taken
-            };
-            if !taken.is_empty() {
                 return taken;
             }
-            self.more.notified().await;
         }
     }
 
-    /// Tells everybody who still waits, at the end.
+    /// Tells everybody who still waits or comes yet, at the end.
     pub fn refuse_all(&self) {
-        let waiting: Vec<Job> = lock(&self.queue).drain(..).collect();
-        waiting.into_iter().for_each(|job| job.refuse(StoreError::Closed));
+        let waiting = lock(&self.queue).take();
+        waiting.into_iter().flatten().for_each(|job| job.refuse(StoreError::Closed));
     }
 }
 
@@ -117,19 +149,36 @@ pub(super) async fn connected(session: Option<Session>, maker: &Maker) -> Option
     timeout(maker.options.wait, connecting).await.ok()
 }
 
+/// A connection that asks, counted until dropped.
+struct Asking<'a>(&'a Jobs);
+
+impl<'a> Asking<'a> {
+    fn new(jobs: &'a Jobs) -> Self {
+        jobs.busy.fetch_add(1, Ordering::Relaxed);
+        Self(jobs)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Serves jobs on a connection of its own, for ever.
-pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, first: Option<Session>) {
-    let mut session = first;
+pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, names: Arc<Names>) {
+    let mut session = None;
     // What the database may take for a statement, and the network for a while.
     let patience = maker.options.statement + maker.options.connect;
     loop {
         let batch = jobs.take(maker.options.group).await;
+        let asking = Asking::new(&jobs);
         // A connection may turn out to be dead only now; reading again does no harm.
         let mut attempts = 0;
         let found = loop {
             session = connected(session.take(), &maker).await;
             let Some(ready) = session.as_mut() else { break None };
-            match timeout(patience, answers(ready, &batch)).await {
+            match timeout(patience, answers(ready, &batch, &names)).await {
                 Ok(found) => {
                     attempts += 1;
                     if ready.client.is_closed() && attempts < 2 {
@@ -143,6 +192,7 @@ pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, 
                 }
             }
         };
+        drop(asking);
         let Some(found) = found else {
             tracing::warn!("the database does not answer");
             batch.into_iter().for_each(|job| job.refuse(StoreError::Unavailable));
@@ -150,7 +200,7 @@ pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, 
         };
         for (job, answer) in batch.into_iter().zip(found) {
             if let Ok(Answer::Looked(looked)) = &answer {
-                progress.seen(looked.head);
+                progress.seen(looked.read_at);
             }
             if let Ok(Answer::Head(head)) = &answer {
                 progress.seen(head.position);

@@ -2,13 +2,15 @@
 //!
 //! # How a change travels
 //! Whoever commits makes the change ready (`judge.rs`, `cells.rs`) and queues it. One task (`committer.rs`) takes what waits,
-//! locks the head's row, compares everything that is expected in one statement, gives the verdicts in order, and writes
+//! locks the head's row, compares everything that is expected in one statement (or by itself, as long as nobody else moves
+//! the head: `known.rs`), gives the verdicts in order, and writes
 //! what holds with one statement for each table (`write.rs`). The lock on the head is the only one that is needed, so there
 //! are no deadlocks, no gaps and one order for all processes. A commit is on the disk, and on a synchronous standby, when
 //! it is told and before others see it: so what is seen is durable.
 //!
 //! # How facts are read
-//! Looks that come in together are one statement (`looks.rs`, `answer.rs`), hence as of one moment: a look is never torn.
+//! Looks that come in together are one statement, and what they lead to (`load_ahead`) a second one of the same snapshot
+//! (`looks.rs`, `answer.rs`, `facts.rs`): a look is never torn.
 //!
 //! # What is kept where
 //! `migrations/` says. Nothing is read from a typed column: a fact is its `body`, canonical bytes as in the other stores. A
@@ -22,10 +24,14 @@ mod answer;
 mod cell;
 mod cells;
 mod committer;
+mod expectations;
+mod facts;
 mod judge;
+mod known;
 mod looks;
 mod migrate;
 mod moving;
+mod names;
 mod options;
 mod partition;
 mod progress;
@@ -42,13 +48,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::committer::{Committer, Entry};
 use self::judge::Pending;
+use self::known::Known;
 use self::looks::{Job, Jobs};
+use self::names::Names;
 use self::progress::Progress;
 use self::session::{Maker, Session};
 use super::kept::Portable;
 use super::{
-    Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
-    StoredRecord,
+    Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
 };
 use crate::domain::time::Moment;
 
@@ -107,6 +114,7 @@ impl PostgresStore {
                 let closing = Arc::new(Notify::new());
                 let progress = Arc::new(Progress::new(opened.position));
                 let (jobs, counters) = (Arc::<Jobs>::default(), Arc::<Counters>::default());
+                let names = Arc::<Names>::default();
                 let store = Arc::new(Self {
                     secret: opened.secret,
                     jobs: jobs.clone(),
@@ -119,7 +127,7 @@ impl PostgresStore {
                 });
                 let _ = tell.send(Ok(store));
                 for _ in 0..maker.options.connections {
-                    tokio::spawn(looks::run(jobs.clone(), maker.clone(), progress.clone(), None));
+                    tokio::spawn(looks::run(jobs.clone(), maker.clone(), progress.clone(), names.clone()));
                 }
                 tokio::spawn(moving::run(asks, maker.clone()));
                 tokio::spawn(poll(jobs.clone(), progress.clone(), maker.options.poll));
@@ -127,6 +135,8 @@ impl PostgresStore {
                     maker,
                     progress: progress.clone(),
                     counters,
+                    names,
+                    known: Known::default(),
                     room: opened.room,
                     session: Some(opened.session),
                 };
@@ -157,21 +167,11 @@ impl PostgresStore {
         let (reply, answer) = oneshot::channel();
         self.jobs.push(job(reply));
         // Closed meanwhile: whoever would have answered is gone.
-        let answer = tokio::select! {
-            answer = answer => answer.unwrap_or(Err(StoreError::Closed)),
-            () = self.progress.closed() => Err(StoreError::Closed),
-        };
-        answer
+        answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    async fn look(&self, keys: &[Key]) -> Result<Facts, StoreError> {
-        let looked = self.ask(|reply| Job::Look { keys: keys.to_vec(), reply }).await?;
-        let read = |(key, found): (&Key, looks::Found)| match found {
-            None => Ok(Fact { key: *key, version: 0, entity: None }),
-            Some((version, body, name)) => Ok(Fact { key: *key, version, entity: Some(cells::entity(&body, name)?) }),
-        };
-        let facts = keys.iter().zip(looked.facts).map(read).collect::<Result<_, StoreError>>()?;
-        Ok(Facts { began_at: looked.head, read_at: looked.head, facts })
+    async fn look(&self, keys: &[Key], ahead: bool) -> Result<Facts, StoreError> {
+        self.ask(|reply| Job::Look { keys: keys.to_vec(), ahead, reply }).await
     }
 }
 
@@ -239,7 +239,11 @@ impl Store for PostgresStore {
     }
 
     fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        Box::pin(self.look(keys))
+        Box::pin(self.look(keys, false))
+    }
+
+    fn load_ahead<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
+        Box::pin(self.look(keys, true))
     }
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {

@@ -52,15 +52,6 @@ impl Progress {
         self.wanted.notify_one();
     }
 
-    /// Returns when the store is closed.
-    pub async fn closed(&self) {
-        let mut durable = self.durable.subscribe();
-        while self.check().is_ok() {
-            // The sender lives as long as this does.
-            let _ = durable.changed().await;
-        }
-    }
-
     pub async fn wait(&self, position: u64) -> Result<(), StoreError> {
         self.check()?;
         let mut durable = self.durable.subscribe();

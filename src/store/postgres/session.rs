@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use foldhash::fast::RandomState;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -26,7 +27,7 @@ pub(super) struct Maker {
 
 pub(super) struct Session {
     pub client: Client,
-    prepared: HashMap<Arc<str>, Statement>,
+    prepared: HashMap<Arc<str>, Statement, RandomState>,
     /// The database warned about something since this was last asked.
     warned: Arc<AtomicBool>,
 }
@@ -129,9 +130,9 @@ impl Maker {
         };
         let (statement, lock) = (self.options.statement.as_millis(), self.options.lock.as_millis());
         // Whoever stands still in a transaction longer than others wait for it is cut off, so that a server that is gone
-        // without a word does not keep the head locked. Every statement of the hot path looks rows up by key. A plan that was made while a table was small would otherwise
-        // be kept when it is large, so scans and hashes of whole tables are not considered. Whatever the database's own
-        // setting, a commit is on the disk when it is told.
+        // without a word does not keep the head locked. Every statement of the hot path looks rows up by key. A plan that
+        // was made while a table was small would otherwise be kept when it is large, so scans and hashes of whole tables
+        // are not considered. Whatever the database's own setting, a commit is on the disk when it is told.
         let settings = format!(
             "SET statement_timeout = {statement}; SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = {lock}; \
              SET plan_cache_mode = force_generic_plan; SET jit = off; \
@@ -140,7 +141,7 @@ impl Maker {
              WHERE current_setting('synchronous_commit') IN ('off', 'local')"
         );
         client.batch_execute(&settings).await?;
-        Ok(Session { client, prepared: HashMap::new(), warned })
+        Ok(Session { client, prepared: HashMap::default(), warned })
     }
 }
 
@@ -189,6 +190,11 @@ impl Session {
     /// Whether the database warned since this was last asked.
     pub fn take_warning(&self) -> bool {
         self.warned.swap(false, Ordering::AcqRel)
+    }
+
+    /// The statement of this text, if it is prepared.
+    pub fn known(&self, sql: &str) -> Option<&Statement> {
+        self.prepared.get(sql)
     }
 
     /// A statement of this text, prepared once.

@@ -2,6 +2,7 @@
 //!
 //! Statements are made of this list, once for each connection; `cells.rs` gives the values in the same order.
 
+use arrayvec::ArrayVec;
 use tokio_postgres::Row;
 
 use super::cell::{self, Cell, Unreadable};
@@ -172,33 +173,38 @@ pub(super) const TABLES: [Table; 21] = [
     },
 ];
 
+/// The place of references, which lead to standings.
+pub(super) const REFERENCE: usize = 1;
 /// The place of standings, whose masked names lie apart.
 pub(super) const STANDING: usize = 3;
 
 /// Where the fact of a key lies, and its natural key there.
-pub(super) fn place_of(key: &Key) -> (usize, Vec<Cell>) {
+pub(super) fn place_of(key: &Key) -> (usize, ArrayVec<Cell, 2>) {
+    let one = |cell| ArrayVec::from_iter([cell]);
     match *key {
-        Key::Request(hash) => (0, vec![Cell::Bytes(hash.to_vec())]),
-        Key::Reference(hash) => (1, vec![Cell::Bytes(hash.to_vec())]),
-        Key::Person(member) => (2, vec![Cell::Uuid(member.as_u128())]),
-        Key::Standing(member) => (STANDING, vec![Cell::Uuid(member.as_u128())]),
-        Key::Wards(member) => (4, vec![Cell::Uuid(member.as_u128())]),
-        Key::Binding(binding) => (5, vec![Cell::Uuid(binding.as_u128())]),
-        Key::Settlement(settlement) => (6, vec![Cell::Uuid(settlement.as_u128())]),
-        Key::Basis(settlement) => (7, vec![Cell::Uuid(settlement.as_u128())]),
-        Key::Policy(digest) => (8, vec![Cell::Bytes(digest.to_vec())]),
-        Key::Decided(hash) => (9, vec![Cell::Bytes(hash.to_vec())]),
-        Key::AidUse(owner, beneficiary) => (10, vec![Cell::Uuid(owner.as_u128()), Cell::Uuid(beneficiary.as_u128())]),
-        Key::PolicySet(digest) => (11, vec![Cell::Bytes(digest.to_vec())]),
-        Key::Card(member) => (12, vec![Cell::Uuid(member.as_u128())]),
-        Key::Wallet(member) => (13, vec![Cell::Uuid(member.as_u128())]),
-        Key::WalletDay(member, day) => (14, vec![Cell::Uuid(member.as_u128()), Cell::Day(day)]),
-        Key::Transfer(transfer) => (15, vec![Cell::Uuid(transfer.as_u128())]),
-        Key::Quota(binding) => (16, vec![Cell::Uuid(binding.as_u128())]),
-        Key::Slips(member) => (17, vec![Cell::Uuid(member.as_u128())]),
-        Key::JobDay(job) => (18, vec![Cell::small(job.code())]),
-        Key::Certification(member) => (19, vec![Cell::Uuid(member.as_u128())]),
-        Key::YearClose(region, year) => (20, vec![region_cell(region), Cell::Small(year)]),
+        Key::Request(hash) => (0, one(Cell::Hash(hash))),
+        Key::Reference(hash) => (REFERENCE, one(Cell::Hash(hash))),
+        Key::Person(member) => (2, one(Cell::Uuid(member.as_u128()))),
+        Key::Standing(member) => (STANDING, one(Cell::Uuid(member.as_u128()))),
+        Key::Wards(member) => (4, one(Cell::Uuid(member.as_u128()))),
+        Key::Binding(binding) => (5, one(Cell::Uuid(binding.as_u128()))),
+        Key::Settlement(settlement) => (6, one(Cell::Uuid(settlement.as_u128()))),
+        Key::Basis(settlement) => (7, one(Cell::Uuid(settlement.as_u128()))),
+        Key::Policy(digest) => (8, one(Cell::Bytes(digest.to_vec()))),
+        Key::Decided(hash) => (9, one(Cell::Hash(hash))),
+        Key::AidUse(owner, beneficiary) => {
+            (10, [Cell::Uuid(owner.as_u128()), Cell::Uuid(beneficiary.as_u128())].into())
+        }
+        Key::PolicySet(digest) => (11, one(Cell::Bytes(digest.to_vec()))),
+        Key::Card(member) => (12, one(Cell::Uuid(member.as_u128()))),
+        Key::Wallet(member) => (13, one(Cell::Uuid(member.as_u128()))),
+        Key::WalletDay(member, day) => (14, [Cell::Uuid(member.as_u128()), Cell::Day(day)].into()),
+        Key::Transfer(transfer) => (15, one(Cell::Uuid(transfer.as_u128()))),
+        Key::Quota(binding) => (16, one(Cell::Uuid(binding.as_u128()))),
+        Key::Slips(member) => (17, one(Cell::Uuid(member.as_u128()))),
+        Key::JobDay(job) => (18, one(Cell::small(job.code()))),
+        Key::Certification(member) => (19, one(Cell::Uuid(member.as_u128()))),
+        Key::YearClose(region, year) => (20, [region_cell(region), Cell::Small(year)].into()),
     }
 }
 
@@ -208,7 +214,7 @@ pub(super) fn key_of(table: usize, row: &Row, first: usize) -> Result<Key, Unrea
     let member = |id| MemberId::from_u128(id);
     Ok(match table {
         0 => Key::Request(cell::exactly(row, first)?),
-        1 => Key::Reference(cell::exactly(row, first)?),
+        REFERENCE => Key::Reference(cell::exactly(row, first)?),
         2 => Key::Person(member(id()?)),
         STANDING => Key::Standing(member(id()?)),
         4 => Key::Wards(member(id()?)),
@@ -273,41 +279,68 @@ impl Table {
         )
     }
 
-    /// Looks many keys up; `first` is the number of the first parameter.
+    /// Looks many keys up; `first` is the number of the first parameter. The `OFFSET 0` keeps the planner from walking a
+    /// table that was empty when the statement was prepared, and comparing each of its rows with the keys ever after.
     fn look(&self, place: usize, first: usize, whole: bool) -> String {
         let key = names(self.key.iter());
         let on: Vec<_> = key.iter().map(|name| format!("t.{name} = k.{name}")).collect();
-        let body = match (whole, place == STANDING) {
-            (false, _) => String::new(),
-            (true, false) => ", t.body, NULL::text".to_owned(),
-            (true, true) => ", t.body, m.masked_name".to_owned(),
-        };
-        let names_too = if whole && place == STANDING {
-            " LEFT JOIN gongji_person.masked_name m ON m.member = k.member"
-        } else {
-            ""
+        let (body, of_body, names_too) = match (whole, place == STANDING) {
+            (false, _) => ("", "", ""),
+            (true, false) => (", t.body", ", f.body, NULL::text", ""),
+            (true, true) => (", t.body", ", f.body, m.masked_name", MASKED_NAME),
         };
         let (arrays, columns, on) = (arrays(self.key.iter(), first), key.join(", "), on.join(" AND "));
         format!(
-            "SELECT {place}::smallint, k.ord, t.version{body} FROM unnest({arrays}) WITH ORDINALITY AS k({columns}, ord) \
-             JOIN {} t ON {on}{names_too}",
+            "SELECT {place}::smallint, k.ord, f.version{of_body} \
+             FROM unnest({arrays}) WITH ORDINALITY AS k({columns}, ord) \
+             CROSS JOIN LATERAL (SELECT t.version{body} FROM {} t WHERE {on} OFFSET 0) f{names_too}",
             self.name
         )
     }
 }
 
+const MASKED_NAME: &str = " LEFT JOIN gongji_person.masked_name m ON m.member = k.member";
+
+/// The kind of the row that tells the head, of a reference that leads, and of the standing that it leads to.
+pub(super) const HEAD: i16 = -1;
+pub(super) const LEADING: i16 = -2;
+pub(super) const LED_TO: i16 = -3;
+
+/// What a statement of [`look`] asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Versions,
+    /// Bodies and masked names too, and the head.
+    Facts,
+    /// These, and references with the standings they lead to; their hashes are the last parameter.
+    FactsAhead,
+}
+
 /// One statement that looks keys of these kinds up, as of one moment. Its rows: place of the kind, place among the keys of
-/// that kind from 1 on, version, and with `whole` body and masked name. A look at whole facts also tells the head, as kind -1.
-pub(super) fn look(kinds: &[usize], whole: bool) -> String {
+/// that kind from 1 on, version, and unless only versions are wanted body and masked name.
+pub(super) fn look(kinds: &[usize], wanted: Wanted) -> String {
     let mut first = 1;
     let mut parts = Vec::new();
+    let whole = wanted != Wanted::Versions;
     if whole {
-        parts.push("SELECT -1::smallint, 0::bigint, position, link, NULL::text FROM gongji.head".to_owned());
+        parts.push(format!("SELECT {HEAD}::smallint, 0::bigint, position, link, NULL::text FROM gongji.head"));
     }
     for place in kinds {
         let table = &TABLES[*place];
         parts.push(table.look(*place, first, whole));
         first += table.key.len();
+    }
+    if wanted == Wanted::FactsAhead {
+        // One row for each of the two.
+        parts.push(format!(
+            "SELECT v.* FROM unnest(${first}::bytea[]) WITH ORDINALITY AS k(hash, ord) \
+             CROSS JOIN LATERAL (SELECT t.* FROM {} t WHERE t.hash = k.hash OFFSET 0) r \
+             LEFT JOIN LATERAL (SELECT t.member, t.version, t.body FROM {} t WHERE t.member = r.member OFFSET 0) f ON true \
+             LEFT JOIN gongji_person.masked_name m ON m.member = f.member \
+             CROSS JOIN LATERAL (VALUES ({LEADING}::smallint, k.ord, r.version, r.body, NULL::text), \
+             ({LED_TO}::smallint, k.ord, f.version, f.body, m.masked_name)) AS v WHERE v.column3 IS NOT NULL",
+            TABLES[REFERENCE].name, TABLES[STANDING].name
+        ));
     }
     parts.join(" UNION ALL ")
 }

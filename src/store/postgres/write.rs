@@ -1,12 +1,16 @@
 //! What a group of changes that hold writes: one set-based statement for each table that is used.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::cell::Cell;
 use super::cells::FactRow;
 use super::judge::{Applied, Pending};
-use super::tables::{STANDING, TABLES};
+use super::names::Names;
+use super::tables::TABLES;
 use crate::store::{Head, Key, ListKey};
 
 const RECORD: &str = "INSERT INTO gongji.record (position, at, event, content_hash, link, bytes) \
@@ -17,9 +21,12 @@ const POSTING: &str = "INSERT INTO gongji.posting (position, place, amount_fen, 
     $8::bigint[], $9::smallint[], $10::uuid[], $11::text[], $12::smallint[], $13::bigint[])";
 const LIST: &str = "INSERT INTO gongji.list (kind, of, position, subject) \
     SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::bigint[], $4::uuid[])";
-const MASKED: &str = "INSERT INTO gongji_person.masked_name AS m (member, masked_name) \
-    SELECT * FROM unnest($1::uuid[], $2::text[]) \
-    ON CONFLICT (member) DO UPDATE SET masked_name = excluded.masked_name WHERE m.masked_name <> excluded.masked_name";
+/// Names of which it is not known whether they change: a conflict would lock and rewrite each of them.
+const MASKED: &str = "INSERT INTO gongji_person.masked_name (member, masked_name) \
+    SELECT u.member, u.masked_name FROM unnest($1::uuid[], $2::text[]) AS u (member, masked_name) \
+    LEFT JOIN LATERAL (SELECT m.masked_name FROM gongji_person.masked_name m WHERE m.member = u.member OFFSET 0) f ON true \
+    WHERE f.masked_name IS DISTINCT FROM u.masked_name \
+    ON CONFLICT (member) DO UPDATE SET masked_name = excluded.masked_name";
 const HEAD: &str = "UPDATE gongji.head SET position = $1, link = $2, at = $3";
 
 /// A parameter: many values of a column, or one.
@@ -61,6 +68,14 @@ impl Made {
     }
 }
 
+/// What becomes of a fact: as the last change of the group leaves it, and at which version the first one found it.
+struct Last<'a> {
+    version: &'a Cell,
+    fact: &'a FactRow,
+    /// None: nobody looked.
+    before: Option<u64>,
+}
+
 fn columns<'a, const N: usize>(rows: impl Iterator<Item = [&'a Cell; N]>) -> Vec<Param<'a>> {
     let mut columns: Vec<Vec<&Cell>> = vec![Vec::new(); N];
     for row in rows {
@@ -70,7 +85,13 @@ fn columns<'a, const N: usize>(rows: impl Iterator<Item = [&'a Cell; N]>) -> Vec
 }
 
 /// Everything the group writes. Facts that several of its changes write are written once, as the last of them left them.
-pub(super) fn writes<'a>(applied: &[Applied], group: &[&'a Pending], made: &'a Made, head: &Head) -> Vec<Write<'a>> {
+pub(super) fn writes<'a>(
+    applied: &[Applied],
+    group: &[&'a Pending],
+    made: &'a Made,
+    head: &Head,
+    names: &Names,
+) -> Vec<Write<'a>> {
     let mut writes = Vec::new();
     let records = applied.iter().enumerate().map(|(number, it)| {
         let pending = group[it.place];
@@ -91,21 +112,30 @@ pub(super) fn writes<'a>(applied: &[Applied], group: &[&'a Pending], made: &'a M
     if !made.lists.is_empty() {
         writes.push(Write { sql: LIST.into(), params: columns(made.lists.iter().map(|row| row.each_ref())) });
     }
-    let mut last: HashMap<Key, (&Cell, &'a FactRow)> = HashMap::new();
+    let mut last: HashMap<Key, Last<'a>, RandomState> = HashMap::default();
     for (number, it) in applied.iter().enumerate() {
-        let facts = group[it.place].facts.as_deref().unwrap_or_default();
-        last.extend(facts.iter().map(|fact| (fact.key, (&made.positions[number], fact))));
+        let pending = group[it.place];
+        for fact in pending.facts.as_deref().unwrap_or_default() {
+            let version = &made.positions[number];
+            match last.entry(fact.key) {
+                Entry::Occupied(mut known) => (known.get_mut().version, known.get_mut().fact) = (version, fact),
+                // The first to write it saw what the database has.
+                Entry::Vacant(free) => drop(free.insert(Last { version, fact, before: pending.expected(&fact.key) })),
+            }
+        }
     }
     // In the order of their keys, so that who writes without the head's lock would not meet us crosswise.
-    let ordered: BTreeMap<Key, (&Cell, &FactRow)> = last.into_iter().collect();
+    let ordered: BTreeMap<Key, Last<'_>> = last.into_iter().collect();
     let mut by_table: BTreeMap<usize, Vec<Vec<&Cell>>> = BTreeMap::new();
     let mut masked: Vec<[&Cell; 2]> = Vec::new();
-    for (version, fact) in ordered.into_values() {
+    for Last { version, fact, before } in ordered.into_values() {
         let columns = by_table.entry(fact.table).or_default();
         let row: Vec<&Cell> = fact.key_cells.iter().chain([version]).chain(&fact.columns).chain([&fact.body]).collect();
         columns.resize_with(row.len(), Vec::new);
         columns.iter_mut().zip(row).for_each(|(column, cell)| column.push(cell));
-        if let (STANDING, Some(name)) = (fact.table, &fact.masked_name) {
+        if let (Key::Standing(member), Some(name @ Cell::Text(text))) = (fact.key, &fact.masked_name)
+            && !before.is_some_and(|before| names.was(member, before, text))
+        {
             masked.push([&fact.key_cells[0], name]);
         }
     }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use crate::process::{Dice, PATIENCE, wait_until};
 
 /// Debian's `nobody`: whom servers and tools run as when the tests are root, which PostgreSQL refuses.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 const OLDEST: u32 = 15;
 /// Below the ports that outgoing connections are given, so that a server that is down finds its port free again.
 const PORTS: std::ops::Range<u16> = 15_000..32_000;

@@ -22,6 +22,7 @@ mod recovery;
 mod replicas;
 mod roles;
 mod server;
+mod tls;
 mod upgrade;
 mod wire;
 

@@ -1,6 +1,9 @@
 //! Law 11: bytes come back as written. Facts of every kind are in `kinds.rs`.
 
+use std::sync::Arc;
+
 use gongji::store::chain::content_hash;
+use gongji::store::{Change, Entity};
 
 use super::harness::*;
 
@@ -157,4 +160,39 @@ pub fn law_11_the_hash_is_kept_as_it_was_given(harness: &mut Harness) {
         assert_eq!(harness.store().all()[0].content_hash, [0xab; 32]);
         harness.reopen();
     }
+}
+
+/// Whether somebody looked before or not, and within one list too: a name may lie apart from the rest of its fact.
+pub fn law_11_a_name_changes_and_changes_back(harness: &mut Harness) {
+    let named = |name: &str| {
+        let Entity::Standing(standing) = account(1, 1) else { panic!("not a standing") };
+        let mut standing = (*standing).clone();
+        standing.masked_name = name.to_owned();
+        Entity::Standing(Arc::new(standing))
+    };
+    let naming = |version: u64, name: &str| -> Change {
+        let mut change = change(version, &[(account_key(1), version)], &[]);
+        change.puts.push((account_key(1), named(name)));
+        change
+    };
+    let looks = |harness: &Harness, version: u64, name: &str| {
+        let found = harness.store().look(&[account_key(1)]);
+        assert_eq!((found.facts[0].version, &found.facts[0].entity), (version, &Some(named(name))));
+    };
+    harness.store().one(naming(0, "甲*"));
+    looks(harness, 1, "甲*");
+    for (version, name) in [(1, "乙*"), (2, "乙*"), (3, "甲*")] {
+        harness.store().one(naming(version, name));
+        looks(harness, version + 1, name);
+    }
+    // Nobody has looked since version 4.
+    assert_eq!(
+        verdicts(harness.store(), vec![naming(4, "丙*"), naming(5, "甲*"), naming(6, "丁*")]),
+        [Ok(5), Ok(6), Ok(7)]
+    );
+    harness.store().one(naming(7, "甲*"));
+    harness.reopen();
+    looks(harness, 8, "甲*");
+    harness.store().one(putting(account_key(1), named("戊*")));
+    looks(harness, 9, "戊*");
 }

@@ -1,5 +1,13 @@
 //! Law 14: a look is complete, and says how new it is.
 
+use std::sync::Arc;
+
+use gongji::domain::binding::{Caps, Spends, Tie};
+use gongji::domain::ids::{BindingId, MemberId};
+use gongji::domain::money::Money;
+use gongji::domain::vocabulary::Relation;
+use gongji::store::{Entity, Key};
+
 use super::harness::*;
 
 pub fn law_14_what_was_seen_is_not_after_read_at(harness: &mut Harness) {
@@ -95,6 +103,64 @@ pub fn law_14_each_alone_is_as_all_together(harness: &mut Harness) {
         for (place, key) in keys.iter().enumerate() {
             let alone = harness.store().look(&[*key]);
             assert_eq!(alone.facts[0].entity, together.facts[place].entity, "{key:?}");
+        }
+        harness.reopen();
+    }
+}
+
+/// The standing of a member for whom these may pay.
+fn helped_by(number: u128, owners: &[u128]) -> Entity {
+    let Entity::Standing(standing) = account(number, 1) else { panic!("not a standing") };
+    let mut standing = (*standing).clone();
+    standing.family.ties = (0..)
+        .zip(owners)
+        .map(|(place, owner)| Tie {
+            binding: BindingId::from_u128(place),
+            owner: MemberId::from_u128(*owner),
+            relation: Relation::Spouse,
+            spends: Spends::Yes,
+            start: jiff::civil::date(2026, 1, 1),
+            last_day: None,
+            caps: Caps::default(),
+            used_on: None,
+            used_day: Money::ZERO,
+            used_year: Money::ZERO,
+            priority: 0,
+            filed: 0,
+        })
+        .collect();
+    Entity::Standing(Arc::new(standing))
+}
+
+/// What was asked for comes first, as a plain look finds it, and whatever comes with it is true.
+pub fn law_14_what_comes_ahead_is_as_if_it_was_asked_for(harness: &mut Harness) {
+    let store = harness.store();
+    let leading = |number: u8| Key::Reference([number; 16]);
+    // To a patient, to somebody who is not there, and nowhere.
+    for (number, member) in [(1, 1), (2, 9)] {
+        store.one(putting(leading(number), Entity::Reference(MemberId::from_u128(member))));
+    }
+    store.one(putting(account_key(1), helped_by(1, &[2, 3, 2, 9, 1])));
+    store.put(2, 20);
+    store.put(3, 30);
+    for _ in 0..2 {
+        let store = harness.store();
+        for keys in [
+            vec![request_key(1), leading(1)],
+            vec![leading(1), leading(2), leading(3), account_key(3)],
+            vec![account_key(1), leading(1), account_key(1)],
+            vec![account_key(9)],
+            vec![],
+        ] {
+            let ahead = block_on(store.load_ahead(&keys)).expect("loads");
+            assert!(ahead.facts.len() >= keys.len(), "{keys:?}");
+            let seen: Vec<Key> = ahead.facts.iter().map(|fact| fact.key).collect();
+            assert_eq!(seen[..keys.len()], keys, "as asked");
+            let plain = store.look(&seen);
+            for (fact, plain) in ahead.facts.iter().zip(&plain.facts) {
+                assert_eq!((fact.version, &fact.entity), (plain.version, &plain.entity), "{:?}", fact.key);
+            }
+            assert_eq!((ahead.began_at, ahead.read_at), (5, 5));
         }
         harness.reopen();
     }

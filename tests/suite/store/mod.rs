@@ -232,6 +232,7 @@ checks! {
         law_11_pages_of_a_long_ledger_meet
         law_11_a_value_grows_and_shrinks
         law_11_strange_texts_come_back
+        law_11_a_name_changes_and_changes_back
         law_11_several_big_values_in_one_look
         law_11_records_hold_after_a_crash
         law_11_the_hash_is_kept_as_it_was_given
@@ -285,6 +286,7 @@ checks! {
         law_14_looks_do_not_begin_before_those_ahead_of_them
         law_14_a_look_at_nothing_tells_where_the_ledger_stands
         law_14_each_alone_is_as_all_together
+        law_14_what_comes_ahead_is_as_if_it_was_asked_for
     }
     moved {
         law_16_a_data_set_taken_in_is_the_same

@@ -1,4 +1,5 @@
-//! Which keys changed lately, and to which version: what a commit compares expectations with, without reading a disk.
+//! Which keys changed lately, and to which version: what a commit compares expectations with, without reading a disk
+//! or asking a database.
 
 use std::collections::HashMap;
 use std::mem;
@@ -29,6 +30,13 @@ impl Recent {
         Self { young: table(), old: table(), per_generation, low_water: head, old_until: head, young_until: head }
     }
 
+    /// As new, at this head.
+    pub fn forget(&mut self, head: u64) {
+        self.young.clear();
+        self.old.clear();
+        (self.low_water, self.old_until, self.young_until) = (head, head, head);
+    }
+
     pub fn note(&mut self, key: Key, position: u64) {
         if self.young.len() >= self.per_generation && !self.young.contains_key(&key) {
             self.low_water = self.old_until;
@@ -49,9 +57,10 @@ impl Recent {
         }
     }
 
-    /// Whether a key is remembered.
-    pub fn knows(&self, key: &Key) -> bool {
-        self.young.contains_key(key) || self.old.contains_key(key)
+    /// The version that a key has for certain, if a look that began at `began_at` found this one.
+    pub fn version(&self, key: &Key, found: u64, began_at: u64) -> Option<u64> {
+        let unchanged = || self.holds(key, found, began_at).then_some(found);
+        self.young.get(key).or_else(|| self.old.get(key)).copied().or_else(unchanged)
     }
 }
 
@@ -78,6 +87,25 @@ mod tests {
     }
 
     #[test]
+    fn a_version_is_certain_or_none() {
+        let key = |place: u8| Key::Request([place; 16]);
+        let mut recent = Recent::new(100, 4);
+        recent.note(key(1), 101);
+        for (place, found, began_at, version) in [
+            (1, 101, 101, Some(101)),
+            (1, 90, 100, Some(101)),
+            (1, 90, 0, Some(101)),
+            (2, 90, 100, Some(90)),
+            (2, 90, 99, None),
+            (2, 101, 101, None),
+        ] {
+            assert_eq!(recent.version(&key(place), found, began_at), version, "{place} {found} {began_at}");
+        }
+        recent.forget(120);
+        assert_eq!((recent.version(&key(1), 101, 119), recent.version(&key(1), 101, 120)), (None, Some(101)));
+    }
+
+    #[test]
     fn positions_of_one_change_may_span_generations() {
         let key = |place: u8| Key::Request([place; 16]);
         let mut recent = Recent::new(0, 4);
@@ -85,7 +113,8 @@ mod tests {
             recent.note(key(place), 7);
         }
         for place in 1..=6_u8 {
-            assert!(recent.knows(&key(place)) || recent.low_water >= 7, "{place}");
+            let known = recent.young.contains_key(&key(place)) || recent.old.contains_key(&key(place));
+            assert!(known || recent.low_water >= 7, "{place}");
         }
     }
 }
