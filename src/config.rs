@@ -119,7 +119,10 @@ options! {
     /// Longest time of one statement in the database, in milliseconds. A COMMIT has none.
     database_statement_ms / "database-statement-ms" / "GONGJI_DATABASE_STATEMENT_MS": u32 = 10_000;
     /// Longest time a commit waits for those of other servers before it is tried again, in milliseconds.
-    database_lock_ms / "database-lock-ms" / "GONGJI_DATABASE_LOCK_MS": u32 = 5_000;
+    database_lock_ms / "database-lock-ms" / "GONGJI_DATABASE_LOCK_MS": u32 = 3_000;
+    /// How long a transaction of the database is tried in all, in milliseconds: none is begun that could wait past this for
+    /// others. Less than call_time_ms, so that a call ends with a definite outcome while somebody else holds what it needs.
+    database_commit_ms / "database-commit-ms" / "GONGJI_DATABASE_COMMIT_MS": u32 = 5_000;
     /// How long a call waits for the database to come back before it is refused, in milliseconds.
     database_wait_ms / "database-wait-ms" / "GONGJI_DATABASE_WAIT_MS": u32 = 3_000;
     /// Most changes in one transaction of the database, and most looks in one statement.
@@ -222,12 +225,15 @@ options! {
     hold_seconds / "hold-seconds" / "GONGJI_HOLD_SECONDS": u32 = 86_400;
     /// Most open holds of one person, as patient or as payer; one more is HOLDS_PER_MEMBER_EXCEEDED.
     holds_per_member / "holds-per-member" / "GONGJI_HOLDS_PER_MEMBER": u32 = 32;
+    /// Most refunds of one settlement; past it REFUNDS_PER_SETTLEMENT_EXCEEDED; all that is left can still
+    /// be returned, in one.
+    refunds_per_settlement / "refunds-per-settlement" / "GONGJI_REFUNDS_PER_SETTLEMENT": u32 = 100;
     @ "Work done by itself"
     /// How often a server looks for holds that have run out and that nobody asked about, in milliseconds; 0: never by itself.
     hold_sweep_ms / "hold-sweep-ms" / "GONGJI_HOLD_SWEEP_MS": u32 = 1_000;
-    /// Time of day, in China, at which wallet transfers that nobody took on the day before go back, HH:MM:SS; empty: never by
-    /// itself, only by `gongji run return-unclaimed`.
-    return_unclaimed_at / "return-unclaimed-at" / "GONGJI_RETURN_UNCLAIMED_AT": String = "05:30:00".to_owned();
+    /// Time of day, in China, from which wallet transfers that nobody took go back, HH:MM:SS: those of the day before, each when
+    /// it can be taken no more. Empty: never by itself, only by `gongji run return-unclaimed`.
+    return_unclaimed_at / "return-unclaimed-at" / "GONGJI_RETURN_UNCLAIMED_AT": String = "06:00:00".to_owned();
     /// Most accounts in a second whose year is closed beside settlements, when a region's is (CloseYear); 0: none, only by
     /// `gongji run close-year`.
     close_year_per_second / "close-year-per-second" / "GONGJI_CLOSE_YEAR_PER_SECOND": u32 = 500;
@@ -313,6 +319,7 @@ impl Config {
             ("database_connect_ms", self.database_connect_ms),
             ("database_statement_ms", self.database_statement_ms),
             ("database_lock_ms", self.database_lock_ms),
+            ("database_commit_ms", self.database_commit_ms),
             ("database_wait_ms", self.database_wait_ms),
             ("database_group", self.database_group),
             ("database_poll_ms", self.database_poll_ms),
@@ -328,6 +335,7 @@ impl Config {
             ("quote_seconds", self.quote_seconds),
             ("hold_seconds", self.hold_seconds),
             ("holds_per_member", self.holds_per_member),
+            ("refunds_per_settlement", self.refunds_per_settlement),
             ("calculation_batch_items", self.calculation_batch_items),
             ("calculation_periods", self.calculation_periods),
             ("calculation_answer_bytes", self.calculation_answer_bytes),
@@ -366,6 +374,10 @@ impl Config {
         }
         if self.runtimes > 256 {
             return refuse("runtimes: at most 256");
+        }
+        // Each stands in the settlement, which is written whole, and in every answer that shows it.
+        if self.refunds_per_settlement > 10_000 {
+            return refuse("refunds_per_settlement: at most 10000");
         }
         Ok(())
     }

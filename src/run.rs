@@ -111,8 +111,8 @@ async fn return_unclaimed(ledger: &Ledger, day: Date) -> Result<Result<String, F
     bar.finish_and_clear();
     Ok(done.map(|done| {
         format!(
-            "{day}: {} transfers, {} gone back now, {} fen; {} could not go back",
-            done.looked_at, done.returned, done.amount, done.refused
+            "{day}: {} transfers, {} gone back now, {} fen; {} could not go back, {} can still be taken",
+            done.looked_at, done.returned, done.amount, done.refused, done.waiting
         )
     }))
 }

@@ -22,6 +22,7 @@ impl Config {
             quote_seconds: self.quote_seconds,
             hold_seconds: self.hold_seconds,
             holds_per_member: self.holds_per_member,
+            refunds_per_settlement: self.refunds_per_settlement,
             refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
         }
     }
@@ -36,6 +37,7 @@ impl Config {
             connect: milliseconds(self.database_connect_ms),
             statement: milliseconds(self.database_statement_ms),
             lock: milliseconds(self.database_lock_ms),
+            commit: milliseconds(self.database_commit_ms),
             wait: milliseconds(self.database_wait_ms),
             group: self.database_group as usize,
             retries: self.database_retries,
@@ -118,6 +120,7 @@ impl Config {
             row("database_connect_ms", self.database_connect_ms.into(), "milliseconds"),
             row("database_statement_ms", self.database_statement_ms.into(), "milliseconds"),
             row("database_lock_ms", self.database_lock_ms.into(), "milliseconds"),
+            row("database_commit_ms", self.database_commit_ms.into(), "milliseconds"),
             row("database_wait_ms", self.database_wait_ms.into(), "milliseconds"),
             row("database_group", self.database_group.into(), "changes"),
             row("database_retries", self.database_retries.into(), "attempts"),
@@ -133,6 +136,7 @@ impl Config {
             row("quote_seconds", self.quote_seconds.into(), "seconds"),
             row("hold_seconds", self.hold_seconds.into(), "seconds"),
             row("holds_per_member", self.holds_per_member.into(), "holds"),
+            row("refunds_per_settlement", self.refunds_per_settlement.into(), "refunds"),
             row("drain_ms", self.drain_ms.into(), "milliseconds"),
             row("hold_sweep_ms", self.hold_sweep_ms.into(), "milliseconds"),
             row("runtimes", self.runtimes.into(), "threads"),

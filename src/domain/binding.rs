@@ -204,7 +204,7 @@ impl Tie {
 
     fn used(&self, on: Date) -> (Money, Money) {
         match self.used_on {
-            Some(day) if day == on => (self.used_day, self.used_year),
+            Some(day) if day >= on => (self.used_day, self.used_year),
             Some(day) if day.year() == on.year() => (Money::ZERO, self.used_year),
             Some(_) | None => (Money::ZERO, Money::ZERO),
         }
@@ -222,8 +222,10 @@ impl Tie {
     }
 
     /// Counts today money that was drawn on `on`, or with a negative amount money of that day that came back: in the day
-    /// and the year it was counted in, as far as they are not over.
+    /// and the year it was counted in, as far as they are not over. A day that was counted is never left for an earlier one:
+    /// whose clock is behind counts with the rest.
     pub fn recount(&mut self, today: Date, on: Date, amount: Money) {
+        let (today, on) = counted_on(self.used_on, today, on);
         if on.year() != today.year() {
             return;
         }
@@ -249,7 +251,7 @@ impl AidUse {
     /// What was drawn on a day, and in its year up to now.
     pub fn of(&self, on: Date) -> (Money, Money) {
         match self.on {
-            Some(day) if day == on => (self.day, self.year),
+            Some(day) if day >= on => (self.day, self.year),
             Some(day) if day.year() == on.year() => (Money::ZERO, self.year),
             Some(_) | None => (Money::ZERO, Money::ZERO),
         }
@@ -257,6 +259,7 @@ impl AidUse {
 
     /// As [`Tie::recount`].
     pub fn recount(&mut self, today: Date, on: Date, amount: Money) {
+        let (today, on) = counted_on(self.on, today, on);
         if on.year() != today.year() {
             return;
         }
@@ -264,6 +267,12 @@ impl AidUse {
         let of_day = if on == today { amount } else { Money::ZERO };
         *self = Self { on: Some(today), day: (day + of_day).max(Money::ZERO), year: (year + amount).max(Money::ZERO) };
     }
+}
+
+/// The day that counts, which is never before one that was counted, and the day on which money was drawn: now is then.
+fn counted_on(counted: Option<Date>, today: Date, on: Date) -> (Date, Date) {
+    let latest = counted.map_or(today, |counted| counted.max(today));
+    (latest, if on >= today { latest } else { on })
 }
 
 /// The active ties of one beneficiary. One record: its version guards against a binding made or ended meanwhile.
@@ -284,4 +293,53 @@ pub struct Ward {
     pub binding: BindingId,
     pub beneficiary: MemberId,
     pub last_day: Option<Date>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::parse_day;
+
+    /// What was counted by a clock on one day, then what a clock on another sees, and both see after it has drawn too.
+    #[test]
+    fn a_clock_that_is_behind_counts_with_the_rest() {
+        let day = |text: &str| parse_day(text).expect("test day");
+        let fen = Money::fen;
+        for (first, second, seen, after) in [
+            ("2026-01-01", "2026-01-01", (5_000, 5_000), (7_000, 7_000)),
+            ("2026-01-01", "2025-12-31", (5_000, 5_000), (7_000, 7_000)),
+            ("2026-01-02", "2026-01-01", (5_000, 5_000), (7_000, 7_000)),
+            ("2026-01-01", "2025-01-01", (5_000, 5_000), (7_000, 7_000)),
+            ("2026-01-01", "2026-01-02", (0, 5_000), (2_000, 7_000)),
+            ("2025-12-31", "2026-01-01", (0, 0), (2_000, 2_000)),
+        ] {
+            let (first, second) = (day(first), day(second));
+            let latest = first.max(second);
+            let (seen, after) = ((fen(seen.0), fen(seen.1)), (fen(after.0), fen(after.1)));
+            let mut aid = AidUse::default();
+            aid.recount(first, first, fen(5_000));
+            assert_eq!(aid.of(second), seen, "{first}, {second}");
+            aid.recount(second, second, fen(2_000));
+            assert_eq!((aid.on, aid.of(latest)), (Some(latest), after), "{first}, {second}");
+            let mut tie = Tie {
+                binding: BindingId::from_u128(1),
+                owner: MemberId::from_u128(2),
+                relation: Relation::Parent,
+                spends: Spends::Yes,
+                start: first,
+                last_day: None,
+                caps: Caps { per_settlement: None, per_day: Some(fen(9_000)), per_year: Some(fen(10_000)) },
+                used_on: None,
+                used_day: Money::ZERO,
+                used_year: Money::ZERO,
+                priority: 0,
+                filed: 1,
+            };
+            tie.recount(first, first, fen(5_000));
+            let left = |(day, year): (Money, Money)| Some((fen(9_000) - day).min(fen(10_000) - year));
+            assert_eq!(tie.cap_left(second), left(seen), "{first}, {second}");
+            tie.recount(second, second, fen(2_000));
+            assert_eq!((tie.used_on, tie.cap_left(latest)), (Some(latest), left(after)), "{first}, {second}");
+        }
+    }
 }

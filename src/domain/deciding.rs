@@ -88,6 +88,7 @@ pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {
         | Reason::RequestFenced
         | Reason::NotReversible
         | Reason::RefundSpent
+        | Reason::RefundsPerSettlementExceeded
         | Reason::QuoteStale
         | Reason::QuoteExpired
         | Reason::InsuranceUnchanged

@@ -28,6 +28,8 @@ pub struct QuotaAsk<'a> {
     pub relation: Relation,
     /// As of today.
     pub quota: &'a Quota,
+    /// What open holds hold of it: set aside as well, and back in it if they come to nothing.
+    pub held: Money,
     pub wanted: Money,
     /// Of the binding, and handed in now.
     pub evidence: &'a [Evidence],
@@ -60,8 +62,8 @@ pub fn refusals(
     let missing: Vec<String> = rules.quota_evidence.iter().filter(given).cloned().collect();
     check(trace, Rule::QuotaEvidence, when(!missing.is_empty(), Reason::EvidenceMissing));
     if let Some(most) = rules.quota_max {
-        let no = (ask.wanted > most).then_some(Reason::QuotaTooLarge);
-        let inputs = [(Input::Amount, ask.wanted), (Input::Limit, most)];
+        let no = (ask.wanted + ask.held > most).then_some(Reason::QuotaTooLarge);
+        let inputs = [(Input::Amount, ask.wanted), (Input::Held, ask.held), (Input::Limit, most)];
         trace.push(Rule::QuotaLimit, Subject::Bill, 0, &inputs, None, no.map_or(Outcome::Yes, Outcome::No));
         reasons.extend(no);
     }

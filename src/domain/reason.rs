@@ -123,10 +123,12 @@ reasons! {
     HoldsPerMemberExceeded "HOLDS_PER_MEMBER_EXCEEDED" "参保人或共济人未了结的预留笔数已达系统上限。";
     /// The request id was declared void while resolving a lost answer.
     RequestFenced "REQUEST_FENCED" "该请求编号已作废，请使用新的编号。";
-    /// What cannot be undone: a release, or the resolution of another call.
+    /// What cannot be undone: a release, the resolution of another call, or a refund of what was reversed.
     NotReversible "NOT_REVERSIBLE" "该操作不能撤销。";
     /// The money that a refund gave back is no longer there.
     RefundSpent "REFUND_SPENT" "退回账户的资金已被使用，不能撤销该笔退费。";
+    /// The server's own bound on refunds of one settlement.
+    RefundsPerSettlementExceeded "REFUNDS_PER_SETTLEMENT_EXCEEDED" "该笔结算的退费次数已达系统上限，只能一次退清剩余金额，且不能再撤销退费。";
     /// The decision would differ from the quoted one.
     QuoteStale "QUOTE_STALE" "预结算结果已变化，请重新预结算。";
     /// The quote's short life is over.

@@ -147,6 +147,10 @@ pub enum Event {
         parts: Parts,
         taken: Vec<(u16, Money)>,
     },
+    /// A settlement of which everything had gone back was declared reversed: its refunds stay as they are.
+    SettlementReversed {
+        settlement: SettlementId,
+    },
     /// An account's year, with the interest on what it held when the year ended.
     YearClosed {
         after: Account,

@@ -32,6 +32,15 @@ impl Moment {
         Self(self.0.saturating_add(i64::from(seconds).saturating_mul(1_000_000)))
     }
 
+    /// The midnight in China that ends this instant's civil day.
+    #[must_use]
+    pub const fn day_end(self) -> Self {
+        const DAY: i64 = 86_400_000_000;
+        const OFFSET: i64 = CIVIL_OFFSET_HOURS as i64 * 3_600_000_000;
+        let days = self.0.saturating_add(OFFSET).div_euclid(DAY).saturating_add(1);
+        Self(days.saturating_mul(DAY).saturating_sub(OFFSET))
+    }
+
     /// The civil day in China at this instant.
     pub fn civil_day(self) -> Date {
         self.civil().date()
@@ -139,5 +148,11 @@ mod tests {
         let before = Moment::from_micros(1_733_068_799_999_999); // 2024-12-01T23:59:59.999999+08:00
         assert_eq!(before.civil_day().to_string(), "2024-12-01");
         assert_eq!(before.plus_seconds(1).civil_day().to_string(), "2024-12-02");
+        assert_eq!([before.day_end(), before.next().day_end()], [before.next(), before.next().plus_seconds(86_400)]);
+        for micros in [0, -1, -28_800_000_001, 57_600_000_000, 1_767_110_399_999_999] {
+            let now = Moment::from_micros(micros);
+            let tomorrow = now.civil_day().tomorrow().expect("a day");
+            assert_eq!(now.day_end(), Moment::of_civil(tomorrow, Time::midnight()), "{now}");
+        }
     }
 }

@@ -44,7 +44,7 @@ impl AccountService for Service {
         request: Request<proto::CreditAccountRequest>,
     ) -> Reply<proto::CreditAccountResponse> {
         let done = self.credit_one(request.into_inner()).await?;
-        let account = self.account_after(&done.outcome, done.at).await?;
+        let account = self.account_after(&done.outcome, &done).await?;
         Ok(Response::new(proto::CreditAccountResponse {
             account: Some(account),
             ledger_position: wire_position(done.position),
@@ -111,9 +111,9 @@ impl AccountService for Service {
             transfer_id: outcome.transfer.id.to_string(),
             mode: outcome.mode.to_wire(),
             amount_fen: outcome.transfer.amount.as_fen(),
-            owner_account: Some(self.account_after(&outcome.owner, done.at).await?),
+            owner_account: Some(self.account_after(&outcome.owner, &done).await?),
             beneficiary_account: match &outcome.beneficiary {
-                Some(account) => Some(self.account_after(account, done.at).await?),
+                Some(account) => Some(self.account_after(account, &done).await?),
                 None => None,
             },
             explanation: explanation::render(&outcome.trace, &basis, view),
@@ -149,7 +149,7 @@ impl AccountService for Service {
         Ok(Response::new(proto::ClaimTransferResponse {
             transfer_id: outcome.transfer.id.to_string(),
             amount_fen: outcome.transfer.amount.as_fen(),
-            beneficiary_account: Some(self.account_after(&outcome.beneficiary, done.at).await?),
+            beneficiary_account: Some(self.account_after(&outcome.beneficiary, &done).await?),
             explanation: explanation::render(&outcome.trace, &basis, view),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
@@ -163,7 +163,7 @@ impl AccountService for Service {
         let member = fields.person("member", member);
         let (request_id, member) = fields.done(request_id.zip(member))?;
         let done = self.ledger.run(&OpenWallet { caller: self.caller(), request_id, member }).await?;
-        let account = self.account_after(&done.outcome, done.at).await?;
+        let account = self.account_after(&done.outcome, &done).await?;
         Ok(Response::new(proto::OpenWalletResponse {
             account: Some(proto::Account { wallet_open: true, ..account }),
             ledger_position: wire_position(done.position),
@@ -240,7 +240,7 @@ impl Service {
         };
         proto::Account {
             member_id: view.account.member.to_string(),
-            region_code: view.member.insurance.region.to_string(),
+            region_code: view.region.to_string(),
             buckets: Bucket::ALL.iter().map(bucket).collect(),
             quota_frozen_fen: view.frozen.as_fen(),
             year: i32::from(view.account.year),
@@ -252,13 +252,13 @@ impl Service {
     }
 
     /// An account as a change left it.
-    pub(in crate::grpc) async fn account_after(
+    pub(in crate::grpc) async fn account_after<T: Sync>(
         &self,
         account: &Account,
-        at: crate::domain::time::Moment,
+        done: &Done<T>,
     ) -> Result<proto::Account, Status> {
-        let member = self.ledger.member_by_id(account.member).await?;
-        let view = self.ledger.account_view(member, account, at.civil_day())?;
+        let region = self.ledger.region_at(account.member, done.position).await?;
+        let view = self.ledger.account_view(region, account, done.at.civil_day())?;
         Ok(self.account(&view, proto::ExplanationView::None))
     }
 }
@@ -343,6 +343,7 @@ fn entry_kind(view: &EntryView, member: MemberId) -> (proto::EntryKind, String) 
         | Event::CardActivated { .. }
         | Event::JobDone { .. }
         | Event::Fenced { .. }
+        | Event::SettlementReversed { .. }
         | Event::CertificationRecorded { .. } => (K::Unspecified, String::new()),
     }
 }

@@ -104,6 +104,7 @@ pub(super) fn kind(event: &Event) -> proto::RecordKind {
         Event::HoldEnded { how: HoldEnd::Expired, .. } => K::HoldExpired,
         Event::Fenced { .. } => K::RequestFenced,
         Event::RefundReversed { .. } => K::RefundReversed,
+        Event::SettlementReversed { .. } => K::SettlementReversed,
         Event::YearClosed { .. } => K::YearClosed,
         Event::YearCloseStarted { .. } => K::YearCloseStarted,
         Event::YearCloseAdvanced { .. } => K::YearCloseAdvanced,
@@ -133,7 +134,8 @@ fn subject_id(event: &Event) -> String {
         Event::Held { settled, .. } => settled.id.to_string(),
         Event::HoldConfirmed { settlement, .. }
         | Event::HoldEnded { settlement, .. }
-        | Event::RefundReversed { settlement, .. } => settlement.to_string(),
+        | Event::RefundReversed { settlement, .. }
+        | Event::SettlementReversed { settlement } => settlement.to_string(),
         Event::Fenced { request } => hex(request),
         Event::YearClosed { after, .. } => after.member.to_string(),
         Event::YearCloseStarted { close } | Event::YearCloseAdvanced { close } => {

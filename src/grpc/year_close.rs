@@ -27,7 +27,7 @@ pub async fn close(service: &Service, request: proto::CloseYearRequest) -> Resul
             let policies = service.ledger.revisions(&outcome.policies).await?;
             let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
             Ok(proto::CloseYearResponse {
-                account: Some(service.account_after(&outcome.account, done.at).await?),
+                account: Some(service.account_after(&outcome.account, &done).await?),
                 interest_fen: outcome.interest.as_fen(),
                 explanation: explanation::render(&outcome.trace, &basis, view),
                 region_close: None,

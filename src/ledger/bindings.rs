@@ -6,6 +6,7 @@ use jiff::civil::Date;
 
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
+use super::looks::Looks;
 use super::payers::regularise_slips;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
@@ -53,10 +54,16 @@ pub struct FilingAnswer {
 impl Ledger {
     /// `CheckBinding`: the decision that `CreateBinding` would come to now.
     pub async fn check_binding(&self, ask: &FilingAsk) -> Result<FilingAnswer, Failure> {
-        let mut reading = Reading::new(self.store());
-        let answer = self.decide_filing(ask, &mut reading, self.now().civil_day()).await;
-        self.store().wait_durable(reading.read_at()).await?;
-        answer
+        let mut looks = Looks::new(self);
+        loop {
+            let mut reading = Reading::new(self.store());
+            let answer = self.decide_filing(ask, &mut reading, self.now().civil_day()).await;
+            if !looks.again(&reading, &answer).await? {
+                drop(looks);
+                self.store().wait_durable(reading.read_at()).await?;
+                return answer;
+            }
+        }
     }
 
     /// Refuses a first day that may not be filed, and a last one before it or in the past: both, where both are bad.

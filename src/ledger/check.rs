@@ -282,6 +282,7 @@ fn check_money(position: u64, record: &Record, balances: &mut Balances, report: 
         | Event::CardActivated { .. }
         | Event::JobDone { .. }
         | Event::Fenced { .. }
+        | Event::SettlementReversed { .. }
         | Event::YearCloseStarted { .. }
         | Event::YearCloseAdvanced { .. }
         | Event::CertificationRecorded { .. } => {}

@@ -1,4 +1,4 @@
-//! Work that a day leaves behind: wallet transfers that nobody took go back to their senders.
+//! Work that a day leaves behind: wallet transfers that nobody took go back to their senders, once they can be taken no more.
 //!
 //! A day is many small changes, each under a request id made of the job and the transfer, so a run that was broken off is
 //! simply run again: what is done is found done. How far the days are done stands in a fact of its own, so that a server
@@ -35,6 +35,8 @@ pub struct Returned {
     pub amount: Money,
     /// Left where they are: the sender's account could not take them.
     pub refused: u32,
+    /// Left where they are: they can still be taken.
+    pub waiting: u32,
 }
 
 impl Ledger {
@@ -68,6 +70,10 @@ impl Ledger {
         let sent = reading.transfer(&key)?.ok_or(Failure::Bug("a list leads to no transfer"))?;
         let (state, amount) = (sent.state, sent.transfer.amount);
         if state != TransferState::Pending {
+            return Ok(());
+        }
+        if self.now() < sent.claim_before {
+            report.waiting += 1;
             return Ok(());
         }
         let request_id = format!("{}:{transfer}", Job::ReturnUnclaimed.name());
@@ -107,11 +113,15 @@ impl Ledger {
         self.run(&FinishDay { request_id, job, day, items }).await.map(|_| ())
     }
 
-    /// Does every day from `from` to `until`, notes those that had work, and returns the day to begin with next time.
+    /// Does every day from `from` to `until`, notes those that had work, and returns the day to begin with next time: the first
+    /// of which something can still be taken.
     pub async fn catch_up(&self, from: Date, until: Date) -> Result<Date, Failure> {
         let mut day = from;
         while day <= until {
             let report = self.return_unclaimed(day, |_| {}).await?;
+            if report.waiting > 0 {
+                break;
+            }
             if report.looked_at > 0 {
                 self.finish_day(Job::ReturnUnclaimed, day, report.returned).await?;
                 let (returned, refused) = (report.returned, report.refused);
@@ -147,6 +157,10 @@ impl Command for ReturnTransfer {
         reading.get(&[key]).await?;
         let mut sent = reading.transfer(&key)?.cloned().ok_or(Failure::NotFound(Thing::Transfer))?;
         match sent.state {
+            // Until then it is the receiver's to take: that was promised when it was sent.
+            TransferState::Pending if now < sent.claim_before => {
+                return Err(Failure::invalid("on", "has transfers that can still be taken"));
+            }
             TransferState::Pending => {}
             TransferState::Claimed => return Err(Failure::refused(Reason::TransferAlreadyClaimed)),
             TransferState::Returned => return Err(Failure::refused(Reason::TransferReturned)),

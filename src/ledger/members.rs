@@ -9,7 +9,7 @@ use super::fingerprint::Fingerprint;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of, quotas};
 use crate::domain::account::Account;
-use crate::domain::binding::{Life, Release, Wards};
+use crate::domain::binding::{BindingState, Life, Release, Wards};
 use crate::domain::card::Card;
 use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, MemberId, RegionCode, RequestId};
@@ -230,8 +230,8 @@ impl Command for UpdateInsurance {
         let releases = policy.rules.release_on_end_or_move && (ended || moved);
         let others = if releases || moved { load_bindings(reading, id).await? } else { Vec::new() };
         let mut standings = Standings::new(reading);
-        let ending = if releases { &others[..] } else { &[] };
-        let released = release_all(reading, ending, now, &mut standings, &mut puts)?;
+        let ending = if releases { standing_of(reading, &others, today)? } else { Vec::new() };
+        let released = release_all(reading, &ending, now, &mut standings, &mut puts)?;
         // What was set aside for a binding that ends goes back; so does what was set aside between two regions when one of
         // them is another from now on: the new pair may know no quota, and nobody would look for it.
         let ends: Vec<(BindingId, MemberId)> = others.iter().map(|bound| (bound.binding, bound.owner)).collect();
@@ -295,10 +295,24 @@ async fn load_bindings(reading: &mut Reading<'_>, id: MemberId) -> Result<Vec<Bo
     Ok(all)
 }
 
+/// Those that stand: what ran out has ended, and who asked for a release has got it, even if it takes effect tomorrow.
+fn standing_of<'a>(reading: &Reading<'_>, bindings: &'a [Bound], today: Date) -> Result<Vec<&'a Bound>, Failure> {
+    let mut standing = Vec::with_capacity(bindings.len());
+    for bound in bindings {
+        let binding =
+            reading.binding(&Key::Binding(bound.binding))?.ok_or(Failure::Bug("a tie leads to no binding"))?;
+        let stands = matches!(binding.state(today), BindingState::Active | BindingState::Pending);
+        if stands && binding.released().is_none() {
+            standing.push(bound);
+        }
+    }
+    Ok(standing)
+}
+
 /// Ends these bindings.
 fn release_all(
     reading: &Reading<'_>,
-    bindings: &[Bound],
+    bindings: &[&Bound],
     now: Moment,
     standings: &mut Standings<'_>,
     puts: &mut Vec<(Key, Entity)>,

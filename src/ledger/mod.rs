@@ -9,6 +9,7 @@ pub mod case;
 pub mod certification;
 pub mod close_year;
 pub mod check;
+mod begun;
 mod check_bindings;
 pub mod entries;
 pub mod expire;
@@ -16,6 +17,8 @@ pub mod failure;
 pub mod fingerprint;
 pub mod hold;
 pub mod jobs;
+pub mod limits;
+pub mod looks;
 pub mod members;
 pub mod page;
 pub mod payers;
@@ -54,30 +57,12 @@ use crate::domain::time::Moment;
 use crate::store::entity::{Request, StoredPolicy};
 use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
 use asked::{Asked, Attempt};
+pub use begun::{Begun, RestsOn};
 pub use failure::{Failure, Violation};
 use fingerprint::{Fingerprint, Keys};
-use policies::RefusedGrades;
+pub use limits::Limits;
 use reading::Reading;
 use source::{Clock, Ids};
-
-/// Bounds of the ledger's own; each is a config field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How often a change is decided anew after losing a race.
-    pub retries: u32,
-    /// How old a visit or filing may be, in days.
-    pub max_backdate_days: u32,
-    /// Active ties of one person, as owner or as beneficiary.
-    pub bindings_per_member: u32,
-    /// How long a quote's token holds, in seconds.
-    pub quote_seconds: u32,
-    /// How long money may be held, in seconds.
-    pub hold_seconds: u32,
-    /// Open holds of one person, as patient or as payer.
-    pub holds_per_member: u32,
-    /// Grades of policy values that are not decided on.
-    pub refused_grades: RefusedGrades,
-}
 
 /// Who asks. Anonymous until there is authentication: one shared scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,8 +198,8 @@ impl Ledger {
         self.clock.is_shifted()
     }
 
-    /// Runs one change to a definite outcome. A refusal leaves only when what it was decided on is durable.
-    pub async fn run<C: Command>(&self, command: &C) -> Result<Done<C::Outcome>, Failure> {
+    /// The outcome of a change, with what it rests on.
+    async fn decided<C: Command>(&self, command: &C) -> Result<Begun<C::Outcome>, Failure> {
         let (scope, request_id) = command.request();
         let request = self.keys.request(&scope, request_id);
         let mut fields = Fingerprint::new(&self.keys, C::METHOD);
@@ -248,17 +233,13 @@ impl Ledger {
                     drop((_shared, _alone));
                     let result = result.map_err(|failure| asked.told(failure));
                     let read_at = reading.read_at();
-                    let until = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
+                    let position = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
                     let committed = match &result {
                         Ok(done) => !done.replayed,
                         // A commit without a verdict stays one, whatever becomes of the wait.
                         Err(failure) => *failure == Failure::OutcomeUnknown,
                     };
-                    return match self.store.wait_durable(until).await {
-                        Ok(()) => result,
-                        Err(_) if committed => Err(Failure::OutcomeUnknown),
-                        Err(error) => Err(error.into()),
-                    };
+                    return Ok(Begun { result, rests_on: RestsOn { position, committed } });
                 }
                 // What was done under the same id is found by looking, and many may look together.
                 Attempt::Lost => {
@@ -346,7 +327,7 @@ impl Ledger {
             content_hash: chain::content_hash(&bytes),
             record: bytes,
             lists: plan.lists,
-            before: reading.before(),
+            before: Some(reading.before(now)),
         };
         let policies: Vec<[u8; 32]> = change
             .puts

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::failure::{Failure, Thing};
+use super::looks::Looks;
 use super::page::Page;
 use super::reading::Reading;
 use super::settle::Ask;
@@ -15,7 +16,7 @@ use crate::domain::account::Account;
 use crate::domain::binding::{Binding, BindingState};
 use crate::domain::card::Card;
 use crate::domain::draw::{self, Draw};
-use crate::domain::ids::{BindingId, InstitutionCode, MemberId, SettlementId};
+use crate::domain::ids::{BindingId, InstitutionCode, MemberId, RegionCode, SettlementId};
 use crate::domain::member::{Member, MemberRef, Person};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
@@ -41,7 +42,8 @@ pub struct MemberView {
 #[derive(Clone, Debug)]
 pub struct AccountView {
     pub account: Account,
-    pub member: Member,
+    /// Where its owner was insured.
+    pub region: RegionCode,
     pub usable: Money,
     /// Set aside as quotas.
     pub frozen: Money,
@@ -158,15 +160,15 @@ impl Ledger {
     }
 
     pub async fn account(&self, reference: &MemberRef) -> Result<AccountView, Failure> {
+        let mut looks = Looks::new(self);
         loop {
             let now = self.now();
             let mut reading = Reading::as_of(self.store(), now);
-            match self.account_in(&mut reading, reference, now).await {
-                Err(Failure::RanOut(holds)) => self.end_holds(&holds).await?,
-                found => {
-                    self.store().wait_durable(reading.read_at()).await?;
-                    return found;
-                }
+            let found = self.account_in(&mut reading, reference, now).await;
+            if !looks.again(&reading, &found).await? {
+                drop(looks);
+                self.store().wait_durable(reading.read_at()).await?;
+                return found;
             }
         }
     }
@@ -189,14 +191,14 @@ impl Ledger {
         }
         let wallet_open = reading.wallet(&wallet)?.is_some();
         let account = reading.account(id)?.ok_or(Failure::NotFound(Thing::Account))?;
-        let view = self.account_view(reading.member(id)?.clone(), account, now.civil_day())?;
+        let view = self.account_view(reading.member(id)?.insurance.region, account, now.civil_day())?;
         let holds = reading.known(id)?.holds.clone();
         Ok(AccountView { frozen, wallet_open, holds, ..view })
     }
 
     /// The same for an account at hand on a day, such as the one that a credit left, which a repeat shows again.
-    pub fn account_view(&self, member: Member, account: &Account, today: Date) -> Result<AccountView, Failure> {
-        let policy = self.policy_of(&member, today)?;
+    pub fn account_view(&self, region: RegionCode, account: &Account, today: Date) -> Result<AccountView, Failure> {
+        let policy = self.book.policy(region, today).cloned().ok_or(Failure::NotFound(Thing::Region))?;
         let account = account.as_of(today);
         let mut trace = Trace::under(self.book.digest);
         let usable = draw::usable_by_relatives(&account, &policy, Subject::Own, 0, &mut trace);
@@ -204,12 +206,14 @@ impl Ledger {
             step.rule = Rule::UsableByRelatives;
         }
         let (frozen, holds, wallet_open) = (Money::ZERO, Vec::new(), false);
-        Ok(AccountView { account, member, usable, frozen, holds, wallet_open, policy, trace })
+        Ok(AccountView { account, region, usable, frozen, holds, wallet_open, policy, trace })
     }
 
-    /// A member by id, for answers that show an account.
-    pub async fn member_by_id(&self, id: MemberId) -> Result<Member, Failure> {
-        Ok(self.member(&MemberRef::Id(id)).await?.member)
+    /// Where a member was insured when a change was made, for answers that show an account as the change left it: a repeat
+    /// knows nothing of later moves.
+    pub async fn region_at(&self, member: MemberId, position: u64) -> Result<RegionCode, Failure> {
+        let [found, _] = self.insured_at(member, position).await?;
+        found.ok_or(Failure::Bug("a member was insured nowhere"))
     }
 
     pub async fn binding(&self, id: BindingId) -> Result<BindingView, Failure> {

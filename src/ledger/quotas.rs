@@ -68,6 +68,7 @@ impl Command for SetQuota {
         self.check_binding(&binding, today)?;
         let (owner, beneficiary) = (binding.owner, binding.beneficiary);
         reading.get(&[Key::Standing(owner), Key::Standing(beneficiary)]).await?;
+        let held = held_of(reading, owner, &quota_key).await?;
         let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
         let policies = [ledger.policy_of(from, today)?, ledger.policy_of(to, today)?];
         let mut postings = Vec::new();
@@ -85,7 +86,7 @@ impl Command for SetQuota {
             }
         }
         let mut trace = Trace::under(ledger.book.digest);
-        self.check(&quota, account.as_ref(), &binding, from, to, &policies, ledger, today, &mut trace)?;
+        self.check(&quota, held, account.as_ref(), &binding, from, to, &policies, ledger, today, &mut trace)?;
         ledger.check_grades(&trace, &policies, today)?;
         let mut account = account.ok_or(Failure::NotFound(Thing::Account))?;
         // What was drawn before a quota came into force goes back to the account, what is drawn after it to the quota; who
@@ -149,6 +150,7 @@ impl SetQuota {
     fn check(
         &self,
         quota: &Quota,
+        held: Money,
         account: Option<&Account>,
         binding: &Binding,
         owner: &crate::domain::member::Member,
@@ -170,6 +172,7 @@ impl SetQuota {
             beneficiary,
             relation: binding.relation,
             quota,
+            held,
             wanted: self.wanted,
             evidence: &binding.evidence,
             on: today,
@@ -181,6 +184,25 @@ impl SetQuota {
             _ => Err(Failure::Refused(reasons)),
         }
     }
+}
+
+/// What open holds hold of a quota in force. What they held of one that was given up since goes back to the owner.
+async fn held_of(reading: &mut Reading<'_>, owner: MemberId, key: &Key) -> Result<Money, Failure> {
+    let Some((binding, since)) = reading.quota(key)?.and_then(|quota| Some((quota.binding, quota.since?))) else {
+        return Ok(Money::ZERO);
+    };
+    let marks = reading.known(owner)?.holds.iter().filter(|mark| mark.parts.iter().any(|part| part.of_quota));
+    let settlements: Vec<Key> = marks.map(|mark| Key::Settlement(mark.settlement)).collect();
+    reading.get(&settlements).await?;
+    let mut held = Money::ZERO;
+    for key in &settlements {
+        let hold = reading.settlement(key)?.ok_or(Failure::Bug("a mark leads to no hold"))?;
+        let of_quota = hold.contributions.iter().filter(|paid| paid.binding == Some(binding) && paid.from_quota);
+        if hold.held_until().is_some() && since <= hold.created_at {
+            held += of_quota.map(|paid| paid.amount).sum::<Money>();
+        }
+    }
+    Ok(held)
 }
 
 /// Ends the quotas of bindings that end: what is left goes back to each owner. Returns the owners whose accounts changed.

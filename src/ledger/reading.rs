@@ -112,8 +112,10 @@ impl<'a> Reading<'a> {
         self.before = Some(self.before.map_or(end, |before| before.min(end)));
     }
 
-    pub fn before(&self) -> Option<Moment> {
-        self.before
+    /// When at the latest what was decided as of `now` is true: within its civil day at any rate. Counters by day and year,
+    /// and the turn of accounts, are of the day of the record; after midnight it is decided anew.
+    pub fn before(&self, now: Moment) -> Moment {
+        self.before.map_or(now.day_end(), |before| before.min(now.day_end()))
     }
 
     /// What is decided on this look happens at `from` or later: its record has no earlier time.

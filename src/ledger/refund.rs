@@ -11,6 +11,7 @@ use super::settle::institution_scope;
 use super::{Command, Fresh, Ledger, Plan};
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::money::Money;
+use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
 use crate::domain::settlement::books::Books;
@@ -97,6 +98,11 @@ pub(super) async fn plan(
 ) -> Result<Plan<RefundOutcome>, Failure> {
     let mut trace = Trace::under(ledger.book.digest);
     let (parts, returned) = settlement::decide_refund(&stored, ask, &mut trace).map_err(Failure::refused)?;
+    // What is left can always be returned, so no money is kept by the bound.
+    let left = stored.paid().total() - stored.refunded().total();
+    if stored.refunds.len() >= ledger.limits.refunds_per_settlement as usize && parts.total() != left {
+        return Err(Failure::refused(Reason::RefundsPerSettlementExceeded));
+    }
     load_touched(reading, &stored).await?;
     let places = returned.iter().map(|(place, _)| *place);
     let mut books = books_of(reading, &stored, places, now.civil_day())?;
@@ -122,6 +128,10 @@ pub(super) async fn plan_reversal(
     now: Moment,
     fresh: Fresh,
 ) -> Result<Plan<RefundOutcome>, Failure> {
+    // Past the bound stands the one that returned all; if it could be put back, there would be no end.
+    if stored.refunds.len() > ledger.limits.refunds_per_settlement as usize {
+        return Err(Failure::refused(Reason::RefundsPerSettlementExceeded));
+    }
     load_touched(reading, &stored).await?;
     let mut trace = Trace::under(ledger.book.digest);
     let known = &stored.refunds[usize::from(place)];

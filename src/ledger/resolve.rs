@@ -121,7 +121,9 @@ impl Ledger {
             Found::Missing => Looked::Nothing(Resolved::NotApplied),
             Found::Fenced => Looked::Nothing(Resolved::Fenced),
             Found::Applied(applied) if !ask.reverse => Looked::Nothing(Resolved::Applied(applied)),
-            Found::Applied(applied) if applied.is_reversed() => Looked::Nothing(Resolved::Reversed(applied)),
+            Found::Applied(applied) if applied.is_reversed() && !applied.may_be_paid_again() => {
+                Looked::Nothing(Resolved::Reversed(applied))
+            }
             Found::Applied(_) => Looked::Changes,
         })
     }
@@ -174,7 +176,9 @@ fn original_of(method: u8, event: &Event) -> Result<(Original, Option<Settlement
         Event::HoldConfirmed { settlement, .. } => (Original::Confirm, Some(*settlement)),
         Event::HoldEnded { settlement, .. } => (Original::Release, Some(*settlement)),
         Event::Refunded { settlement, place, .. } => (Original::Refund(*place), Some(*settlement)),
-        Event::RefundReversed { settlement, .. } => (Original::Resolve, Some(*settlement)),
+        Event::RefundReversed { settlement, .. } | Event::SettlementReversed { settlement } => {
+            (Original::Resolve, Some(*settlement))
+        }
         Event::Fenced { .. } => (Original::Resolve, None),
         _ => return Err(Failure::Bug("an institution's request made a record of another kind")),
     };
@@ -195,6 +199,15 @@ impl Applied {
             }
             (Original::Release | Original::Resolve, _) => false,
         }
+    }
+
+    /// Whether it has gone back by refunds alone: one of them could still be put back, and then it would be paid again
+    /// though it had been told to be reversed. So that is noted, and final.
+    fn may_be_paid_again(&self) -> bool {
+        let refunded = |settlement: &Settlement| settlement.state() == SettlementState::Refunded;
+        let settlement = self.settlement.as_ref().map(|(settlement, _)| settlement);
+        matches!(self.original, Original::Settle | Original::Confirm | Original::Hold)
+            && settlement.is_some_and(|settlement| refunded(settlement) && settlement.reversed_by.is_empty())
     }
 }
 
@@ -222,6 +235,9 @@ impl Command for ResolveOutcome {
     ) -> Result<Plan<Resolved>, Failure> {
         match ledger.found(self, reading).await? {
             Found::Missing if self.fence => Ok(self.plan_fence(ledger)),
+            Found::Applied(applied) if self.reverse && applied.is_reversed() && applied.may_be_paid_again() => {
+                self.plan_note(ledger, applied)
+            }
             Found::Applied(applied) if self.reverse && !applied.is_reversed() => {
                 self.plan_reversal(ledger, reading, applied, now, fresh).await
             }
@@ -266,6 +282,21 @@ impl ResolveOutcome {
         }
     }
 
+    /// All of it has gone back already; from now on none of its refunds is put back.
+    fn plan_note(&self, ledger: &Ledger, mut applied: Applied) -> Result<Plan<Resolved>, Failure> {
+        let Some((settlement, _)) = &mut applied.settlement else {
+            return Err(Failure::Bug("what was refunded is no settlement"));
+        };
+        settlement.reversed_by = self.request_id.as_str().to_owned();
+        let id = settlement.id;
+        Ok(Plan {
+            record: Record { event: Event::SettlementReversed { settlement: id }, postings: Vec::new() },
+            puts: vec![(Key::Settlement(id), Entity::Settlement(Arc::new(settlement.clone())))],
+            lists: vec![(ledger.changes_of(&settlement.institution), id.as_u128())],
+            outcome: Resolved::Reversed(applied),
+        })
+    }
+
     async fn plan_reversal(
         &self,
         ledger: &Ledger,
@@ -286,6 +317,10 @@ impl ResolveOutcome {
             Original::Hold => {
                 let plan = end(ledger, reading, settlement, HoldEnd::Released, now, id.as_str()).await?;
                 (plan.record, plan.puts, plan.lists, plan.outcome.settlement)
+            }
+            // Everything was to go back, and has.
+            Original::Refund(_) if !settlement.reversed_by.is_empty() => {
+                return Err(Failure::refused(Reason::NotReversible));
             }
             Original::Refund(place) => {
                 let plan = refund::plan_reversal(ledger, reading, settlement, place, id, now, fresh).await?;

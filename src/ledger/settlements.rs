@@ -37,7 +37,8 @@ fn settlement_of(event: &Event) -> Option<SettlementId> {
         Event::Refunded { settlement, .. }
         | Event::HoldConfirmed { settlement, .. }
         | Event::HoldEnded { settlement, .. }
-        | Event::RefundReversed { settlement, .. } => Some(*settlement),
+        | Event::RefundReversed { settlement, .. }
+        | Event::SettlementReversed { settlement } => Some(*settlement),
         _ => None,
     }
 }

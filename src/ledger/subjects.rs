@@ -65,6 +65,7 @@ pub async fn subjects_of(ledger: &Ledger, record: &Record) -> Result<Subjects, F
         }
         Event::HoldEnded { settlement, returned, .. } => about.add_settlement(ledger, *settlement, returned).await?,
         Event::RefundReversed { settlement, taken, .. } => about.add_settlement(ledger, *settlement, taken).await?,
+        Event::SettlementReversed { settlement } => about.add_settlement(ledger, *settlement, &[]).await?,
         // A request id that was declared void is about nobody.
         Event::Fenced { .. } | Event::JobDone { .. } => {}
     }

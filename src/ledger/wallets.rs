@@ -123,6 +123,7 @@ impl Command for ClaimTransfer {
         if let Some(reason) = sent.claim_refused(now) {
             return Err(Failure::refused(reason));
         }
+        reading.expect_before(sent.claim_before);
         let policy = ledger.policy_of(reading.member(id)?, today)?;
         let mut trace = Trace::under(ledger.book.digest);
         let amount = sent.transfer.amount;

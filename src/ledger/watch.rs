@@ -179,7 +179,7 @@ impl Watch {
 
 impl Ledger {
     /// Where a member is insured after a record, and where until then if that record changed it.
-    async fn insured_at(&self, member: MemberId, position: u64) -> Result<[Option<RegionCode>; 2], Failure> {
+    pub(super) async fn insured_at(&self, member: MemberId, position: u64) -> Result<[Option<RegionCode>; 2], Failure> {
         let key = list_of(ListKind::MemberRegions, member.as_u128());
         let (mut after, mut last, mut before) = (0, None, None);
         loop {

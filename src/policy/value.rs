@@ -99,7 +99,7 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::OwnerStates => put!(names(node, problems), joined, owner_states),
         Param::BeneficiaryStates => put!(names(node, problems), joined, beneficiary_states),
         Param::OwnBuckets => put!(names(node, problems), joined, own_buckets),
-        Param::RelativeBuckets => put!(names(node, problems), joined, relative_buckets),
+        Param::RelativeBuckets => put!(list(node, problems, drawable), joined, relative_buckets),
         Param::Floor => put!(floor(node, problems), Json::json, floor),
         Param::OwnAccountOrder => put!(name_of(node, problems), word, own_account_order),
         Param::OwnerOrder => put!(name_of(node, problems), word, owner_order),
@@ -216,6 +216,16 @@ fn list<T: PartialEq>(
 
 pub(super) fn names<T: Named>(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<T>> {
     list(node, problems, name_of)
+}
+
+/// Relatives draw on the personal account; what lies in a wallet is sent.
+fn drawable(node: &Node<'_>, problems: &mut Problems) -> Option<Bucket> {
+    let bucket = name_of(node, problems)?;
+    if bucket == Bucket::Wallet {
+        node.refuse(problems, "is WALLET: a wallet's money is sent to relatives, not drawn by them");
+        return None;
+    }
+    Some(bucket)
 }
 
 /// Short codes of the region's or our own: tiers, evidence types, names of rows.

@@ -129,6 +129,7 @@ stored_enum! {
         11 = HoldEnded { settlement, how, returned },
         12 = Fenced { request },
         13 = RefundReversed { settlement, place, parts, taken },
+        14 = SettlementReversed { settlement },
         20 = BindingVerified { binding, owner, beneficiary, evidence, missing, policies },
         21 = BindingsReordered { beneficiary, order },
         22 = QuotaSet { quota, owner_after, policies },

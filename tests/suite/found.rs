@@ -1,4 +1,4 @@
-//! What the simulation found and no row of a story can tell, because it needs two at once, a store that fails, or a clock
+//! What the simulation or a review found and no row of a story can tell, because it needs two at once, a store that fails, or a clock
 //! between two days: each by itself, without dice. The rest of the table in docs/reliability.md has stories in `scenarios/`.
 
 use std::collections::VecDeque;
@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex};
 
 use gongji::config::{Config, Given};
 use gongji::domain::bill::{Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::ids::{InstitutionCode, RegionCode};
+use gongji::domain::ids::{BindingId, InstitutionCode, RegionCode, RequestId};
 use gongji::domain::member::MemberRef;
 use gongji::domain::money::Money;
 use gongji::domain::time::Moment;
 use gongji::domain::vocabulary::{Category, InstitutionKind, ListClass, Purpose};
+use gongji::grpc::proto;
+use gongji::ledger::quotas::SetQuota;
 use gongji::ledger::settle::Ask;
 use gongji::ledger::source::{Clock, RandomIds, SystemClock};
-use gongji::ledger::{Failure, Ledger, Limits};
+use gongji::ledger::{Caller, Failure, Ledger, Limits};
 use gongji::store::memory::MemoryStore;
 use gongji::store::{Change, CommitError, Committed, Facts, Key, Store, StoreError, StoreFuture};
 
@@ -23,14 +25,14 @@ use jiff::civil::{date, time};
 
 use super::broken_off::created;
 use super::store::{HeadNow, block_on};
-use super::support::book;
+use super::support::{Setup, book, evidence};
 
 type Between = Box<dyn FnOnce() + Send>;
 
 /// A store between whose looks something happens, or that loses the verdict of a commit and then is gone.
 struct Meddled {
     inner: Arc<MemoryStore>,
-    /// Before the first look at a reference.
+    /// Before the first look at a reference, or at a quota.
     between: Mutex<Option<Between>>,
     loses_verdicts: AtomicBool,
 }
@@ -48,7 +50,7 @@ impl Around for Meddled {
     }
 
     fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        if keys.iter().any(|key| matches!(key, Key::Reference(_)))
+        if keys.iter().any(|key| matches!(key, Key::Reference(_) | Key::Quota(_)))
             && let Some(between) = self.between.lock().unwrap().take()
         {
             between();
@@ -161,5 +163,43 @@ fn a_quote_is_judged_by_the_day_that_decides_it() {
         let told = block_on(ledger.quote(&ask)).map(|_| ());
         let refused = matches!(&told, Err(Failure::Invalid(fields)) if fields[0].field == "visit.visit_date");
         assert_eq!((told.is_ok(), refused), (is_told, !is_told), "{told:?}");
+    }
+}
+
+/// Found by review: an account was told as it was before money was set aside, with the quota as it was after it.
+#[test]
+fn an_account_and_its_quotas_are_of_one_moment() {
+    let store = Meddled::new();
+    let server = Setup::over(store.clone()).start();
+    server.clock().set("2026-02-01T09:00:00+08:00");
+    let owner = server.member(1, "622900", 50_000);
+    let binding = server.bind(&owner, &server.member(2, "510100", 0));
+    let evidence = ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec();
+    let first = proto::SetQuotaRequest {
+        request_id: "q-0".to_owned(),
+        binding_id: binding.clone(),
+        quota_fen: 1_000,
+        evidence,
+        ..Default::default()
+    };
+    server.set_quota(first).expect("set");
+    for (number, fen) in [(1, 21_000), (2, 500), (3, 50_000), (4, 0)] {
+        let set = SetQuota {
+            caller: Caller { scope: "caller".to_owned(), may_reveal: false },
+            request_id: RequestId::parse(&format!("q-{number}")).expect("a request id"),
+            binding: BindingId::parse(&binding).expect("a binding"),
+            wanted: Money::fen(fen),
+            evidence: Vec::new(),
+        };
+        let inner = store.inner.clone();
+        let at = server.clock().now();
+        let between = move || {
+            block_on(ledger(inner, Arc::new(Steps(Mutex::new([at].into())))).run(&set)).expect("set");
+        };
+        *store.between.lock().unwrap() = Some(Box::new(between));
+        let account = server.account(&owner);
+        assert!(store.between.lock().unwrap().is_none(), "it was set between two looks");
+        let posted: i64 = account.buckets.iter().map(|bucket| bucket.posted_fen).sum();
+        assert_eq!((posted, account.quota_frozen_fen), (50_000 - fen, fen));
     }
 }

@@ -663,6 +663,7 @@ fn a_lost_race_loses_no_policy() {
             quote_seconds: 300,
             hold_seconds: 86_400,
             holds_per_member: 32,
+            refunds_per_settlement: 100,
             refused_grades: Default::default(),
         };
         Ledger::new(store.clone(), book, Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits)

@@ -195,6 +195,35 @@ fn one_person_has_so_many_open_holds() {
 }
 
 #[test]
+fn one_settlement_has_so_many_refunds() {
+    let server = Setup::memory().with(|config| config.refunds_per_settlement = 3).start();
+    let (mother, son) = server.family(50_000);
+    let bill = server.settle(settle("s", &mother, 10_000)).expect("settled").settlement.expect("set").settlement_id;
+    let part = |name: &str| {
+        let parts = proto::RefundParts { accounts_fen: 1, ..Default::default() };
+        outcome(server.refund_settlement(refund_parts(name, &bill, parts)))
+    };
+    let put_back = |name: &str| {
+        let request = proto::ResolveOutcomeRequest {
+            if_applied: proto::IfApplied::Reverse as i32,
+            ..fence(&format!("back-{name}"), name)
+        };
+        outcome(server.resolve_outcome(request))
+    };
+    assert_eq!([part("1"), part("2")], ["ok", "ok"]);
+    // What was put back counts as well.
+    assert_eq!([put_back("2"), part("3")], ["ok", "ok"]);
+    let past = "FailedPrecondition REFUNDS_PER_SETTLEMENT_EXCEEDED";
+    assert_eq!([part("4"), put_back("3")], [past, "ok"]);
+    assert_eq!(part("5"), past);
+    // All that is left goes back in one whatever the number, and that is the end of it.
+    assert_eq!(server.balances(&son), (0, 40_001));
+    assert_eq!(outcome(server.refund_settlement(refund_whole("6", &bill))), "ok");
+    assert_eq!([put_back("6"), put_back("1")], [past, past]);
+    assert_eq!(server.balances(&son), (0, 50_000));
+}
+
+#[test]
 fn the_memory_store_holds_so_many_records() {
     let server = Setup::memory().with(|config| config.memory_records = 4).start();
     let (mother, _) = server.family(50_000);

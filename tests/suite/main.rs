@@ -45,3 +45,4 @@ mod settle_tool;
 mod store;
 mod support;
 mod tidy;
+mod two_clocks;

@@ -653,6 +653,8 @@ pub fn check(usually: u64, start: &dyn Fn(&[&str]) -> Server) {
     let bounds = [
         "--holds-per-member",
         "4",
+        "--refunds-per-settlement",
+        "2",
         "--hold-seconds",
         "3600",
         "--quote-seconds",
@@ -1076,6 +1078,11 @@ async fn holds(channel: &Channel, methods: &[MethodDescriptor], watcher: &Watche
     refused("ConfirmSettlement", much, "CONFIRM_EXCEEDS_HELD").await;
     send("ConfirmSettlement", about("young-8", &ids[0])).await.expect("confirmed");
     refused("ReleaseHold", about("young-9", &ids[0]), "HOLD_CONFIRMED").await;
+    let part = |request: &str| with(about(request, &ids[0]), "parts", json!({ "accountsFen": 1 }));
+    for request in ["young-part-1", "young-part-2"] {
+        send("RefundSettlement", part(request)).await.expect("refunded");
+    }
+    refused("RefundSettlement", part("young-part-3"), "REFUNDS_PER_SETTLEMENT_EXCEEDED").await;
     for (place, id) in ids[1..].iter().enumerate() {
         send("ReleaseHold", about(&format!("young-free-{place}"), id)).await.expect("released");
     }

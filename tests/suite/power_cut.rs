@@ -656,6 +656,7 @@ fn open(dir: &Path) -> Result<Ledger, String> {
         quote_seconds: 300,
         hold_seconds: 86_400,
         holds_per_member: 32,
+        refunds_per_settlement: 100,
         refused_grades: Default::default(),
     };
     Ok(Ledger::new(store, Arc::new(book), Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits))

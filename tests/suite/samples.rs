@@ -521,6 +521,7 @@ fn events() -> Vec<Event> {
             parts: parts(),
             taken: vec![(1, Money::fen(11)), (0, Money::fen(12))],
         },
+        Event::SettlementReversed { settlement: settlement_id() },
         Event::YearClosed {
             after: account(1),
             end: YearEnd { year: 2024, current: Money::fen(8_001), prior: Money::fen(90_002) },
@@ -598,12 +599,13 @@ fn event_name(event: &Event) -> &'static str {
         Event::HoldEnded { how: HoldEnd::Expired, .. } => "hold-expired",
         Event::Fenced { .. } => "fenced",
         Event::RefundReversed { .. } => "refund-reversed",
+        Event::SettlementReversed { .. } => "settlement-reversed",
         Event::YearClosed { .. } => "year-closed",
         Event::YearCloseStarted { .. } => "year-close-started",
         Event::YearCloseAdvanced { .. } => "year-close-advanced",
     }
 }
-const EVENT_NAMES: usize = 29;
+const EVENT_NAMES: usize = 30;
 
 pub fn entities() -> Vec<Entity> {
     let request = Request {

@@ -43,6 +43,7 @@ scenarios! {
     caps
     card_activation
     channels
+    clocks_at_midnight
     components
     cross_province
     deductible_and_year
@@ -73,6 +74,7 @@ scenarios! {
     prohibited
     quota
     quota_after_a_move
+    quota_and_holds
     quota_ends
     quota_released_next_day
     quote_and_quota
@@ -85,6 +87,7 @@ scenarios! {
     release
     resolve
     resolve_refund
+    resolve_reversed
     transfer_beforehand
     user_order
     wallet_claims

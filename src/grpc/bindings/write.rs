@@ -61,7 +61,7 @@ impl Service {
         let binding = binding(&outcome.binding, &names, done.at, done.position);
         Ok(Response::new(proto::SetQuotaResponse {
             binding: Some(proto::Binding { quota_fen, ..binding }),
-            owner_account: Some(self.account_after(&outcome.owner, done.at).await?),
+            owner_account: Some(self.account_after(&outcome.owner, &done).await?),
             explanation: explanation::render(&outcome.trace, &basis, view),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,

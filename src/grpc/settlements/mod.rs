@@ -18,7 +18,8 @@ use crate::domain::draw::Contribution;
 use crate::domain::rule::Trace;
 use crate::ledger::Failure;
 use crate::ledger::refund::RefundSettlement;
-use crate::ledger::settle::Settle;
+use crate::ledger::settle::{Settle, SettleOutcome};
+use crate::ledger::{Begun, Done};
 use prost::Message as _;
 use read::{filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
 pub(super) use write::excluded;
@@ -74,17 +75,32 @@ impl Service {
         let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
         let (ask, view, request_id) = fields.done(all3(ask, view, request_id))?;
         let command = Settle { request_id, ask, token: quote_token };
-        let mut done = self.ledger.run(&command).await?;
-        let known = std::mem::take(&mut done.outcome.names);
-        let outcome = &done.outcome;
+        let Begun { result, rests_on } = self.ledger.begin(&command).await;
+        // Put together while all of it is at hand, and told when it may be.
+        let answer = match result {
+            Ok(done) => self.settled(&command, done, view).await,
+            Err(failure) => Err(failure),
+        };
+        self.ledger.durable(rests_on).await?;
+        Ok(answer?)
+    }
+
+    async fn settled(
+        &self,
+        command: &Settle,
+        done: Done<SettleOutcome>,
+        view: proto::ExplanationView,
+    ) -> Result<proto::SettleResponse, Failure> {
+        let Done { mut outcome, position, replayed, at: _ } = done;
+        let known = std::mem::take(&mut outcome.names);
         let names =
             self.names_beside(known, people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
         let digests = &outcome.settlement.policies;
         Ok(proto::SettleResponse {
-            settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await?),
+            settlement: Some(self.settlement(&outcome.settlement, &names, position).await?),
             explanation: self.explain(&outcome.trace, digests, Some(&command.ask.bill), view).await?,
-            ledger_position: wire_position(done.position),
-            replayed: done.replayed,
+            ledger_position: wire_position(position),
+            replayed,
             current_state: state(outcome.current_state),
         })
     }

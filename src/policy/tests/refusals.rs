@@ -158,6 +158,12 @@ fn forms_of_values() {
             "11: modes[0].value[0] is \"DRAW\", not one of DIRECT_DRAW, TRANSFER_BEFOREHAND, WALLET_TRANSFER, QUOTA",
         ),
         ("modes", "[\"QUOTA\", \"QUOTA\"]", "11: modes[0].value[1] is named twice"),
+        (
+            "relative_buckets",
+            "[\"PRIOR_YEARS\", \"WALLET\"]",
+            "11: relative_buckets[0].value[1] is WALLET: a wallet's money is sent to relatives, not drawn by them",
+        ),
+        ("own_buckets", "[\"PRIOR_YEARS\", \"WALLET\"]", "loads"),
         ("modes", "\"QUOTA\"", "11: modes[0].value must be a list, not string"),
         (
             "beneficiary_scope",

@@ -10,7 +10,11 @@
 //! entry). So a change is there whole or not at all, and since one thread writes and syncs one batch before it begins the
 //! next, only the last one, never acknowledged, can be torn. See also `repair.rs`.
 
-use std::fs::File;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,6 +24,7 @@ use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, P
 
 use super::pipeline::Queued;
 use super::row::{self, Body};
+use super::sorting::Sorting;
 use crate::store::codec::DecodeError;
 use crate::store::{Entity, Head, Key, ListKey, ListRow, StoreError, StoredRecord, record};
 
@@ -116,39 +121,31 @@ impl Disk {
     }
 
     /// Writes the index of changes that are durable and follow those indexed before. When it returns, it is durable too.
-    pub fn index(&self, batch: &[Arc<Queued>]) -> fjall::Result<()> {
+    pub fn index(&self, batch: &[Arc<Queued>], sorting: &mut Sorting) -> fjall::Result<()> {
         let Some(last) = batch.last() else { return Ok(()) };
-        let mut lists = Vec::with_capacity(batch.iter().map(|queued| queued.body.lists.len()).sum());
-        let mut facts = Vec::with_capacity(batch.iter().map(|queued| queued.body.keys().count()).sum());
-        for (place, queued) in batch.iter().enumerate() {
-            let position = queued.head.position;
-            lists.extend(queued.body.lists.iter().map(|(list, subject)| (list_key(*list, position), *subject)));
-            facts
-                .extend(queued.body.facts().map(|(key, bytes)| (key.to_bytes(), std::cmp::Reverse(place), key, bytes)));
+        sorting.fill(batch);
+        if !sorting.lists.is_empty() {
+            ingest(&self.lists, |take| {
+                let mut rows = sorting.lists.iter();
+                rows.try_for_each(|row| take(&list_key(row.list(), row.position), &row.subject.to_be_bytes()))
+            })?;
         }
-        lists.sort_unstable();
-        if !lists.is_empty() {
-            let mut ingestion = self.lists.start_ingestion()?;
-            for (key, subject) in lists {
-                ingestion.write(key, subject.to_be_bytes())?;
+        ingest(&self.facts, |take| {
+            let (mut name, mut value) = (Vec::with_capacity(33), Vec::with_capacity(1_024));
+            for fact in &sorting.facts {
+                let queued = &batch[fact.change as usize];
+                let (key, bytes) = queued.body.fact_at(fact.place as usize);
+                name.clear();
+                key.write(&mut name);
+                value.clear();
+                value.extend_from_slice(&queued.head.position.to_be_bytes());
+                if read_again(&key) {
+                    value.extend_from_slice(bytes);
+                }
+                take(&name, &value)?;
             }
-            ingestion.finish()?;
-        }
-        // Of a fact that changed more than once only the newest counts.
-        facts.sort_unstable_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
-        facts.dedup_by(|later, first| later.0 == first.0);
-        let mut ingestion = self.facts.start_ingestion()?;
-        let mut value = Vec::with_capacity(1_024);
-        for (name, std::cmp::Reverse(place), key, bytes) in facts {
-            value.clear();
-            value.extend_from_slice(&batch[place].head.position.to_be_bytes());
-            if read_again(&key) {
-                value.extend_from_slice(bytes);
-            }
-            ingestion.write(name, Slice::from(&value[..]))?;
-        }
-        ingestion.write(INDEXED, last.head.position.to_be_bytes())?;
-        ingestion.finish()
+            take(INDEXED, &last.head.position.to_be_bytes())
+        })
     }
 
     /// How far the index reaches.
@@ -272,6 +269,32 @@ impl Disk {
         });
         rows.collect()
     }
+}
+
+/// Takes sorted rows into tables of a keyspace.
+///
+/// fjall holds its journal while it syncs the last table, which may be large, and the flusher would wait for that. So the
+/// tables are synced before.
+fn ingest(keyspace: &Keyspace, rows: impl FnOnce(&mut TakeRow<'_>) -> fjall::Result<()>) -> fjall::Result<()> {
+    let tables = keyspace.path().join("tables");
+    let before = names(&tables)?;
+    let mut ingestion = keyspace.start_ingestion()?;
+    rows(&mut |key, value| ingestion.write(key, value))?;
+    for name in names(&tables)?.difference(&before) {
+        match File::open(tables.join(name)).and_then(|table| table.sync_data()) {
+            // Made and taken away again by the compaction meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    ingestion.finish()
+}
+
+/// Takes a row: its key, its value.
+type TakeRow<'a> = dyn FnMut(&[u8], &[u8]) -> fjall::Result<()> + 'a;
+
+fn names(folder: &Path) -> std::io::Result<HashSet<OsString>> {
+    fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
 }
 
 fn list_key(list: ListKey, position: u64) -> [u8; 25] {

@@ -6,12 +6,14 @@ use std::sync::{Arc, PoisonError};
 use super::disk::Disk;
 use super::flusher::{Guard, fail};
 use super::pipeline::Queued;
+use super::sorting::Sorting;
 use super::{Shared, lock};
 
 pub(super) fn run(shared: &Shared, disk: &Disk) {
     let _guard = Guard(shared);
+    let mut sorting = Sorting::default();
     while let Some(batch) = next(shared) {
-        if let Err(error) = disk.index(&batch) {
+        if let Err(error) = disk.index(&batch, &mut sorting) {
             tracing::error!(dir = %shared.dir.display(), %error, "the index cannot be written any more");
             fail(shared);
             return;
@@ -37,14 +39,13 @@ fn next(shared: &Shared) -> Option<Vec<Arc<Queued>>> {
 
 /// The index has these: facts may leave the memory, list rows must.
 fn settle(shared: &Shared, batch: &[Arc<Queued>]) {
+    let Some(last) = batch.last().map(|last| last.head.position) else { return };
+    let mut pipeline = lock(&shared.pipeline);
     // First of all, so that a list is read from the disk as far as rows leave the memory.
-    lock(&shared.pipeline).indexed_batch(batch.len());
+    pipeline.indexed_batch(batch.len());
+    let low_water = pipeline.low_water();
+    drop(pipeline);
     shared.room.notify_all();
-    for queued in batch {
-        let position = queued.head.position;
-        queued.body.keys().for_each(|key| shared.view.settle(key, position));
-    }
-    if let Some(last) = batch.last() {
-        shared.rows.settle(last.head.position);
-    }
+    shared.view.forget(last, low_water);
+    shared.rows.settle(last);
 }

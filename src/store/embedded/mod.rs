@@ -2,12 +2,13 @@
 //!
 //! # How a change travels
 //! `commit` is synchronous under one mutex (`pipeline.rs`): expectations are compared with the keys changed lately
-//! (`store/recent.rs`), the position and the link are given, facts and list rows become visible (`view.rs`, `rows.rs`) and the
-//! change waits in a queue. One thread (`flusher.rs`) takes all that waits, writes one row per change (`row.rs`) as one
-//! batch, syncs, and only then publishes the durable position and wakes whoever waits for it (`waiting.rs`). Another
-//! (`indexer.rs`) now and then writes the facts and list rows of many changes into sorted tables, which are an index of the
-//! rows and no more: after a crash the rows behind the index are read again (`open.rs`). Loads look at the view first and
-//! at the disk (`disk.rs`) second; what the indexer moves is on the disk before it leaves the view, so nothing is missed.
+//! (`view.rs`, as far back as `horizon.rs` says), the position and the link are given, facts and list rows become visible
+//! (`view.rs`, `rows.rs`) and the change waits in a queue. One thread (`flusher.rs`) takes all that waits, writes one row
+//! per change (`row.rs`) as one batch, syncs, and only then publishes the durable position and wakes whoever waits for it
+//! (`waiting.rs`). Another (`indexer.rs`) now and then writes the facts and list rows of many changes into sorted tables
+//! (`sorting.rs`), which are an index of the rows and no more: after a crash the rows behind the index are read again
+//! (`open.rs`). Loads look at the view first and at the disk (`disk.rs`) second; what the indexer moves is on the disk
+//! before it leaves the view, so nothing is missed.
 //!
 //! # What is kept
 //! A file `FORMAT` that is read before anything is touched, a file `LOCK` held by the process, and the fjall database in
@@ -24,6 +25,7 @@ mod disk;
 mod faults;
 mod files;
 mod flusher;
+mod horizon;
 mod indexer;
 mod moving;
 mod open;
@@ -31,6 +33,7 @@ mod pipeline;
 mod repair;
 mod row;
 mod rows;
+mod sorting;
 mod view;
 mod waiting;
 
@@ -42,6 +45,7 @@ use std::thread::JoinHandle;
 
 use self::disk::{Disk, read_again};
 use self::pipeline::{Pipeline, Prepared, Queued};
+use self::row::Room;
 use self::rows::Rows;
 use self::view::{Look, Pinned, View};
 use self::waiting::{Durable, Progress};
@@ -241,14 +245,16 @@ impl Shared {
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> Vec<Result<Committed, CommitError>> {
         // Encoding is the larger half of the work and needs no lock.
-        let prepared: Vec<_> = changes.into_iter().map(Prepared::new).collect();
+        let mut room = Room::new();
+        let prepared: Vec<_> = changes.into_iter().map(|change| Prepared::new(change, &mut room)).collect();
         let mut pipeline = lock(&self.pipeline);
         pipeline = self.wait_for_room(pipeline);
         let verdicts = prepared.into_iter().map(|prepared| {
             self.progress.check().map_err(CommitError::NotApplied)?;
-            pipeline.apply(prepared, now, |puts, queued| {
+            pipeline.apply(prepared, now, &self.view, |puts, queued| {
                 let position = queued.head.position;
                 self.rows.push(position, &queued.body.lists);
+                self.view.count(puts.len());
                 for (key, entity) in puts {
                     self.view.pin(key, position, pinned(entity, queued));
                 }

@@ -38,8 +38,8 @@ pub struct EmbeddedOptions {
     pub cache_bytes: u64,
     /// Decoded facts kept in memory, by number.
     pub cached_facts: usize,
-    /// Keys whose last change is remembered, at 64 bytes each. A change whose look is older than this memory is told
-    /// `Conflict`, so it must span the slowest decision.
+    /// Keys whose last change is remembered, at some hundred bytes each: half as many at least, and more while the index lags.
+    /// A change whose look is older than this memory is told `Conflict`, so it must span the slowest decision.
     pub recent_keys: usize,
     /// What may wait for the disk. Past it, commits block until there is room.
     pub queue_bytes: usize,

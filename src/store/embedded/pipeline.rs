@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::disk::read_again;
-use super::row::{self, Body};
+use super::horizon::Horizon;
+use super::row::{self, Body, Room};
+use super::view::View;
 use crate::domain::time::Moment;
-use crate::store::recent::Recent;
 use crate::store::{Change, CommitError, Committed, Entity, Head, Key, ListKey, StoreError, StoredRecord};
 
 pub(super) struct Pipeline {
     head: Head,
-    recent: Recent,
+    horizon: Horizon,
     /// Applied and not yet flushed, in order; what the flusher writes stays here until it is durable.
     queue: VecDeque<Arc<Queued>>,
     queued_bytes: usize,
@@ -44,7 +45,8 @@ pub(super) struct Queued {
 }
 
 impl Prepared {
-    pub fn new(mut change: Change) -> Self {
+    /// Encodes in a room at hand.
+    pub fn new(mut change: Change, room: &mut Room) -> Self {
         // A list has one row per position: the last one given.
         let mut lists: Vec<(ListKey, u128)> = Vec::with_capacity(change.lists.len());
         for (list, subject) in std::mem::take(&mut change.lists) {
@@ -53,7 +55,7 @@ impl Prepared {
                 None => lists.push((list, subject)),
             }
         }
-        let body = Body::of(&change, lists);
+        let body = Body::of(&change, lists, room);
         let puts = std::mem::take(&mut change.puts).into_iter();
         // Dropped here, outside the lock and while it is at hand, not when the index is written.
         let puts = puts.map(|(key, entity)| (key, read_again(&key).then_some(entity))).collect();
@@ -76,7 +78,7 @@ impl Pipeline {
     pub fn new(head: Head, recent_keys: usize) -> Self {
         Self {
             head,
-            recent: Recent::new(head.position, recent_keys),
+            horizon: Horizon::new(head.position, recent_keys),
             queue: VecDeque::new(),
             queued_bytes: 0,
             unindexed: VecDeque::new(),
@@ -104,6 +106,11 @@ impl Pipeline {
         self.queue.front().map_or(self.head.position, |first| first.head.position - 1)
     }
 
+    /// No commit need be compared with what changed up to here.
+    pub fn low_water(&self) -> u64 {
+        self.horizon.low_water()
+    }
+
     /// The index on the disk reaches at least to here.
     pub fn indexed(&self) -> u64 {
         self.unindexed.front().map_or_else(|| self.flushed(), |first| first.head.position - 1)
@@ -114,11 +121,12 @@ impl Pipeline {
         !self.queue.is_empty() && std::mem::take(&mut self.flusher_idle)
     }
 
-    /// Judges a change and, if it holds, makes it true: `show` must make its facts and list rows visible.
+    /// Judges a change by what is in memory and, if it holds, makes it true: `show` must make its facts and list rows visible.
     pub fn apply(
         &mut self,
         prepared: Prepared,
         now: Moment,
+        view: &View,
         show: impl FnOnce(Puts, &Arc<Queued>),
     ) -> Result<Committed, CommitError> {
         if self.closing {
@@ -127,9 +135,10 @@ impl Pipeline {
         let Prepared { change, body, puts } = prepared;
         let Change { began_at, expects, puts: _, content_hash, before, record: _, lists: _ } = change;
         for (key, version) in &expects {
-            if !self.recent.holds(key, *version, began_at) {
+            let known = view.version(key);
+            if !known.map_or_else(|| self.horizon.holds(*version, began_at), |known| known == *version) {
                 // A request that is merely too long ago to be judged is no duplicate.
-                let taken = matches!(key, Key::Request(_)) && self.recent.knows(key);
+                let taken = matches!(key, Key::Request(_)) && known.is_some();
                 return Err(if taken { CommitError::Duplicate } else { CommitError::Conflict });
             }
         }
@@ -137,9 +146,7 @@ impl Pipeline {
         if before.is_some_and(|end| head.at >= end) {
             return Err(CommitError::Conflict);
         }
-        for (key, _) in &puts {
-            self.recent.note(*key, head.position);
-        }
+        self.horizon.note(puts.len(), head.position);
         let queued = Arc::new(Queued { head, content_hash, body });
         show(puts, &queued);
         self.append(queued);
@@ -187,9 +194,7 @@ impl Pipeline {
 
     /// Takes in a change that was judged elsewhere and follows the head; others may have seen the store before.
     pub fn take_in(&mut self, queued: Arc<Queued>) {
-        for key in queued.body.keys() {
-            self.recent.note(*key, queued.head.position);
-        }
+        self.horizon.note(queued.body.keys().count(), queued.head.position);
         self.append(queued);
     }
 

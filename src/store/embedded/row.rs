@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
+
 use crate::domain::time::Moment;
 use crate::store::codec::{DecodeError, Stored};
 use crate::store::kept::KeptChange;
@@ -19,20 +21,30 @@ pub(super) struct Body {
     pub lists: Vec<(ListKey, u128)>,
 }
 
+/// Where bodies are put together, one after another, to be copied from when it is known how long they are.
+pub(super) struct Room(Vec<u8>);
+
+impl Room {
+    /// Large enough for a settlement of many lines.
+    pub fn new() -> Self {
+        Self(Vec::with_capacity(8 << 10))
+    }
+}
+
 impl Body {
     /// The body of a change whose lists name each list once.
-    pub fn of(change: &Change, lists: Vec<(ListKey, u128)>) -> Self {
+    pub fn of(change: &Change, lists: Vec<(ListKey, u128)>, room: &mut Room) -> Self {
         // Of a fact that is put twice the last one counts.
         let last = |place: usize, key: &Key| change.puts[place + 1..].iter().all(|(later, _)| later != key);
         let puts = change.puts.iter().enumerate().filter(|(place, (key, _))| last(*place, key));
         let puts: Vec<_> = puts.map(|(_, (key, entity))| (*key, entity)).collect();
-        Self::put_together(&change.record, &puts, |entity, out| record::encode_entity_into(entity, out), lists)
+        Self::put_together(&change.record, &puts, |entity, out| record::encode_entity_into(entity, out), lists, room)
     }
 
     /// The body of a change that was kept elsewhere.
     pub fn kept(change: &KeptChange) -> Self {
         let copy = |bytes: &Vec<u8>, out: &mut Vec<u8>| out.extend_from_slice(bytes);
-        Self::put_together(&change.record.bytes, &change.facts, copy, change.lists.clone())
+        Self::put_together(&change.record.bytes, &change.facts, copy, change.lists.clone(), &mut Room::new())
     }
 
     fn put_together<F>(
@@ -40,32 +52,25 @@ impl Body {
         puts: &[(Key, F)],
         encode: impl Fn(&F, &mut Vec<u8>),
         lists: Vec<(ListKey, u128)>,
+        Room(bytes): &mut Room,
     ) -> Self {
-        let mut bytes = Vec::with_capacity(record.len() + 2_560);
-        (record.len() as u64).put(&mut bytes);
+        bytes.clear();
+        (record.len() as u64).put(bytes);
         bytes.extend_from_slice(record);
-        (puts.len() as u64).put(&mut bytes);
+        (puts.len() as u64).put(bytes);
         let mut facts = Vec::with_capacity(puts.len());
-        let mut fact = Vec::with_capacity(1_024);
         for (key, put) in puts {
-            fact.clear();
-            key.write(&mut fact);
-            (fact.len() as u64).put(&mut bytes);
-            bytes.extend_from_slice(&fact);
-            fact.clear();
-            encode(put, &mut fact);
-            (fact.len() as u64).put(&mut bytes);
-            let start = bytes.len();
-            bytes.extend_from_slice(&fact);
-            facts.push((*key, start..bytes.len()));
+            framed::<1>(bytes, |out| key.write(out));
+            let fact = framed::<2>(bytes, |out| encode(put, out));
+            facts.push((*key, fact));
         }
-        (lists.len() as u64).put(&mut bytes);
+        (lists.len() as u64).put(bytes);
         for (list, subject) in &lists {
             bytes.push(list.kind as u8);
             bytes.extend_from_slice(&list.of);
             bytes.extend_from_slice(&subject.to_be_bytes());
         }
-        Self { bytes, facts, lists }
+        Self { bytes: bytes.to_vec(), facts, lists }
     }
 
     /// Reads a body again.
@@ -92,6 +97,12 @@ impl Body {
 
     pub fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// One of its facts by its place among them.
+    pub fn fact_at(&self, place: usize) -> (Key, &[u8]) {
+        let (key, range) = &self.facts[place];
+        (*key, &self.bytes[range.clone()])
     }
 
     pub fn facts(&self) -> impl Iterator<Item = (Key, &[u8])> {
@@ -177,6 +188,33 @@ pub(super) fn read_fact(row: &[u8], wanted: &Key) -> Result<Entity, DecodeError>
     Err(DecodeError::Value)
 }
 
+/// Writes something behind its length, and tells where it lies. The length of nearly all such things takes `USUAL` bytes, so
+/// it is written there afterwards; where it takes others, what is written moves.
+fn framed<const USUAL: usize>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+    let frame = out.len();
+    out.extend_from_slice(&[0; USUAL]);
+    let start = out.len();
+    write(out);
+    let mut length = ArrayVec::<u8, 10>::new();
+    put_length(out.len() - start, &mut length);
+    if length.len() == USUAL {
+        out[frame..start].copy_from_slice(&length);
+    } else {
+        out.splice(frame..start, length.iter().copied());
+    }
+    frame + length.len()..out.len()
+}
+
+/// As the codec writes a number.
+fn put_length(length: usize, out: &mut ArrayVec<u8, 10>) {
+    let mut rest = length;
+    while rest >= 0x80 {
+        out.push((rest as u8) | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
 fn length(input: &mut &[u8]) -> Result<usize, DecodeError> {
     usize::try_from(u64::take(input)?).map_err(|_| DecodeError::Value)
 }
@@ -186,4 +224,27 @@ fn take<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
     let (head, tail) = input.split_at_checked(length).ok_or(DecodeError::Short)?;
     *input = tail;
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_all_sizes_are_framed_as_the_codec_writes_them() {
+        for length in [0, 1, 127, 128, 300, 16_383, 16_384, 70_000] {
+            let content = vec![7_u8; length];
+            let mut expected = b"before".to_vec();
+            (length as u64).put(&mut expected);
+            expected.extend_from_slice(&content);
+            let mut one = b"before".to_vec();
+            let mut two = one.clone();
+            let ranges = [
+                framed::<1>(&mut one, |out| out.extend_from_slice(&content)),
+                framed::<2>(&mut two, |out| out.extend_from_slice(&content)),
+            ];
+            assert_eq!((&one, &two), (&expected, &expected), "{length}");
+            assert!(ranges.iter().all(|range| one[range.clone()] == content), "{length}");
+        }
+    }
 }

@@ -4,11 +4,14 @@
 //! index has all of one: to look for each row again, to take it away, costs as much as to put it there. What a generation
 //! has although the index has it too is left out by who asks, who knows how far the index reaches.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::sync::{PoisonError, RwLock};
 
-use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
+use crate::store::folding::Folding;
 use crate::store::{ListKey, ListRow};
 
 /// Rows of one generation: as many as a table of 2^17 lists takes without growing.
@@ -16,12 +19,16 @@ const GENERATION: usize = 114_688;
 
 /// See the module.
 pub(super) struct Rows {
+    hasher: Folding,
     /// The oldest first. Written to by one commit at a time, which has the pipeline.
     generations: RwLock<VecDeque<Generation>>,
 }
 
+/// Lists lie one behind the other as they come, and the table holds only their places: so small, it stays near the processor,
+/// and most lists are new.
 struct Generation {
-    lists: HashMap<ListKey, Few, RandomState>,
+    places: HashTable<u32>,
+    lists: Vec<(ListKey, Few)>,
     rows: usize,
     /// The position of its last row.
     last: u64,
@@ -29,8 +36,26 @@ struct Generation {
 
 impl Generation {
     fn new() -> Self {
-        let lists = HashMap::with_capacity_and_hasher(GENERATION, RandomState::default());
-        Self { lists, rows: 0, last: 0 }
+        let places = HashTable::with_capacity(GENERATION);
+        Self { places, lists: Vec::with_capacity(GENERATION), rows: 0, last: 0 }
+    }
+
+    fn push(&mut self, hasher: &Folding, list: ListKey, row: ListRow) {
+        let Self { places, lists, .. } = self;
+        let hash = hasher.hash_one(list);
+        match places.find(hash, |place| lists[*place as usize].0 == list) {
+            Some(place) => lists[*place as usize].1.push(row),
+            None => {
+                let place = u32::try_from(lists.len()).expect("a generation is bounded");
+                lists.push((list, Few::One(row)));
+                places.insert_unique(hash, place, |place| hasher.hash_one(lists[*place as usize].0));
+            }
+        }
+    }
+
+    fn rows(&self, hasher: &Folding, list: &ListKey) -> &[ListRow] {
+        let found = self.places.find(hasher.hash_one(list), |place| self.lists[*place as usize].0 == *list);
+        found.map_or(&[], |place| self.lists[*place as usize].1.rows())
     }
 }
 
@@ -58,7 +83,7 @@ impl Few {
 
 impl Rows {
     pub fn new() -> Self {
-        Self { generations: RwLock::default() }
+        Self { hasher: Folding::new(RandomState::new().hash_one(GENERATION)), generations: RwLock::default() }
     }
 
     /// Rows of one change; changes come in order.
@@ -69,8 +94,7 @@ impl Rows {
         }
         let Some(generation) = generations.back_mut() else { return };
         for (list, subject) in lists {
-            let row = ListRow { position, subject: *subject };
-            generation.lists.entry(*list).and_modify(|rows| rows.push(row)).or_insert(Few::One(row));
+            generation.push(&self.hasher, *list, ListRow { position, subject: *subject });
         }
         generation.rows += lists.len();
         generation.last = position;
@@ -92,10 +116,10 @@ impl Rows {
     /// Rows with `after < position <= until`, at most `limit`.
     pub fn of(&self, list: &ListKey, after: u64, until: u64, limit: usize) -> Vec<ListRow> {
         let generations = self.generations.read().unwrap_or_else(PoisonError::into_inner);
-        let found = generations.iter().filter_map(|generation| generation.lists.get(list)).flat_map(|few| {
-            let rows = few.rows();
-            rows[rows.partition_point(|row| row.position <= after)..].iter()
-        });
+        let found = generations
+            .iter()
+            .map(|generation| generation.rows(&self.hasher, list))
+            .flat_map(|rows| rows[rows.partition_point(|row| row.position <= after)..].iter());
         found.take_while(|row| row.position <= until).take(limit).copied().collect()
     }
 }

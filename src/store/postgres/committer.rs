@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use futures_util::future::{MaybeDone, maybe_done};
+use futures_util::future::{FutureExt, MaybeDone, maybe_done};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::types::ToSql;
@@ -123,6 +123,9 @@ impl Committer {
     /// Tries until there is an outcome, or patience ends.
     async fn persist(&mut self, group: &[&Pending]) -> Result<Vec<Verdict>, Trouble> {
         let mut attempt = 0;
+        // Callers wait for so long and no longer: another wait for somebody's lock has to fit in.
+        let (longest, one) = (self.maker.options.commit, self.maker.options.lock);
+        let mut over = Box::pin(sleep(longest.saturating_sub(one)));
         loop {
             match self.attempt(group).await {
                 Outcome::Done(verdicts) => return Ok(verdicts),
@@ -133,7 +136,8 @@ impl Committer {
                 Outcome::Failed(trouble @ (Trouble::Refused | Trouble::Full)) => return Err(trouble),
                 Outcome::Away => return Err(Trouble::Lost),
                 Outcome::Failed(trouble) => {
-                    if attempt >= self.maker.options.retries {
+                    let is_over = over.as_mut().now_or_never().is_some();
+                    if attempt >= self.maker.options.retries || is_over {
                         return Err(trouble);
                     }
                     attempt += 1;

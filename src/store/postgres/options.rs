@@ -64,6 +64,8 @@ pub struct PostgresOptions {
     pub connect: Duration,
     pub statement: Duration,
     pub lock: Duration,
+    /// How long a transaction is tried again in all.
+    pub commit: Duration,
     /// How long a call waits for a connection that was lost.
     pub wait: Duration,
     /// Changes in one commit, and looks in one statement.
@@ -80,7 +82,8 @@ impl PostgresOptions {
             connections: 4,
             connect: Duration::from_secs(5),
             statement: Duration::from_secs(10),
-            lock: Duration::from_secs(5),
+            lock: Duration::from_secs(3),
+            commit: Duration::from_secs(5),
             wait: Duration::from_secs(3),
             group: 256,
             retries: 8,

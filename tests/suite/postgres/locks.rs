@@ -37,7 +37,10 @@ impl Drop for Session {
 #[test]
 fn a_lock_that_somebody_holds_is_a_definite_answer() {
     let database = PostgresServer::shared().migrated();
-    let words = ["serve", "--store", "postgres", "--database-url", database.url(), "--database-lock-ms", "200"];
+    // As often as a commit may be tried again, a lock would outlast the call; the time for all attempts does not.
+    let url = database.url();
+    let bounds = ["--database-lock-ms", "500", "--database-retries", "1000", "--database-commit-ms", "1200"];
+    let words = [&["serve", "--store", "postgres", "--database-url", url][..], &bounds].concat();
     let server = Server::start(gongji(&words));
     run(async {
         let channel = server.channel().await;

@@ -70,3 +70,29 @@ fn what_relatives_may_use_is_explained() {
             .any(|step| step.rule_id == "account.usable_by_relatives" && step.result_fen == Some(500))
     );
 }
+
+/// A repeat shows the account as the change left it, under the region of then.
+#[test]
+fn a_repeat_after_a_move_knows_nothing_of_it() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let owner = server.member(1, "330100", 1_000);
+        let request = credit("c-1", &owner, 900_600);
+        let credited = server.credit_account(request.clone()).expect("credited");
+        let open = proto::OpenWalletRequest { request_id: "w-1".to_owned(), member: by_id(&owner) };
+        let opened = server.open_wallet(open.clone()).expect("opened");
+        let insurance = person(1, "440300").insurance;
+        let moved = proto::UpdateInsuranceRequest {
+            request_id: "u-1".to_owned(),
+            member: by_id(&owner),
+            insurance,
+            ..Default::default()
+        };
+        server.update_insurance(moved).expect("moved");
+        let again = server.credit_account(request).expect("found");
+        assert_eq!(again, proto::CreditAccountResponse { replayed: true, ..credited });
+        let again = server.open_wallet(open).expect("found");
+        assert_eq!(again, proto::OpenWalletResponse { replayed: true, ..opened });
+        assert_eq!(server.account(&owner).region_code, "440300");
+    });
+}

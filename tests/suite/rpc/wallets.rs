@@ -59,6 +59,7 @@ fn a_transfer_is_taken_once_or_goes_back_once() {
         let server = setup.start();
         let (owner, child) = two_wallets(&server, 10_000);
         let sent = server.transfer_funds(transfer("t", &owner, &child, 5_000)).expect("sent");
+        server.clock().set("2025-03-04T05:59:59.999999+08:00");
         let (claims, returned) = server.wait(async {
             let mut calls = JoinSet::new();
             for number in 0..20 {
@@ -71,10 +72,13 @@ fn a_transfer_is_taken_once_or_goes_back_once() {
                 };
                 calls.spawn(async move { client.claim_transfer(request).await.is_ok() });
             }
-            // The day is over for the job while claims still come in.
-            server.clock().set("2025-03-04T00:00:00+08:00");
             let ledger = server.ledger();
-            let returned = ledger.return_unclaimed(parse_day("2025-03-03").expect("a day"), |_| {});
+            let day = parse_day("2025-03-03").expect("a day");
+            // Claims are on their way when the hour strikes; until then nothing goes back.
+            let early = ledger.return_unclaimed(day, |_| {}).await.expect("it runs");
+            assert_eq!(early.returned, 0);
+            server.clock().set("2025-03-04T06:00:00+08:00");
+            let returned = ledger.return_unclaimed(day, |_| {});
             let (claims, returned) = tokio::join!(calls.join_all(), returned);
             (claims.into_iter().filter(|taken| *taken).count(), returned.expect("it runs").returned)
         });
@@ -172,10 +176,10 @@ fn a_refund_finds_the_quota_that_paid_whatever_the_clocks_said() {
 
 #[test]
 fn what_nobody_took_is_due_in_the_small_hours() {
-    let at = "05:30:00".parse().expect("a time");
+    let at = "06:00:00".parse().expect("a time");
     for (now, day) in [
-        ("2025-03-04T05:29:59+08:00", "2025-03-02"),
-        ("2025-03-04T05:30:00+08:00", "2025-03-03"),
+        ("2025-03-04T05:59:59+08:00", "2025-03-02"),
+        ("2025-03-04T06:00:00+08:00", "2025-03-03"),
         ("2025-03-04T23:59:59+08:00", "2025-03-03"),
         ("2025-03-05T00:00:00+08:00", "2025-03-03"),
     ] {
@@ -211,4 +215,31 @@ fn the_server_does_the_nights_it_missed() {
     assert_eq!(server.wait(server.ledger().job_day(Job::ReturnUnclaimed)), Ok(parse_day("2025-03-06")));
     assert_eq!((night(&server, None), server.head()), (next, head), "nothing is done twice");
     assert_eq!(night(&server, next), next);
+}
+
+/// A night's work that begins too early leaves what can still be taken, and comes back to that day.
+#[test]
+fn what_can_still_be_taken_does_not_go_back() {
+    let mut setup = Setup::memory();
+    setup.config.return_unclaimed_at = String::new();
+    let server = setup.start();
+    let early = "05:30:00".parse().expect("a time");
+    let night = |next| server.wait(nightly::catch_up(&server.ledger(), next, early)).expect("it runs");
+    let (owner, child) = two_wallets(&server, 10_000);
+    let sent = server.transfer_funds(transfer("t-1", &owner, &child, 1_000)).expect("sent");
+    server.transfer_funds(transfer("t-2", &owner, &child, 2_000)).expect("sent");
+    server.clock().set("2025-03-04T05:30:00+08:00");
+    let next = night(None);
+    assert_eq!((next, server.balances(&owner)), (parse_day("2025-03-03"), (0, 7_000)));
+    server.clock().set("2025-03-04T05:59:59+08:00");
+    assert_eq!((night(next), server.balances(&owner)), (next, (0, 7_000)));
+    let claim = proto::ClaimTransferRequest {
+        request_id: "c-1".to_owned(),
+        transfer_id: sent.transfer_id,
+        beneficiary: by_id(&child),
+        ..Default::default()
+    };
+    server.claim_transfer(claim).expect("it was promised until six");
+    server.clock().set("2025-03-04T06:00:00+08:00");
+    assert_eq!((night(next), server.balances(&owner)), (parse_day("2025-03-04"), (0, 9_000)));
 }

@@ -68,6 +68,7 @@ const EFFECTS: &[&str] = &[
     "resolve: a fence",
     "resolve: a hold let go",
     "resolve: a refund put back",
+    "resolve: a settlement noted as reversed",
     "resolve: a settlement reversed",
     "set a quota",
     "settle",

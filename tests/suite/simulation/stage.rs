@@ -520,6 +520,7 @@ fn name_of(event: &Event) -> &'static str {
         Event::Refunded { .. } => "a settlement reversed",
         Event::HoldEnded { .. } => "a hold let go",
         Event::RefundReversed { .. } => "a refund put back",
+        Event::SettlementReversed { .. } => "a settlement noted as reversed",
         _ => "something else",
     }
 }

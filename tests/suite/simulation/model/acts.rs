@@ -117,7 +117,8 @@ impl Model {
         let who = &self.who[&id];
         let all: Vec<BindingId> = who.ties.iter().chain(&who.wards).copied().collect();
         let releases = (ended || moved) && world.rules(before.region, today).release_on_end_or_move;
-        let released = if releases { all.clone() } else { Vec::new() };
+        let stands = |id: &BindingId| self.bindings[id].released.is_none() && self.bindings[id].runs(today);
+        let released = if releases { all.iter().copied().filter(stands).collect() } else { Vec::new() };
         released.iter().for_each(|binding| self.let_go(&mut draft, *binding, today));
         // A quota is set between two regions: it does not outlive a move.
         if releases || moved {

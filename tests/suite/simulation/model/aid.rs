@@ -15,6 +15,14 @@ use crate::simulation::op::Reply;
 use crate::simulation::world::World;
 
 impl Model {
+    /// What open holds hold of a quota in its present spell.
+    fn held_of_quota(&self, owner: MemberId, binding: BindingId, spell: u32) -> i64 {
+        let open = self.who[&owner].holds.iter().map(|id| &self.settlements[id]).filter(|held| held.is_open());
+        let parts = open.flat_map(|held| held.told.paid.iter().zip(&held.drawn));
+        let of_quota = parts.filter(|(paid, drawn)| paid.1 == Some(binding) && drawn.spell == Some(spell) && spell > 0);
+        of_quota.map(|(paid, _)| paid.5).sum()
+    }
+
     pub(super) fn set_quota(
         &self,
         world: &World,
@@ -59,7 +67,8 @@ impl Model {
             reasons.extend(pair.owner_no(self));
             reasons.extend(pair.beneficiary_no(self));
             reasons.extend((!missing.is_empty()).then_some(Reason::EvidenceMissing));
-            let over = pair.from.quota_max.is_some_and(|most| fen > most.as_fen());
+            let held = self.held_of_quota(owner, id, quota.spell);
+            let over = pair.from.quota_max.is_some_and(|most| fen + held > most.as_fen());
             reasons.extend(over.then_some(Reason::QuotaTooLarge));
             reasons.extend((quota.spell > 0 && fen == before).then_some(Reason::QuotaUnchanged));
             if let Some(purse) = self.purse(owner, today) {
@@ -271,7 +280,7 @@ impl Model {
         match sent.taken {
             Some(true) => return Err(refused(&[Reason::TransferAlreadyClaimed])),
             Some(false) => return Err(refused(&[Reason::TransferReturned])),
-            None if sent.on >= turn.today() => return Err("its day is not over".to_owned()),
+            None if turn.now.as_micros() < sent.claim_before => return Err("it can still be taken".to_owned()),
             None => {}
         }
         let mut draft = Draft::new();

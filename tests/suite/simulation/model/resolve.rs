@@ -3,8 +3,9 @@
 use gongji::domain::reason::Reason;
 use gongji::domain::settlement::RefundAsk;
 use gongji::ledger::resolve::Original;
+use gongji::store::ListKind;
 
-use super::{Draft, Known, Life, Model, No, Turn, refused};
+use super::{Draft, Known, Life, Model, No, Of, Turn, refused};
 use crate::simulation::op::{How, Op, Reply, What};
 
 impl Known {
@@ -62,12 +63,23 @@ impl Model {
             Original::Release | Original::Resolve => return Err(no()),
         };
         let reply = told(How::Reversed, of);
+        // Gone by refunds alone: that is noted, so that none of them is put back.
+        let by_refunds = settled.is_gone() && settled.reversed_by.is_empty();
+        if gone && by_refunds && !matches!(kind, Original::Refund(_)) {
+            let mut noted = settled.as_ref().clone();
+            noted.reversed_by.clone_from(&op.id);
+            let mut draft = Draft { reply, ..Draft::new() };
+            draft.rows.push((ListKind::InstitutionChanges, Of::Institution(noted.institution), id.as_u128()));
+            draft.settlements.insert(id, noted);
+            return Ok(draft);
+        }
         if gone {
             return Ok(Draft::look(reply));
         }
         let draft = match kind {
             Original::Settle | Original::Confirm => self.refund(id, institution, RefundAsk::Whole, &op.id, turn)?,
             Original::Hold => self.end_hold(id, Life::Released, &op.id, turn)?,
+            Original::Refund(_) if !settled.reversed_by.is_empty() => return Err(no()),
             Original::Refund(place) => self.put_back(id, usize::from(place), turn)?,
             Original::Release | Original::Resolve => return Err(no()),
         };
