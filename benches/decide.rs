@@ -16,7 +16,6 @@ use gongji::domain::ids::{BindingId, MemberId, RegionCode};
 use gongji::domain::member::{Insurance, Member};
 use gongji::domain::money::Money;
 use gongji::domain::settlement::{self, Case};
-use gongji::domain::split::YearUse;
 use gongji::domain::vocabulary::{
     Category, InstitutionKind, InsuranceState, ListClass, Purpose, Relation, Scheme, Sex,
 };
@@ -104,7 +103,7 @@ fn main() {
             bill: &bill,
             patient: Patient { member: &members[0], account: Some(&accounts[0]) },
             policy,
-            used: YearUse::default(),
+            used: &[],
             owners: owners.collect(),
             regions: &book.regions,
         };

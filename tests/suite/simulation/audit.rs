@@ -985,6 +985,10 @@ fn kind_of(op: &Op, draft: &Draft) -> RecordKind {
         (What::EndHold { .. }, _) => K::HoldExpired,
         (What::Refund { .. }, _) => K::Refunded,
         (What::Resolve { .. }, Reply::Resolved { of: None, .. }) => K::RequestFenced,
+        // Refunds alone had returned all of it.
+        (What::Resolve { .. }, _) if draft.moves.is_empty() && draft.settlements.values().any(|of| of.is_gone()) => {
+            K::SettlementReversed
+        }
         (What::Resolve { .. }, Reply::Resolved { of: Some((Original::Hold, ..)), .. }) => K::HoldReleased,
         (What::Resolve { .. }, Reply::Resolved { of: Some((Original::Refund(_), ..)), .. }) => K::RefundReversed,
         (What::Resolve { .. }, _) => K::Refunded,
