@@ -83,8 +83,12 @@ impl Failure {
     /// The same, of the owner on a paper.
     #[allow(clippy::wildcard_enum_match_arm, reason = "every other failure names no paper")]
     pub fn of_paper(self, place: usize) -> Self {
-        let Self::NobodyThere { named_by, .. } = self else { return self };
-        Self::NobodyThere { named_by, field: format!("paper_authorisations[{place}].owner") }
+        match self {
+            Self::NobodyThere { named_by, .. } => {
+                Self::NobodyThere { named_by, field: format!("paper_authorisations[{place}].owner") }
+            }
+            other => other,
+        }
     }
 
     /// The bad fields of all, if any is bad.
