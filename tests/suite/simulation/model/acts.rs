@@ -278,8 +278,8 @@ impl Model {
     /// The two are bound, and money may be drawn: slips up to now are regularised.
     fn regularise(&self, draft: &mut Draft, owner: MemberId, beneficiary: MemberId, turn: Turn) {
         let who = self.changed(draft, beneficiary);
-        if who.slips.contains_key(&owner) {
-            who.slips.insert(owner, (turn.today(), 0));
+        if let Some(slip) = who.slips.get_mut(&owner) {
+            *slip = (turn.today(), 0);
             let bound = who.regularised.entry(owner).or_insert(turn.now);
             *bound = turn.now.max(*bound);
         }
