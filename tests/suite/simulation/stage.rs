@@ -150,7 +150,7 @@ impl State {
         let Some(mut flight) = self.flights[place].take() else { return };
         flight.away |= fails;
         flight.loaded.extend_from_slice(keys);
-        if let ([request @ Key::Request(_)], Some(now)) = (keys, flight.now) {
+        if let ([request @ Key::Request(_), ..], Some(now)) = (keys, flight.now) {
             let shared = flight.items.iter().filter(|item| item.request == *request).count() > 1;
             for item in flight.items.iter_mut().filter(|item| item.request == *request) {
                 item.began_at = if item.told.is_empty() { head } else { item.began_at };

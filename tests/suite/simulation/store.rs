@@ -105,7 +105,7 @@ impl Store for StageStore {
     fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
         Box::pin(async move {
             // The first look of a change follows its time at once.
-            if !matches!(keys, [Key::Request(_)]) {
+            if !matches!(keys, [Key::Request(_), ..]) {
                 self.delay().await;
             }
             let away = self.stage.state().weather.away;
