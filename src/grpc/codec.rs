@@ -4,9 +4,11 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf;
 use prost::Message;
-use tonic::codec::{BufferSettings, Codec as TonicCodec};
-use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec as TonicCodec, DecodeBuf, Decoder};
+use tonic_prost::{ProstCodec, ProstEncoder};
 
 /// Room for a bill of a dozen lines; grows with the message.
 const READ: usize = 2 << 10;
@@ -32,13 +34,34 @@ where
     type Encode = T;
     type Decode = U;
     type Encoder = ProstEncoder<T>;
-    type Decoder = ProstDecoder<U>;
+    type Decoder = Reader<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
         ProstCodec::<T, U>::raw_encoder(BufferSettings::new(WRITE, YIELD))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<T, U>::raw_decoder(BufferSettings::new(READ, YIELD))
+        Reader(PhantomData)
+    }
+}
+
+/// Reads a message from the one piece of memory that it lies in: through the general buffer every field asks anew how much
+/// is left.
+pub struct Reader<U>(PhantomData<U>);
+
+impl<U: Message + Default> Decoder for Reader<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        let length = from.remaining();
+        let whole = from.chunk();
+        let read = if whole.len() == length { U::decode(whole) } else { U::decode(from.copy_to_bytes(length)) };
+        from.advance(from.remaining());
+        read.map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(READ, YIELD)
     }
 }

@@ -3,12 +3,14 @@
 mod moving;
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::codec::DecodeError;
+use super::entity::Standing;
 use super::folding::{Folding, SHARDS, Shards};
 use super::kept::Portable;
 use super::record::{decode_entity, encode_entity_into};
@@ -114,11 +116,45 @@ impl Slot {
         }
     }
 
+    /// Reads a little of every place that a decision will read of it, so that it waits for all of them together and not for
+    /// each where it needs it.
+    fn touch(&self) -> u64 {
+        let Self::Live(Entity::Standing(standing)) = self else { return 0 };
+        let Standing { member, masked_name, account, family, years, holds } = &**standing;
+        let first = |text: &str| text.as_bytes().first().map_or(0, |byte| u64::from(*byte));
+        let balance = account.as_ref().map_or(0, |account| account.current.as_fen().unsigned_abs());
+        let ties = family.ties.iter().fold(0, |sum, tie| sum ^ tie.filed ^ tie.used_year.as_fen().unsigned_abs());
+        let used = years.last().map_or(0, |(_, used)| used.fund.as_fen().unsigned_abs());
+        first(&member.insurance.tier) ^ first(masked_name) ^ balance ^ ties ^ used ^ holds.len() as u64
+    }
+
     fn entity(&self) -> Result<Entity, StoreError> {
         match self {
             Self::Live(entity) => Ok(entity.clone()),
             Self::Packed(bytes) => Ok(decode_entity(bytes)?),
         }
+    }
+}
+
+/// The locks of some shards, each once. Nothing else holds more than one, these are taken in order of the shards, and nothing
+/// is waited for while holding them, so no two can wait for each other.
+struct Held<'a, T> {
+    order: Vec<usize>,
+    guards: Vec<MutexGuard<'a, T>>,
+}
+
+impl<'a, T> Held<'a, T> {
+    fn of(tables: &'a [Mutex<T>], places: &[usize]) -> Self {
+        let mut order = places.to_vec();
+        order.sort_unstable();
+        order.dedup();
+        let guards = order.iter().map(|shard| lock(&tables[*shard])).collect();
+        Self { order, guards }
+    }
+
+    /// One of them.
+    fn shard(&self, place: usize) -> &T {
+        &self.guards[self.order.partition_point(|shard| *shard < place)]
     }
 }
 
@@ -161,27 +197,22 @@ impl MemoryStore {
 
     fn find(&self, key: &Key) -> Result<Fact, StoreError> {
         let shard = self.shard(key);
-        match shard.get(key) {
-            None => Ok(Fact { key: *key, version: 0, entity: None }),
-            Some((version, slot)) => Ok(Fact { key: *key, version: *version, entity: Some(slot.entity()?) }),
-        }
+        let Some((version, slot)) = shard.get(key) else {
+            return Ok(Fact { key: *key, version: 0, entity: None });
+        };
+        black_box(slot.touch());
+        Ok(Fact { key: *key, version: *version, entity: Some(slot.entity()?) })
     }
 
     /// Many keys at once. Nearly every step of a look waits for memory, and a processor waits for many places at a time
     /// unless something comes in between that it must not reorder, as taking a lock is: so first all the locks, then all
     /// the places, then a touch of all that was found, and only then copies, which count and wait each for itself.
-    ///
-    /// Locks are taken in order of the shards, each once. Nothing else holds more than one, and nothing is waited for
-    /// while holding one, so no two can wait for each other.
     fn find_together(&self, keys: &[Key]) -> Result<Vec<Fact>, StoreError> {
         let places: Vec<usize> = keys.iter().map(|key| self.shard_of(key)).collect();
-        let mut order = places.clone();
-        order.sort_unstable();
-        order.dedup();
-        let held: Vec<MutexGuard<'_, Table>> = order.iter().map(|shard| lock(&self.facts[*shard])).collect();
-        let shard = |place: &usize| &held[order.partition_point(|shard| shard < place)];
+        let held = Held::of(&self.facts, &places);
         let found: Vec<Option<&(u64, Slot)>> =
-            keys.iter().zip(&places).map(|(key, place)| shard(place).get(key)).collect();
+            keys.iter().zip(&places).map(|(key, place)| held.shard(*place).get(key)).collect();
+        black_box(found.iter().flatten().fold(0, |sum, (_, slot)| sum ^ slot.touch()));
         let whole = keys
             .iter()
             .zip(&found)

@@ -129,7 +129,9 @@ impl SettlementService for Service {
         let position = fields.position(min_ledger_position);
         let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
         let (ask, view, position) = fields.done(all3(ask, view, position))?;
-        self.ledger.fresh_enough(position).await?;
+        if position > 0 {
+            self.ledger.fresh_enough(position).await?;
+        }
         let mut quote = self.ledger.quote(&ask).await?;
         let known = std::mem::take(&mut quote.names);
         let decision = &quote.decision;
