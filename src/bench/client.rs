@@ -1,25 +1,23 @@
-//! The load: one thread, a few connections, so and so many calls in flight; or calls at a fixed rate, timed from when they
+//! The load: a few threads and connections, so and so many calls in flight; or calls at a fixed rate, timed from when they
 //! were due.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use http::uri::PathAndQuery;
 use tokio::sync::Semaphore;
 use tonic::client::Grpc;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::echo::EchoReply;
+use super::lanes::{Lane, Meter, Shared, lock};
 use super::many;
 use super::process::{self, Process};
 use super::wire::{Checked, Kind, Light, MANY, QuotePart, Requests, SettlePart};
-use crate::server;
 
-const LONGEST: u64 = 60_000_000_000;
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How long a cell waits for its first answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,61 +40,10 @@ pub struct Cell {
     pub failure: Option<String>,
 }
 
-struct Meter {
-    recording: bool,
-    calls: u64,
-    failed: u64,
-    aided: u64,
-    failure: Option<String>,
-    times: Histogram<u64>,
-}
-
-pub(super) struct Shared {
-    pub requests: Mutex<Requests>,
-    meter: Mutex<Meter>,
-    pub stop: AtomicBool,
-    /// Calls still to make, where the number is given and not the time.
-    budget: AtomicU64,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    fn new(requests: Requests, budget: u64) -> Result<Arc<Self>, String> {
-        let times = Histogram::new_with_bounds(1_000, LONGEST, 3).map_err(|error| error.to_string())?;
-        let meter = Meter { recording: false, calls: 0, failed: 0, aided: 0, failure: None, times };
-        Ok(Arc::new(Self {
-            requests: Mutex::new(requests),
-            meter: Mutex::new(meter),
-            stop: AtomicBool::new(false),
-            budget: AtomicU64::new(budget),
-        }))
-    }
-
-    pub fn note(&self, since: Instant, outcome: Result<bool, Status>) {
-        let time = u64::try_from(since.elapsed().as_nanos()).unwrap_or(LONGEST).clamp(1_000, LONGEST);
-        let mut meter = lock(&self.meter);
-        match outcome {
-            Ok(aided) if meter.recording => {
-                meter.calls += 1;
-                meter.aided += u64::from(aided);
-                meter.times.saturating_record(time);
-            }
-            Ok(_) => {}
-            // A failure counts whenever it happens.
-            Err(status) => {
-                meter.failed += 1;
-                meter.failure.get_or_insert_with(|| format!("{:?}: {}", status.code(), status.message()));
-            }
-        }
-    }
-}
-
-/// Connections to one server.
+/// Connections to one server, dealt to as many threads.
 pub struct Client {
-    channels: Vec<Channel>,
+    lanes: Vec<Lane>,
+    connections: usize,
     pid: u32,
     families: u64,
 }
@@ -105,39 +52,51 @@ impl Client {
     pub async fn connect(
         address: SocketAddr,
         connections: usize,
+        threads: usize,
         server: &Process,
         families: u64,
     ) -> Result<Self, String> {
-        let mut channels = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
-            let endpoint = endpoint
-                .tcp_nodelay(true)
-                .initial_stream_window_size(server::STREAM_WINDOW)
-                .initial_connection_window_size(server::CONNECTION_WINDOW);
-            channels.push(endpoint.connect().await.map_err(|error| error.to_string())?);
+        let lanes = (0..threads.clamp(1, connections)).map(|_| Lane::start());
+        let mut lanes = lanes.collect::<Result<Vec<_>, _>>()?;
+        // In turn, as the server deals them to its threads.
+        for number in 0..connections {
+            let place = number % lanes.len();
+            lanes[place].connect(address).await?;
         }
-        Ok(Self { channels, pid: server.pid(), families })
+        Ok(Self { lanes, connections, pid: server.pid(), families })
     }
 
-    fn requests(&self) -> Requests {
-        Requests::new(self.families, process::nonce(), &process::today())
+    /// What the calls of each thread share.
+    fn shared(&self, budget: u64) -> Result<Vec<Arc<Shared>>, String> {
+        let (run, today, lanes) = (process::nonce(), process::today(), self.lanes.len() as u64);
+        let of_lane = |lane: u64| {
+            let budget = if budget == u64::MAX { budget } else { budget / lanes + u64::from(lane < budget % lanes) };
+            Shared::new(Requests::new(self.families, run, lane, &today), budget)
+        };
+        (0..lanes).map(of_lane).collect()
+    }
+
+    /// The thread and the connection of a call.
+    fn place(&self, number: usize) -> (usize, &Lane, Channel) {
+        let connection = number % self.connections;
+        let lane = connection % self.lanes.len();
+        (lane, &self.lanes[lane], self.lanes[lane].channels[connection / self.lanes.len()].clone())
     }
 
     /// Keeps `in_flight` calls running for `time`.
     pub async fn closed(&self, kind: Kind, in_flight: usize, time: Duration) -> Result<Cell, String> {
-        let shared = Shared::new(self.requests(), u64::MAX)?;
+        let shared = self.shared(u64::MAX)?;
         let tasks = self.spawn(kind, in_flight, &shared);
         tokio::time::sleep(WARM_UP).await;
         let window = Window::open(&shared, self.pid)?;
         tokio::time::sleep(time).await;
         // On a machine that is busy with other things the first answer may take longer.
         let patience = Instant::now() + PATIENCE;
-        while lock(&shared.meter).calls == 0 && Instant::now() < patience {
+        while shared.iter().all(|shared| lock(&shared.meter).calls == 0) && Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let cell = window.close(&shared);
-        shared.stop.store(true, Ordering::Relaxed);
+        shared.iter().for_each(|shared| shared.stop.store(true, Ordering::Relaxed));
         for task in tasks {
             task.await.map_err(|error| error.to_string())?;
         }
@@ -146,7 +105,7 @@ impl Client {
 
     /// Makes `calls` calls, `in_flight` at a time.
     pub async fn number(&self, kind: Kind, in_flight: usize, calls: u64) -> Result<Cell, String> {
-        let shared = Shared::new(self.requests(), calls)?;
+        let shared = self.shared(calls)?;
         let window = Window::open(&shared, self.pid)?;
         for task in self.spawn(kind, in_flight, &shared) {
             task.await.map_err(|error| error.to_string())?;
@@ -154,14 +113,14 @@ impl Client {
         window.close(&shared)
     }
 
-    fn spawn(&self, kind: Kind, in_flight: usize, shared: &Arc<Shared>) -> Vec<tokio::task::JoinHandle<()>> {
+    fn spawn(&self, kind: Kind, in_flight: usize, shared: &[Arc<Shared>]) -> Vec<tokio::task::JoinHandle<()>> {
         if kind.is_many() {
             return self.spawn_many(kind, in_flight, shared);
         }
         let one = |number: usize| {
-            let mut grpc = Grpc::new(self.channels[number % self.channels.len()].clone());
-            let shared = shared.clone();
-            tokio::spawn(async move {
+            let (place, lane, channel) = self.place(number);
+            let (mut grpc, shared) = (Grpc::new(channel), shared[place].clone());
+            lane.handle.spawn(async move {
                 while !shared.stop.load(Ordering::Relaxed) {
                     let left = shared.budget.load(Ordering::Relaxed);
                     if left == 0 {
@@ -180,11 +139,11 @@ impl Client {
         (0..in_flight).map(one).collect()
     }
 
-    fn spawn_many(&self, kind: Kind, in_flight: usize, shared: &Arc<Shared>) -> Vec<tokio::task::JoinHandle<()>> {
+    fn spawn_many(&self, kind: Kind, in_flight: usize, shared: &[Arc<Shared>]) -> Vec<tokio::task::JoinHandle<()>> {
         let one = |number: usize| {
-            let grpc = Grpc::new(self.channels[number % self.channels.len()].clone());
-            let shared = shared.clone();
-            tokio::spawn(async move {
+            let (place, lane, channel) = self.place(number);
+            let (grpc, shared) = (Grpc::new(channel), shared[place].clone());
+            lane.handle.spawn(async move {
                 let streams = kind == Kind::StreamEmbedded;
                 let ended =
                     if streams { many::stream(grpc, &shared).await } else { many::batches(grpc, &shared).await };
@@ -198,7 +157,7 @@ impl Client {
 
     /// Starts `rate` calls a second, whether or not the earlier ones are answered.
     pub async fn open(&self, kind: Kind, rate: f64, time: Duration) -> Result<Cell, String> {
-        let shared = Shared::new(self.requests(), u64::MAX)?;
+        let shared = self.shared(u64::MAX)?;
         let places = Arc::new(Semaphore::new(OUTSTANDING));
         let mut tasks = Vec::new();
         let began = Instant::now();
@@ -214,12 +173,11 @@ impl Client {
             }
             while (sent as f64) < elapsed.as_secs_f64() * rate {
                 let due = began + Duration::from_secs_f64(sent as f64 / rate);
-                let place = usize::try_from(sent).unwrap_or_default() % self.channels.len();
+                let (place, lane, channel) = self.place(usize::try_from(sent).unwrap_or_default());
                 sent += 1;
+                let (mut grpc, shared, places) = (Grpc::new(channel), shared[place].clone(), places.clone());
                 let bytes = lock(&shared.requests).next(kind);
-                let mut grpc = Grpc::new(self.channels[place].clone());
-                let (shared, places) = (shared.clone(), places.clone());
-                tasks.push(tokio::spawn(async move {
+                tasks.push(lane.handle.spawn(async move {
                     let _place = places.acquire().await;
                     let outcome = call(&mut grpc, kind, bytes).await;
                     shared.note(due, outcome);
@@ -235,14 +193,14 @@ impl Client {
 
     /// One call.
     pub async fn once(&self, kind: Kind) -> Result<bool, String> {
-        let bytes = self.requests().next(kind);
-        call(&mut Grpc::new(self.channels[0].clone()), kind, bytes).await.map_err(|status| status.to_string())
+        let bytes = lock(&self.shared(1)?[0].requests).next(kind);
+        call(&mut Grpc::new(self.place(0).2), kind, bytes).await.map_err(|status| status.to_string())
     }
 
     /// Replays the whole ledger on the server: records read, and whether all is well.
     pub async fn check_ledger(&self) -> Result<(i64, bool), String> {
         use crate::grpc::proto::ledger_service_client::LedgerServiceClient;
-        let mut client = LedgerServiceClient::new(self.channels[0].clone());
+        let mut client = LedgerServiceClient::new(self.place(0).2);
         let reply = client.check_ledger(crate::grpc::proto::CheckLedgerRequest {}).await;
         let reply = reply.map_err(|status| status.to_string())?.into_inner();
         reply.problems.iter().for_each(|problem| eprintln!("{problem}"));
@@ -279,18 +237,19 @@ struct Window {
 }
 
 impl Window {
-    fn open(shared: &Shared, pid: u32) -> Result<Self, String> {
+    fn open(shared: &[Arc<Shared>], pid: u32) -> Result<Self, String> {
         let (server, client) = (process::cpu_seconds(pid)?, process::cpu_seconds(std::process::id())?);
-        lock(&shared.meter).recording = true;
+        shared.iter().for_each(|shared| lock(&shared.meter).recording = true);
         Ok(Self { began: Instant::now(), server, client, pid })
     }
 
-    fn close(self, shared: &Shared) -> Result<Cell, String> {
-        let mut meter = lock(&shared.meter);
-        meter.recording = false;
+    fn close(self, shared: &[Arc<Shared>]) -> Result<Cell, String> {
+        shared.iter().for_each(|shared| lock(&shared.meter).recording = false);
         let elapsed = self.began.elapsed().as_secs_f64();
         let server = process::cpu_seconds(self.pid)? - self.server;
         let client = process::cpu_seconds(std::process::id())? - self.client;
+        let mut meter = Meter::new()?;
+        shared.iter().try_for_each(|shared| meter.add(&lock(&shared.meter)))?;
         let calls = meter.calls.max(1) as f64;
         let at = |quantile| meter.times.value_at_quantile(quantile) as f64 / 1e3;
         Ok(Cell {
@@ -302,7 +261,7 @@ impl Window {
             p99_us: at(0.99),
             server_cpu_us: server * 1e6 / calls,
             client_cpu_us: client * 1e6 / calls,
-            failure: meter.failure.clone(),
+            failure: meter.failure,
         })
     }
 }

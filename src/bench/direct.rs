@@ -39,7 +39,7 @@ pub async fn run(
         let mut config = Config::read(given, None, false).map_err(|error| error.to_string())?;
         config.memory_records = u64::MAX;
         let service = Service(server::api(&config, people).await?);
-        let mut requests = Requests::new(people / data::FAMILY, process::nonce(), &process::today());
+        let mut requests = Requests::new(people / data::FAMILY, process::nonce(), 0, &process::today());
         repeat(&service, *kind, &mut requests, WARM_UP).await?;
         let (began, cpu) = (Instant::now(), process::cpu_seconds(std::process::id())?);
         repeat(&service, *kind, &mut requests, calls).await?;

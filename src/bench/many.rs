@@ -11,7 +11,7 @@ use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use super::client::{Shared, lock};
+use super::lanes::{Shared, lock};
 use super::wire::{Kind, Light, MANY, ResultsPart};
 
 fn bad() -> Status {

@@ -13,6 +13,7 @@ mod data;
 mod database;
 mod direct;
 mod echo;
+mod lanes;
 mod many;
 mod process;
 mod report;
@@ -58,6 +59,9 @@ pub struct Options {
     /// Threads of the servers.
     #[arg(long, default_value_t = 2)]
     runtimes: u32,
+    /// Threads of the client, each with its part of the connections.
+    #[arg(long, default_value_t = 2)]
+    client_threads: usize,
     /// A small and short run that shows it works.
     #[arg(long)]
     quick: bool,
@@ -170,7 +174,7 @@ impl Plan<'_> {
     }
 
     async fn client(&self, server: &Process, connections: usize) -> Result<Client, String> {
-        Client::connect(server.address, connections, server, self.families()).await
+        Client::connect(server.address, connections, self.options.client_threads, server, self.families()).await
     }
 }
 
@@ -231,7 +235,8 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
         }
     }
 
-    let mut report = Report::new(plan.people, plan.rounds, plan.time, plan.options.runtimes);
+    let mut report =
+        Report::new(plan.people, plan.rounds, plan.time, (plan.options.runtimes, plan.options.client_threads));
     report.rows = rows(&cells);
     if let Some(url) = database {
         let settled = cells.iter().filter(|((_, kind), _)| kind.of_postgres()).flat_map(|(_, rounds)| rounds);
@@ -349,7 +354,7 @@ async fn startup(plan: &Plan<'_>, settlements: u64) -> Result<Report, String> {
     let first_reply = began.elapsed();
     let (records, check_ok) = client.check_ledger().await?;
     let per = |bytes: u64| bytes as f64 / cell.calls.max(1) as f64;
-    let mut report = Report::new(plan.people, 1, plan.time, plan.options.runtimes);
+    let mut report = Report::new(plan.people, 1, plan.time, (plan.options.runtimes, plan.options.client_threads));
     report.startup = Some(Startup {
         settlements: cell.calls,
         failed: cell.failed,

@@ -104,6 +104,7 @@ pub struct Report {
     pub rounds: u32,
     pub time: Duration,
     pub runtimes: u32,
+    pub client_threads: usize,
     pub rows: Vec<Row>,
     pub stores: Vec<StoreFacts>,
     pub disk: Option<Disk>,
@@ -115,12 +116,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(people: u64, rounds: u32, time: Duration, runtimes: u32) -> Self {
+    pub fn new(people: u64, rounds: u32, time: Duration, threads: (u32, usize)) -> Self {
         Self {
             people,
             rounds,
             time,
-            runtimes,
+            runtimes: threads.0,
+            client_threads: threads.1,
             rows: Vec::new(),
             stores: Vec::new(),
             disk: None,
@@ -175,7 +177,7 @@ impl Report {
         });
         let report = json!({
             "people": self.people, "rounds": self.rounds, "seconds": self.time.as_secs_f64(),
-            "runtimes": self.runtimes, "ok": self.is_good(), "rows": rows, "stores": stores, "open_loop": open,
+            "runtimes": self.runtimes, "client_threads": self.client_threads, "ok": self.is_good(), "rows": rows, "stores": stores, "open_loop": open,
             "fdatasync": bare, "disk": disk, "database_log_bytes_per_settlement": self.log_bytes, "startup": startup,
         });
         format!("{report:#}\n")
@@ -201,11 +203,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} people in families of four, {} rounds of {:.1} s per cell, {} server threads, client on one thread",
+            "{} people in families of four, {} rounds of {:.1} s per cell, {} server threads, {} client threads",
             self.people,
             self.rounds,
             self.time.as_secs_f64(),
-            self.runtimes
+            self.runtimes,
+            self.client_threads
         )?;
         if !self.rows.is_empty() {
             writeln!(

@@ -4,7 +4,7 @@
 use bytes::{BufMut, Bytes};
 use prost::Message;
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::data::{self, FAMILY, Random};
 use super::echo::{self, EchoReply, EchoRequest};
@@ -22,6 +22,9 @@ pub enum Kind {
     SettlePostgres,
     BatchPostgres,
 }
+
+/// What the client's buffers begin with; they grow with the message.
+const ROOM: usize = 1 << 10;
 
 /// Settlements of one BatchSettle, or of one StreamSettle without an answer yet.
 pub const MANY: usize = 256;
@@ -131,6 +134,10 @@ impl<R> Encoder for Light<R> {
         to.put_slice(&item);
         Ok(())
     }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(ROOM, ROOM)
+    }
 }
 
 impl<R: Message + Default> Decoder for Light<R> {
@@ -139,6 +146,10 @@ impl<R: Message + Default> Decoder for Light<R> {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<R>, Status> {
         R::decode(from).map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(ROOM, ROOM)
     }
 }
 
@@ -234,9 +245,12 @@ pub struct Requests {
 
 impl Requests {
     const VARIANTS: u64 = 64;
+    /// Numbers of requests that each thread has for itself; all of them have 16 digits.
+    const LANE: u64 = 1_000_000_000_000_000;
 
-    pub fn new(families: u64, run: u64, today: &str) -> Self {
-        let mut random = Random::new(run);
+    /// `lane` tells the threads of one run apart.
+    pub fn new(families: u64, run: u64, lane: u64, today: &str) -> Self {
+        let mut random = Random::new(run.wrapping_add(lane));
         let asks: Vec<_> = (0..Self::VARIANTS).map(|number| ask(&mut random, number, today)).collect();
         let quotes = asks.iter().map(|(institution, visit, bill)| {
             let request = proto::QuoteSettlementRequest {
@@ -260,7 +274,15 @@ impl Requests {
             request.encode_to_vec()
         });
         let settles = settles.collect();
-        Self { families, random, run, sequence: 0, echo: EchoRequest::new(7).encode_to_vec(), quotes, settles }
+        Self {
+            families,
+            random,
+            run,
+            sequence: lane * Self::LANE,
+            echo: EchoRequest::new(7).encode_to_vec(),
+            quotes,
+            settles,
+        }
     }
 
     pub fn next(&mut self, kind: Kind) -> Bytes {
