@@ -207,33 +207,34 @@ impl Cluster {
             }
             node.port = port;
             node.write_settings();
-            self.begin(node);
+            let said = self.begin(node, "");
             // Somebody else may take the port between the look and the start: then it says so and ends.
-            if node.comes_up() {
+            if node.comes_up(said) {
                 return;
             }
         }
         panic!("no port is free, or PostgreSQL does not start; it said:\n{}", node.log());
     }
 
-    fn begin(&mut self, node: &Node) {
+    /// Begins a server; how long its log was before.
+    fn begin(&mut self, node: &Node, files_below: &str) -> usize {
         use std::io::Write;
+        let said = node.log().len();
         let keeper = self.keeper.stdin.as_mut().expect("open as long as this lives");
-        writeln!(keeper, "{}", node.name).expect("the keeper reads as long as this lives");
+        writeln!(keeper, "{} {files_below}", node.name).expect("the keeper reads as long as this lives");
+        said
     }
 
     /// Starts a stopped server whose files may not grow past so many KiB: a disk that is full, without one.
     pub fn start_with_files_below(&mut self, node: &Node, kib: u64) {
-        use std::io::Write;
-        let keeper = self.keeper.stdin.as_mut().expect("open as long as this lives");
-        writeln!(keeper, "{} {kib}", node.name).expect("the keeper reads as long as this lives");
-        assert!(node.comes_up(), "{} did not start; it said:\n{}", node.name, node.log());
+        let said = self.begin(node, &kib.to_string());
+        assert!(node.comes_up(said), "{} did not start; it said:\n{}", node.name, node.log());
     }
 
     /// Starts a server that was stopped or killed, on its port, and waits until it answers.
     pub fn start(&mut self, node: &Node) {
-        self.begin(node);
-        assert!(node.comes_up(), "{} did not start; it said:\n{}", node.name, node.log());
+        let said = self.begin(node, "");
+        assert!(node.comes_up(said), "{} did not start; it said:\n{}", node.name, node.log());
     }
 }
 
@@ -306,8 +307,8 @@ impl Node {
         fs::read_to_string(format!("{}.log", self.data.display())).unwrap_or_default()
     }
 
-    /// Waits until it answers; whether it does. One that has ended never will.
-    fn comes_up(&self) -> bool {
+    /// Waits until it answers; whether it does. One that has ended never will. Its log up to `said` is of an earlier life.
+    fn comes_up(&self, said: usize) -> bool {
         let mut seen = false;
         wait_until("PostgreSQL", PATIENCE, || {
             if try_sql(&self.url("postgres"), "SELECT 1").is_ok() {
@@ -315,7 +316,7 @@ impl Node {
             }
             let running = !self.pids().is_empty();
             let ended = seen && !running;
-            seen |= running || self.log().contains("FATAL");
+            seen |= running || self.log().get(said..).is_some_and(|new| new.contains("FATAL"));
             ended.then_some(false)
         })
     }
