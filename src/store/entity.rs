@@ -79,17 +79,20 @@ pub enum Entity {
     Policy(Arc<StoredPolicy>),
     Decided(Arc<Decided>),
     Card(Arc<Card>),
-    Wallet(Wallet),
+    Wallet(Arc<Wallet>),
     WalletDay(WalletDay),
     Transfer(Arc<SentTransfer>),
     Quota(Arc<Quota>),
     Slips(Arc<Slips>),
     JobDay(JobDay),
     Certification(Arc<Certification>),
-    YearClose(YearClose),
+    YearClose(Arc<YearClose>),
     AidUse(AidUse),
     PolicySet(Arc<PolicySet>),
 }
+
+/// Stores hold tables of millions of facts, and each place is as large as the largest: what is larger is shared.
+const _: () = assert!(size_of::<Entity>() <= 32 && size_of::<Key>() <= 48);
 
 /// How far a daily job has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

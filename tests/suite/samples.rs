@@ -533,8 +533,8 @@ fn events() -> Vec<Event> {
     ]
 }
 
-fn year_close() -> YearClose {
-    YearClose {
+fn year_close() -> Arc<YearClose> {
+    Arc::new(YearClose {
         region: region("330100"),
         year: 2025,
         round: 2,
@@ -543,7 +543,7 @@ fn year_close() -> YearClose {
         after: 300,
         until: 4_000,
         tally: Tally { closed: 130, without: 14, refused: 1, interest: Money::fen(70_700) },
-    }
+    })
 }
 
 fn transfer() -> Transfer {
@@ -687,7 +687,7 @@ pub fn entities() -> Vec<Entity> {
         Entity::Binding(Arc::new(Binding { life: pending, ..binding() })),
         Entity::Binding(Arc::new(Binding { life: released_from, ..binding() })),
         Entity::Card(Arc::new(Card { member: member_id(1), active: false, issuing_bank: "ICBC".into() })),
-        Entity::Wallet(Wallet { member: member_id(1), opened_at: Moment::from_micros(1_764_000_000_000_005) }),
+        Entity::Wallet(Arc::new(Wallet { member: member_id(1), opened_at: Moment::from_micros(1_764_000_000_000_005) })),
         Entity::WalletDay(WalletDay { sent: 2, amount: Money::fen(300_000) }),
         Entity::Transfer(Arc::new(moved)),
         Entity::Quota(Arc::new(quota())),

@@ -92,9 +92,9 @@ fn check_row(disk: &Disk, position: u64, bytes: &[u8], report: &mut IndexReport)
             Some(_) | None => report.problem(format!("change {position}: a fact is older than the change, or missing")),
         }
     }
-    for (list, subject) in &body.lists {
+    for (list, subject) in body.lists() {
         report.list_rows += 1;
-        if !has_row(disk, *list, position, *subject)? {
+        if !has_row(disk, list, position, subject)? {
             report.problem(format!("change {position}: a list row is missing, or another"));
         }
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::compaction::Leveled;
-use fjall::config::FilterPolicy;
+use fjall::config::{FilterPolicy, PinningPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 
 use super::pipeline::Queued;
@@ -77,7 +77,9 @@ impl Disk {
             |memtable: u64| KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
         let keyspace = |name, memtable| db.keyspace(name, || plain(memtable));
         let index = || {
-            plain(1 << 20).compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(INDEXINGS_PER_COMPACTION)))
+            plain(1 << 20)
+                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(INDEXINGS_PER_COMPACTION)))
+                .filter_block_pinning_policy(PinningPolicy::new([true, true, true, false]))
         };
         Ok(Self {
             facts: db.keyspace("facts", index)?,
@@ -131,18 +133,16 @@ impl Disk {
             })?;
         }
         ingest(&self.facts, |take| {
-            let (mut name, mut value) = (Vec::with_capacity(33), Vec::with_capacity(1_024));
+            let mut value = Vec::with_capacity(1_024);
             for fact in &sorting.facts {
                 let queued = &batch[fact.change as usize];
-                let (key, bytes) = queued.body.fact_at(fact.place as usize);
-                name.clear();
-                key.write(&mut name);
+                let (name, bytes) = queued.body.fact_at(fact.place as usize);
                 value.clear();
                 value.extend_from_slice(&queued.head.position.to_be_bytes());
-                if read_again(&key) {
+                if Key::from_bytes(name).is_some_and(|key| read_again(&key)) {
                     value.extend_from_slice(bytes);
                 }
-                take(&name, &value)?;
+                take(name, &value)?;
             }
             take(INDEXED, &last.head.position.to_be_bytes())
         })
@@ -309,6 +309,34 @@ fn record_of(found: Guard) -> Result<StoredRecord, StoreError> {
     let (key, value) = found.into_inner().map_err(|error| unreadable(&error))?;
     let position = <[u8; 8]>::try_from(&key[..]).map_err(|_| DecodeError::Short)?;
     Ok(row::read_record(u64::from_be_bytes(position), &value)?)
+}
+
+/// Facts that decisions about a bill begin with or may need: they stay in memory when the index has them. Others come back
+/// when somebody asks for them.
+pub(super) fn settles(key: &Key) -> bool {
+    match key {
+        Key::Reference(_)
+        | Key::Standing(_)
+        | Key::Policy(_)
+        | Key::AidUse(..)
+        | Key::Card(_)
+        | Key::Quota(_)
+        | Key::Slips(_) => true,
+        Key::Wards(_)
+        | Key::Binding(_)
+        | Key::Wallet(_)
+        | Key::WalletDay(..)
+        | Key::Transfer(_)
+        | Key::JobDay(_)
+        | Key::YearClose(..)
+        | Key::Request(_)
+        | Key::Settlement(_)
+        | Key::Basis(_)
+        | Key::Decided(_)
+        | Key::Person(_)
+        | Key::PolicySet(_)
+        | Key::Certification(_) => false,
+    }
 }
 
 /// Facts that the next decisions about the same people read. The others are written once and looked at seldom.

@@ -1,15 +1,25 @@
 //! The one thread that writes: takes all that waits, one batch, one sync, then tells.
 
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::disk::{Disk, Durability};
 use super::faults::Fault;
-use super::pipeline::Queued;
+use super::pipeline::{Pipeline, Queued};
 use super::{Shared, lock};
 
 /// One batch is held in memory twice; more at once would not make it cheaper.
 const BATCH_BYTES: usize = 8 << 20;
+
+/// While many settle at once each sync is worth waiting for a little: it costs the processor as much as several settlements,
+/// and as much again for those that it wakes. So where the last batch was at least so large …
+const BUSY: usize = 8;
+
+/// … the next one is begun when so long nothing more has come …
+const LULL: Duration = Duration::from_micros(300);
+
+/// … and this long after the first of it at the latest.
+const GATHERING: Duration = Duration::from_micros(2_400);
 
 /// How long due waiters are left to be woken by one of their own thread, when there is nothing else to do.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -35,8 +45,9 @@ pub(super) fn fail(shared: &Shared) {
 pub(super) fn run(shared: &Shared, disk: &Disk) {
     let _ended = Ended(shared);
     let _guard = Guard(shared);
-    let mut waiters_left = false;
-    while let Some(batch) = next(shared, waiters_left) {
+    let (mut waiters_left, mut last) = (false, 0);
+    while let Some(batch) = next(shared, waiters_left, last >= BUSY) {
+        last = batch.len();
         if let Err(error) = write(shared, disk, &batch) {
             tracing::error!(dir = %shared.dir.display(), %error, "the ledger cannot be written any more");
             fail(shared);
@@ -61,12 +72,12 @@ impl Drop for Ended<'_> {
 }
 
 /// Waits for something to write. `None` when the store is closing and all is written.
-fn next(shared: &Shared, mut waiters_left: bool) -> Option<Vec<Arc<Queued>>> {
+fn next(shared: &Shared, mut waiters_left: bool, busy: bool) -> Option<Vec<Arc<Queued>>> {
     let mut pipeline = lock(&shared.pipeline);
     loop {
-        let batch = pipeline.batch(BATCH_BYTES);
-        if !batch.is_empty() {
-            return Some(batch);
+        if !pipeline.is_flushed() {
+            let pipeline = if busy { gather(shared, pipeline) } else { pipeline };
+            return Some(pipeline.batch(BATCH_BYTES));
         }
         if pipeline.closing {
             return None;
@@ -86,6 +97,22 @@ fn next(shared: &Shared, mut waiters_left: bool) -> Option<Vec<Arc<Queued>>> {
         }
         pipeline.flusher_idle = false;
     }
+}
+
+/// Lets more come, as long as it does come.
+fn gather<'a>(shared: &'a Shared, mut pipeline: MutexGuard<'a, Pipeline>) -> MutexGuard<'a, Pipeline> {
+    let began = Instant::now();
+    let mut seen = 0;
+    while pipeline.queued_bytes() > seen && !pipeline.closing && pipeline.queued_bytes() < BATCH_BYTES {
+        if began.elapsed() + LULL > GATHERING {
+            break;
+        }
+        seen = pipeline.queued_bytes();
+        drop(pipeline);
+        std::thread::sleep(LULL);
+        pipeline = lock(&shared.pipeline);
+    }
+    pipeline
 }
 
 fn write(shared: &Shared, disk: &Disk, batch: &[Arc<Queued>]) -> fjall::Result<()> {

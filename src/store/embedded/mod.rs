@@ -202,7 +202,7 @@ impl Shared {
                 let entity = record::decode_entity(bytes)?;
                 self.view.pin(key, position, pinned(read_again(&key).then_some(entity), &queued));
             }
-            self.rows.push(position, &queued.body.lists);
+            self.rows.push(position, queued.body.lists());
             pipeline.restore(queued);
             Ok(())
         })
@@ -253,7 +253,7 @@ impl Shared {
             self.progress.check().map_err(CommitError::NotApplied)?;
             pipeline.apply(prepared, now, &self.view, |puts, queued| {
                 let position = queued.head.position;
-                self.rows.push(position, &queued.body.lists);
+                self.rows.push(position, queued.body.lists());
                 self.view.count(puts.len());
                 for (key, entity) in puts {
                     self.view.pin(key, position, pinned(entity, queued));

@@ -34,8 +34,8 @@ impl Shared {
         let heads = heads(pipeline.head(), changes)?;
         for ((head, change), body) in heads.into_iter().zip(changes).zip(bodies) {
             let queued = Arc::new(Queued { head, content_hash: change.record.content_hash, body });
-            self.rows.push(head.position, &queued.body.lists);
-            self.view.count(queued.body.keys().count());
+            self.rows.push(head.position, queued.body.lists());
+            self.view.count(queued.body.count());
             for (key, bytes) in queued.body.facts() {
                 let live =
                     if read_again(&key) { Some(record::decode_entity(bytes).map_err(StoreError::from)?) } else { None };

@@ -55,7 +55,7 @@ impl Prepared {
                 None => lists.push((list, subject)),
             }
         }
-        let body = Body::of(&change, lists, room);
+        let body = Body::of(&change, &lists, room);
         let puts = std::mem::take(&mut change.puts).into_iter();
         // Dropped here, outside the lock and while it is at hand, not when the index is written.
         let puts = puts.map(|(key, entity)| (key, read_again(&key).then_some(entity))).collect();
@@ -114,6 +114,11 @@ impl Pipeline {
     /// The index on the disk reaches at least to here.
     pub fn indexed(&self) -> u64 {
         self.unindexed.front().map_or_else(|| self.flushed(), |first| first.head.position - 1)
+    }
+
+    /// Whether everything that was applied is on the disk.
+    pub fn is_flushed(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// Whether the flusher must be told; asked once per commit. Telling costs a system call, so a busy one is not told.
@@ -194,7 +199,7 @@ impl Pipeline {
 
     /// Takes in a change that was judged elsewhere and follows the head; others may have seen the store before.
     pub fn take_in(&mut self, queued: Arc<Queued>) {
-        self.horizon.note(queued.body.keys().count(), queued.head.position);
+        self.horizon.note(queued.body.count(), queued.head.position);
         self.append(queued);
     }
 

@@ -13,12 +13,33 @@ use crate::store::{Change, Entity, Head, Key, ListKey, ListKind, StoredRecord, r
 /// `at`, content hash and link come first.
 const HEAD: usize = 8 + 32 + 32;
 
-/// Everything of a change but its place in the ledger.
+/// A list row's length: the list's kind, whose it is, and where it leads to.
+const LIST_ROW: usize = 1 + 16 + 16;
+
+/// Everything of a change but its place in the ledger: its bytes, and where in them what lies. Very many of them wait for
+/// the index, so nothing is in them twice.
 pub(super) struct Body {
-    bytes: Vec<u8>,
-    /// Where each fact's bytes lie.
-    facts: Vec<(Key, Range<usize>)>,
-    pub lists: Vec<(ListKey, u128)>,
+    bytes: Box<[u8]>,
+    facts: Box<[Place]>,
+    /// Where the list rows begin, which are the last of all.
+    lists: usize,
+}
+
+/// Where a fact lies in a body.
+struct Place {
+    name: Range<u32>,
+    fact: Range<u32>,
+}
+
+impl Place {
+    fn new(name: Range<usize>, fact: Range<usize>) -> Option<Self> {
+        let narrow = |range: Range<usize>| Some(u32::try_from(range.start).ok()?..u32::try_from(range.end).ok()?);
+        Some(Self { name: narrow(name)?, fact: narrow(fact)? })
+    }
+}
+
+fn wide(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
 }
 
 /// Where bodies are put together, one after another, to be copied from when it is known how long they are.
@@ -33,7 +54,7 @@ impl Room {
 
 impl Body {
     /// The body of a change whose lists name each list once.
-    pub fn of(change: &Change, lists: Vec<(ListKey, u128)>, room: &mut Room) -> Self {
+    pub fn of(change: &Change, lists: &[(ListKey, u128)], room: &mut Room) -> Self {
         // Of a fact that is put twice the last one counts.
         let last = |place: usize, key: &Key| change.puts[place + 1..].iter().all(|(later, _)| later != key);
         let puts = change.puts.iter().enumerate().filter(|(place, (key, _))| last(*place, key));
@@ -44,33 +65,34 @@ impl Body {
     /// The body of a change that was kept elsewhere.
     pub fn kept(change: &KeptChange) -> Self {
         let copy = |bytes: &Vec<u8>, out: &mut Vec<u8>| out.extend_from_slice(bytes);
-        Self::put_together(&change.record.bytes, &change.facts, copy, change.lists.clone(), &mut Room::new())
+        Self::put_together(&change.record.bytes, &change.facts, copy, &change.lists, &mut Room::new())
     }
 
     fn put_together<F>(
         record: &[u8],
         puts: &[(Key, F)],
         encode: impl Fn(&F, &mut Vec<u8>),
-        lists: Vec<(ListKey, u128)>,
+        lists: &[(ListKey, u128)],
         Room(bytes): &mut Room,
     ) -> Self {
         bytes.clear();
         (record.len() as u64).put(bytes);
         bytes.extend_from_slice(record);
         (puts.len() as u64).put(bytes);
-        let mut facts = Vec::with_capacity(puts.len());
-        for (key, put) in puts {
-            framed::<1>(bytes, |out| key.write(out));
+        let place = |(key, put): &(Key, F)| {
+            let name = framed::<1>(bytes, |out| key.write(out));
             let fact = framed::<2>(bytes, |out| encode(put, out));
-            facts.push((*key, fact));
-        }
+            Place::new(name, fact).expect("a change is far smaller than four gigabytes")
+        };
+        let facts = puts.iter().map(place).collect();
         (lists.len() as u64).put(bytes);
-        for (list, subject) in &lists {
+        let first = bytes.len();
+        for (list, subject) in lists {
             bytes.push(list.kind as u8);
             bytes.extend_from_slice(&list.of);
             bytes.extend_from_slice(&subject.to_be_bytes());
         }
-        Self { bytes: bytes.to_vec(), facts, lists }
+        Self { bytes: bytes.as_slice().into(), facts, lists: first }
     }
 
     /// Reads a body again.
@@ -80,44 +102,65 @@ impl Body {
         let count = length(&mut input)?;
         let mut facts = Vec::with_capacity(count.min(64));
         for _ in 0..count {
-            let key = Key::from_bytes(take(&mut input)?).ok_or(DecodeError::Value)?;
+            let name = take(&mut input)?;
+            let name = (bytes.len() - input.len() - name.len())..(bytes.len() - input.len());
+            Key::from_bytes(&bytes[name.clone()]).ok_or(DecodeError::Value)?;
             let fact = take(&mut input)?;
             let end = bytes.len() - input.len();
-            facts.push((key, end - fact.len()..end));
+            facts.push(Place::new(name, end - fact.len()..end).ok_or(DecodeError::Value)?);
         }
         let count = length(&mut input)?;
-        let mut lists = Vec::with_capacity(count.min(64));
-        for _ in 0..count {
-            let kind = ListKind::from_code(u8::take(&mut input)?).ok_or(DecodeError::Value)?;
-            let of = <[u8; 16]>::take(&mut input)?;
-            lists.push((ListKey { kind, of }, u128::from_be_bytes(Stored::take(&mut input)?)));
+        let lists = bytes.len() - input.len();
+        if count.checked_mul(LIST_ROW) != Some(input.len()) {
+            return Err(if input.len() / LIST_ROW < count { DecodeError::Short } else { DecodeError::Trailing });
         }
-        if input.is_empty() { Ok(Self { bytes: bytes.to_vec(), facts, lists }) } else { Err(DecodeError::Trailing) }
+        if input.chunks_exact(LIST_ROW).any(|row| ListKind::from_code(row[0]).is_none()) {
+            return Err(DecodeError::Value);
+        }
+        Ok(Self { bytes: bytes.into(), facts: facts.into(), lists })
     }
 
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// One of its facts by its place among them.
-    pub fn fact_at(&self, place: usize) -> (Key, &[u8]) {
-        let (key, range) = &self.facts[place];
-        (*key, &self.bytes[range.clone()])
+    /// The names of its facts, as [`Key::to_bytes`] writes them.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.facts.iter().map(|place| &self.bytes[wide(&place.name)])
+    }
+
+    /// Name and bytes of one of its facts, by its place among them.
+    pub fn fact_at(&self, place: usize) -> (&[u8], &[u8]) {
+        let Place { name, fact } = &self.facts[place];
+        (&self.bytes[wide(name)], &self.bytes[wide(fact)])
     }
 
     pub fn facts(&self) -> impl Iterator<Item = (Key, &[u8])> {
-        self.facts.iter().map(|(key, range)| (*key, &self.bytes[range.clone()]))
+        let key = |name: &Range<u32>| Key::from_bytes(&self.bytes[wide(name)]).expect("was a key when it was written");
+        self.facts.iter().map(move |place| (key(&place.name), &self.bytes[wide(&place.fact)]))
     }
 
     /// One of its facts.
     pub fn fact(&self, wanted: &Key) -> Result<Entity, DecodeError> {
-        let found = self.facts.iter().find(|(key, _)| key == wanted);
-        let (_, range) = found.ok_or(DecodeError::Value)?;
-        record::decode_entity(&self.bytes[range.clone()])
+        let name = wanted.to_bytes();
+        let found = self.facts.iter().find(|place| self.bytes[wide(&place.name)] == name[..]);
+        record::decode_entity(&self.bytes[wide(&found.ok_or(DecodeError::Value)?.fact)])
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.facts.iter().map(|(key, _)| key)
+    /// How many facts it has.
+    pub fn count(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Its list rows.
+    pub fn lists(&self) -> impl ExactSizeIterator<Item = (ListKey, u128)> {
+        self.bytes[self.lists..].as_chunks::<LIST_ROW>().0.iter().map(|row| {
+            let kind = ListKind::from_code(row[0]).expect("was a kind when it was written");
+            let (mut of, mut subject) = ([0; 16], [0; 16]);
+            of.copy_from_slice(&row[1..17]);
+            subject.copy_from_slice(&row[17..]);
+            (ListKey { kind, of }, u128::from_be_bytes(subject))
+        })
     }
 
     fn record(&self) -> &[u8] {
@@ -170,7 +213,7 @@ pub(super) fn read_change(position: u64, row: &[u8]) -> Result<KeptChange, Decod
 /// A change in memory.
 pub(super) fn kept(record: StoredRecord, body: &Body) -> KeptChange {
     let facts = body.facts().map(|(key, bytes)| (key, bytes.to_vec())).collect();
-    KeptChange { record, facts, lists: body.lists.clone() }
+    KeptChange { record, facts, lists: body.lists().collect() }
 }
 
 /// One fact of a row.

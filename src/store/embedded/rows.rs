@@ -87,16 +87,16 @@ impl Rows {
     }
 
     /// Rows of one change; changes come in order.
-    pub fn push(&self, position: u64, lists: &[(ListKey, u128)]) {
+    pub fn push(&self, position: u64, lists: impl ExactSizeIterator<Item = (ListKey, u128)>) {
         let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
         if generations.back().is_none_or(|last| last.rows + lists.len() > GENERATION) {
             generations.push_back(Generation::new());
         }
         let Some(generation) = generations.back_mut() else { return };
-        for (list, subject) in lists {
-            generation.push(&self.hasher, *list, ListRow { position, subject: *subject });
-        }
         generation.rows += lists.len();
+        for (list, subject) in lists {
+            generation.push(&self.hasher, list, ListRow { position, subject });
+        }
         generation.last = position;
     }
 
@@ -139,7 +139,7 @@ mod tests {
         let most = GENERATION as u64 * 2;
         for position in 1..=most {
             // One list of all, and one of this change alone.
-            rows.push(position, &[(list(0), 7), (list(position), 8)]);
+            rows.push(position, [(list(0), 7), (list(position), 8)].into_iter());
         }
         let found = |after, until, limit| {
             let rows = rows.of(&list(0), after, until, limit);

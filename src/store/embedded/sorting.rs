@@ -41,19 +41,16 @@ impl Sorting {
     pub fn fill(&mut self, batch: &[Arc<Queued>]) {
         self.lists.clear();
         self.facts.clear();
-        let mut name = Vec::with_capacity(33);
         for (change, queued) in batch.iter().enumerate() {
             let position = queued.head.position;
-            let row = |(list, subject): &(ListKey, u128)| ListPlace {
+            let row = |(list, subject): (ListKey, u128)| ListPlace {
                 of: u128::from_be_bytes(list.of),
-                subject: *subject,
+                subject,
                 position,
                 kind: list.kind,
             };
-            self.lists.extend(queued.body.lists.iter().map(row));
-            for (place, key) in queued.body.keys().enumerate() {
-                name.clear();
-                key.write(&mut name);
+            self.lists.extend(queued.body.lists().map(row));
+            for (place, name) in queued.body.names().enumerate() {
                 let mut begins = [0; 16];
                 let length = name.len().min(begins.len());
                 begins[..length].copy_from_slice(&name[..length]);
@@ -65,11 +62,11 @@ impl Sorting {
             }
         }
         self.lists.sort_unstable_by_key(|row| (row.kind as u8, row.of, row.position));
-        let name = |fact: &FactPlace| batch[fact.change as usize].body.fact_at(fact.place as usize).0.to_bytes();
+        let name = |fact: &FactPlace| batch[fact.change as usize].body.fact_at(fact.place as usize).0;
         let same = |one: &FactPlace, other: &FactPlace| one.begins == other.begins && name(one) == name(other);
         // The newest of a name comes first, and stays.
         let newest =
-            |one: &FactPlace, other: &FactPlace| name(one).cmp(&name(other)).then(other.change.cmp(&one.change));
+            |one: &FactPlace, other: &FactPlace| name(one).cmp(name(other)).then(other.change.cmp(&one.change));
         self.facts.sort_unstable_by(|one, other| one.begins.cmp(&other.begins).then_with(|| newest(one, other)));
         self.facts.dedup_by(|later, first| same(later, first));
     }

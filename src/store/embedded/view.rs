@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::disk::read_again;
+use super::disk::{read_again, settles};
 use super::lock;
 use super::pipeline::Queued;
 use crate::store::folding::Folding;
@@ -140,7 +140,7 @@ impl View {
     }
 
     /// The index has everything up to `indexed`, and no commit need be compared with what changed up to `low_water`: such
-    /// versions leave, into the cache if they are looked at again. A pass over all costs the more the more there are, so it
+    /// versions leave, into the cache if bills are decided with them. A pass over all costs the more the more there are, so it
     /// waits until there is something to be won.
     pub fn forget(&self, indexed: u64, low_water: u64) {
         let (put, left) = (self.put.load(Ordering::Relaxed), self.left.load(Ordering::Relaxed));
@@ -162,8 +162,11 @@ impl View {
             let settled: Vec<Recent> = recent.extract_if(settled).collect();
             left += recent.len();
             for Recent { key, version, fact } in settled {
-                if let Pinned::Live(entity) = fact {
+                let Pinned::Live(entity) = fact else { continue };
+                if settles(&key) {
                     self.cache(cached, Cached { key, version, entity, used: true }, &mut dropped);
+                } else {
+                    dropped.entities.push(entity);
                 }
             }
             // Dropped without the lock.
@@ -210,6 +213,7 @@ impl View {
 struct Dropped {
     rows: Vec<Pinned>,
     cached: Vec<Cached>,
+    entities: Vec<Entity>,
 }
 
 /// What was not found since the last time leaves; if that is too little, every other fact.
