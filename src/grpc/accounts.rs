@@ -15,12 +15,12 @@ use crate::domain::record::{CreditKind, Event};
 use crate::domain::settlement::hold::Mark;
 use crate::domain::vocabulary::{Bucket, Mode};
 use crate::domain::wallet::TransferState;
-use crate::ledger::Done;
 use crate::ledger::accounts::CreditAccount;
 use crate::ledger::entries::EntryView;
 use crate::ledger::queries::AccountView;
 use crate::ledger::transfers::TransferFunds;
 use crate::ledger::wallets::{ClaimTransfer, OpenWallet};
+use crate::ledger::{Done, OfMade};
 
 type Reply<T> = Result<Response<T>, Status>;
 const DEFAULT_VIEW: proto::ExplanationView = proto::ExplanationView::Full;
@@ -105,7 +105,7 @@ impl AccountService for Service {
         };
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
-        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
         let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
         Ok(Response::new(proto::TransferFundsResponse {
             transfer_id: outcome.transfer.id.to_string(),
@@ -144,7 +144,7 @@ impl AccountService for Service {
         let command = ClaimTransfer { caller: self.caller(), request_id, transfer, beneficiary };
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
-        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
         let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
         Ok(Response::new(proto::ClaimTransferResponse {
             transfer_id: outcome.transfer.id.to_string(),
@@ -257,8 +257,8 @@ impl Service {
         account: &Account,
         done: &Done<T>,
     ) -> Result<proto::Account, Status> {
-        let region = self.ledger.region_at(account.member, done.position).await?;
-        let view = self.ledger.account_view(region, account, done.at.civil_day())?;
+        let region = self.ledger.region_at(account.member, done.position).await.of_made()?;
+        let view = self.ledger.account_view(region, account, done.at.civil_day()).of_made()?;
         Ok(self.account(&view, proto::ExplanationView::None))
     }
 }

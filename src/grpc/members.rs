@@ -11,6 +11,7 @@ use super::{Service, proto, wire_position};
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Insurance, MemberRef, Person};
 use crate::domain::vocabulary::CardChannel;
+use crate::ledger::OfMade;
 use crate::ledger::cards::ActivateCard;
 use crate::ledger::members::{CreateMember, SERVERS_DAY, UpdateInsurance};
 
@@ -86,7 +87,7 @@ impl MemberService for Service {
         let command = ActivateCard { caller: self.caller(), request_id, member, channel, evidence, bank };
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
-        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
         let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
         let (member, person, card) = (&outcome.member, outcome.person.as_ref(), outcome.card.as_ref());
         let created = created_millis(member.id);

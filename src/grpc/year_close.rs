@@ -6,6 +6,7 @@ use super::explanation::{self, Basis};
 use super::fields::{Fields, all3};
 use super::{Service, proto, timestamp, wire_position};
 use crate::domain::year_close::YearClose;
+use crate::ledger::OfMade;
 use crate::ledger::close_year::CloseAccount;
 use crate::ledger::region_close::BeginYearClose;
 
@@ -24,7 +25,7 @@ pub async fn close(service: &Service, request: proto::CloseYearRequest) -> Resul
             let command = CloseAccount { scope, request_id, member, year, only_in: None };
             let done = service.ledger.run(&command).await?;
             let outcome = &done.outcome;
-            let policies = service.ledger.revisions(&outcome.policies).await?;
+            let policies = service.ledger.revisions(&outcome.policies).await.of_made()?;
             let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
             Ok(proto::CloseYearResponse {
                 account: Some(service.account_after(&outcome.account, &done).await?),
@@ -40,7 +41,7 @@ pub async fn close(service: &Service, request: proto::CloseYearRequest) -> Resul
             let (request_id, year, region) = fields.done(all3(request_id, year, region))?;
             let command = BeginYearClose { scope, request_id, region, year };
             let done = service.ledger.begin_year_close(&command).await?;
-            let stands = service.ledger.year_close(region, year).await?;
+            let stands = service.ledger.year_close(region, year).await.of_made()?;
             Ok(proto::CloseYearResponse {
                 region_close: Some(year_close(&stands)),
                 ledger_position: wire_position(done.position),

@@ -1,4 +1,4 @@
-//! An outcome, and when it may be told.
+//! An outcome, when it may be told, and what may be told if it cannot.
 
 use super::{Command, Done, Failure, Ledger};
 
@@ -14,6 +14,18 @@ pub struct RestsOn {
     pub(super) position: u64,
     /// Something was committed: if it does not become durable, nobody knows what will be found.
     pub(super) committed: bool,
+}
+
+/// What an answer to a change is made of, looked up when the change is there.
+pub trait OfMade {
+    /// Whatever keeps an answer from being put together, nobody may be told that nothing was changed.
+    fn of_made(self) -> Self;
+}
+
+impl<T> OfMade for Result<T, Failure> {
+    fn of_made(self) -> Self {
+        self.map_err(|failure| if let Failure::Bug(_) = failure { failure } else { Failure::OutcomeUnknown })
+    }
 }
 
 impl Ledger {

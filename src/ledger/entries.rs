@@ -13,6 +13,9 @@ use crate::domain::time::Moment;
 use crate::domain::vocabulary::Bucket;
 use crate::store::{Key, ListKind, StoreError, record};
 
+/// Rows that one page looks at; a page may be short, or empty, and still have a next one.
+const LOOKED_AT_MAX: usize = 4_096;
+
 /// One posting's effect on one bucket.
 #[derive(Clone, Debug)]
 pub struct EntryView {
@@ -33,24 +36,38 @@ impl Ledger {
         reading.account(member)?.ok_or(Failure::NotFound(Thing::Account))?;
         let key = list_of(ListKind::AccountEntries, member.as_u128());
         let (begun, shown) = (page.after >> 8, usize::try_from(page.after & 0xff).unwrap_or_default());
-        let rows = self.store().list(key, begun.saturating_sub(1), page.until, page.limit + 2).await?;
         let mut entries = Vec::with_capacity(page.limit);
-        let mut last = page.after;
-        for row in rows {
-            let stored =
-                self.store().records(row.position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
-            let record = Arc::new(record::decode_record(&stored.bytes).map_err(StoreError::from)?);
-            let effects = record.postings.iter().flat_map(|posting| posting.effects(member));
-            let skipped = if row.position == begun { shown } else { 0 };
-            for (place, (bucket, amount, after)) in effects.enumerate().skip(skipped) {
-                if entries.len() == page.limit {
+        let (mut after, mut last, mut looked_at) = (begun.saturating_sub(1), page.after, 0);
+        // A row need make no entry: what a quota paid moved nothing of the account's. So rows are read until there are none.
+        loop {
+            let rows = self.store().list(key, after, page.until, page.limit + 2).await?;
+            if rows.is_empty() {
+                return Ok((entries, None));
+            }
+            for row in rows {
+                if looked_at == LOOKED_AT_MAX {
                     return Ok((entries, Some(last)));
                 }
-                last = row.position << 8 | (place as u64 + 1);
-                let record = record.clone();
-                entries.push(EntryView { position: row.position, at: stored.at, bucket, amount, after, record });
+                looked_at += 1;
+                after = row.position;
+                let stored =
+                    self.store().records(row.position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
+                let record = Arc::new(record::decode_record(&stored.bytes).map_err(StoreError::from)?);
+                let effects = record.postings.iter().flat_map(|posting| posting.effects(member));
+                let skipped = if row.position == begun { shown } else { 0 };
+                for (place, (bucket, amount, after)) in effects.enumerate().skip(skipped) {
+                    if entries.len() == page.limit {
+                        return Ok((entries, Some(last)));
+                    }
+                    last = row.position << 8 | (place as u64 + 1);
+                    let record = record.clone();
+                    entries.push(EntryView { position: row.position, at: stored.at, bucket, amount, after, record });
+                }
+                // All of this row is told.
+                last = (row.position + 1) << 8;
             }
+            // Others on this thread get their turn.
+            tokio::task::yield_now().await;
         }
-        Ok((entries, None))
     }
 }

@@ -57,7 +57,7 @@ use crate::domain::time::Moment;
 use crate::store::entity::{Request, StoredPolicy};
 use crate::store::{Change, CommitError, Entity, Key, ListKey, ListKind, Store, StoreError, chain, record};
 use asked::{Asked, Attempt};
-pub use begun::{Begun, RestsOn};
+pub use begun::{Begun, OfMade, RestsOn};
 pub use failure::{Failure, Violation};
 use fingerprint::{Fingerprint, Keys};
 pub use limits::Limits;
@@ -235,7 +235,8 @@ impl Ledger {
                     let read_at = reading.read_at();
                     let position = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
                     let committed = match &result {
-                        Ok(done) => !done.replayed,
+                        // Also what an earlier sending committed: nobody may be told that nothing was changed.
+                        Ok(_) => true,
                         // A commit without a verdict stays one, whatever becomes of the wait.
                         Err(failure) => *failure == Failure::OutcomeUnknown,
                     };

@@ -62,6 +62,20 @@ pub async fn subjects_of(ledger: &Ledger, record: &Record) -> Result<Subjects, F
         Event::HoldConfirmed { settlement, contributions, .. } => {
             about.members.extend(payers(contributions));
             about.add_settlement(ledger, *settlement, &[]).await?;
+            // What was held and is not taken goes back, into a quota perhaps, and its payer is among those who pay no more.
+            let quotas = record.postings.iter().filter_map(|posting| match posting.to {
+                Party::Quota(binding, _) => Some(binding),
+                Party::Bucket(..)
+                | Party::Fund(_)
+                | Party::Credits(_)
+                | Party::Interest(_)
+                | Party::Institution(_)
+                | Party::HospitalPart(_)
+                | Party::Cash
+                | Party::Transfer(_)
+                | Party::Hold(_) => None,
+            });
+            about.add_bindings(ledger, &quotas.collect::<Vec<_>>()).await?;
         }
         Event::HoldEnded { settlement, returned, .. } => about.add_settlement(ledger, *settlement, returned).await?,
         Event::RefundReversed { settlement, taken, .. } => about.add_settlement(ledger, *settlement, taken).await?,

@@ -25,7 +25,8 @@ use jiff::civil::{date, time};
 
 use super::broken_off::created;
 use super::store::{HeadNow, block_on};
-use super::support::{Setup, book, evidence};
+use super::process::{PATIENCE, wait_until};
+use super::support::*;
 
 type Between = Box<dyn FnOnce() + Send>;
 
@@ -35,12 +36,22 @@ struct Meddled {
     /// Before the first look at a reference, or at a quota.
     between: Mutex<Option<Between>>,
     loses_verdicts: AtomicBool,
+    /// After the next commit nothing can be looked at.
+    blind_after_commit: AtomicBool,
+    blind: AtomicBool,
 }
 
 impl Meddled {
     fn new() -> Arc<Wrapped<Self>> {
         let inner = Arc::new(MemoryStore::new([3; 32], 1_000));
-        Arc::new(Wrapped(Self { inner, between: Mutex::new(None), loses_verdicts: AtomicBool::new(false) }))
+        let never = || AtomicBool::new(false);
+        Arc::new(Wrapped(Self {
+            inner,
+            between: Mutex::new(None),
+            loses_verdicts: never(),
+            blind_after_commit: never(),
+            blind: never(),
+        }))
     }
 }
 
@@ -50,6 +61,9 @@ impl Around for Meddled {
     }
 
     fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
+        if self.blind.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(StoreError::Unavailable)));
+        }
         if keys.iter().any(|key| matches!(key, Key::Reference(_) | Key::Quota(_)))
             && let Some(between) = self.between.lock().unwrap().take()
         {
@@ -63,6 +77,7 @@ impl Around for Meddled {
             let lost = block_on(self.inner.commit(changes, now)).into_iter().map(|_| Err(CommitError::Unknown));
             return Box::pin(std::future::ready(lost.collect()));
         }
+        self.blind.fetch_or(self.blind_after_commit.load(Ordering::SeqCst), Ordering::SeqCst);
         self.inner.commit(changes, now)
     }
 
@@ -104,6 +119,8 @@ fn a_commit_without_a_verdict_stays_one_whatever_becomes_of_the_wait() {
     let store = Meddled::new();
     let ledger = ledger(store.clone(), Arc::new(SystemClock));
     store.loses_verdicts.store(true, Ordering::SeqCst);
+    assert_eq!(block_on(ledger.run(&created(1))).err(), Some(Failure::OutcomeUnknown));
+    // Another sending finds the work, and cannot tell whether it will stay.
     assert_eq!(block_on(ledger.run(&created(1))).err(), Some(Failure::OutcomeUnknown));
     store.loses_verdicts.store(false, Ordering::SeqCst);
     assert!(block_on(ledger.run(&created(1))).expect("it had been done").replayed);
@@ -202,4 +219,92 @@ fn an_account_and_its_quotas_are_of_one_moment() {
         let posted: i64 = account.buckets.iter().map(|bucket| bucket.posted_fen).sum();
         assert_eq!((posted, account.quota_frozen_fen), (50_000 - fen, fen));
     }
+}
+
+/// Found by review: a change was made, what its answer is made of could not be read any more, and the caller was told that nothing
+/// was changed.
+#[test]
+fn a_change_whose_answer_cannot_be_made_is_not_told_as_no_change() {
+    let store = Meddled::new();
+    let server = Setup::over(store.clone()).start();
+    let (mother, son) = server.family(50_000);
+    let held = |name: &str| {
+        let held = server.hold_settlement(hold_of(&settle(name, &mother, 1_000), 600)).expect("held");
+        held.settlement.expect("set").settlement_id
+    };
+    let (first, second) = (held("h-1"), held("h-2"));
+    let settled = server.settle(settle("s", &mother, 500)).expect("settled").settlement.expect("set").settlement_id;
+    type Call<'a> = Box<dyn Fn() -> Result<bool, tonic::Status> + 'a>;
+    let rows: [(&str, Call<'_>); 5] = [
+        ("credit", Box::new(|| server.credit_account(credit("c", &son, 100)).map(|done| done.replayed))),
+        ("confirm", Box::new(|| server.confirm_settlement(confirm("k", &first)).map(|done| done.replayed))),
+        ("release", Box::new(|| server.release_hold(release_of("r", &second)).map(|done| done.replayed))),
+        ("refund", Box::new(|| server.refund_settlement(refund_whole("f", &settled)).map(|done| done.replayed))),
+        ("binding", Box::new(|| server.create_binding(filing("b", &mother, &son)).map(|done| done.replayed))),
+    ];
+    for (name, call) in rows {
+        let before = store.head_now().position;
+        store.blind_after_commit.store(true, Ordering::SeqCst);
+        let told = call();
+        store.blind_after_commit.store(false, Ordering::SeqCst);
+        assert_eq!((failed(told).as_str(), store.head_now().position), ("Unavailable OUTCOME_UNKNOWN", before + 1), "{name}");
+        store.blind.store(false, Ordering::SeqCst);
+        assert!(call().expect("it had been done"), "{name}");
+    }
+}
+
+/// Lets so many commits through as it has turns.
+struct Turns {
+    inner: MemoryStore,
+    turns: tokio::sync::Semaphore,
+}
+
+impl Around for Turns {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
+    }
+
+    fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
+        Box::pin(async move {
+            self.turns.acquire().await.expect("never closed").forget();
+            self.inner.commit(changes, now).await
+        })
+    }
+}
+
+/// Found by review: items of a stream that nobody read stood still halfway, with what all other changes waited for.
+#[test]
+fn items_go_on_whether_their_answers_are_read_or_not() {
+    const MANY: usize = 1_000_000;
+    const READY: usize = 64;
+    const WAITING: usize = 100;
+    let turns = tokio::sync::Semaphore::new(MANY);
+    let store = Arc::new(Wrapped(Turns { inner: MemoryStore::new([3; 32], 10_000), turns }));
+    let server = Setup::over(store.clone()).start();
+    let (mother, _) = server.family(500_000);
+    let before = store.head_now().position;
+    store.turns.forget_permits(store.turns.available_permits() - READY);
+    let items = (0..READY + WAITING).map(|place| proto::StreamSettleRequest {
+        item: Some(proto::SettleRequest {
+            explanation_view: proto::ExplanationView::Full as i32,
+            ..settle(&format!("s-{place}"), &mother, 100)
+        }),
+    });
+    let items: Vec<_> = items.collect();
+    let reached = |position: u64| {
+        wait_until("settlements", PATIENCE, || (store.head_now().position >= position).then_some(()));
+    };
+    // Never read, and kept until the end.
+    let _answers = server.wait(async {
+        let mut client = proto::settlement_service_client::SettlementServiceClient::new(server.channel());
+        client.stream_settle(tokio_stream::iter(items)).await.expect("begun").into_inner()
+    });
+    reached(before + READY as u64);
+    // Its answers are as many by now as go unread.
+    for _ in 0..10 {
+        server.account(&mother);
+    }
+    store.turns.add_permits(MANY);
+    reached(before + (READY + WAITING) as u64);
+    server.settle(settle("another", &mother, 100)).expect("settled");
 }

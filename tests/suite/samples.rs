@@ -533,8 +533,8 @@ fn events() -> Vec<Event> {
     ]
 }
 
-fn year_close() -> Arc<YearClose> {
-    Arc::new(YearClose {
+fn year_close() -> YearClose {
+    YearClose {
         region: region("330100"),
         year: 2025,
         round: 2,
@@ -543,7 +543,7 @@ fn year_close() -> Arc<YearClose> {
         after: 300,
         until: 4_000,
         tally: Tally { closed: 130, without: 14, refused: 1, interest: Money::fen(70_700) },
-    })
+    }
 }
 
 fn transfer() -> Transfer {
@@ -698,7 +698,7 @@ pub fn entities() -> Vec<Entity> {
         Entity::Settlement(Arc::new(held(HoldState::Confirmed { at: resolved, request: [0xf2; 16] }))),
         Entity::Settlement(Arc::new(held(HoldState::Released { at: resolved }))),
         Entity::Settlement(Arc::new(held(HoldState::Expired { at: resolved }))),
-        Entity::YearClose(year_close()),
+        Entity::YearClose(Arc::new(year_close())),
     ]
 }
 

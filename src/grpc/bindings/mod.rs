@@ -21,10 +21,10 @@ use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::InstitutionKind;
-use crate::ledger::Failure;
 use crate::ledger::bindings::CreateBinding;
 use crate::ledger::queries::{BindingFilter, BindingView};
 use crate::ledger::settle::Ask;
+use crate::ledger::{Failure, OfMade};
 
 use read::{FilingFields, Wanted, read_state};
 
@@ -123,9 +123,9 @@ impl BindingService for Service {
         let (request_id, ask, view) = fields.done(all3(request_id, ask, view))?;
         let done = self.ledger.run(&CreateBinding { caller: self.caller(), request_id, ask }).await?;
         let outcome = &done.outcome;
-        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
         let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
-        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
+        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await.of_made()?;
         let now = self.ledger.now();
         Ok(Response::new(proto::CreateBindingResponse {
             // As it was answered first; what has become of it since stands in `current_state`.

@@ -7,6 +7,7 @@ use super::{DEFAULT_VIEW, binding, state};
 use crate::grpc::explanation::{self, Basis};
 use crate::grpc::fields::{Fields, all3};
 use crate::grpc::{Service, proto, wire_position};
+use crate::ledger::OfMade;
 use crate::ledger::quotas::SetQuota;
 use crate::ledger::release::ReleaseBinding;
 use crate::ledger::verify::{ReorderBindings, VerifyBinding};
@@ -28,9 +29,9 @@ impl Service {
         let command = VerifyBinding { caller: self.caller(), request_id, binding: id, evidence };
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
-        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
         let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
-        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
+        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await.of_made()?;
         let now = self.ledger.now();
         Ok(Response::new(proto::VerifyBindingResponse {
             binding: Some(binding(&outcome.binding, &names, done.at, done.position)),
@@ -54,9 +55,9 @@ impl Service {
         let done =
             self.ledger.run(&SetQuota { caller: self.caller(), request_id, binding: id, wanted, evidence }).await?;
         let outcome = &done.outcome;
-        let policies = self.ledger.revisions(&outcome.policies).await?;
+        let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
         let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
-        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
+        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await.of_made()?;
         let quota_fen = outcome.quota.left().as_fen();
         let binding = binding(&outcome.binding, &names, done.at, done.position);
         Ok(Response::new(proto::SetQuotaResponse {
@@ -94,7 +95,7 @@ impl Service {
         let (request_id, beneficiary) = fields.done(request_id.zip(beneficiary))?;
         let done = self.ledger.run(&ReorderBindings { caller: self.caller(), request_id, beneficiary, order }).await?;
         let parties = done.outcome.iter().flat_map(|binding| [binding.owner, binding.beneficiary]);
-        let names = self.names(parties.collect()).await?;
+        let names = self.names(parties.collect()).await.of_made()?;
         Ok(Response::new(proto::ReorderBindingsResponse {
             bindings: done.outcome.iter().map(|found| binding(found, &names, done.at, done.position)).collect(),
             ledger_position: wire_position(done.position),
@@ -115,7 +116,7 @@ impl Service {
         let command = ReleaseBinding { caller: self.caller(), request_id, target, by, channel, evidence };
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
-        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await?;
+        let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await.of_made()?;
         let now = self.ledger.now();
         Ok(Response::new(proto::ReleaseBindingResponse {
             binding: Some(binding(&outcome.binding, &names, now, done.position)),

@@ -8,6 +8,7 @@ use tonic::{Request, Status, Streaming};
 
 use crate::grpc::bulk::told_id;
 use crate::grpc::fields::Fields;
+use crate::grpc::status::transport;
 use crate::grpc::{Service, proto, status};
 
 pub type Results = Pin<Box<dyn Stream<Item = Result<proto::StreamSettleResponse, Status>> + Send>>;
@@ -41,8 +42,14 @@ pub fn stream(service: &Service, request: Request<Streaming<proto::StreamSettleR
     let service = service.clone();
     let answers = bulk.in_order(bulk.intake(request), move |message| match message {
         Ok(proto::StreamSettleRequest { item }) => {
-            let result = one(service.clone(), item.unwrap_or_default());
-            result.map(|result| Ok(proto::StreamSettleResponse { result: Some(result) })).left_future()
+            // A task of its own: this stream is only asked for more while its reader reads, and an item that stood still
+            // halfway would keep what others wait for.
+            let result = tokio::spawn(one(service.clone(), item.unwrap_or_default()));
+            let told = |result| match result {
+                Ok(result) => Ok(proto::StreamSettleResponse { result: Some(result) }),
+                Err(_) => Err(transport::shutting_down()),
+            };
+            result.map(told).left_future()
         }
         Err(status) => future::ready(Err(status)).right_future(),
     });

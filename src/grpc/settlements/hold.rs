@@ -9,10 +9,10 @@ use crate::domain::ids::RequestId;
 use crate::domain::settlement::Settlement;
 use crate::grpc::fields::{Fields, all3};
 use crate::grpc::{Service, proto, wire_position};
-use crate::ledger::Failure;
 use crate::ledger::hold::{ConfirmSettlement, HoldSettlement, ReleaseHold};
 use crate::ledger::resolve::{Applied, Original, ResolveOutcome, Resolved};
 use crate::ledger::settle::Settle;
+use crate::ledger::{Failure, OfMade};
 
 impl Service {
     pub(super) async fn hold_bill(
@@ -41,11 +41,11 @@ impl Service {
         let known = std::mem::take(&mut done.outcome.names);
         let outcome = &done.outcome;
         let settlement = &outcome.settlement;
-        let names = self.names_beside(known, people(&settlement.contributions, &settlement.excluded)).await?;
+        let names = self.names_beside(known, people(&settlement.contributions, &settlement.excluded)).await.of_made()?;
         let bill = Some(command.settle.ask.bill.as_ref());
         Ok(Response::new(proto::HoldSettlementResponse {
-            settlement: Some(self.settlement(settlement, &names, done.position).await?),
-            explanation: self.explain(&outcome.trace, &settlement.policies, bill, view).await?,
+            settlement: Some(self.settlement(settlement, &names, done.position).await.of_made()?),
+            explanation: self.explain(&outcome.trace, &settlement.policies, bill, view).await.of_made()?,
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
             current_state: state(outcome.current_state),
@@ -74,9 +74,9 @@ impl Service {
         let done = self.ledger.run(&ConfirmSettlement { request_id, institution, settlement, accounts }).await?;
         let outcome = &done.outcome;
         Ok(Response::new(proto::ConfirmSettlementResponse {
-            settlement: Some(self.named(&outcome.settlement, done.position).await?),
+            settlement: Some(self.named(&outcome.settlement, done.position).await.of_made()?),
             returned_fen: outcome.returned.as_fen(),
-            explanation: self.explain(&outcome.trace, &outcome.settlement.policies, None, view).await?,
+            explanation: self.explain(&outcome.trace, &outcome.settlement.policies, None, view).await.of_made()?,
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
             current_state: state(outcome.current_state),
@@ -95,7 +95,7 @@ impl Service {
         let (request_id, institution, settlement) = fields.done(all3(request_id, institution, id))?;
         let done = self.ledger.run(&ReleaseHold { request_id, institution, settlement }).await?;
         Ok(Response::new(proto::ReleaseHoldResponse {
-            settlement: Some(self.named(&done.outcome.settlement, done.position).await?),
+            settlement: Some(self.named(&done.outcome.settlement, done.position).await.of_made()?),
             returned_fen: done.outcome.returned.as_fen(),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
@@ -133,7 +133,7 @@ impl Service {
         let method = applied.as_ref().map(method_of).unwrap_or_default();
         let position = done.position.unwrap_or_default();
         let settlement = match applied.as_ref().and_then(|applied| applied.settlement.as_ref()) {
-            Some((settlement, changed)) => Some(self.named(settlement, position.max(*changed)).await?),
+            Some((settlement, changed)) => Some(self.named(settlement, position.max(*changed)).await.of_made()?),
             None => None,
         };
         Ok(Response::new(proto::ResolveOutcomeResponse {

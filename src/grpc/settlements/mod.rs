@@ -19,7 +19,7 @@ use crate::domain::rule::Trace;
 use crate::ledger::Failure;
 use crate::ledger::refund::RefundSettlement;
 use crate::ledger::settle::{Settle, SettleOutcome};
-use crate::ledger::{Begun, Done};
+use crate::ledger::{Begun, Done, OfMade};
 use prost::Message as _;
 use read::{filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
 pub(super) use write::excluded;
@@ -78,7 +78,7 @@ impl Service {
         let Begun { result, rests_on } = self.ledger.begin(&command).await;
         // Put together while all of it is at hand, and told when it may be.
         let answer = match result {
-            Ok(done) => self.settled(&command, done, view).await,
+            Ok(done) => self.settled(&command, done, view).await.of_made(),
             Err(failure) => Err(failure),
         };
         self.ledger.durable(rests_on).await?;
@@ -190,7 +190,7 @@ impl SettlementService for Service {
         let done =
             self.ledger.run(&RefundSettlement { request_id, institution, settlement: settlement_id, ask }).await?;
         let outcome = &done.outcome;
-        let names = self.names(people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await?;
+        let names = self.names(people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await.of_made()?;
         let returned = outcome.refund.returned.iter().map(|(place, amount)| Contribution {
             amount: *amount,
             ..outcome.settlement.contributions[usize::from(*place)].clone()
@@ -198,10 +198,10 @@ impl SettlementService for Service {
         let returned: Vec<Contribution> = returned.collect();
         let digests = &outcome.settlement.policies;
         Ok(Response::new(proto::RefundSettlementResponse {
-            settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await?),
+            settlement: Some(self.settlement(&outcome.settlement, &names, done.position).await.of_made()?),
             returned: contributions(&returned, &names),
             refunded: Some(parts(&outcome.refund.parts)),
-            explanation: self.explain(&outcome.trace, digests, None, view).await?,
+            explanation: self.explain(&outcome.trace, digests, None, view).await.of_made()?,
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
             current_state: state(outcome.current_state),

@@ -96,3 +96,55 @@ fn a_repeat_after_a_move_knows_nothing_of_it() {
         assert_eq!(server.account(&owner).region_code, "440300");
     });
 }
+
+/// A page is cut at its size and at nothing else: what a quota paid is no entry of its owner's account.
+#[test]
+fn entries_behind_rows_without_any_are_told() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        server.clock().set("2026-02-01T09:00:00+08:00");
+        let owner = server.member(1, "622900", 100_000);
+        let patient = server.member(2, "510100", 0);
+        let binding = server.bind(&owner, &patient);
+        let evidence = ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec();
+        let set = proto::SetQuotaRequest {
+            request_id: "q".to_owned(),
+            binding_id: binding,
+            quota_fen: 50_000,
+            evidence,
+            ..Default::default()
+        };
+        server.set_quota(set).expect("set");
+        for place in 0..20 {
+            let mut bill = settle(&format!("s-{place}"), &patient, 100);
+            let visit = bill.visit.as_mut().expect("set");
+            (visit.care_region_code, visit.visit_date) = ("510100".to_owned(), "2026-02-01".to_owned());
+            let settled = server.settle(bill).expect("settled").settlement.expect("set");
+            assert_eq!(settled.amounts.expect("set").mutual_aid_fen, 100);
+        }
+        server.credit_account(credit("last", &owner, 777)).expect("credited");
+        let pages = |size: i32| {
+            let (mut amounts, mut token) = (Vec::new(), String::new());
+            loop {
+                let request = proto::ListEntriesRequest {
+                    member: by_id(&owner),
+                    page_size: size,
+                    page_token: token,
+                    ..Default::default()
+                };
+                let page = server.list_entries(request).expect("a page");
+                assert!(page.entries.len() <= size as usize);
+                amounts.extend(page.entries.iter().map(|entry| entry.amount_fen));
+                token = page.next_page_token;
+                if token.is_empty() {
+                    return amounts;
+                }
+            }
+        };
+        let whole = pages(500);
+        assert_eq!((whole.last(), whole.iter().sum::<i64>()), (Some(&777), 50_777));
+        for size in [1, 2, 3, 10] {
+            assert_eq!(pages(size), whole, "pages of {size}");
+        }
+    });
+}

@@ -310,3 +310,34 @@ fn a_position_that_is_not_kept_is_refused_by_name() {
         }
     }
 }
+
+/// Money that a confirmation gives back into a quota is its owner's, though no account and no payer of the bill says so.
+#[test]
+fn an_owner_is_told_what_a_confirmation_gives_back() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        server.clock().set("2026-02-01T09:00:00+08:00");
+        let owner = server.member(1, "622900", 100_000);
+        let patient = server.member(2, "510100", 0);
+        let binding = server.bind(&owner, &patient);
+        let evidence = ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec();
+        let set = proto::SetQuotaRequest {
+            request_id: "q".to_owned(),
+            binding_id: binding,
+            quota_fen: 50_000,
+            evidence,
+            ..Default::default()
+        };
+        server.set_quota(set).expect("set");
+        let mut bill = settle("h", &patient, 300);
+        let visit = bill.visit.as_mut().expect("set");
+        (visit.care_region_code, visit.visit_date) = ("510100".to_owned(), "2026-02-01".to_owned());
+        let held = server.hold_settlement(hold_of(&bill, 600)).expect("held");
+        let id = held.settlement.expect("set").settlement_id;
+        let nothing = proto::ConfirmSettlementRequest { accounts_fen: Some(0), ..confirm("k", &id) };
+        let confirmed = server.confirm_settlement(nothing).expect("confirmed");
+        assert_eq!(confirmed.returned_fen, 300);
+        let of_owner = proto::WatchRequest { member_ids: vec![owner], ..from(held.ledger_position) };
+        check(&server, of_owner, &[held.ledger_position, confirmed.ledger_position]);
+    });
+}
