@@ -41,7 +41,8 @@ impl Service {
         let known = std::mem::take(&mut done.outcome.names);
         let outcome = &done.outcome;
         let settlement = &outcome.settlement;
-        let names = self.names_beside(known, people(&settlement.contributions, &settlement.excluded)).await.of_made()?;
+        let names =
+            self.names_beside(known, people(&settlement.contributions, &settlement.excluded)).await.of_made()?;
         let bill = Some(command.settle.ask.bill.as_ref());
         Ok(Response::new(proto::HoldSettlementResponse {
             settlement: Some(self.settlement(settlement, &names, done.position).await.of_made()?),

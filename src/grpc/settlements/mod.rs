@@ -190,7 +190,8 @@ impl SettlementService for Service {
         let done =
             self.ledger.run(&RefundSettlement { request_id, institution, settlement: settlement_id, ask }).await?;
         let outcome = &done.outcome;
-        let names = self.names(people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await.of_made()?;
+        let names =
+            self.names(people(&outcome.settlement.contributions, &outcome.settlement.excluded)).await.of_made()?;
         let returned = outcome.refund.returned.iter().map(|(place, amount)| Contribution {
             amount: *amount,
             ..outcome.settlement.contributions[usize::from(*place)].clone()

@@ -1,7 +1,7 @@
 //! The one thread that writes: takes all that waits, one batch, one sync, then tells.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::disk::{Disk, Durability};
 use super::faults::Fault;
@@ -18,8 +18,8 @@ const BUSY: usize = 8;
 /// … the next one is begun when so long nothing more has come …
 const LULL: Duration = Duration::from_micros(300);
 
-/// … and this long after the first of it at the latest.
-const GATHERING: Duration = Duration::from_micros(2_400);
+/// … and after so many such waits at the latest.
+const LULLS_MAX: u32 = 8;
 
 /// How long due waiters are left to be woken by one of their own thread, when there is nothing else to do.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -101,13 +101,13 @@ fn next(shared: &Shared, mut waiters_left: bool, busy: bool) -> Option<Vec<Arc<Q
 
 /// Lets more come, as long as it does come.
 fn gather<'a>(shared: &'a Shared, mut pipeline: MutexGuard<'a, Pipeline>) -> MutexGuard<'a, Pipeline> {
-    let began = Instant::now();
     let mut seen = 0;
-    while pipeline.queued_bytes() > seen && !pipeline.closing && pipeline.queued_bytes() < BATCH_BYTES {
-        if began.elapsed() + LULL > GATHERING {
+    for _ in 0..LULLS_MAX {
+        let queued = pipeline.queued_bytes();
+        if queued == seen || queued >= BATCH_BYTES || pipeline.closing {
             break;
         }
-        seen = pipeline.queued_bytes();
+        seen = queued;
         drop(pipeline);
         std::thread::sleep(LULL);
         pipeline = lock(&shared.pipeline);
