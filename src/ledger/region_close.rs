@@ -7,6 +7,7 @@
 //! on the steps of others.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
@@ -248,7 +249,7 @@ impl Command for BeginYearClose {
             tally: Tally::default(),
         };
         let event = Event::YearCloseStarted { close: close.clone() };
-        let puts = vec![(key, Entity::YearClose(close.clone()))];
+        let puts = vec![(key, Entity::YearClose(Arc::new(close.clone())))];
         let lists = vec![(begun(), subject(self.region, self.year))];
         Ok(Plan { record: Record { event, postings: Vec::new() }, puts, lists, outcome: close })
     }
@@ -298,7 +299,7 @@ impl Command for AdvanceYearClose {
             return Err(Failure::Contention);
         }
         let event = Event::YearCloseAdvanced { close: close.clone() };
-        let puts = vec![(key, Entity::YearClose(close.clone()))];
+        let puts = vec![(key, Entity::YearClose(Arc::new(close.clone())))];
         Ok(Plan { record: Record { event, postings: Vec::new() }, puts, lists: Vec::new(), outcome: close.clone() })
     }
 

@@ -62,7 +62,7 @@ impl Command for OpenWallet {
             if postings.is_empty() { Vec::new() } else { vec![(list_of(ListKind::AccountEntries, id.as_u128()), 0)] };
         let mut standings = Standings::new(reading);
         standings.of(id)?.account = Some(account.clone());
-        let mut puts = vec![(key, Entity::Wallet(Wallet { member: id, opened_at: now }))];
+        let mut puts = vec![(key, Entity::Wallet(Arc::new(Wallet { member: id, opened_at: now })))];
         puts.extend(standings.into_puts());
         let event = Event::WalletOpened { after: account.clone() };
         Ok(Plan { record: Record { event, postings }, puts, lists, outcome: account })

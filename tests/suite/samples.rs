@@ -687,7 +687,7 @@ pub fn entities() -> Vec<Entity> {
         Entity::Binding(Arc::new(Binding { life: pending, ..binding() })),
         Entity::Binding(Arc::new(Binding { life: released_from, ..binding() })),
         Entity::Card(Arc::new(Card { member: member_id(1), active: false, issuing_bank: "ICBC".into() })),
-        Entity::Wallet(Wallet { member: member_id(1), opened_at: Moment::from_micros(1_764_000_000_000_005) }),
+        Entity::Wallet(Arc::new(Wallet { member: member_id(1), opened_at: Moment::from_micros(1_764_000_000_000_005) })),
         Entity::WalletDay(WalletDay { sent: 2, amount: Money::fen(300_000) }),
         Entity::Transfer(Arc::new(moved)),
         Entity::Quota(Arc::new(quota())),
@@ -698,7 +698,7 @@ pub fn entities() -> Vec<Entity> {
         Entity::Settlement(Arc::new(held(HoldState::Confirmed { at: resolved, request: [0xf2; 16] }))),
         Entity::Settlement(Arc::new(held(HoldState::Released { at: resolved }))),
         Entity::Settlement(Arc::new(held(HoldState::Expired { at: resolved }))),
-        Entity::YearClose(year_close()),
+        Entity::YearClose(Arc::new(year_close())),
     ]
 }
 
