@@ -53,7 +53,7 @@ struct Ledger {
     bodies: Vec<Vec<Body>>,
 }
 
-/// A change as kept: its record, and behind it the facts that were packed.
+/// A change as kept: its record, and behind it the facts that were packed. What is replaced later stays in it.
 struct Body {
     at: Moment,
     content_hash: [u8; 32],
@@ -100,6 +100,8 @@ struct Ready {
     /// Where what it expects lies, in that order.
     expected: Vec<Spot>,
     puts: Vec<(Key, Spot, Slot)>,
+    /// Each with its shard.
+    rows: Vec<(usize, ListKey, u128)>,
     bytes: Arc<[u8]>,
     record: Span,
 }
@@ -131,6 +133,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Facts of what was found, but for those that are packed, which are noted.
+fn copies(
+    keys: &[Key],
+    found: &[Option<(u64, &Slot)>],
+    packed: &mut Vec<(usize, Span)>,
+) -> Result<Vec<Fact>, StoreError> {
+    black_box(found.iter().flatten().fold(0, |sum, (_, slot)| sum ^ slot.touch()));
+    let mut facts = Vec::with_capacity(keys.len());
+    for (key, found) in keys.iter().zip(found) {
+        let (version, entity) = match found {
+            None => (0, None),
+            Some((_, slot)) if !slot.is_of(key) => return Err(StoreError::Corrupt(DecodeError::Value)),
+            Some((version, slot)) => (*version, slot.entity().map_err(|span| packed.push((facts.len(), span))).ok()),
+        };
+        facts.push(Fact { key: *key, version, entity });
+    }
+    Ok(facts)
+}
+
 impl MemoryStore {
     /// `records_max` bounds the ledger; past it commits are refused as `Full`.
     pub fn new(secret: [u8; 32], records_max: u64) -> Self {
@@ -159,36 +180,22 @@ impl MemoryStore {
         lock(&self.facts[spot.shard])
     }
 
-    fn lists_of(&self, list: &ListKey) -> usize {
-        self.shards.of(&self.hasher, list)
-    }
-
     /// Many keys at once. Nearly every step of a look waits for memory, and a processor waits for many places at a time
     /// unless something comes in between that it must not reorder, as taking a lock is: so first all the locks, then all
     /// the places, then a touch of all that was found, and only then copies, which count and wait each for itself.
     fn find(&self, keys: &[Key]) -> Result<Vec<Fact>, StoreError> {
-        let spots: Vec<Spot> = keys.iter().map(|key| self.spot(key)).collect();
-        let held = Held::of(&self.facts, spots.iter().map(|spot| spot.shard));
-        let found = keys.iter().zip(&spots).map(|(key, spot)| held.shard(spot.shard).find(key, spot));
-        let found: Vec<Option<(u64, &Slot)>> = found.collect();
-        black_box(found.iter().flatten().fold(0, |sum, (_, slot)| sum ^ slot.touch()));
-        let whole = keys
-            .iter()
-            .zip(&found)
-            .fold(true, |whole, (key, found)| whole & found.is_none_or(|(_, slot)| slot.is_of(key)));
-        if !whole {
-            return Err(StoreError::Corrupt(DecodeError::Value));
-        }
         let mut packed: Vec<(usize, Span)> = Vec::new();
-        let fact = |(place, (key, found)): (usize, (&Key, &Option<(u64, &Slot)>))| {
-            let Some((version, slot)) = *found else { return Fact { key: *key, version: 0, entity: None } };
-            let entity = slot.entity().map_err(|span| packed.push((place, span))).ok();
-            Fact { key: *key, version, entity }
+        let mut facts = if let [key] = keys {
+            let spot = self.spot(key);
+            let shard = self.shard(&spot);
+            copies(keys, &[shard.find(key, &spot)], &mut packed)?
+        } else {
+            let spots: Vec<Spot> = keys.iter().map(|key| self.spot(key)).collect();
+            let held = Held::of(&self.facts, spots.iter().map(|spot| spot.shard));
+            let found = keys.iter().zip(&spots).map(|(key, spot)| held.shard(spot.shard).find(key, spot));
+            copies(keys, &found.collect::<Vec<_>>(), &mut packed)?
         };
-        let mut facts: Vec<Fact> = keys.iter().zip(&found).enumerate().map(fact).collect();
         // The ledger is never waited for with a shard in hand: whoever has it takes shards.
-        drop(found);
-        drop(held);
         for (place, span) in packed {
             let fact = &mut facts[place];
             let bytes = lock(&self.ledger).bytes(fact.version).ok_or(StoreError::Corrupt(DecodeError::Short))?;
@@ -216,8 +223,9 @@ impl MemoryStore {
         let record = Span::written(room, |room| room.extend_from_slice(&change.record));
         let put = |(key, entity)| (key, self.spot(&key), Slot::of(&key, entity, room));
         let puts = std::mem::take(&mut change.puts).into_iter().map(put).collect();
+        let rows = self.rows(std::mem::take(&mut change.lists));
         let expected = change.expects.iter().map(|(key, _)| self.spot(key)).collect();
-        let ready = Ready { change, expected, puts, bytes: room.as_slice().into(), record };
+        let ready = Ready { change, expected, puts, rows, bytes: room.as_slice().into(), record };
         self.bring_near(&ready);
         ready
     }
@@ -229,9 +237,14 @@ impl MemoryStore {
         let versions = ready.puts.iter().map(|(key, spot, _)| held.shard(spot.shard).version(key, spot));
         black_box(versions.fold(0, |sum, version| sum ^ version));
         drop(held);
-        let held = Held::of(&self.lists, ready.change.lists.iter().map(|(list, _)| self.lists_of(list)));
-        let lists = ready.change.lists.iter().map(|(list, _)| held.shard(self.lists_of(list)).get(list));
+        let held = Held::of(&self.lists, ready.rows.iter().map(|(shard, ..)| *shard));
+        let lists = ready.rows.iter().map(|(shard, list, _)| held.shard(*shard).get(list));
         black_box(lists.fold(0, |sum, rows| sum ^ rows.map_or(0, Rows::end)));
+    }
+
+    fn rows(&self, lists: Vec<(ListKey, u128)>) -> Vec<(usize, ListKey, u128)> {
+        let shard = |list: &ListKey| self.shards.of(&self.hasher, list);
+        lists.into_iter().map(|(list, subject)| (shard(&list), list, subject)).collect()
     }
 
     /// Whether every expectation holds.
@@ -259,12 +272,12 @@ impl MemoryStore {
             return Err(CommitError::NotApplied(StoreError::Full));
         }
         self.check(&ready)?;
-        let Ready { change, expected: _, puts, bytes, record } = ready;
+        let Ready { change, expected: _, puts, rows, bytes, record } = ready;
         let head = ledger.head.next(&change.content_hash, now);
         if change.before.is_some_and(|end| head.at >= end) {
             return Err(CommitError::Conflict);
         }
-        self.write(ledger, head, (change.content_hash, bytes, record), puts, &change.lists, replaced);
+        self.write(ledger, head, (change.content_hash, bytes, record), puts, rows, replaced);
         Ok(Committed { position: head.position, at: head.at })
     }
 
@@ -275,16 +288,16 @@ impl MemoryStore {
         head: Head,
         (content_hash, bytes, record): ([u8; 32], Arc<[u8]>, Span),
         puts: Vec<(Key, Spot, Slot)>,
-        lists: &[(ListKey, u128)],
+        rows: Vec<(usize, ListKey, u128)>,
         replaced: &mut Vec<Slot>,
     ) {
         for (key, spot, slot) in puts {
             replaced.extend(self.shard(&spot).put(&key, &spot, head.position, slot, &self.hasher));
         }
-        for (list, subject) in lists {
-            let row = ListRow { position: head.position, subject: *subject };
-            let mut lists = lock(&self.lists[self.lists_of(list)]);
-            lists.entry(*list).and_modify(|rows| rows.push(row)).or_insert_with(|| Rows::new(row));
+        for (shard, list, subject) in rows {
+            let row = ListRow { position: head.position, subject };
+            let mut lists = lock(&self.lists[shard]);
+            lists.entry(list).and_modify(|rows| rows.push(row)).or_insert_with(|| Rows::new(row));
         }
         ledger.push(Body { at: head.at, content_hash, link: head.link, bytes, record });
         ledger.head = head;
@@ -357,7 +370,7 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
         let rows = self.open().map(|()| {
-            let lists = lock(&self.lists[self.lists_of(&key)]);
+            let lists = lock(&self.lists[self.shards.of(&self.hasher, &key)]);
             let rows = lists.get(&key).into_iter().flat_map(|rows| rows.after(after));
             rows.take_while(|row| row.position <= until).take(limit).collect()
         });

@@ -687,7 +687,10 @@ pub fn entities() -> Vec<Entity> {
         Entity::Binding(Arc::new(Binding { life: pending, ..binding() })),
         Entity::Binding(Arc::new(Binding { life: released_from, ..binding() })),
         Entity::Card(Arc::new(Card { member: member_id(1), active: false, issuing_bank: "ICBC".into() })),
-        Entity::Wallet(Arc::new(Wallet { member: member_id(1), opened_at: Moment::from_micros(1_764_000_000_000_005) })),
+        Entity::Wallet(Arc::new(Wallet {
+            member: member_id(1),
+            opened_at: Moment::from_micros(1_764_000_000_000_005),
+        })),
         Entity::WalletDay(WalletDay { sent: 2, amount: Money::fen(300_000) }),
         Entity::Transfer(Arc::new(moved)),
         Entity::Quota(Arc::new(quota())),

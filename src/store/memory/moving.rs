@@ -62,7 +62,7 @@ impl MemoryStore {
                 puts.push((key, self.spot(&key), Slot::of(&key, entity, &mut room)));
             }
             let body = (record.content_hash, room.as_slice().into(), of_record);
-            self.write(&mut ledger, head, body, puts, &lists, &mut replaced);
+            self.write(&mut ledger, head, body, puts, self.rows(lists), &mut replaced);
         }
         drop(ledger);
         self.moved.notify_waiters();

@@ -100,9 +100,7 @@ impl Rows {
         };
         let before = full.partition_point(|piece| piece.last().is_some_and(|row| row.position <= position));
         let pieces = full[before..].iter().map(|piece| &**piece).chain([last]);
-        pieces
-            .flat_map(move |piece| &piece[piece.partition_point(|row| row.position <= position)..])
-            .map(ListRow::from)
+        pieces.flat_map(move |piece| &piece[piece.partition_point(|row| row.position <= position)..]).map(ListRow::from)
     }
 }
 

@@ -281,6 +281,6 @@ mod tests {
 
     #[test]
     fn a_place_is_small() {
-        assert_eq!(size_of::<Cell>(), 48, "a settlement takes three new ones, and a tables have room for twice as many");
+        assert_eq!(size_of::<Cell>(), 48, "a settlement takes three new ones, and tables have room for twice as many");
     }
 }
