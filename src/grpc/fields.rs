@@ -194,7 +194,9 @@ impl Fields {
         required: bool,
     ) -> Option<String> {
         let read = text.as_ref();
-        let short = read.chars().count() <= max && !read.chars().any(char::is_control);
+        // No text has more characters than bytes.
+        let short = read.len() <= max || read.chars().count() <= max;
+        let short = short && !read.chars().any(char::is_control);
         let good = (short && !(required && read.trim().is_empty())).then(|| text.into());
         let what = if required {
             "must be given, short enough, and without control characters"

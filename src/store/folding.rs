@@ -26,7 +26,12 @@ impl Shards {
 
     /// By bits of the hash that a table of a shard does not look at: it takes the lowest ones and the highest.
     pub fn of(&self, hasher: &Folding, key: &impl Hash) -> usize {
-        let place = usize::try_from(hasher.hash_one(key) >> 40).unwrap_or_default() % PLACES;
+        self.at(hasher.hash_one(key))
+    }
+
+    /// The same of a hash at hand.
+    pub fn at(&self, hash: u64) -> usize {
+        let place = usize::try_from(hash >> 40).unwrap_or_default() % PLACES;
         self.0[place].into()
     }
 }
@@ -39,6 +44,12 @@ pub struct Folding(u64);
 impl Folding {
     pub fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    pub fn of_words(&self, words: [u64; 3]) -> u64 {
+        let mut folder = self.build_hasher();
+        words.into_iter().for_each(|word| folder.fold(word));
+        folder.finish()
     }
 }
 

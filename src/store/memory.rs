@@ -1,31 +1,35 @@
 //! The memory store: everything in sharded, pre-sized tables. For demonstrations, tests and what-if; a stop forgets it.
+//!
+//! What a settlement leaves behind is mostly bytes that are seldom looked at: its record and the facts that are written once.
+//! They lie together in one piece, the change's body, which is put together before anybody is kept waiting.
 
 mod moving;
+mod rows;
+mod table;
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::codec::DecodeError;
-use super::entity::Standing;
 use super::folding::{Folding, SHARDS, Shards};
 use super::kept::Portable;
-use super::record::{decode_entity, encode_entity_into};
+use super::record::decode_entity;
 use super::{
-    Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
+    Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, check_expectations,
 };
 use crate::domain::time::Moment;
+use rows::Rows;
+use table::{Slot, Span, Spot, Table};
 
-/// Records lie in chunks for the same reason.
+/// Records lie in chunks, since a growing list of millions stops everybody while it moves.
 const CHUNK: usize = 4_096;
 
-/// Facts with their versions.
-type Table = HashMap<Key, (u64, Slot), Folding>;
-type Lists = HashMap<ListKey, Vec<ListRow>, Folding>;
+type Lists = HashMap<ListKey, Rows, Folding>;
 
 /// See the module.
 pub struct MemoryStore {
@@ -46,94 +50,60 @@ pub struct MemoryStore {
 
 struct Ledger {
     head: Head,
-    records: Vec<Vec<StoredRecord>>,
+    bodies: Vec<Vec<Body>>,
+}
+
+/// A change as kept: its record, and behind it the facts that were packed. What is replaced later stays in it.
+struct Body {
+    at: Moment,
+    content_hash: [u8; 32],
+    link: [u8; 32],
+    bytes: Arc<[u8]>,
+    record: Span,
 }
 
 impl Ledger {
-    fn push(&mut self, record: StoredRecord) {
-        match self.records.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK => chunk.push(record),
+    fn push(&mut self, body: Body) {
+        match self.bodies.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(body),
             Some(_) | None => {
                 let mut chunk = Vec::with_capacity(CHUNK);
-                chunk.push(record);
-                self.records.push(chunk);
+                chunk.push(body);
+                self.bodies.push(chunk);
             }
         }
+    }
+
+    /// The bytes of the change at a position.
+    fn bytes(&self, position: u64) -> Option<Arc<[u8]>> {
+        let place = usize::try_from(position.checked_sub(1)?).ok()?;
+        self.bodies.get(place / CHUNK)?.get(place % CHUNK).map(|body| body.bytes.clone())
     }
 
     fn page(&self, from: u64, limit: usize) -> impl Iterator<Item = StoredRecord> + '_ {
-        let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
-        let chunks = self.records.iter().skip(skip / CHUNK);
-        chunks.flatten().skip(skip % CHUNK).take(limit).cloned()
+        let from = from.max(1);
+        let skip = usize::try_from(from - 1).unwrap_or(usize::MAX);
+        let bodies = self.bodies.iter().skip(skip / CHUNK).flatten().skip(skip % CHUNK).take(limit);
+        bodies.zip(from..).map(|(body, position)| StoredRecord {
+            position,
+            at: body.at,
+            content_hash: body.content_hash,
+            link: body.link,
+            bytes: body.record.of(&body.bytes).to_vec(),
+        })
     }
 }
 
-/// A fact in memory: as it is where decisions read it, as bytes where it is written once and looked at seldom.
-enum Slot {
-    Live(Entity),
-    Packed(Box<[u8]>),
-}
-
-type Slots = Vec<(Key, Slot)>;
-
-impl Slot {
-    /// Bytes are put together in `room` and then kept in as many as there are.
-    fn of(key: &Key, entity: Entity, room: &mut Vec<u8>) -> Self {
-        match key {
-            Key::Request(_)
-            | Key::Settlement(_)
-            | Key::Basis(_)
-            | Key::Decided(_)
-            | Key::Binding(_)
-            | Key::Person(_)
-            | Key::Transfer(_)
-            | Key::Certification(_) => {
-                room.clear();
-                encode_entity_into(&entity, room);
-                Self::Packed(room.as_slice().into())
-            }
-            Key::Reference(_)
-            | Key::Standing(_)
-            | Key::Wards(_)
-            | Key::Policy(_)
-            | Key::PolicySet(_)
-            | Key::AidUse(..)
-            | Key::Card(_)
-            | Key::Wallet(_)
-            | Key::WalletDay(..)
-            | Key::Quota(_)
-            | Key::Slips(_)
-            | Key::JobDay(_)
-            | Key::YearClose(..) => Self::Live(entity),
-        }
-    }
-
-    /// Whether it can lie under this key, as far as that is seen without decoding.
-    fn is_of(&self, key: &Key) -> bool {
-        match (key, self) {
-            (Key::Standing(id), Self::Live(Entity::Standing(standing))) => standing.member.id == *id,
-            _ => true,
-        }
-    }
-
-    /// Reads a little of every place that a decision will read of it, so that it waits for all of them together and not for
-    /// each where it needs it.
-    fn touch(&self) -> u64 {
-        let Self::Live(Entity::Standing(standing)) = self else { return 0 };
-        let Standing { member, masked_name, account, family, years, holds } = &**standing;
-        let first = |text: &str| text.as_bytes().first().map_or(0, |byte| u64::from(*byte));
-        let balance = account.as_ref().map_or(0, |account| account.current.as_fen().unsigned_abs());
-        let ties = family.ties.iter().fold(0, |sum, tie| sum ^ tie.filed ^ tie.used_year.as_fen().unsigned_abs());
-        let used = years.last().map_or(0, |(_, used)| used.fund.as_fen().unsigned_abs());
-        first(&member.insurance.tier) ^ first(masked_name) ^ balance ^ ties ^ used ^ holds.len() as u64
-    }
-
-    fn entity(&self) -> Result<Entity, StoreError> {
-        match self {
-            Self::Live(entity) => Ok(entity.clone()),
-            Self::Packed(bytes) => Ok(decode_entity(bytes)?),
-        }
-    }
+/// A change that is ready: nothing of it has to be put together while others wait.
+struct Ready {
+    change: Change,
+    /// Where what it expects lies, in that order.
+    expected: Vec<Spot>,
+    puts: Vec<(Key, Spot, Slot)>,
+    /// Each with its shard.
+    rows: Vec<(usize, ListKey, u128)>,
+    bytes: Arc<[u8]>,
+    record: Span,
 }
 
 /// The locks of some shards, each once. Nothing else holds more than one, these are taken in order of the shards, and nothing
@@ -144,8 +114,8 @@ struct Held<'a, T> {
 }
 
 impl<'a, T> Held<'a, T> {
-    fn of(tables: &'a [Mutex<T>], places: &[usize]) -> Self {
-        let mut order = places.to_vec();
+    fn of(tables: &'a [Mutex<T>], places: impl Iterator<Item = usize>) -> Self {
+        let mut order: Vec<usize> = places.collect();
         order.sort_unstable();
         order.dedup();
         let guards = order.iter().map(|shard| lock(&tables[*shard])).collect();
@@ -163,6 +133,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Facts of what was found, but for those that are packed, which are noted.
+fn copies(
+    keys: &[Key],
+    found: &[Option<(u64, &Slot)>],
+    packed: &mut Vec<(usize, Span)>,
+) -> Result<Vec<Fact>, StoreError> {
+    black_box(found.iter().flatten().fold(0, |sum, (_, slot)| sum ^ slot.touch()));
+    let mut facts = Vec::with_capacity(keys.len());
+    for (key, found) in keys.iter().zip(found) {
+        let (version, entity) = match found {
+            None => (0, None),
+            Some((_, slot)) if !slot.is_of(key) => return Err(StoreError::Corrupt(DecodeError::Value)),
+            Some((version, slot)) => (*version, slot.entity().map_err(|span| packed.push((facts.len(), span))).ok()),
+        };
+        facts.push(Fact { key: *key, version, entity });
+    }
+    Ok(facts)
+}
+
 impl MemoryStore {
     /// `records_max` bounds the ledger; past it commits are refused as `Full`.
     pub fn new(secret: [u8; 32], records_max: u64) -> Self {
@@ -171,11 +160,11 @@ impl MemoryStore {
         let hasher = Folding::new(u64::from_le_bytes(seed));
         Self {
             secret,
-            facts: (0..SHARDS).map(|_| Mutex::new(HashMap::with_capacity_and_hasher(256, hasher.clone()))).collect(),
+            facts: (0..SHARDS).map(|_| Mutex::new(Table::new(&hasher))).collect(),
             lists: (0..SHARDS).map(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))).collect(),
             hasher,
             shards: Shards::new(),
-            ledger: Mutex::new(Ledger { head: Head::EMPTY, records: Vec::new() }),
+            ledger: Mutex::new(Ledger { head: Head::EMPTY, bodies: Vec::new() }),
             position: AtomicU64::new(0),
             moved: Notify::new(),
             closed: AtomicBool::new(false),
@@ -183,56 +172,41 @@ impl MemoryStore {
         }
     }
 
-    fn shard_of(&self, key: &impl std::hash::Hash) -> usize {
-        self.shards.of(&self.hasher, key)
+    fn spot(&self, key: &Key) -> Spot {
+        Spot::of(key, &self.hasher, &self.shards)
     }
 
-    fn shard(&self, key: &Key) -> MutexGuard<'_, Table> {
-        lock(&self.facts[self.shard_of(key)])
-    }
-
-    fn version(&self, key: &Key) -> u64 {
-        self.shard(key).get(key).map_or(0, |(version, _)| *version)
-    }
-
-    fn find(&self, key: &Key) -> Result<Fact, StoreError> {
-        let shard = self.shard(key);
-        let Some((version, slot)) = shard.get(key) else {
-            return Ok(Fact { key: *key, version: 0, entity: None });
-        };
-        black_box(slot.touch());
-        Ok(Fact { key: *key, version: *version, entity: Some(slot.entity()?) })
+    fn shard(&self, spot: &Spot) -> MutexGuard<'_, Table> {
+        lock(&self.facts[spot.shard])
     }
 
     /// Many keys at once. Nearly every step of a look waits for memory, and a processor waits for many places at a time
     /// unless something comes in between that it must not reorder, as taking a lock is: so first all the locks, then all
     /// the places, then a touch of all that was found, and only then copies, which count and wait each for itself.
-    fn find_together(&self, keys: &[Key]) -> Result<Vec<Fact>, StoreError> {
-        let places: Vec<usize> = keys.iter().map(|key| self.shard_of(key)).collect();
-        let held = Held::of(&self.facts, &places);
-        let found: Vec<Option<&(u64, Slot)>> =
-            keys.iter().zip(&places).map(|(key, place)| held.shard(*place).get(key)).collect();
-        black_box(found.iter().flatten().fold(0, |sum, (_, slot)| sum ^ slot.touch()));
-        let whole = keys
-            .iter()
-            .zip(&found)
-            .fold(true, |whole, (key, found)| whole & found.is_none_or(|(_, slot)| slot.is_of(key)));
-        if !whole {
-            return Err(StoreError::Corrupt(DecodeError::Value));
-        }
-        let fact = |(key, found): (&Key, &Option<&(u64, Slot)>)| match found {
-            None => Ok(Fact { key: *key, version: 0, entity: None }),
-            Some((version, slot)) => Ok(Fact { key: *key, version: *version, entity: Some(slot.entity()?) }),
+    fn find(&self, keys: &[Key]) -> Result<Vec<Fact>, StoreError> {
+        let mut packed: Vec<(usize, Span)> = Vec::new();
+        let mut facts = if let [key] = keys {
+            let spot = self.spot(key);
+            let shard = self.shard(&spot);
+            copies(keys, &[shard.find(key, &spot)], &mut packed)?
+        } else {
+            let spots: Vec<Spot> = keys.iter().map(|key| self.spot(key)).collect();
+            let held = Held::of(&self.facts, spots.iter().map(|spot| spot.shard));
+            let found = keys.iter().zip(&spots).map(|(key, spot)| held.shard(spot.shard).find(key, spot));
+            copies(keys, &found.collect::<Vec<_>>(), &mut packed)?
         };
-        keys.iter().zip(&found).map(fact).collect()
+        // The ledger is never waited for with a shard in hand: whoever has it takes shards.
+        for (place, span) in packed {
+            let fact = &mut facts[place];
+            let bytes = lock(&self.ledger).bytes(fact.version).ok_or(StoreError::Corrupt(DecodeError::Short))?;
+            fact.entity = Some(decode_entity(span.of(&bytes))?);
+        }
+        Ok(facts)
     }
 
     fn look(&self, keys: &[Key]) -> Result<Facts, StoreError> {
         let began_at = self.position.load(Ordering::Acquire);
-        let facts: Vec<Fact> = match keys {
-            [key] => vec![self.find(key)?],
-            keys => self.find_together(keys)?,
-        };
+        let facts = self.find(keys)?;
         // A fact may be seen a moment before the position it was written at is told.
         let seen = facts.iter().map(|fact| fact.version).max().unwrap_or_default();
         let read_at = self.position.load(Ordering::Acquire).max(seen);
@@ -243,13 +217,53 @@ impl MemoryStore {
         if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
     }
 
+    /// Puts everything together that can be before the ledger is taken.
+    fn ready(&self, mut change: Change, room: &mut Vec<u8>) -> Ready {
+        room.clear();
+        let record = Span::written(room, |room| room.extend_from_slice(&change.record));
+        let put = |(key, entity)| (key, self.spot(&key), Slot::of(&key, entity, room));
+        let puts = std::mem::take(&mut change.puts).into_iter().map(put).collect();
+        let rows = self.rows(std::mem::take(&mut change.lists));
+        let expected = change.expects.iter().map(|(key, _)| self.spot(key)).collect();
+        let ready = Ready { change, expected, puts, rows, bytes: room.as_slice().into(), record };
+        self.bring_near(&ready);
+        ready
+    }
+
+    /// Looks at all places that the change will be written to, together, so that the commit need not wait for one after
+    /// another while others wait for it.
+    fn bring_near(&self, ready: &Ready) {
+        let held = Held::of(&self.facts, ready.puts.iter().map(|(_, spot, _)| spot.shard));
+        let versions = ready.puts.iter().map(|(key, spot, _)| held.shard(spot.shard).version(key, spot));
+        black_box(versions.fold(0, |sum, version| sum ^ version));
+        drop(held);
+        let held = Held::of(&self.lists, ready.rows.iter().map(|(shard, ..)| *shard));
+        let lists = ready.rows.iter().map(|(shard, list, _)| held.shard(*shard).get(list));
+        black_box(lists.fold(0, |sum, rows| sum ^ rows.map_or(0, Rows::end)));
+    }
+
+    fn rows(&self, lists: Vec<(ListKey, u128)>) -> Vec<(usize, ListKey, u128)> {
+        let shard = |list: &ListKey| self.shards.of(&self.hasher, list);
+        lists.into_iter().map(|(list, subject)| (shard(&list), list, subject)).collect()
+    }
+
+    /// Whether every expectation holds.
+    fn check(&self, ready: &Ready) -> Result<(), CommitError> {
+        let mut spots = ready.expected.iter();
+        let version_of = |key: &Key| {
+            // As many as expectations, in their order.
+            let spot = spots.next().copied().unwrap_or_else(|| self.spot(key));
+            self.shard(&spot).version(key, &spot)
+        };
+        check_expectations(&ready.change, version_of)
+    }
+
     fn apply(
         &self,
         ledger: &mut Ledger,
-        change: Change,
-        slots: Slots,
+        ready: Ready,
         now: Moment,
-        replaced: &mut Vec<(u64, Slot)>,
+        replaced: &mut Vec<Slot>,
     ) -> Result<Committed, CommitError> {
         if self.open().is_err() {
             return Err(CommitError::NotApplied(StoreError::Closed));
@@ -257,32 +271,37 @@ impl MemoryStore {
         if ledger.head.position >= self.records_max {
             return Err(CommitError::NotApplied(StoreError::Full));
         }
-        check_expectations(&change, |key| self.version(key))?;
+        self.check(&ready)?;
+        let Ready { change, expected: _, puts, rows, bytes, record } = ready;
         let head = ledger.head.next(&change.content_hash, now);
         if change.before.is_some_and(|end| head.at >= end) {
             return Err(CommitError::Conflict);
         }
-        for (key, slot) in slots {
-            replaced.extend(self.shard(&key).insert(key, (head.position, slot)));
+        self.write(ledger, head, (change.content_hash, bytes, record), puts, rows, replaced);
+        Ok(Committed { position: head.position, at: head.at })
+    }
+
+    /// Writes a change that nothing speaks against.
+    fn write(
+        &self,
+        ledger: &mut Ledger,
+        head: Head,
+        (content_hash, bytes, record): ([u8; 32], Arc<[u8]>, Span),
+        puts: Vec<(Key, Spot, Slot)>,
+        rows: Vec<(usize, ListKey, u128)>,
+        replaced: &mut Vec<Slot>,
+    ) {
+        for (key, spot, slot) in puts {
+            replaced.extend(self.shard(&spot).put(&key, &spot, head.position, slot, &self.hasher));
         }
-        for (list, subject) in change.lists {
-            let mut lists = lock(&self.lists[self.shard_of(&list)]);
-            let rows = lists.entry(list).or_default();
-            // One row a position: the last one given stays.
-            rows.pop_if(|row| row.position == head.position);
-            rows.push(ListRow { position: head.position, subject });
+        for (shard, list, subject) in rows {
+            let row = ListRow { position: head.position, subject };
+            let mut lists = lock(&self.lists[shard]);
+            lists.entry(list).and_modify(|rows| rows.push(row)).or_insert_with(|| Rows::new(row));
         }
-        let record = StoredRecord {
-            position: head.position,
-            at: head.at,
-            content_hash: change.content_hash,
-            link: head.link,
-            bytes: change.record,
-        };
-        ledger.push(record);
+        ledger.push(Body { at: head.at, content_hash, link: head.link, bytes, record });
         ledger.head = head;
         self.position.store(head.position, Ordering::Release);
-        Ok(Committed { position: head.position, at: head.at })
     }
 }
 
@@ -300,18 +319,11 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
-        // Packed before the ledger is taken: others wait for it.
-        let mut room = Vec::with_capacity(2048);
-        let packed = changes.into_iter().map(|mut change| {
-            change.record.shrink_to_fit();
-            let puts = std::mem::take(&mut change.puts).into_iter();
-            (change, puts.map(|(key, entity)| (key, Slot::of(&key, entity, &mut room))).collect::<Slots>())
-        });
-        let packed: Vec<(Change, Slots)> = packed.collect();
-        let mut replaced = Vec::with_capacity(8 * packed.len());
+        let mut room = Vec::with_capacity(4096);
+        let ready: Vec<Ready> = changes.into_iter().map(|change| self.ready(change, &mut room)).collect();
+        let mut replaced = Vec::with_capacity(8 * ready.len());
         let mut ledger = lock(&self.ledger);
-        let verdicts =
-            packed.into_iter().map(|(change, slots)| self.apply(&mut ledger, change, slots, now, &mut replaced));
+        let verdicts = ready.into_iter().map(|ready| self.apply(&mut ledger, ready, now, &mut replaced));
         let verdicts = verdicts.collect();
         // What was replaced is dropped when the ledger is free again.
         drop(ledger);
@@ -358,10 +370,9 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
         let rows = self.open().map(|()| {
-            let lists = lock(&self.lists[self.shard_of(&key)]);
-            let rows = lists.get(&key).map_or(&[][..], Vec::as_slice);
-            let first = rows.partition_point(|row| row.position <= after);
-            rows[first..].iter().take_while(|row| row.position <= until).take(limit).copied().collect()
+            let lists = lock(&self.lists[self.shards.of(&self.hasher, &key)]);
+            let rows = lists.get(&key).into_iter().flat_map(|rows| rows.after(after));
+            rows.take_while(|row| row.position <= until).take(limit).collect()
         });
         Box::pin(std::future::ready(rows))
     }

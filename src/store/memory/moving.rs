@@ -2,12 +2,13 @@
 //! out is looked for in all facts and lists.
 
 use std::future::ready;
-use std::sync::atomic::Ordering;
 
-use super::{Ledger, MemoryStore, Slot, lock};
+use super::table::{Slot, Span};
+use super::{Ledger, MemoryStore, lock};
+use crate::store::codec::DecodeError;
 use crate::store::kept::{KeptChange, Portable, TakeError, heads};
 use crate::store::record::{decode_entity, encode_entity};
-use crate::store::{ListRow, StoreError, StoreFuture};
+use crate::store::{StoreError, StoreFuture};
 
 impl MemoryStore {
     /// `ledger` is held so that nothing changes meanwhile.
@@ -19,16 +20,22 @@ impl MemoryStore {
             records.map(|record| KeptChange { record, facts: Vec::new(), lists: Vec::new() }).collect();
         let place = |position: u64| position.checked_sub(from).and_then(|place| usize::try_from(place).ok());
         for shard in &self.facts {
-            for (key, (version, slot)) in lock(shard).iter() {
-                if let Some(change) = place(*version).and_then(|place| changes.get_mut(place)) {
-                    change.facts.push((*key, encode_entity(&slot.entity()?)));
+            for (key, version, slot) in lock(shard).iter() {
+                if let Some(change) = place(version).and_then(|place| changes.get_mut(place)) {
+                    let bytes = match slot.entity() {
+                        Ok(entity) => encode_entity(&entity),
+                        Err(span) => {
+                            let body = ledger.bytes(version).ok_or(StoreError::Corrupt(DecodeError::Short))?;
+                            span.of(&body).to_vec()
+                        }
+                    };
+                    change.facts.push((key, bytes));
                 }
             }
         }
         for shard in &self.lists {
             for (list, rows) in lock(shard).iter() {
-                let first = rows.partition_point(|row| row.position < from);
-                for row in &rows[first..] {
+                for row in rows.after(from - 1) {
                     let Some(change) = place(row.position).and_then(|place| changes.get_mut(place)) else { break };
                     change.lists.push((*list, row.subject));
                 }
@@ -44,20 +51,18 @@ impl MemoryStore {
         if heads.last().is_some_and(|head| head.position > self.records_max) {
             return Err(StoreError::Full.into());
         }
-        let mut room = Vec::new();
+        let (mut room, mut replaced) = (Vec::new(), Vec::new());
         for (change, head) in changes.into_iter().zip(heads) {
             let KeptChange { record, facts, lists } = change;
+            room.clear();
+            let of_record = Span::written(&mut room, |room| room.extend_from_slice(&record.bytes));
+            let mut puts = Vec::with_capacity(facts.len());
             for (key, bytes) in facts {
-                let slot = Slot::of(&key, decode_entity(&bytes).map_err(StoreError::from)?, &mut room);
-                self.shard(&key).insert(key, (head.position, slot));
+                let entity = decode_entity(&bytes).map_err(StoreError::from)?;
+                puts.push((key, self.spot(&key), Slot::of(&key, entity, &mut room)));
             }
-            for (list, subject) in lists {
-                let mut lists = lock(&self.lists[self.shard_of(&list)]);
-                lists.entry(list).or_default().push(ListRow { position: head.position, subject });
-            }
-            ledger.push(record);
-            ledger.head = head;
-            self.position.store(head.position, Ordering::Release);
+            let body = (record.content_hash, room.as_slice().into(), of_record);
+            self.write(&mut ledger, head, body, puts, self.rows(lists), &mut replaced);
         }
         drop(ledger);
         self.moved.notify_waiters();
