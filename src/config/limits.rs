@@ -137,6 +137,8 @@ impl Config {
             row("hold_seconds", self.hold_seconds.into(), "seconds"),
             row("holds_per_member", self.holds_per_member.into(), "holds"),
             row("refunds_per_settlement", self.refunds_per_settlement.into(), "refunds"),
+            row("metrics_connections", self.metrics_connections.into(), "connections"),
+            row("metrics_time_ms", self.metrics_time_ms.into(), "milliseconds"),
             row("drain_ms", self.drain_ms.into(), "milliseconds"),
             row("hold_sweep_ms", self.hold_sweep_ms.into(), "milliseconds"),
             row("runtimes", self.runtimes.into(), "threads"),

@@ -13,12 +13,14 @@ use super::codec::DecodeError;
 use super::entity::Standing;
 use super::folding::{Folding, SHARDS, Shards};
 use super::kept::Portable;
+use super::measured::positions;
 use super::record::{decode_entity, encode_entity_into};
 use super::{
     Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, check_expectations,
 };
 use crate::domain::time::Moment;
+use crate::metrics::Page;
 
 /// Records lie in chunks for the same reason.
 const CHUNK: usize = 4_096;
@@ -368,6 +370,11 @@ impl Store for MemoryStore {
 
     fn portable(&self) -> Option<&dyn Portable> {
         Some(self)
+    }
+
+    fn measure(&self, page: &mut Page) {
+        let position = self.position.load(Ordering::Acquire);
+        positions(page, position, position);
     }
 
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
