@@ -2,12 +2,13 @@
 //! nobody; whoever reads sums them up. Nothing is decided by what was counted.
 
 mod page;
+mod stopwatch;
 
 use std::array;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
 
 pub use page::{Family, Page, Unit};
+pub use stopwatch::Stopwatch;
 
 /// More than the threads that usually count; two that share a place are only a little slower.
 const SHARDS: usize = 16;
@@ -149,22 +150,6 @@ impl<const N: usize> Seen<N> {
 
     pub fn count(&self) -> u64 {
         self.up_to.iter().sum::<u64>() + self.above
-    }
-}
-
-/// Measures how long something takes. The only clock below `server` beside the ledger's: nothing but a histogram hears of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Stopwatch(Instant);
-
-impl Stopwatch {
-    #[allow(clippy::disallowed_methods, reason = "a duration is measured, and nothing is decided by it")]
-    pub fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Rounded, so that many short times sum up right.
-    pub fn micros(self) -> u64 {
-        u64::try_from((self.0.elapsed().as_nanos() + 500) / 1_000).unwrap_or(u64::MAX)
     }
 }
 

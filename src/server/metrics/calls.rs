@@ -194,15 +194,16 @@ mod tests {
     #[test]
     fn a_call_counts_once_as_what_it_was_told_to_be() {
         let calls = Calls::default();
-        let ends: [(bool, &dyn Fn(&mut Tally)); 4] = [
-            (true, &|tally| calls.told(tally, &HeaderMap::new())),
-            (true, &|_| {}),
-            (true, &|tally| calls.told(tally, transport::time_limit().into_http::<()>().headers())),
-            (true, &|tally| calls.refused(tally, Door::Calls, &transport::overloaded())),
+        type End = fn(&Calls, &mut Tally);
+        let ends: [End; 4] = [
+            |calls, tally| calls.told(tally, &HeaderMap::new()),
+            |_, _| {},
+            |calls, tally| calls.told(tally, transport::time_limit().into_http::<()>().headers()),
+            |calls, tally| calls.refused(tally, Door::Calls, &transport::overloaded()),
         ];
-        for (timed, end) in ends {
-            let mut tally = calls.begin(SETTLE, timed);
-            end(&mut tally);
+        for end in ends {
+            let mut tally = calls.begin(SETTLE, true);
+            end(&calls, &mut tally);
             calls.end(&tally);
         }
         let call = |label: &str| format!("{{service=\"SettlementService\",method=\"Settle\"{label}}}");
