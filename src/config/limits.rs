@@ -11,7 +11,7 @@ use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
 use crate::ledger::reconcile::ReconcileLimits;
 use crate::ledger::watch::WatchLimits;
-use crate::store::postgres::PostgresOptions;
+use crate::store::postgres::{MIGRATIONS, PostgresOptions};
 
 impl Config {
     pub fn ledger_limits(&self) -> Limits {
@@ -42,6 +42,7 @@ impl Config {
             group: self.database_group as usize,
             retries: self.database_retries,
             poll: milliseconds(self.database_poll_ms),
+            migrations: &MIGRATIONS,
         }
     }
 

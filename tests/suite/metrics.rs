@@ -232,7 +232,8 @@ fn each_call_counts_under_its_method_and_outcome() {
     let look = proto::LookUpMemberRequest { member: card("NO-CARD"), ..Default::default() };
     let credit = proto::CreditAccountRequest { member: card("SZ-CARD-1002"), ..support::credit("c-1", "", 100) };
     let fence = support::fence("f-1", "m-9");
-    let batch = proto::CalculateBatchRequest::default();
+    // An item without a calculation has an error of its own; a message without an item is none.
+    let batch = proto::CalculateBatchRequest { items: vec![prost::bytes::Bytes::new()] };
     // What is called, with what it counts besides, if anything.
     let rows = [
         ("SettlementService/Settle", bill("m-1", 1_000).encode_to_vec(), "OK", "gongji_changes_total"),
@@ -248,6 +249,7 @@ fn each_call_counts_under_its_method_and_outcome() {
         ("MemberService/LookUpMember", look.encode_to_vec(), "NOT_FOUND MEMBER_NOT_FOUND", ""),
         ("LedgerService/CheckLedger", Vec::new(), "OK", ""),
         ("CalculationService/CalculateBatch", batch.encode_to_vec(), "OK", ""),
+        ("CalculationService/CalculateBatch", Vec::new(), "INVALID_ARGUMENT INVALID_FIELDS", ""),
         ("SettlementService/Unheard", Vec::new(), "UNIMPLEMENTED NOT_IMPLEMENTED", ""),
     ];
     run(async {

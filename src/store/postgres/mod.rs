@@ -63,7 +63,7 @@ use crate::domain::time::Moment;
 use crate::metrics::Page;
 
 pub use committer::Counters;
-pub use migrate::{Applied, SCHEMA, status, up};
+pub use migrate::{Applied, MIGRATIONS, Migration, SCHEMA, status, up};
 pub use options::{DatabaseUrl, PostgresError, PostgresOptions};
 
 /// How long a close waits for the last commit.
