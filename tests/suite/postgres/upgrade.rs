@@ -78,12 +78,14 @@ fn the_next_program_and_this_one_serve_one_database() {
     assert!(refused.to_string().contains("has schema 1, this program needs 2"), "{refused}");
     let first = std::thread::scope(|scope| {
         let loading = scope.spawn(|| run(load(&old, 0, 600)));
-        wait_until("the migration", PATIENCE, || match run(postgres::up(&next(database.url()), [0; 32], 200)) {
-            Ok(applied) => Some(assert_eq!(applied.iter().filter(|it| it.at.is_some()).count(), 2)),
-            // Whoever changes tables waits for those who use them, and may be the one who has to give way.
-            Err(PostgresError::Refused { code, .. }) if ["40P01", "55P03"].contains(&code.as_str()) => None,
-            Err(error) => panic!("{error}"),
-        });
+        let applied =
+            wait_until("the migration", PATIENCE, || match run(postgres::up(&next(database.url()), [0; 32], 200)) {
+                Ok(applied) => Some(applied),
+                // Whoever changes tables waits for those who use them, and may be the one who has to give way.
+                Err(PostgresError::Refused { code, .. }) if ["40P01", "55P03"].contains(&code.as_str()) => None,
+                Err(error) => panic!("{error}"),
+            });
+        assert_eq!(applied.iter().filter(|migration| migration.at.is_some()).count(), 2);
         loading.join().expect("whoever loads is answered throughout")
     });
     let store = PostgresStore::open(next(database.url())).expect("the next program serves");
