@@ -1,7 +1,6 @@
 //! The command line: `gongji serve`, `config`, `migrate`, `calc`, `policy`, `ledger`, `backup`, `copy`, `reconcile`, `settle`,
 //! `import`, `bench`. Wiring only.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -212,9 +211,12 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
                 .await
                 .map_err(|failure| format!("the demonstration family cannot be loaded: {}", in_words(&failure)))?;
         }
-        let listener =
-            TcpListener::bind(config.listen).map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let listeners = server::Listeners::bind(config).map_err(|error| error.to_string())?;
+        let address = listeners.calls.local_addr().map_err(|error| error.to_string())?;
+        if let Some(metrics) = &listeners.metrics {
+            let address = metrics.local_addr().map_err(|error| error.to_string())?;
+            tracing::info!(%address, "metrics");
+        }
         let head = api.ledger.store().head().await.map_err(|error| error.to_string())?;
         tracing::info!(%address, store = %config.store, demo, position = head.position, "serving");
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
@@ -225,7 +227,7 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
                 _ = interrupt.recv() => {}
             }
         };
-        server::run(listener, config, Arc::new(api), stop).await.map_err(|error| error.to_string())
+        server::run(listeners, config, Arc::new(api), stop).await.map_err(|error| error.to_string())
     })?;
     drop(backups);
     Ok(())

@@ -2,6 +2,7 @@
 
 mod limits;
 mod toml_text;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,28 +13,7 @@ use crate::domain::vocabulary::Grade;
 use crate::ledger::policies::RefusedGrades;
 use crate::store::postgres::DatabaseUrl;
 use toml_text::ToToml;
-
-/// Where the ledger is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StoreChoice {
-    /// On disk in the data directory, synced before every answer. One process at a time.
-    Embedded,
-    /// In this process; a stop forgets everything.
-    Memory,
-    /// In a PostgreSQL database, shared by any number of processes.
-    Postgres,
-}
-
-impl std::fmt::Display for StoreChoice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Embedded => "embedded",
-            Self::Memory => "memory",
-            Self::Postgres => "postgres",
-        })
-    }
-}
+pub use words::{MaybeAddress, StoreChoice};
 
 macro_rules! options {
     ($(@ $heading:literal $($(#[doc = $doc:literal])* $name:ident / $flag:literal / $env:literal: $type:ty = $default:expr;)*)*) => {
@@ -104,6 +84,14 @@ options! {
     store / "store" / "GONGJI_STORE": StoreChoice = StoreChoice::Embedded;
     /// Directory of the embedded store; made if it is not there.
     data_dir / "data-dir" / "GONGJI_DATA_DIR": PathBuf = PathBuf::from("gongji-data");
+    @ "Metrics"
+    /// Address on which a Prometheus server finds GET /metrics; empty: none. Beyond loopback needs --insecure, since there
+    /// is no authentication yet.
+    metrics_listen / "metrics-listen" / "GONGJI_METRICS_LISTEN": MaybeAddress = MaybeAddress(None);
+    /// Most connections for metrics at once; more wait to be accepted.
+    metrics_connections / "metrics-connections" / "GONGJI_METRICS_CONNECTIONS": u32 = 8;
+    /// Longest time of one connection for metrics, in milliseconds; past it the connection is closed.
+    metrics_time_ms / "metrics-time-ms" / "GONGJI_METRICS_TIME_MS": u32 = 5_000;
     @ "PostgreSQL"
     /// The database of --store postgres: postgres://user:password@host:5432/database, several hosts parted by commas for one
     /// that fails over. Printed without its password.
@@ -295,6 +283,11 @@ impl Config {
         if !self.listen.ip().is_loopback() && !self.insecure {
             return refuse("listen: an address beyond loopback needs --insecure, since there is no authentication yet");
         }
+        if self.metrics_listen.0.is_some_and(|address| !address.ip().is_loopback()) && !self.insecure {
+            return refuse(
+                "metrics_listen: an address beyond loopback needs --insecure, since there is no authentication yet",
+            );
+        }
         if !self.clock.is_empty() && !demo && self.store != StoreChoice::Memory {
             return refuse(
                 "clock: only with --demo or --store memory, so that a real ledger never holds an invented time",
@@ -314,6 +307,8 @@ impl Config {
         }
         let at_least_one = [
             ("runtimes", self.runtimes),
+            ("metrics_connections", self.metrics_connections),
+            ("metrics_time_ms", self.metrics_time_ms),
             ("readiness_ms", self.readiness_ms),
             ("database_connections", self.database_connections),
             ("database_connect_ms", self.database_connect_ms),

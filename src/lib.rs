@@ -4,6 +4,7 @@
 
 pub mod domain;
 pub mod policy;
+pub mod metrics;
 pub mod store;
 pub mod ledger;
 pub mod grpc;

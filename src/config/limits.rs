@@ -11,7 +11,7 @@ use crate::ledger::Limits;
 use crate::ledger::policies::RefusedGrades;
 use crate::ledger::reconcile::ReconcileLimits;
 use crate::ledger::watch::WatchLimits;
-use crate::store::postgres::PostgresOptions;
+use crate::store::postgres::{MIGRATIONS, PostgresOptions};
 
 impl Config {
     pub fn ledger_limits(&self) -> Limits {
@@ -42,6 +42,7 @@ impl Config {
             group: self.database_group as usize,
             retries: self.database_retries,
             poll: milliseconds(self.database_poll_ms),
+            migrations: &MIGRATIONS,
         }
     }
 
@@ -137,6 +138,8 @@ impl Config {
             row("hold_seconds", self.hold_seconds.into(), "seconds"),
             row("holds_per_member", self.holds_per_member.into(), "holds"),
             row("refunds_per_settlement", self.refunds_per_settlement.into(), "refunds"),
+            row("metrics_connections", self.metrics_connections.into(), "connections"),
+            row("metrics_time_ms", self.metrics_time_ms.into(), "milliseconds"),
             row("drain_ms", self.drain_ms.into(), "milliseconds"),
             row("hold_sweep_ms", self.hold_sweep_ms.into(), "milliseconds"),
             row("runtimes", self.runtimes.into(), "threads"),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::StoreChoice;
+use super::{MaybeAddress, StoreChoice};
 use crate::store::postgres::DatabaseUrl;
 
 /// A value as TOML text.
@@ -24,7 +24,7 @@ macro_rules! to_toml {
         }
     )*};
 }
-to_toml! { u32: false; u64: false; String: true; SocketAddr: true; StoreChoice: true; DatabaseUrl: true; }
+to_toml! { u32: false; u64: false; String: true; SocketAddr: true; StoreChoice: true; DatabaseUrl: true; MaybeAddress: true; }
 
 impl ToToml for bool {
     const VALUES: RangeInclusive<usize> = 0..=1;

@@ -9,6 +9,7 @@ pub mod case;
 pub mod certification;
 pub mod close_year;
 pub mod check;
+mod counted;
 mod begun;
 mod check_bindings;
 pub mod entries;
@@ -160,6 +161,7 @@ pub struct Ledger {
     revisions: Mutex<HashMap<[u8; 32], Arc<StoredPolicy>>>,
     /// Tells whoever closes years that one was begun.
     year_closes: Notify,
+    counted: counted::CountedApart,
 }
 
 impl Ledger {
@@ -183,6 +185,7 @@ impl Ledger {
             set_stored: AtomicBool::new(false),
             revisions: Mutex::new(HashMap::new()),
             year_closes: Notify::new(),
+            counted: counted::CountedApart::default(),
         }
     }
 
@@ -219,6 +222,9 @@ impl Ledger {
                 false => (Some(self.gate.read().await), None),
                 true => (None, Some(self.gate.write().await)),
             };
+            if alone {
+                self.counted().alone.one();
+            }
             let now = match lost {
                 0 if !C::SEES_RAN_OUT => self.clock.now(),
                 _ => self.now_of_ledger().await.map_err(|failure| asked.told(failure))?,
@@ -231,6 +237,10 @@ impl Ledger {
                 Attempt::Settled(Err(Failure::OutcomeUnknown)) if lost < self.limits.retries => lost += 1,
                 Attempt::Settled(result) => {
                     drop((_shared, _alone));
+                    if let Ok(done) = &result {
+                        let counted = self.counted();
+                        if done.replayed { counted.repeats.one() } else { counted.changes.one() }
+                    }
                     let result = result.map_err(|failure| asked.told(failure));
                     let read_at = reading.read_at();
                     let position = result.as_ref().map_or(read_at, |done| done.position.max(read_at));
@@ -245,6 +255,7 @@ impl Ledger {
                 // What was done under the same id is found by looking, and many may look together.
                 Attempt::Lost => {
                     lost += 1;
+                    self.counted().races_lost.one();
                     alone = !std::mem::take(&mut asked.taken) && lost > LOST_AMONG_OTHERS;
                 }
                 Attempt::RanOut(holds) => {
@@ -354,6 +365,7 @@ impl Ledger {
             }
             Err(CommitError::NotApplied(error)) => Err(error.into()),
             Err(CommitError::Unknown) => {
+                self.counted().unknown.one();
                 asked.unanswered.push(content_hash);
                 Err(Failure::OutcomeUnknown)
             }

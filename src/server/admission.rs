@@ -1,27 +1,28 @@
 //! In front of every method: a bound on running calls and on their time, a caught panic, and statuses of the transport
 //! put into the same words as all others.
 
+mod gate;
+
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
-use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use crate::config::Config;
 use crate::grpc::bulk::Stopping;
 use crate::grpc::status::{self, transport};
 use crate::ledger::Failure;
+pub use gate::Gate;
+use gate::Pass;
 
 /// Methods that read very much have a time limit of their own.
 const LONG: [&str; 2] = ["/gongji.v1.LedgerService/CheckLedger", "/gongji.v1.ReconciliationService/CompareTotals"];
@@ -43,86 +44,6 @@ const IMPORTS: [&str; 2] = ["/gongji.v1.MemberService/ImportMembers", "/gongji.v
 
 /// The one stream that has no end: it does not count as a running call, and a stop does not wait for it to be done.
 const WATCH: &str = "/gongji.v1.LedgerService/Watch";
-
-/// Counts running calls.
-pub struct Gate {
-    running: AtomicU32,
-    most: u32,
-    watching: AtomicU32,
-    most_watching: u32,
-    longest: Duration,
-    longest_check: Duration,
-    longest_import: Duration,
-    stream_idle: Duration,
-    closed: AtomicBool,
-    /// Tells the streams.
-    closing: watch::Sender<bool>,
-}
-
-impl Gate {
-    pub fn new(config: &Config) -> Self {
-        Self {
-            running: AtomicU32::new(0),
-            most: config.concurrent_requests,
-            watching: AtomicU32::new(0),
-            most_watching: config.watch_streams,
-            longest: Duration::from_millis(config.call_time_ms.into()),
-            longest_check: Duration::from_millis(config.check_time_ms.into()),
-            // What was begun at its end has the time of a call.
-            longest_import: Duration::from_millis(u64::from(config.import_time_ms) + u64::from(config.call_time_ms)),
-            stream_idle: Duration::from_millis(config.stream_idle_ms.into()),
-            closed: AtomicBool::new(false),
-            closing: watch::Sender::new(false),
-        }
-    }
-
-    pub fn running(&self) -> u32 {
-        self.running.load(Ordering::SeqCst)
-    }
-
-    pub fn watching(&self) -> u32 {
-        self.watching.load(Ordering::SeqCst)
-    }
-
-    /// No new calls from here on; streams end where they wait.
-    pub fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        self.closing.send_replace(true);
-    }
-
-    fn enter(self: &Arc<Self>, watches: bool) -> Result<Pass, Status> {
-        let pass = Pass { gate: self.clone(), watches };
-        let most = if watches { self.most_watching } else { self.most };
-        // Counted before it is checked, so that a stop either sees the call or the call sees the stop; a refusal gives its
-        // place back too.
-        let before = pass.counter().fetch_add(1, Ordering::SeqCst);
-        if self.closed.load(Ordering::SeqCst) {
-            Err(transport::shutting_down())
-        } else if before >= most {
-            Err(if watches { transport::too_many_watches() } else { transport::overloaded() })
-        } else {
-            Ok(pass)
-        }
-    }
-}
-
-/// One running call, or one that watches.
-struct Pass {
-    gate: Arc<Gate>,
-    watches: bool,
-}
-
-impl Pass {
-    fn counter(&self) -> &AtomicU32 {
-        if self.watches { &self.gate.watching } else { &self.gate.running }
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        self.counter().fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// The service around all services.
 #[derive(Clone)]
@@ -163,11 +84,11 @@ where
             path if IMPORTS.contains(&path) => self.gate.longest_import,
             _ => self.gate.longest,
         };
-        let (watches, finishes) = (path == WATCH, FINISH.contains(&path));
+        let (finishes, entered) = (FINISH.contains(&path), self.gate.enter(path));
         if finishes {
             request.extensions_mut().insert(Stopping(self.gate.closing.subscribe()));
         }
-        match self.gate.enter(watches) {
+        match entered {
             Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams },
             Ok(pass) => Call {
                 pass: Some(pass),
@@ -221,12 +142,13 @@ where
             self.inner = None;
             let pass = self.pass.take();
             return Poll::Ready(match (pass, self.streams) {
-                (Some(pass), Some(method)) => outcome.map(|response| match response.headers().get("grpc-status") {
-                    // It has ended with its headers; around it there must be nothing that could send an empty frame more.
-                    Some(_) => response,
-                    None => response.map(|body| Running::body(body, pass, FINISH.contains(&method))),
-                }),
-                (_, _) => outcome,
+                // It goes on.
+                (Some(pass), Some(method)) if outcome.as_ref().is_ok_and(|response| !ended(response)) => {
+                    outcome.map(|response| response.map(|body| Running::body(body, pass, FINISH.contains(&method))))
+                }
+                // It has ended with its headers; around it there must be nothing that could send an empty frame more.
+                (Some(mut pass), _) => outcome.inspect(|response| pass.told(response.headers())),
+                (None, _) => outcome,
             });
         }
         if let Some(limit) = self.limit.as_mut() {
@@ -234,8 +156,11 @@ where
             let timer = limit.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
             if timer.as_mut().poll(cx).is_ready() {
                 self.inner = None;
-                self.pass = None;
-                return Poll::Ready(Ok(transport::time_limit().into_http()));
+                let status = transport::time_limit();
+                if let Some(mut pass) = self.pass.take() {
+                    pass.failed(&status);
+                }
+                return Poll::Ready(Ok(status.into_http()));
             }
         }
         Poll::Pending
@@ -265,7 +190,9 @@ impl Running {
     }
 
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.pass = None;
+        if let Some(mut pass) = self.pass.take() {
+            pass.failed(status);
+        }
         let mut trailers = HeaderMap::new();
         Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
     }
@@ -287,15 +214,19 @@ impl http_body::Body for Running {
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if frame.is_trailers() {
-                    self.pass = None;
+                if let Some(trailers) = frame.trailers_ref() {
+                    if let Some(mut pass) = self.pass.take() {
+                        pass.told(trailers);
+                    }
                 } else if let Some(idle) = &mut self.idle {
                     idle.as_mut().reset(Instant::now() + longest);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(ended) => {
-                self.pass = None;
+                if let (Some(mut pass), Some(Err(status))) = (self.pass.take(), &ended) {
+                    pass.failed(status);
+                }
                 Poll::Ready(ended)
             }
             // Where it has not just been asked.
@@ -308,6 +239,11 @@ impl http_body::Body for Running {
             }
         }
     }
+}
+
+/// Whether an answer says already how its call ended.
+fn ended(response: &Response<Body>) -> bool {
+    response.headers().contains_key("grpc-status")
 }
 
 /// What the transport itself says of a call carries no details; it gets the words of its reason.

@@ -2,20 +2,22 @@
 
 pub mod admission;
 pub mod connection;
+pub mod listeners;
+pub mod metrics;
 pub mod nightly;
 pub mod readiness;
 pub mod sweeper;
 pub mod year_close;
 
 use std::future::Future;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::server::NamedService;
@@ -35,12 +37,15 @@ use crate::grpc::proto::server_service_server::ServerServiceServer;
 use crate::grpc::proto::settlement_service_server::SettlementServiceServer;
 use crate::grpc::{Api, Service, proto};
 use admission::{Admission, Gate};
+pub use listeners::Listeners;
 
 /// Why the server ended otherwise than by being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     #[error("cannot start: {0}")]
     Io(#[from] std::io::Error),
+    #[error("{setting}: cannot listen on {address}: {error}")]
+    Listen { setting: &'static str, address: SocketAddr, error: std::io::Error },
     #[error("cannot serve: {0}")]
     Transport(#[from] tonic::transport::Error),
     #[error("cannot describe the services: {0}")]
@@ -67,7 +72,7 @@ const NOT_SERVING_FOR: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` resolves, then drains and closes the store. Ends within `drain_ms` and a second.
 pub async fn run(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     config: &Config,
     api: Arc<Api>,
     stop: impl Future<Output = ()>,
@@ -75,13 +80,25 @@ pub async fn run(
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, ServingStatus::Serving).await;
     let routes = routes(api.clone(), config, health_service)?;
-    let stopping = AtomicBool::new(false);
+    let Listeners { calls, metrics } = listeners.into();
+    let gate = Arc::new(Gate::new(config));
+    let (stopping, ready) = (AtomicBool::new(false), AtomicBool::new(true));
+    let is_serving = || ready.load(Ordering::Relaxed) && !stopping.load(Ordering::Relaxed);
     let not_serving = async {
         stopping.store(true, Ordering::Relaxed);
         set_health(&health, ServingStatus::NotServing).await;
         tokio::time::sleep(NOT_SERVING_FOR).await;
     };
-    let serving = serve_routes(listener, config, &routes, stop, not_serving);
+    let serving = serve_through(calls, config, &routes, &gate, stop, not_serving);
+    let measuring = async {
+        match metrics {
+            None => std::future::pending().await,
+            Some(listener) => {
+                let page = || metrics::page(&api, &gate, is_serving());
+                metrics::listener::serve(listener, metrics::listener::Bounds::of(config), page).await
+            }
+        }
+    };
     let nightly = async {
         match config.nightly_return_at() {
             None => std::future::pending().await,
@@ -94,10 +111,9 @@ pub async fn run(
             every => sweeper::run(&api.ledger, Duration::from_millis(every.into())).await,
         }
     };
-    let tell = |ready| {
-        let status =
-            if ready && !stopping.load(Ordering::Relaxed) { ServingStatus::Serving } else { ServingStatus::NotServing };
-        set_health(&health, status)
+    let tell = |is_ready| {
+        ready.store(is_ready, Ordering::Relaxed);
+        set_health(&health, if is_serving() { ServingStatus::Serving } else { ServingStatus::NotServing })
     };
     let every = Duration::from_millis(config.readiness_ms.into());
     let differs = Duration::from_millis(config.database_clock_ms.into());
@@ -106,6 +122,7 @@ pub async fn run(
         never = readiness::run(&api.ledger, every, differs, tell) => match never {},
         never = nightly => match never {},
         never = sweeping => match never {},
+        failed = measuring => failed.map_or_else(|error| Err(error.into()), |never| match never {}),
         never = year_close::run(&api.ledger, config.close_year_per_second) => match never {},
     };
     api.ledger.store().close().await?;
@@ -121,16 +138,24 @@ pub async fn serve_routes(
     stop: impl Future<Output = ()>,
     not_serving: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let gate = Arc::new(Gate::new(config));
+    serve_through(listener, config, routes, &Arc::new(Gate::new(config)), stop, not_serving).await
+}
+
+async fn serve_through(
+    listener: TcpListener,
+    config: &Config,
+    routes: &Routes,
+    gate: &Arc<Gate>,
+    stop: impl Future<Output = ()>,
+    not_serving: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
     let (stop_serving, stopping) = watch::channel(false);
     let (ended, mut any_ended) = mpsc::channel::<()>(1);
-    let slots = Arc::new(Semaphore::new(config.connections as usize));
     let mut threads = Vec::new();
     let mut doors = Vec::new();
     for number in 0..config.runtimes {
         let (door, connections) = mpsc::channel(64);
-        let worker =
-            Worker { routes: routes.clone(), gate: gate.clone(), stopping: stopping.clone(), slots: slots.clone() };
+        let worker = Worker { routes: routes.clone(), gate: gate.clone(), stopping: stopping.clone() };
         let ended = ended.clone();
         let serve = move || {
             let result = worker.serve(connections);
@@ -146,14 +171,14 @@ pub async fn serve_routes(
     let outcome = tokio::select! {
         () = stop => Ok(()),
         _ = any_ended.recv() => Err(ServerError::ThreadEnded),
-        error = deal(&listener, &doors, &slots) => Err(ServerError::Io(error)),
+        error = deal(&listener, &doors, gate) => Err(ServerError::Io(error)),
     };
     tracing::info!("stopping: no new connections, running calls finish");
     not_serving.await;
     drop(listener);
     drop(doors);
     gate.close();
-    drain(&gate, Duration::from_millis(config.drain_ms.into())).await;
+    drain(gate, Duration::from_millis(config.drain_ms.into())).await;
     // Streams that nobody would end, such as health watches, end here.
     let _ = stop_serving.send(true);
     tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())))
@@ -184,15 +209,19 @@ async fn drain(gate: &Gate, longest: Duration) {
 async fn deal(
     listener: &tokio::net::TcpListener,
     doors: &[mpsc::Sender<std::net::TcpStream>],
-    slots: &Arc<Semaphore>,
+    gate: &Gate,
 ) -> std::io::Error {
+    let slots = gate.slots();
     let mut turn = 0;
     loop {
         let Ok(slot) = slots.acquire().await else {
             return std::io::Error::other("the connection slots are closed");
         };
         slot.forget();
-        let accepted = match listener.accept().await {
+        gate.keep_slot(true);
+        let accepted = listener.accept().await;
+        gate.keep_slot(false);
+        let accepted = match accepted {
             Ok((stream, _)) => stream.into_std(),
             // A connection that broke before it was accepted, or no descriptors for the moment: neither ends a server.
             Err(error) => {
@@ -220,14 +249,13 @@ struct Worker {
     routes: Routes,
     gate: Arc<Gate>,
     stopping: watch::Receiver<bool>,
-    slots: Arc<Semaphore>,
 }
 
 impl Worker {
     fn serve(self, connections: mpsc::Receiver<std::net::TcpStream>) -> Result<(), ServerError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(async {
-            let slots = self.slots;
+            let slots = self.gate.slots().clone();
             let incoming = ReceiverStream::new(connections).map(move |stream| connection::Connection::new(stream, slots.clone()));
             let gate = self.gate;
             let mut stopping = self.stopping;

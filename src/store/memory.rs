@@ -17,12 +17,14 @@ use tokio::sync::Notify;
 use super::codec::DecodeError;
 use super::folding::{Folding, SHARDS, Shards};
 use super::kept::Portable;
+use super::measured::positions;
 use super::record::decode_entity;
 use super::{
     Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, check_expectations,
 };
 use crate::domain::time::Moment;
+use crate::metrics::Page;
 use rows::Rows;
 use table::{Slot, Span, Spot, Table};
 
@@ -379,6 +381,11 @@ impl Store for MemoryStore {
 
     fn portable(&self) -> Option<&dyn Portable> {
         Some(self)
+    }
+
+    fn measure(&self, page: &mut Page) {
+        let position = self.position.load(Ordering::Acquire);
+        positions(page, position, position);
     }
 
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {

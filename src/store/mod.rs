@@ -34,6 +34,7 @@ pub mod encoded;
 pub mod entity;
 mod folding;
 pub mod kept;
+mod measured;
 pub mod memory;
 pub mod postgres;
 mod recent;
@@ -46,6 +47,7 @@ pub use chain::Head;
 pub use entity::{Entity, Key};
 
 use crate::domain::time::Moment;
+use crate::metrics::Page;
 
 /// A future that a trait object can return. For stores in this process it is ready at once.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -240,6 +242,9 @@ pub trait Store: Send + Sync + 'static {
     fn portable(&self) -> Option<&dyn kept::Portable> {
         None
     }
+
+    /// Writes down what it has counted. Asks nobody and waits for nothing, whatever state it is in.
+    fn measure(&self, _: &mut Page) {}
 
     /// Makes everything durable and ends; later calls fail with `Closed`.
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>>;

@@ -32,6 +32,7 @@ mod postgres;
 mod postgres_store;
 mod kills;
 mod malformed;
+mod metrics;
 mod power_cut;
 mod process;
 mod readme;

@@ -28,6 +28,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
+use super::metrics::{Scrape, door};
 use super::process::{Dice, Replay, Server, check_ledger, from_env, gongji, id_number, run};
 
 const HANDS: usize = 4;
@@ -39,7 +40,7 @@ const DAY: &str = "2025-06-03";
 
 /// Messages as bytes, right or wrong.
 #[derive(Clone, Copy, Default)]
-struct Raw;
+pub struct Raw;
 
 impl Codec for Raw {
     type Encode = Vec<u8>;
@@ -666,6 +667,8 @@ pub fn check(usually: u64, start: &dyn Fn(&[&str]) -> Server) {
         // What the server does by itself moves the ledger too.
         "--close-year-per-second",
         "0",
+        "--metrics-listen",
+        "127.0.0.1:0",
     ];
     let server = start(&[&clock[..], &bounds].concat());
     let pool = DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors");
@@ -733,8 +736,17 @@ pub fn check(usually: u64, start: &dyn Fn(&[&str]) -> Server) {
         (head(&channel).await, check_ledger(channel).await, expired)
     });
     let most = memory_kib(&server);
+    let scrape = Scrape::of(door(&server));
     let log = server.kill();
     let seen = watcher.seen.lock().expect("nobody panics with it");
+    let named = [&bases.member, &bases.binding, &bases.settlement, &bases.held].map(String::as_str);
+    scrape.gives_nobody_away(seen.private.iter().map(String::as_str).chain(named));
+    for ((method, word), heard) in &seen.counts {
+        // Streams that were left after their first message are no success.
+        let is_stream = methods.iter().any(|known| known.name() == method && known.is_server_streaming());
+        let counted = if word == "OK" { scrape.calls(method, "OK") } else { scrape.failed(method, word) };
+        assert!(counted >= *heard as u64 || is_stream, "{method} {word}: {heard} heard, {counted} counted");
+    }
     for ((method, word), count) in &seen.counts {
         println!("{method:<18} {count:>6}  {word}");
     }

@@ -95,6 +95,16 @@ fn the_ledger_knows_neither_wire_nor_files() {
     );
 }
 
+/// What is counted hears of nobody.
+#[test]
+fn counters_know_nothing_of_ours() {
+    check(
+        "metrics/",
+        &[],
+        &["crate::domain", "crate::store", "crate::ledger", "crate::grpc", "crate::server", "tonic"],
+    );
+}
+
 #[test]
 fn the_wire_knows_no_disk_and_no_policy_files() {
     check(
@@ -146,7 +156,7 @@ fn money_meets_no_float() {
 fn clocks_and_chance_come_in_at_one_place() {
     check(
         "",
-        &["bench", "server", "ledger/source.rs"],
+        &["bench", "server", "ledger/source.rs", "metrics/stopwatch.rs"],
         &["SystemTime::now", "Instant::now", "rand::random", "make_rng"],
     );
 }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 
 use super::*;
+use crate::config::Config;
 
 /// Nothing comes.
 struct Never;
@@ -20,7 +21,7 @@ async fn ended(stream_idle_ms: u32, close: bool, watches: bool) -> Option<Code> 
     let given = crate::config::Given { stream_idle_ms: Some(stream_idle_ms), ..Default::default() };
     let config = Config::read(given, None, true).expect("settings");
     let gate = Arc::new(Gate::new(&config));
-    let pass = gate.enter(watches).expect("there is room");
+    let pass = gate.enter(if watches { WATCH } else { STREAM_SETTLE }).expect("there is room");
     let mut body = Running::body(Body::new(Never), pass, false);
     let counts = || (gate.running(), gate.watching());
     assert_eq!(counts(), (u32::from(!watches), u32::from(watches)), "a stream keeps its place");

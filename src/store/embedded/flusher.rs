@@ -7,6 +7,7 @@ use super::disk::{Disk, Durability};
 use super::faults::Fault;
 use super::pipeline::{Pipeline, Queued};
 use super::{Shared, lock};
+use crate::metrics::Stopwatch;
 
 /// One batch is held in memory twice; more at once would not make it cheaper.
 const BATCH_BYTES: usize = 8 << 20;
@@ -48,11 +49,13 @@ pub(super) fn run(shared: &Shared, disk: &Disk) {
     let (mut waiters_left, mut last) = (false, 0);
     while let Some(batch) = next(shared, waiters_left, last >= BUSY) {
         last = batch.len();
+        let watch = Stopwatch::start();
         if let Err(error) = write(shared, disk, &batch) {
             tracing::error!(dir = %shared.dir.display(), %error, "the ledger cannot be written any more");
             fail(shared);
             return;
         }
+        shared.groups.saw(batch.len(), watch.micros());
         waiters_left = tell(shared, &batch);
     }
     if let Err(error) = disk.sync() {

@@ -27,6 +27,7 @@ mod files;
 mod flusher;
 mod horizon;
 mod indexer;
+mod measured;
 mod moving;
 mod open;
 mod pipeline;
@@ -50,11 +51,13 @@ use self::rows::Rows;
 use self::view::{Look, Pinned, View};
 use self::waiting::{Durable, Progress};
 use super::kept::Portable;
+use super::measured::Groups;
 use super::{
     Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, record,
 };
 use crate::domain::time::Moment;
+use crate::metrics::Page;
 
 pub use backup::BackupError;
 pub use check::IndexReport;
@@ -88,6 +91,7 @@ struct Shared {
     /// The last position whose facts are all in the view.
     applied: AtomicU64,
     progress: Progress,
+    groups: Groups,
     faults: Arc<Faults>,
 }
 
@@ -117,6 +121,7 @@ impl EmbeddedStore {
             rows: Rows::new(),
             applied: AtomicU64::new(head.position),
             progress: Progress::new(head.position),
+            groups: Groups::default(),
             faults: options.faults.clone().unwrap_or_default(),
         });
         shared.restore(&disk).map_err(|cause| OpenError::damaged(&options.dir, cause))?;
@@ -365,6 +370,10 @@ impl Store for EmbeddedStore {
 
     fn portable(&self) -> Option<&dyn Portable> {
         Some(self)
+    }
+
+    fn measure(&self, page: &mut Page) {
+        self.shared.measure(page);
     }
 
     /// Blocks for the last flush. Closing again is no error.

@@ -25,6 +25,7 @@ use super::partition;
 use super::progress::Progress;
 use super::session::{Maker, Session, Trouble, told};
 use super::write::{Made, Param, Write, writes};
+use crate::metrics::Stopwatch;
 use crate::store::{CommitError, Committed, StoreError};
 
 type Verdict = Result<Committed, CommitError>;
@@ -142,6 +143,9 @@ impl Committer {
                     }
                     attempt += 1;
                     self.counters.retries.fetch_add(1, Ordering::Relaxed);
+                    if trouble == Trouble::Lost {
+                        self.maker.measured.lost.one();
+                    }
                     sleep(pause(attempt)).await;
                 }
             }
@@ -172,6 +176,7 @@ impl Committer {
     }
 
     async fn transact(&mut self, session: &mut Session, group: &[&Pending]) -> Outcome {
+        let watch = Stopwatch::start();
         // What the database may take, and the network for a while.
         let patience = self.maker.options.statement + self.maker.options.connect;
         let (before, versions) = match timeout(patience, begin(session, group, &self.known)).await {
@@ -230,6 +235,7 @@ impl Committer {
             (None, Ok(())) => {
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 self.counters.changes.fetch_add(applied.len() as u64, Ordering::Relaxed);
+                self.maker.measured.groups.saw(applied.len(), watch.micros());
                 self.progress.seen(head.position);
                 self.known.committed(&before, head, &applied, group);
                 Outcome::Done(verdicts)

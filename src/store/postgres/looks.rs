@@ -14,6 +14,7 @@ use super::names::Names;
 use super::progress::Progress;
 use super::session::{Maker, Session};
 use crate::domain::time::Moment;
+use crate::metrics::Stopwatch;
 use crate::store::{Facts, Head, Key, ListKey, ListRow, StoreError, StoredRecord};
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -75,12 +76,17 @@ impl Jobs {
         self.more.notify_one();
     }
 
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        lock(&self.queue).as_ref().map_or(0, VecDeque::len)
+    }
+
     /// What waits, as soon as it is worth a statement: while another connection asks, few jobs wait a moment for more.
     async fn take(&self, most: usize) -> Vec<Job> {
         let mut patient = true;
         loop {
             let more = self.more.notified();
-            let waiting = lock(&self.queue).as_ref().map_or(0, VecDeque::len);
+            let waiting = self.waiting();
             let busy = self.busy.load(Ordering::Relaxed) > 0;
             if waiting == 0 {
                 more.await;
@@ -173,6 +179,7 @@ pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, 
     loop {
         let batch = jobs.take(maker.options.group).await;
         let asking = Asking::new(&jobs);
+        let watch = Stopwatch::start();
         // A connection may turn out to be dead only now; reading again does no harm.
         let mut attempts = 0;
         let found = loop {
@@ -198,6 +205,7 @@ pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, 
             batch.into_iter().for_each(|job| job.refuse(StoreError::Unavailable));
             continue;
         };
+        maker.measured.rounds.saw(batch.len(), watch.micros());
         for (job, answer) in batch.into_iter().zip(found) {
             if let Ok(Answer::Looked(looked)) = &answer {
                 progress.seen(looked.read_at);

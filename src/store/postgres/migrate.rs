@@ -15,15 +15,18 @@ use crate::domain::calc::words::CertificationState;
 use crate::domain::vocabulary::{Bucket, Channel, InsuranceState, Relation, Scheme};
 use crate::store::ListKind;
 
-struct Migration {
-    version: i32,
-    name: &'static str,
-    sql: &'static str,
+/// One step of the schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    pub version: i32,
+    pub name: &'static str,
+    pub sql: &'static str,
     /// The oldest schema whose programs still serve when this one is applied.
-    serves: i32,
+    pub serves: i32,
 }
 
-const MIGRATIONS: [Migration; 1] =
+/// Those that this program knows, in their order.
+pub const MIGRATIONS: [Migration; 1] =
     [Migration { version: 1, name: "data set", sql: include_str!("migrations/0001_data_set.sql"), serves: 1 }];
 
 /// What this program reads and writes.
@@ -76,7 +79,7 @@ pub async fn up(
 ) -> Result<Vec<Applied>, PostgresError> {
     let maker = Maker::new(Arc::new(options.clone()))?;
     let mut session = maker.connect().await?;
-    let outcome = apply(&mut session.client, secret, partition_records).await;
+    let outcome = apply(options, &mut session.client, secret, partition_records).await;
     if let Err(error) = outcome {
         return Err(refused(options, &error));
     }
@@ -92,11 +95,16 @@ async fn ahead(client: &mut Client) -> Result<u64, tokio_postgres::Error> {
     partition::ensure(client, u64::try_from(position).unwrap_or(0)).await
 }
 
-async fn apply(client: &mut Client, secret: [u8; 32], partition_records: u64) -> Result<(), tokio_postgres::Error> {
+async fn apply(
+    options: &PostgresOptions,
+    client: &mut Client,
+    secret: [u8; 32],
+    partition_records: u64,
+) -> Result<(), tokio_postgres::Error> {
     // A long migration is whole or not at all; nobody waits for its statements but whoever called it.
     client.batch_execute("SET statement_timeout = 0; SET enable_seqscan = on; SET enable_hashjoin = on").await?;
     client.batch_execute(JOURNAL).await?;
-    for migration in &MIGRATIONS {
+    for migration in options.migrations {
         let work = client.transaction().await?;
         work.batch_execute("LOCK TABLE gongji.migration IN EXCLUSIVE MODE").await?;
         let known = work.query("SELECT 1 FROM gongji.migration WHERE version = $1", &[&migration.version]).await?;
@@ -148,6 +156,7 @@ async fn words(client: &Client) -> Result<(), tokio_postgres::Error> {
 /// Refuses a schema that this program cannot serve on.
 pub(super) async fn check(options: &PostgresOptions, client: &Client) -> Result<(), PostgresError> {
     let url = || options.url.clone();
+    let needed = options.migrations.last().map_or(0, |migration| migration.version);
     let there = client.query("SELECT to_regclass('gongji.migration') IS NOT NULL", &[]).await;
     let there = there.map_err(|error| refused(options, &error))?;
     if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
@@ -158,17 +167,17 @@ pub(super) async fn check(options: &PostgresOptions, client: &Client) -> Result<
     let mut newest = 0;
     for row in &found {
         newest = row.get::<_, i32>(0);
-        if newest > SCHEMA && row.get::<_, i32>(2) > SCHEMA {
-            return Err(PostgresError::Ahead { url: url(), found: newest, known: SCHEMA });
+        if newest > needed && row.get::<_, i32>(2) > needed {
+            return Err(PostgresError::Ahead { url: url(), found: newest, known: needed });
         }
-        let known = MIGRATIONS.iter().find(|migration| migration.version == newest);
+        let known = options.migrations.iter().find(|migration| migration.version == newest);
         if known.is_some_and(|migration| digest(migration.sql) != row.get::<_, Vec<u8>>(1)) {
             return Err(PostgresError::Changed { url: url(), version: newest });
         }
     }
     match newest {
         0 => Err(PostgresError::NoDataSet { url: url() }),
-        found if found < SCHEMA => Err(PostgresError::Behind { url: url(), found, needed: SCHEMA }),
+        found if found < needed => Err(PostgresError::Behind { url: url(), found, needed }),
         _ => Ok(()),
     }
 }
@@ -180,7 +189,7 @@ pub async fn status(options: &PostgresOptions) -> Result<Vec<Applied>, PostgresE
     match check(options, &session.client).await {
         Err(PostgresError::NoDataSet { .. }) => {
             let none = |it: &Migration| Applied { version: it.version, name: it.name.to_owned(), at: None };
-            Ok(MIGRATIONS.iter().map(none).collect())
+            Ok(options.migrations.iter().map(none).collect())
         }
         Err(PostgresError::Behind { .. }) | Ok(()) => listed(options, &session.client).await,
         Err(error) => Err(error),
@@ -193,7 +202,7 @@ async fn listed(options: &PostgresOptions, client: &Client) -> Result<Vec<Applie
     let found = client.query(sql, &[]).await.map_err(|error| refused(options, &error))?;
     let mut applied: Vec<Applied> =
         found.iter().map(|row| Applied { version: row.get(0), name: row.get(1), at: Some(row.get(2)) }).collect();
-    let missing = MIGRATIONS.iter().filter(|it| !found.iter().any(|row| row.get::<_, i32>(0) == it.version));
+    let missing = options.migrations.iter().filter(|it| !found.iter().any(|row| row.get::<_, i32>(0) == it.version));
     applied.extend(missing.map(|it| Applied { version: it.version, name: it.name.to_owned(), at: None }));
     Ok(applied)
 }

@@ -29,6 +29,7 @@ mod facts;
 mod judge;
 mod known;
 mod looks;
+mod measured;
 mod migrate;
 mod moving;
 mod names;
@@ -50,6 +51,7 @@ use self::committer::{Committer, Entry};
 use self::judge::Pending;
 use self::known::Known;
 use self::looks::{Job, Jobs};
+use self::measured::Measured;
 use self::names::Names;
 use self::progress::Progress;
 use self::session::{Maker, Session};
@@ -58,9 +60,10 @@ use super::{
     Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
 };
 use crate::domain::time::Moment;
+use crate::metrics::Page;
 
 pub use committer::Counters;
-pub use migrate::{Applied, SCHEMA, status, up};
+pub use migrate::{Applied, MIGRATIONS, Migration, SCHEMA, status, up};
 pub use options::{DatabaseUrl, PostgresError, PostgresOptions};
 
 /// How long a close waits for the last commit.
@@ -72,6 +75,7 @@ pub struct PostgresStore {
     jobs: Arc<Jobs>,
     progress: Arc<Progress>,
     counters: Arc<Counters>,
+    measured: Arc<Measured>,
     /// None once closed.
     entries: Entries,
     /// Whoever hands the data set on.
@@ -120,6 +124,7 @@ impl PostgresStore {
                     jobs: jobs.clone(),
                     progress: progress.clone(),
                     counters: counters.clone(),
+                    measured: maker.measured.clone(),
                     entries: Mutex::new(Some(entries)),
                     walks,
                     closing: closing.clone(),
@@ -280,6 +285,10 @@ impl Store for PostgresStore {
 
     fn portable(&self) -> Option<&dyn Portable> {
         Some(self)
+    }
+
+    fn measure(&self, page: &mut Page) {
+        self.write_measures(page);
     }
 
     /// Every change that was taken gets its verdict first. Closing again is no error.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::migrate::{MIGRATIONS, Migration};
 use crate::store::StoreError;
 
 /// How to reach a database. The text may hold a password, so it is never printed whole.
@@ -72,6 +73,8 @@ pub struct PostgresOptions {
     pub group: usize,
     pub retries: u32,
     pub poll: Duration,
+    /// The schema this program knows; another one only to try how versions get along.
+    pub migrations: &'static [Migration],
 }
 
 impl PostgresOptions {
@@ -88,6 +91,7 @@ impl PostgresOptions {
             group: 256,
             retries: 8,
             poll: Duration::from_millis(20),
+            migrations: &MIGRATIONS,
         }
     }
 }

@@ -38,6 +38,11 @@ impl Progress {
         }
     }
 
+    /// Up to where the ledger is known to be durable.
+    pub fn durable(&self) -> u64 {
+        *self.durable.borrow()
+    }
+
     pub fn in_doubt(&self) -> bool {
         self.doubt.load(Ordering::Acquire)
     }

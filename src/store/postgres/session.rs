@@ -15,6 +15,7 @@ use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::measured::Measured;
 use super::options::{PostgresError, PostgresOptions};
 
 /// How sessions are made.
@@ -23,6 +24,7 @@ pub(super) struct Maker {
     config: Config,
     tls: Option<MakeRustlsConnect>,
     pub options: Arc<PostgresOptions>,
+    pub measured: Arc<Measured>,
 }
 
 pub(super) struct Session {
@@ -98,13 +100,17 @@ impl Maker {
             config.ssl_mode(SslMode::Require);
             Some(tls(&options)?)
         };
-        Ok(Self { config, tls, options })
+        Ok(Self { config, tls, options, measured: Arc::default() })
     }
 
     /// A new session, within the time that connecting may take.
     pub async fn connect(&self) -> Result<Session, PostgresError> {
         let unreachable = |what: String| PostgresError::Unreachable { url: self.options.url.clone(), what };
-        match timeout(self.options.connect, self.connect_and_set()).await {
+        let made = timeout(self.options.connect, self.connect_and_set()).await;
+        if !matches!(made, Ok(Ok(_))) {
+            self.measured.connections.refused.one();
+        }
+        match made {
             Ok(Ok(session)) => Ok(session),
             Ok(Err(error)) => Err(unreachable(match error.as_db_error() {
                 Some(error) => format!("SQLSTATE {}", error.code().code()),
@@ -119,12 +125,12 @@ impl Maker {
         let client = match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                tokio::spawn(drive(connection, warned.clone()));
+                tokio::spawn(drive(connection, warned.clone(), self.measured.clone()));
                 client
             }
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await?;
-                tokio::spawn(drive(connection, warned.clone()));
+                tokio::spawn(drive(connection, warned.clone(), self.measured.clone()));
                 client
             }
         };
@@ -167,11 +173,13 @@ fn tls(options: &PostgresOptions) -> Result<MakeRustlsConnect, PostgresError> {
 }
 
 /// Moves bytes until the connection ends, and notes warnings.
-async fn drive<S, T>(mut connection: Connection<S, T>, warned: Arc<AtomicBool>)
+async fn drive<S, T>(mut connection: Connection<S, T>, warned: Arc<AtomicBool>, measured: Arc<Measured>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
+    let counted = &measured.connections;
+    counted.made.one();
     loop {
         match poll_fn(|context| connection.poll_message(context)).await {
             Some(Ok(AsyncMessage::Notice(notice))) => {
@@ -181,9 +189,14 @@ where
                 }
             }
             Some(Ok(_)) => {}
-            Some(Err(_)) | None => return,
+            Some(Err(_)) => {
+                counted.lost.one();
+                break;
+            }
+            None => break,
         }
     }
+    counted.ended.one();
 }
 
 impl Session {

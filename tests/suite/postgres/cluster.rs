@@ -93,6 +93,8 @@ pub fn if_there(program: &str) -> PathBuf {
 pub struct Cluster {
     folder: PathBuf,
     keeper: Child,
+    /// Whoever takes small disks away at the end, whatever becomes of this process.
+    disks: Vec<Child>,
 }
 
 impl Cluster {
@@ -111,7 +113,7 @@ impl Cluster {
         command.current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let keeper = command.spawn().expect("sh can be started");
-        Self { folder, keeper }
+        Self { folder, keeper, disks: Vec::new() }
     }
 
     pub fn folder(&self) -> &Path {
@@ -144,6 +146,32 @@ impl Cluster {
         node.set(settings);
         self.start_somewhere(&mut node);
         node
+    }
+
+    /// A new server with all its files on a disk of its own, of so many MiB, running. Only root may make disks: others are
+    /// told, and have none.
+    pub fn node_on_small_disk(&mut self, name: &str, mib: u32, settings: &[(&str, &str)]) -> Option<Node> {
+        let place = self.path(name);
+        fs::create_dir(&place).expect("ours");
+        let options = format!("size={mib}m,mode=0700,uid={NOBODY},gid={NOBODY}");
+        let made = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "gongji-test", &place]).output();
+        let why = match made {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = why {
+            println!("skipped: no small disk can be made here: {why}");
+            return None;
+        }
+        // Nobody unmounts what a running server works in, so it waits until the keeper has ended that.
+        let away = "trap '' HUP INT TERM; cat > /dev/null; for turn in $(seq 100); do umount \"$1\" 2> /dev/null && break; \
+                    sleep 0.1; done; rm -rf \"$2\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", away, "away", &place]).arg(&self.folder).process_group(0).current_dir("/");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.disks.push(command.spawn().expect("sh can be started"));
+        Some(self.node(name, Durability::Fast, settings))
     }
 
     /// A copy of a running server that follows it under its own name, running.
@@ -242,6 +270,10 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
+        for mut disk in self.disks.drain(..) {
+            drop(disk.stdin.take());
+            let _ = disk.wait();
+        }
     }
 }
 
@@ -326,6 +358,27 @@ impl Node {
         let processes = fs::read_dir("/proc").expect("procfs is mounted").flatten();
         let ours = processes.filter(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == self.data));
         ours.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    pub fn runs(&self) -> bool {
+        !self.pids().is_empty()
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.data.join("ballast")
+    }
+
+    /// Leaves so many KiB of its own disk free.
+    pub fn fill_disk(&self, leave_kib: usize) {
+        let output = Command::new("df").args(["--output=avail", "--block-size=1K"]).arg(&self.data).output();
+        let told = String::from_utf8(output.expect("df is installed").stdout).expect("text");
+        let free: usize = told.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("a number");
+        fs::write(self.ballast(), vec![0; (free - leave_kib) << 10]).expect("there is room");
+    }
+
+    /// Gives back what `fill_disk` took.
+    pub fn empty_disk(&self) {
+        fs::remove_file(self.ballast()).expect("ours");
     }
 
     fn postmaster(&self) -> String {

@@ -1,10 +1,16 @@
 //! A schema moves while the program serves on it: migrations are applied to a database in use, a program meets a schema that
 //! is newer than itself, and one that it must not touch.
 
+use gongji::store::Store;
+use gongji::store::postgres::{self, MIGRATIONS, Migration, PostgresError, PostgresOptions, PostgresStore};
+
 use super::load::{Replicas, Town};
 use super::server::migrate;
 use super::{Database, PostgresServer};
-use crate::process::{Dice, Replay, Server, check_ledger, ended, from_env, gongji, run};
+use crate::feed::{PEOPLE, load, people};
+use crate::kills::{Outcome, credit, send, settle};
+use crate::process::{Dice, PATIENCE, Replay, Server, check_ledger, ended, from_env, gongji, run, today, wait_until};
+use crate::support::Setup;
 
 /// What the next version's migration would leave behind, for programs from this schema on.
 fn pretend_newer(database: &Database, serves: u32) {
@@ -49,6 +55,75 @@ fn replicas_serve_on_while_the_schema_moves() {
     assert!(!said.contains("panicked") && !said.contains("only-for-tests"), "{said}");
     town.close(&replicas);
     replicas.stop();
+}
+
+/// The schema of the next program: ours and one migration more, which only adds.
+const NEXT: [Migration; 2] =
+    [MIGRATIONS[0], Migration { version: 2, name: "wards and notes", sql: include_str!("next_schema.sql"), serves: 1 }];
+
+fn next(url: &str) -> PostgresOptions {
+    let mut options = PostgresOptions::new(url);
+    options.migrations = &NEXT;
+    options
+}
+
+/// The next program's migration is applied under the load of this one, and from then on both serve: what is asked of one and
+/// repeated to the other is done once, and both find the same ledger right.
+#[test]
+fn the_next_program_and_this_one_serve_one_database() {
+    let database = PostgresServer::shared().migrated();
+    let old = Server::start(gongji(&serve(database.url())));
+    run(people(&old));
+    let refused = PostgresStore::open(next(database.url())).err().expect("the next program wants its schema");
+    assert!(refused.to_string().contains("has schema 1, this program needs 2"), "{refused}");
+    let first = std::thread::scope(|scope| {
+        let loading = scope.spawn(|| run(load(&old, 0, 600)));
+        let applied =
+            wait_until("the migration", PATIENCE, || match run(postgres::up(&next(database.url()), [0; 32], 200)) {
+                Ok(applied) => Some(applied),
+                // Whoever changes tables waits for those who use them, and may be the one who has to give way.
+                Err(PostgresError::Refused { code, .. }) if ["40P01", "55P03"].contains(&code.as_str()) => None,
+                Err(error) => panic!("{error}"),
+            });
+        assert_eq!(applied.iter().filter(|migration| migration.at.is_some()).count(), 2);
+        loading.join().expect("whoever loads is answered throughout")
+    });
+    let store = PostgresStore::open(next(database.url())).expect("the next program serves");
+    let setup = Setup::over(store);
+    setup.clock.set(&jiff::Timestamp::now().to_string());
+    let new = setup.start();
+    let records = new.wait(async {
+        let channels = [old.channel().await, new.channel()];
+        let day = today(old.channel().await).await;
+        for number in 0..120 {
+            let op = || match number % 3 {
+                0 => credit(format!("both-{number}"), number % PEOPLE, 100),
+                _ => settle(format!("both-{number}"), "H001", number % PEOPLE, &day, 500, 200),
+            };
+            let [one, other] = [number % 2, 1 - number % 2].map(|place| &channels[place]);
+            let done = send(one, op()).await;
+            let Outcome::Done { answer, replayed: false } = done else { panic!("{number}: {done:?}") };
+            let again = send(other, op()).await;
+            assert!(matches!(&again, Outcome::Done { answer: found, replayed: true } if *found == answer), "{again:?}");
+        }
+        let mut found = Vec::new();
+        for channel in channels {
+            found.push(check_ledger(channel).await.records_checked);
+        }
+        assert_eq!(found[0], found[1]);
+        found[0]
+    });
+    assert_eq!(records as usize, PEOPLE + first as usize + 120, "each once");
+    drop(new);
+    // This program starts on it too, applies nothing, and the new columns and views hold what it writes.
+    migrate(database.url());
+    drop(old);
+    let old = Server::start(gongji(&serve(database.url())));
+    run(async { check_ledger(old.channel().await).await });
+    let seen =
+        "SELECT sum(settlements) || ' ' || sum(total_fen) FROM gongji.institution_day WHERE institution = 'H001'";
+    assert_eq!(database.sql(seen), "80 40000");
+    assert_eq!(database.sql("SELECT count(*) FROM gongji.posting WHERE audited IS NULL OR audited"), "0");
 }
 
 #[test]
