@@ -1,12 +1,13 @@
 //! Reading: looks that come in at the same time share one statement, and so one moment.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::answer::{Answer, Failed, answers};
 use super::lock;
@@ -58,8 +59,8 @@ pub(super) struct Jobs {
 
 /// So many jobs are worth a statement of their own while another one runs: a statement costs as much as many facts.
 const FEW: usize = 64;
-/// How long fewer wait for more at most.
-const MOMENT: Duration = Duration::from_millis(2);
+/// How long fewer wait for that one at most, however many come meanwhile: it may be slow, and they are not.
+const MOMENT: Duration = Duration::from_millis(5);
 
 impl Default for Jobs {
     fn default() -> Self {
@@ -81,8 +82,11 @@ impl Jobs {
         lock(&self.queue).as_ref().map_or(0, VecDeque::len)
     }
 
-    /// What waits, as soon as it is worth a statement: while another connection asks, few jobs wait a moment for more.
+    /// What waits, as soon as it is worth a statement: while another connection asks, few jobs wait a moment for more, or for
+    /// that connection, which takes them when it is free.
     async fn take(&self, most: usize) -> Vec<Job> {
+        // Begins when few are met.
+        let mut moment: Option<Pin<Box<Sleep>>> = None;
         let mut patient = true;
         loop {
             let more = self.more.notified();
@@ -90,8 +94,13 @@ impl Jobs {
             let busy = self.busy.load(Ordering::Relaxed) > 0;
             if waiting == 0 {
                 more.await;
+                (moment, patient) = (None, true);
             } else if patient && busy && waiting < FEW {
-                patient = timeout(MOMENT, more).await.is_ok();
+                let moment = moment.get_or_insert_with(|| Box::pin(sleep(MOMENT)));
+                tokio::select! {
+                    () = more => {}
+                    () = moment => patient = false,
+                }
             } else {
                 let mut queue = lock(&self.queue);
                 let taken = queue.iter_mut().flat_map(|queue| queue.drain(..waiting.min(most))).collect();
@@ -215,5 +224,35 @@ pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, 
             }
             job.answer(answer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_jobs_wait_a_moment_for_a_slow_statement_however_many_come() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let taken = runtime.block_on(async {
+            let jobs = Jobs::default();
+            let _slow = Asking::new(&jobs);
+            let (reply, _answer) = oneshot::channel();
+            jobs.push(Job::Head { reply });
+            let others_come = async {
+                loop {
+                    jobs.more.notify_one();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let taken = async {
+                tokio::select! {
+                    taken = jobs.take(FEW) => taken.len(),
+                    () = others_come => 0,
+                }
+            };
+            timeout(Duration::from_secs(10), taken).await
+        });
+        assert_eq!(taken, Ok(1));
     }
 }
