@@ -138,7 +138,10 @@ pub fn draw(
     let table = Table { patient, policy, regions, purpose, visit_day, today };
     let mut draw = Draw::default();
     let mut open = Open::of(split);
-    let own_before = patient.account.map_or(Money::ZERO, |account| account.sum(&policy.rules.own_buckets));
+    // 个人账户余额: a wallet is money that came from others, and no personal account.
+    let of_account = policy.rules.own_buckets.iter().filter(|bucket| **bucket != Bucket::Wallet);
+    let own_before =
+        patient.account.map_or(Money::ZERO, |account| of_account.map(|bucket| account.balance(*bucket)).sum());
     own_turn(&table, &mut open, &mut draw, trace);
     relatives_turn(&table, split, owners, own_before, &mut open, &mut draw, trace);
 
