@@ -211,6 +211,15 @@ fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Tra
             draw.contributions.push(contribution(account, None, None, *bucket, amount));
         }
     }
+    let bill: Money = open.0.iter().map(|(_, part)| *part).sum();
+    if paid.is_zero() && bill.is_positive() && account.sum(&rules.own_buckets).is_positive() {
+        let reason = match table.purpose {
+            purpose if rules.prohibited_purposes.contains(&purpose) => Reason::PurposeProhibited,
+            _ if (allowed || by_wallet) && open.payable(&rules.own_components).is_zero() => Reason::ComponentNotPayable,
+            _ => Reason::PurposeNotAllowed,
+        };
+        trace.verdict(Rule::OwnExcluded, Subject::Own, 0, Some(reason));
+    }
     draw.own = paid;
     open.pay(&rules.own_components, draw.own);
     let usable = rules.own_buckets.iter().copied().filter(|bucket| can_pay(*bucket).is_positive());

@@ -341,7 +341,8 @@ fn compare(law: &Law<'_>, found: &OnBase, other: &OnBase, trace: &mut Trace) -> 
     ];
     for (what, mine, theirs) in pairs {
         let operation = || Detail::of(Vec::new(), format!("{mine} − {theirs}"));
-        let keys: &[Key] = if what == "medical_account" { &[Key::ActiveCredit, Key::ContributionRounding] } else { &[] };
+        let keys: &[Key] =
+            if what == "medical_account" { &[Key::ActiveCredit, Key::ContributionRounding] } else { &[] };
         trace.step(Rule::Comparison, what, keys, || fen(mine - theirs), operation);
     }
     trace.step(

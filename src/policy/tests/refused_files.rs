@@ -1,7 +1,7 @@
 //! What the loader refuses of files: their heads, the list of regions, the openings; and from which folder a value comes.
 
 use super::super::load;
-use super::refusals::{HEAD, CODE_HEADER, OPENING_HEADER, REGION_HEADER, REGIONS, check_file, tree};
+use super::refusals::{CODE_HEADER, HEAD, OPENING_HEADER, REGION_HEADER, REGIONS, check_file, tree};
 use super::{FILES, code, day};
 use crate::domain::policy::Param;
 
@@ -230,7 +230,10 @@ fn values_come_from_the_nearest_folder_that_speaks() {
 fn rows_of_relation_codes() {
     let file = "national/relation_codes.csv";
     for (rows, expected) in [
-        ("51,PARENT,父亲,s,GUIDE\n56,,岳母,s,UNVERIFIED\n4,PATERNAL_GRANDCHILD|MATERNAL_GRANDCHILD,孙,s,GUIDE\n", "loads"),
+        (
+            "51,PARENT,父亲,s,GUIDE\n56,,岳母,s,UNVERIFIED\n4,PATERNAL_GRANDCHILD|MATERNAL_GRANDCHILD,孙,s,GUIDE\n",
+            "loads",
+        ),
         ("5x,PARENT,父亲,s,GUIDE\n", ":2: code \"5x\" is not a code of one or two digits"),
         ("510,PARENT,父亲,s,GUIDE\n", ":2: code \"510\" is not a code of one or two digits"),
         ("51,FATHER,父亲,s,GUIDE\n", ":2: relations \"FATHER\" is no relation"),
