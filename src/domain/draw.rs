@@ -138,7 +138,10 @@ pub fn draw(
     let table = Table { patient, policy, regions, purpose, visit_day, today };
     let mut draw = Draw::default();
     let mut open = Open::of(split);
-    let own_before = patient.account.map_or(Money::ZERO, |account| account.sum(&policy.rules.own_buckets));
+    // 个人账户余额: a wallet is money that came from others, and no personal account.
+    let of_account = policy.rules.own_buckets.iter().filter(|bucket| **bucket != Bucket::Wallet);
+    let own_before =
+        patient.account.map_or(Money::ZERO, |account| of_account.map(|bucket| account.balance(*bucket)).sum());
     own_turn(&table, &mut open, &mut draw, trace);
     relatives_turn(&table, split, owners, own_before, &mut open, &mut draw, trace);
 
@@ -207,6 +210,15 @@ fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Tra
             paid += amount;
             draw.contributions.push(contribution(account, None, None, *bucket, amount));
         }
+    }
+    let bill: Money = open.0.iter().map(|(_, part)| *part).sum();
+    if paid.is_zero() && bill.is_positive() && account.sum(&rules.own_buckets).is_positive() {
+        let reason = match table.purpose {
+            purpose if rules.prohibited_purposes.contains(&purpose) => Reason::PurposeProhibited,
+            _ if (allowed || by_wallet) && open.payable(&rules.own_components).is_zero() => Reason::ComponentNotPayable,
+            _ => Reason::PurposeNotAllowed,
+        };
+        trace.verdict(Rule::OwnExcluded, Subject::Own, 0, Some(reason));
     }
     draw.own = paid;
     open.pay(&rules.own_components, draw.own);

@@ -23,6 +23,8 @@ pub struct Filing<'a> {
     /// Full years of the person bound on the day of application; none where the birth date is not known.
     pub beneficiary_age: Option<u32>,
     pub relation: Relation,
+    /// Its code in the national table; may be empty.
+    pub relation_detail: &'a str,
     pub channel: Channel,
     pub evidence: &'a [Evidence],
     /// Which of the channel's grants the owner gives; empty: all of them.
@@ -30,9 +32,14 @@ pub struct Filing<'a> {
     /// Active ties of the beneficiary and bindings of the owner on the day asked.
     pub owners_now: usize,
     pub members_now: usize,
+    /// The same of ties within a province.
+    pub owners_near: usize,
+    pub members_near: usize,
     pub already_bound: bool,
     /// The owner or the beneficiary stands in a family other than the owner's.
     pub in_another_family: bool,
+    /// In one within the province.
+    pub in_another_near: bool,
     /// The server's own bound on ties of one person.
     pub ties_max: usize,
     /// The day of application.
@@ -76,7 +83,8 @@ pub fn decide_filing(
     let (of_owner, of_beneficiary) = (Side::Owner, Side::Beneficiary);
 
     check(Rule::TwoPersons, of_owner, when(filing.owner.id == filing.beneficiary.id, of_owner, Reason::SamePerson));
-    check(Rule::RelationAllowed, of_owner, sharing::relation_refused(owner, beneficiary, filing.relation));
+    let kin_no = sharing::kin_refused(owner, beneficiary, regions, filing.relation, filing.relation_detail);
+    check(Rule::RelationAllowed, of_owner, kin_no);
     check(Rule::ModeBetween, of_owner, sharing::modes_between(owner, beneficiary, regions, on).err());
     let owner_no = sharing::owner_refused(filing.owner, filing.owner_account.is_some(), owner, beneficiary);
     check(Rule::OwnerInsurance, of_owner, owner_no);
@@ -112,17 +120,31 @@ pub fn decide_filing(
     let first = if same_revisions([owner, beneficiary], now) { 0 } else { NOW };
     let mut check = |rule: Rule, side: Side, no: Option<Refusal>| checked(rule, side, no, first);
     let [owner, beneficiary] = now;
-    let members = over(owner.rules.members_per_owner, filing.members_now);
+    // A region's numbers may speak of its own province alone: then they say nothing of a pair in two.
+    let far = filing.owner.insurance.region.province() != filing.beneficiary.insurance.region.province();
+    let counts = |policy: &Policy, all: usize, near: usize| match (policy.rules.limits_other_provinces, far) {
+        (true, _) => Some(all),
+        (false, true) => None,
+        (false, false) => Some(near),
+    };
+    let of_family = counts(owner, filing.members_now, filing.members_near);
+    let members = of_family.is_some_and(|now| over(owner.rules.members_per_owner, now));
     check(Rule::MembersPerOwner, of_owner, when(members, of_owner, Reason::MembersPerOwnerExceeded));
-    let owners = over(beneficiary.rules.owners_per_member, filing.owners_now);
+    let owners = counts(beneficiary, filing.owners_now, filing.owners_near);
+    let owners = owners.is_some_and(|now| over(beneficiary.rules.owners_per_member, now));
     check(Rule::OwnersPerMember, of_beneficiary, when(owners, of_beneficiary, Reason::OwnersPerMemberExceeded));
     // The owner and the new member count, too.
-    let family = owner.rules.family_size.is_some_and(|size| filing.members_now + 2 > size as usize);
+    let family = |now: usize| owner.rules.family_size.is_some_and(|size| now + 2 > size as usize);
+    let family = of_family.is_some_and(family);
     check(Rule::FamilySize, of_owner, when(family, of_owner, Reason::FamilySizeExceeded));
     let one_family = [(owner, of_owner), (beneficiary, of_beneficiary)];
-    let one_family = one_family.into_iter().find(|(policy, _)| policy.rules.one_family_per_person);
-    let side = one_family.map_or(of_owner, |(_, side)| side);
-    let elsewhere = one_family.is_some() && filing.in_another_family;
+    let mut asking = one_family.into_iter().filter(|(policy, _)| policy.rules.one_family_per_person);
+    let refusing = asking.clone().find(|(policy, _)| {
+        let (all, near) = (usize::from(filing.in_another_family), usize::from(filing.in_another_near));
+        counts(policy, all, near).is_some_and(|families| families > 0)
+    });
+    let side = refusing.or_else(|| asking.next()).map_or(of_owner, |(_, side)| side);
+    let elsewhere = refusing.is_some();
     check(Rule::OneFamilyPerPerson, side, when(elsewhere, side, Reason::AlreadyInAnotherFamily));
     let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
     check(Rule::BindingsPerMember, of_owner, when(full, of_owner, Reason::BindingsPerMemberExceeded));

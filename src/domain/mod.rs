@@ -6,6 +6,7 @@ pub mod time;
 pub mod vocabulary;
 pub mod reason;
 pub mod region;
+pub mod relation_codes;
 pub mod policy_rows;
 pub mod policy;
 pub mod identity;

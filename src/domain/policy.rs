@@ -13,7 +13,7 @@ use super::money::{Money, Rate, Rounding};
 use super::region::RegionBook;
 use super::vocabulary::{
     Bucket, Channel, Component, Grade, InsuranceState, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation,
-    Scheme, Scope,
+    Scheme, Scope, TieSide,
 };
 
 pub use super::policy_rows::{
@@ -106,6 +106,8 @@ params! {
     YearInterest "year_interest" "年度结转计息";
     PremiumPurposes "premium_purposes" "共济缴费所含用途";
     FundYearCapPurposes "fund_year_cap_purposes" "统筹基金年度限额所计用途";
+    ReleaseSides "release_sides" "因参保变动解除绑定的一方";
+    LimitsOtherProvinces "limits_other_provinces" "人数限制是否计入跨省关系";
 }
 
 /// The typed values of one policy; each field is the [`Param`] of the same name.
@@ -184,6 +186,10 @@ pub struct Rules {
     pub premium_purposes: Vec<Purpose>,
     /// The kinds of care that the fund's cap holds for and counts together; empty: all.
     pub fund_year_cap_purposes: Vec<Purpose>,
+    /// Whose end or move of insurance releases a binding.
+    pub release_sides: Vec<TieSide>,
+    /// Whether the numbers of owners, members and families also bind ties to another province.
+    pub limits_other_provinces: bool,
 }
 
 impl Rules {

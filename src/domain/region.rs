@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::ids::RegionCode;
 use super::policy::Citation;
+use super::relation_codes::RelationCodes;
 
 /// What kind of unit a code stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,13 +88,14 @@ pub struct Opening {
 pub struct RegionBook {
     regions: BTreeMap<RegionCode, Region>,
     openings: BTreeMap<RegionCode, Opening>,
+    pub relation_codes: RelationCodes,
     /// The digest of the policy set that these regions belong to.
     pub policy_set: [u8; 32],
 }
 
 impl RegionBook {
     pub fn new(regions: BTreeMap<RegionCode, Region>, openings: BTreeMap<RegionCode, Opening>) -> Self {
-        Self { regions, openings, policy_set: [0; 32] }
+        Self { regions, openings, relation_codes: RelationCodes::default(), policy_set: [0; 32] }
     }
 
     pub fn get(&self, code: RegionCode) -> Option<&Region> {

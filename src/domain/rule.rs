@@ -163,6 +163,8 @@ rules! {
     FundBand "split.fund_band" "基金年度累计支付到达分段界限前的费用" [FundShares, FundRounding];
     /// What the owner chose of what the channel gives.
     GrantsOffered "binding.grants" "所选授权事项" [Channels];
+    /// Why the patient's own account pays nothing though money lies in it.
+    OwnExcluded "draw.own_excluded" "本人账户不能支付本次费用" [OwnPurposes, ProhibitedPurposes, OwnComponents];
 }
 
 /// What a step is about.

@@ -8,6 +8,7 @@ use super::member::Member;
 use super::policy::Policy;
 use super::reason::Reason;
 use super::region::RegionBook;
+use super::relation_codes::Detail;
 use super::rule::{Rule, Subject, Trace};
 use super::vocabulary::{InsuranceState, Mode, Purpose, Relation, Scheme, Scope};
 
@@ -52,6 +53,19 @@ pub fn relation_refused(owner: &Policy, beneficiary: &Policy, relation: Relation
     unless_both(owner, beneficiary, Reason::SharingNotOpen, |policy| !policy.rules.relations.is_empty()).or_else(|| {
         unless_both(owner, beneficiary, Reason::RelationNotAllowed, |policy| policy.rules.relations.contains(&relation))
     })
+}
+
+/// The same with the code of the relation, where one is given: a father-in-law is no parent, whatever the relation says.
+pub fn kin_refused(
+    owner: &Policy,
+    beneficiary: &Policy,
+    regions: &RegionBook,
+    relation: Relation,
+    detail: &str,
+) -> Option<Refusal> {
+    let no_kin = regions.relation_codes.judge(relation, detail) == Detail::NoKin;
+    relation_refused(owner, beneficiary, relation)
+        .or_else(|| no_kin.then_some(Refusal { reason: Reason::RelationNotAllowed, side: Side::Owner }))
 }
 
 /// The modes open between the two regions on a day, or why there is none.

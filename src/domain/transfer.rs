@@ -20,7 +20,7 @@ pub fn refusals(
     owner: &Member,
     owner_account: Option<&Account>,
     beneficiary: &Member,
-    relation: Relation,
+    (relation, detail): (Relation, &str),
     amount: Money,
     of_owner: &Policy,
     of_beneficiary: &Policy,
@@ -36,7 +36,7 @@ pub fn refusals(
     };
     let by_owner = |reason| Refusal { reason, side: Side::Owner };
     check(trace, Rule::TwoPersons, (owner.id == beneficiary.id).then_some(by_owner(Reason::SamePerson)));
-    check(trace, Rule::RelationAllowed, sharing::relation_refused(of_owner, of_beneficiary, relation));
+    check(trace, Rule::RelationAllowed, sharing::kin_refused(of_owner, of_beneficiary, regions, relation, detail));
     let mode = match sharing::modes_between(of_owner, of_beneficiary, regions, on) {
         Err(refusal) => Some(refusal),
         Ok(modes) if modes.contains(&Mode::TransferBeforehand) => None,

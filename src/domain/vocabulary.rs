@@ -201,6 +201,13 @@ vocabulary! {
     }
 }
 vocabulary! {
+    /// A side of a binding.
+    TieSide {
+        Owner = 1 "OWNER" "共济人";
+        Beneficiary = 2 "BENEFICIARY" "被共济人";
+    }
+}
+vocabulary! {
     /// In which order several owners pay.
     OwnerOrder {
         BalanceDesc = 1 "BALANCE_DESC" "余额由大到小";

@@ -150,6 +150,8 @@ pub struct Sending<'a> {
     pub account: Option<&'a Account>,
     pub beneficiary: &'a Member,
     pub relation: Relation,
+    /// Its code in the national table; may be empty.
+    pub relation_detail: &'a str,
     pub amount: Money,
     pub from_wallet: bool,
     pub owner_wallet: bool,
@@ -177,7 +179,8 @@ pub fn decide_sending(
     };
     let when = |no: bool, reason| no.then_some(Refusal { reason, side: Side::Owner });
     check(trace, Rule::TwoPersons, when(ask.owner.id == ask.beneficiary.id, Reason::SamePerson));
-    check(trace, Rule::RelationAllowed, sharing::relation_refused(of_owner, of_beneficiary, ask.relation));
+    let kin_no = sharing::kin_refused(of_owner, of_beneficiary, regions, ask.relation, ask.relation_detail);
+    check(trace, Rule::RelationAllowed, kin_no);
     let mode = match sharing::modes_between(of_owner, of_beneficiary, regions, on) {
         Err(refusal) => Some(refusal),
         Ok(modes) => when(!modes.contains(&Mode::WalletTransfer), Reason::ModeNotTransfer),

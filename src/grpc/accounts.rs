@@ -82,6 +82,9 @@ impl AccountService for Service {
         let beneficiary = fields.person("beneficiary", beneficiary);
         let relation = fields.word("relation", relation);
         let relation_detail = fields.relation_detail(&relation_detail);
+        if let Some((relation, detail)) = relation.zip(relation_detail.as_ref()) {
+            fields.beside(self.ledger.check_detail(relation, detail));
+        }
         let amount = fields.positive("amount_fen", amount_fen);
         let commitment = fields.code("commitment_ref", &commitment_ref);
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);

@@ -313,6 +313,7 @@ fn operation(step: &Step) -> String {
             | Rule::InterestCurrent
             | Rule::InterestPrior
             | Rule::InterestTotal
+            | Rule::OwnExcluded
             | Rule::WalletPayable => return String::new(),
         }
     };

@@ -17,6 +17,7 @@ use crate::domain::member::MemberRef;
 use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
+use crate::domain::relation_codes::Detail;
 use crate::domain::rule::Trace;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{Channel, Grant, Relation};
@@ -81,6 +82,15 @@ impl Ledger {
         Failure::all(faults)
     }
 
+    /// Refuses a code that is none of the national table, or that is another relation's.
+    pub fn check_detail(&self, relation: Relation, detail: &str) -> Result<(), Failure> {
+        match self.book.regions.relation_codes.judge(relation, detail) {
+            Detail::Fits | Detail::NoKin => Ok(()),
+            Detail::Contradicts => Err(Failure::invalid("relation_detail", "is the code of another relation")),
+            Detail::Unknown => Err(Failure::invalid("relation_detail", "is no code of GB/T 4761")),
+        }
+    }
+
     async fn decide_filing(
         &self,
         ask: &FilingAsk,
@@ -88,7 +98,8 @@ impl Ledger {
         today: Date,
     ) -> Result<FilingAnswer, Failure> {
         let start = ask.start.unwrap_or(today);
-        self.check_filing_days(ask.start, ask.last_day, today)?;
+        let days = self.check_filing_days(ask.start, ask.last_day, today);
+        Failure::all([days, self.check_detail(ask.relation, &ask.relation_detail)])?;
         let owner = self.resolve_as(reading, &ask.owner, "owner").await?;
         let beneficiary = self.resolve_as(reading, &ask.beneficiary, "beneficiary").await?;
         let (of_owner, of_beneficiary) = (Key::Person(owner), Key::Person(beneficiary));
@@ -110,22 +121,32 @@ impl Ledger {
         if one_family {
             reading.get(&[Key::Wards(beneficiary)]).await?;
         }
-        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
-        let family = &reading.known(beneficiary)?.family;
-        let wards = reading.wards(&Key::Wards(owner))?;
         let runs = |last_day: Option<Date>| last_day.is_none_or(|last| last >= today);
-        let live: Vec<_> = family.ties.iter().filter(|tie| runs(tie.last_day)).collect();
-        let account = reading.account(owner)?;
+        // Where numbers speak of the province alone, each binding tells where its two were insured.
+        let ties_of = |reading: &Reading<'_>, member: MemberId| -> Result<Vec<(BindingId, MemberId)>, Failure> {
+            let ties = reading.known(member)?.family.ties.iter().filter(|tie| runs(tie.last_day));
+            Ok(ties.map(|tie| (tie.binding, tie.owner)).collect())
+        };
+        let wards_of = |reading: &Reading<'_>, member: MemberId| -> Result<Vec<(BindingId, MemberId)>, Failure> {
+            let wards = reading.wards(&Key::Wards(member))?.map_or(&[][..], |wards| &wards.bindings);
+            let wards = wards.iter().filter(|ward| runs(ward.last_day));
+            Ok(wards.map(|ward| (ward.binding, ward.beneficiary)).collect())
+        };
+        let (live, wards) = (ties_of(reading, beneficiary)?, wards_of(reading, owner)?);
         // The owner's family is the owner with those bound to the owner; that the two aid each other makes no second one.
-        let mut in_another_family = false;
+        let mut elsewhere: Vec<BindingId> = Vec::new();
         if one_family {
-            let mut helpers = reading.known(owner)?.family.ties.iter().filter(|tie| runs(tie.last_day));
-            let of_beneficiary = reading.wards(&Key::Wards(beneficiary))?;
-            let mut helped = of_beneficiary.iter().flat_map(|wards| &wards.bindings).filter(|ward| runs(ward.last_day));
-            in_another_family = live.iter().any(|tie| tie.owner != owner)
-                || helpers.any(|tie| tie.owner != beneficiary)
-                || helped.any(|ward| ward.beneficiary != owner);
+            let other = |known: Vec<(BindingId, MemberId)>, one: MemberId| {
+                known.into_iter().filter(move |(_, who)| *who != one).map(|(binding, _)| binding)
+            };
+            elsewhere.extend(other(live.clone(), owner));
+            elsewhere.extend(other(ties_of(reading, owner)?, beneficiary));
+            elsewhere.extend(other(wards_of(reading, beneficiary)?, owner));
         }
+        let far = far_among(reading, &now, [&live, &wards], &elsewhere).await?;
+        let near = |bound: &[(BindingId, MemberId)]| bound.iter().filter(|(id, _)| !far.contains(id)).count();
+        let (from, to) = (reading.member(owner)?, reading.member(beneficiary)?);
+        let account = reading.account(owner)?;
         let bound = reading.person(&of_beneficiary)?;
         let has_card = reading.person(&of_owner)?.is_some_and(|person| !person.card_number.is_empty());
         let filing = Filing {
@@ -135,13 +156,17 @@ impl Ledger {
             beneficiary: to,
             beneficiary_age: bound.map(|person| person.id_number.age_on(today)),
             relation: ask.relation,
+            relation_detail: &ask.relation_detail,
             channel: ask.channel,
             evidence: &ask.evidence,
             chosen: &ask.grants,
             owners_now: live.len(),
-            members_now: wards.map_or(0, |wards| wards.bindings.iter().filter(|ward| runs(ward.last_day)).count()),
-            in_another_family,
-            already_bound: live.iter().any(|tie| tie.owner == owner),
+            members_now: wards.len(),
+            owners_near: near(&live),
+            members_near: near(&wards),
+            in_another_family: !elsewhere.is_empty(),
+            in_another_near: elsewhere.iter().any(|id| !far.contains(id)),
+            already_bound: live.iter().any(|(_, known)| *known == owner),
             ties_max: self.limits.bindings_per_member as usize,
             today,
         };
@@ -152,6 +177,35 @@ impl Ledger {
         self.check_grades(&decision.trace, &policies, start)?;
         Ok(FilingAnswer { decision, policies, read_at: reading.read_at(), owner, beneficiary })
     }
+}
+
+/// Which of these bindings tie two provinces together; none are looked up where no region's numbers ask.
+async fn far_among(
+    reading: &mut Reading<'_>,
+    now: &[Arc<Policy>; 2],
+    bound: [&[(BindingId, MemberId)]; 2],
+    others: &[BindingId],
+) -> Result<Vec<BindingId>, Failure> {
+    let asks = |policy: &Arc<Policy>| {
+        let rules = &policy.rules;
+        let numbers = rules.members_per_owner.or(rules.owners_per_member).or(rules.family_size);
+        !rules.limits_other_provinces && (numbers.is_some() || rules.one_family_per_person)
+    };
+    if !now.iter().any(asks) {
+        return Ok(Vec::new());
+    }
+    let ids = bound.into_iter().flatten().map(|(id, _)| *id).chain(others.iter().copied());
+    let ids: Vec<BindingId> = ids.collect();
+    let keys: Vec<Key> = ids.iter().map(|id| Key::Binding(*id)).collect();
+    reading.get(&keys).await?;
+    let mut far = Vec::new();
+    for (id, key) in ids.into_iter().zip(&keys) {
+        let binding = reading.binding(key)?.ok_or(Failure::Bug("a tie leads to no binding"))?;
+        if binding.owner_region.province() != binding.beneficiary_region.province() {
+            far.push(id);
+        }
+    }
+    Ok(far)
 }
 
 /// `CreateBinding`.

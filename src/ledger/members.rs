@@ -18,7 +18,7 @@ use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::time::Moment;
-use crate::domain::vocabulary::{InsuranceState, Scheme};
+use crate::domain::vocabulary::{InsuranceState, Scheme, TieSide};
 use crate::store::entity::Standing;
 use crate::store::{Entity, Key, ListKey, ListKind};
 
@@ -224,17 +224,29 @@ impl Command for UpdateInsurance {
         let policy = ledger.policy_of(&before, today)?;
         let ended = member.insurance.state == InsuranceState::Ended && before.insurance.state != InsuranceState::Ended;
         let moved = member.insurance.region != before.insurance.region;
-        if ended || moved {
+        // What an owner shares is the account of an employee: leaving that scheme is an end for what one owns.
+        let leaves = member.insurance.scheme != Scheme::Employee && before.insurance.scheme == Scheme::Employee;
+        let rules = &policy.rules;
+        if ended || moved || leaves {
             ledger.check_values(&policy, &[Param::ReleaseOnEndOrMove])?;
+            let sides = &[Param::ReleaseSides][..];
+            ledger.check_values(&policy, if rules.release_on_end_or_move { sides } else { &[] })?;
         }
-        let releases = policy.rules.release_on_end_or_move && (ended || moved);
-        let others = if releases || moved { load_bindings(reading, id).await? } else { Vec::new() };
+        let releases = |bound: &Bound| {
+            let side = if bound.owner == id { TieSide::Owner } else { TieSide::Beneficiary };
+            let changes = ended || moved || (leaves && side == TieSide::Owner);
+            changes && rules.release_on_end_or_move && rules.release_sides.contains(&side)
+        };
+        let others = if ended || moved || leaves { load_bindings(reading, id).await? } else { Vec::new() };
         let mut standings = Standings::new(reading);
-        let ending = if releases { standing_of(reading, &others, today)? } else { Vec::new() };
+        let mut ending = standing_of(reading, &others, today)?;
+        ending.retain(|bound| releases(bound));
         let released = release_all(reading, &ending, now, &mut standings, &mut puts)?;
         // What was set aside for a binding that ends goes back; so does what was set aside between two regions when one of
         // them is another from now on: the new pair may know no quota, and nobody would look for it.
-        let ends: Vec<(BindingId, MemberId)> = others.iter().map(|bound| (bound.binding, bound.owner)).collect();
+        // Nor can one be drawn whose owner is no employee any more.
+        let ends = others.iter().filter(|bound| moved || (leaves && bound.owner == id) || releases(bound));
+        let ends: Vec<(BindingId, MemberId)> = ends.map(|bound| (bound.binding, bound.owner)).collect();
         let mut postings = Vec::new();
         let changed = quotas::end_all(reading, &ends, today, &mut standings, &mut puts, &mut postings)?;
         let mut lists: Vec<_> =

@@ -88,6 +88,7 @@ impl Command for TransferFunds {
         fresh: Fresh,
     ) -> Result<Plan<TransferOutcome>, Failure> {
         let today = now.civil_day();
+        ledger.check_detail(self.relation, &self.relation_detail)?;
         let owner = ledger.resolve_as(reading, &self.owner, "owner").await?;
         let beneficiary = ledger.resolve_as(reading, &self.beneficiary, "beneficiary").await?;
         reading.get(&[Key::Standing(owner), Key::Standing(beneficiary)]).await?;
@@ -178,7 +179,7 @@ impl TransferFunds {
             sides.owner,
             account.as_ref(),
             sides.beneficiary,
-            self.relation,
+            (self.relation, &self.relation_detail),
             self.amount,
             &sides.policies[0],
             &sides.policies[1],
@@ -258,6 +259,7 @@ impl TransferFunds {
             account: account.as_ref(),
             beneficiary: sides.beneficiary,
             relation: self.relation,
+            relation_detail: &self.relation_detail,
             amount: self.amount,
             from_wallet: self.from_wallet,
             owner_wallet: reading.wallet(&Key::Wallet(owner))?.is_some(),

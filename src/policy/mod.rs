@@ -38,7 +38,7 @@ use crate::domain::region::{Opening, Region, RegionBook};
 use error::Problems;
 use parse::{Layer, NATIONAL};
 use reader::{Doc, Table};
-use regions::{OPENINGS, REGIONS};
+use regions::{OPENINGS, REGIONS, RELATION_CODES};
 use resolve::update;
 use sources::{SHARED, Sources};
 
@@ -53,6 +53,8 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     let national_sources = layers.get(NATIONAL).map_or(&shared, |layer| &layer.sources);
     let text = needed(files, OPENINGS, &mut problems);
     let openings = regions::openings(text, national_sources, &read.regions, &mut problems);
+    let codes = needed(files, RELATION_CODES, &mut problems);
+    let relation_codes = regions::relation_codes(codes, &shared, &mut problems);
     let calculation = calc::read(files, &shared, &read.regions, &mut problems);
     let templates = resolve::all(&layers, &folders, &mut problems);
     if !problems.is_empty() {
@@ -69,6 +71,7 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     let mut digest = Sha256::new();
     digest.update(book_digest(&read.regions, &openings, &revisions));
     digest.update(calculation.digest);
+    digest.update(Sha256::digest(codes));
     let mut parts: Vec<SetPart> = templates
         .iter()
         .flat_map(|(folder, templates)| templates.iter().map(|template| template.part(folder)))
@@ -76,11 +79,13 @@ pub fn load(files: &PolicyFiles) -> Result<PolicyBook, PolicyError> {
     for (name, digest) in [
         (REGIONS, Sha256::digest(needed(files, REGIONS, &mut problems))),
         (OPENINGS, Sha256::digest(text)),
+        (RELATION_CODES, Sha256::digest(codes)),
         ("calculation tables", calculation.digest.into()),
     ] {
         parts.push(SetPart { name: name.to_owned(), start: parse::FIRST_DAY, digest: resolve::first8(&digest) });
     }
-    let regions = RegionBook::new(read.regions, openings);
+    let mut regions = RegionBook::new(read.regions, openings);
+    regions.relation_codes = relation_codes;
     Ok(PolicyBook::new(regions, revisions, calculation, digest.finalize().into(), parts))
 }
 

@@ -8,14 +8,18 @@ use super::sources::Sources;
 use super::table::{Row, rows};
 use crate::domain::ids::RegionCode;
 use crate::domain::region::{Opening, Region, RegionLevel};
+use crate::domain::relation_codes::{RelationCode, RelationCodes};
+use crate::domain::vocabulary::Relation;
 
-/// The names of the two tables.
+/// The names of the tables.
 pub(super) const REGIONS: &str = "regions.csv";
 pub(super) const OPENINGS: &str = "national/cross_province.csv";
+pub(super) const RELATION_CODES: &str = "national/relation_codes.csv";
 
 const REGION_COLUMNS: &[&str] =
     &["code", "name", "aliases", "parent", "level", "valid_from", "valid_to", "policy", "source", "grade"];
 const OPENING_COLUMNS: &[&str] = &["unit", "since", "source", "grade", "note"];
+const CODE_COLUMNS: &[&str] = &["code", "relations", "name", "source", "grade"];
 
 /// Pool, municipality, province: no chain of parents is longer.
 const MAX_DEPTH: usize = 4;
@@ -172,4 +176,33 @@ pub(super) fn openings(
         }
     }
     openings
+}
+
+/// Reads the code table of relations; an empty cell of `relations` is none of those that any law names.
+pub(super) fn relation_codes(text: &str, sources: &Sources, problems: &mut Problems) -> RelationCodes {
+    let mut codes = RelationCodes::default();
+    for row in rows(RELATION_CODES, text, CODE_COLUMNS, problems) {
+        let code = row.get("code");
+        let good = (1..=2).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit());
+        if !good {
+            row.refuse(problems, "code", format!("{code:?} is not a code of one or two digits"));
+        }
+        let names = row.get("relations").split('|').filter(|name| !name.is_empty());
+        let relations: Vec<Relation> = names
+            .filter_map(|name| {
+                let relation = Relation::parse(name);
+                if relation.is_none() {
+                    row.refuse(problems, "relations", format!("{name:?} is no relation"));
+                }
+                relation
+            })
+            .collect();
+        let name = row.filled("name", problems).map(str::to_owned);
+        let citation = row.citation(code, "", sources, problems);
+        let (Some(name), Some(citation)) = (name, citation) else { continue };
+        if codes.0.insert(code.to_owned(), RelationCode { relations, name, citation }).is_some() {
+            row.refuse(problems, "code", format!("{code} is named twice"));
+        }
+    }
+    codes
 }

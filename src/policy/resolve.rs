@@ -11,7 +11,7 @@ use super::parse::{Entry, FIRST_DAY, Given, Layer, NATIONAL};
 use crate::domain::ids::RegionCode;
 use crate::domain::money::{Money, Rate, Rounding};
 use crate::domain::policy::{Citation, Floor, Param, Policy, PolicyValue, Revision, Rules, SetPart};
-use crate::domain::vocabulary::{OwnAccountOrder, OwnerOrder, Scope};
+use crate::domain::vocabulary::{OwnAccountOrder, OwnerOrder, Purpose, Scope};
 
 /// A value during the time in which it really holds in one region: what its file says, cut by what overrides it.
 #[derive(Clone)]
@@ -31,7 +31,26 @@ pub(super) fn all(
     if !problems.is_empty() {
         return BTreeMap::new();
     }
-    layers.keys().map(|folder| (folder.clone(), revisions(folder, layers))).collect()
+    let all: BTreeMap<_, _> = layers.keys().map(|folder| (folder.clone(), revisions(folder, layers))).collect();
+    for (folder, templates) in &all {
+        own_first(folder, templates, problems);
+    }
+    all
+}
+
+/// Nobody pays for others what he may not pay for himself: else a relative's account is drawn while the patient's own, which the
+/// law takes first, is left untouched. The resident premium is not for those who have an account.
+fn own_first(folder: &str, templates: &[Template], problems: &mut Problems) {
+    for template in templates {
+        let Rules { own_purposes, relative_purposes, .. } = &*template.policy.rules;
+        for purpose in relative_purposes {
+            if *purpose != Purpose::ResidentPremium && !own_purposes.contains(purpose) {
+                let (name, start) = (purpose.name(), template.policy.revision.start);
+                let problem = format!("names {name}, which own_purposes does not on {start}");
+                problems.add(&format!("{folder}/policy.toml"), 0, "relative_purposes", problem);
+            }
+        }
+    }
 }
 
 /// Every chain ends at the national folder. A folder that could not be read has been reported by itself.
@@ -258,5 +277,7 @@ fn blank() -> Rules {
         year_interest: None,
         premium_purposes: Vec::new(),
         fund_year_cap_purposes: Vec::new(),
+        release_sides: Vec::new(),
+        limits_other_provinces: true,
     }
 }

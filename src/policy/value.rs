@@ -15,6 +15,7 @@ use crate::domain::policy::{Hours, Param, Rules};
 use crate::domain::vocabulary::{
     Bucket, CardChannel, Category, Channel, Component, DeductiblePer, Effective, Grade, Grant, InstitutionKind,
     InsuranceState, InterestBasis, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    TieSide,
 };
 
 /// A value that was read: its canonical text, and how it is put into the rules.
@@ -67,7 +68,7 @@ macro_rules! named {
 
 named! {
     Bucket CardChannel Category Channel Component DeductiblePer Effective Grade Grant InstitutionKind InsuranceState
-    InterestBasis ListClass Mode OwnAccountOrder OwnerOrder Purpose Relation Scheme Scope
+    InterestBasis ListClass Mode OwnAccountOrder OwnerOrder Purpose Relation Scheme Scope TieSide
 }
 
 impl Named for Rounding {
@@ -156,6 +157,8 @@ pub(super) fn read(param: Param, node: &Node<'_>, problems: &mut Problems) -> Op
         Param::QuotaMax => put!(or_none(node, problems, amount), or_none_text, quota_max),
         Param::PremiumPurposes => put!(names(node, problems), joined, premium_purposes),
         Param::FundYearCapPurposes => put!(names(node, problems), joined, fund_year_cap_purposes),
+        Param::ReleaseSides => put!(names(node, problems), joined, release_sides),
+        Param::LimitsOtherProvinces => put!(node.flag(problems), ToString::to_string, limits_other_provinces),
         Param::YearInterest => put!(or_none(node, problems, year_interest), or_none_json, year_interest),
     })
 }

@@ -84,7 +84,7 @@ fn word(code: &str, language: Language) -> String {
         return if language == Language::Chinese { (*chinese).to_owned() } else { (*english).to_owned() };
     }
     let chinese = term!(code, Relation Mode Bucket Purpose Component InstitutionKind ListClass Category Scheme InsuranceState
-        Channel Grant Scope OwnAccountOrder OwnerOrder DeductiblePer Grade InterestBasis);
+        Channel Grant Scope OwnAccountOrder OwnerOrder DeductiblePer Grade InterestBasis TieSide);
     match (chinese, language) {
         (Some(chinese), Language::Chinese) => chinese.to_owned(),
         (Some(_), Language::English) => english(code),

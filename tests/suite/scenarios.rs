@@ -61,9 +61,11 @@ scenarios! {
     identity_numbers
     in_province
     insurance_ends
+    limits_and_provinces
     limits_of_today
     next_day
     own_account_reading
+    own_before_relatives
     owner_conditions
     paper_authorisation
     paper_given_back
@@ -83,8 +85,10 @@ scenarios! {
     refund_over_year_end
     refund_repeated
     region_limits
+    relation_codes
     relations
     release
+    release_sides
     resolve
     resolve_refund
     resolve_reversed
@@ -431,6 +435,7 @@ impl Story {
             owner: self.id(owner),
             beneficiary: self.id(beneficiary),
             relation: words.word("relation", "PARENT", Relation::parse),
+            relation_detail: words.text("detail", ""),
             channel: words.word("channel", "AGENCY_WINDOW", Channel::parse),
             start_date: words.text("start", ""),
             last_day: words.text("last", ""),
@@ -1065,6 +1070,7 @@ impl Story {
             owner: self.id(words.must("owner")),
             beneficiary: self.id(words.must("beneficiary")),
             relation: words.word("relation", "PARENT", Relation::parse),
+            relation_detail: words.text("detail", ""),
             amount_fen: words.fen("fen").expect("fen="),
             commitment_ref: "commitment-1".to_owned(),
             mode: words.get("mode").map_or(0, |name| wire(name, Mode::parse)),

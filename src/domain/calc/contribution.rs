@@ -1,5 +1,6 @@
 //! 缴费: what employees and their units pay on a base; wage minus own contributions; the effect of another base.
 
+use super::credit;
 use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Factor, Month, Ratio};
@@ -36,13 +37,21 @@ pub struct OnBase {
     pub index: Factor,
 }
 
+/// Another base beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    pub other: OnBase,
+    /// What enters the medical account more on the first base (个人账户划入), of both parts.
+    pub medical_account: Money,
+}
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contribution {
     pub average_wage: Money,
     pub plan: Plan,
     pub found: OnBase,
-    pub compared: Option<OnBase>,
+    pub compared: Option<Compared>,
     pub from: Month,
     pub last: Month,
 }
@@ -65,10 +74,12 @@ pub fn calculate(law: &Law<'_>, input: &Employee, trace: &mut Trace) -> Result<C
     let found = on_base(input.base_wage);
     let told = Told { plan: &plan, by_class, average_wage, wage: input.wage, index_mode };
     explain(&told, "", input.base_wage, &found, trace);
-    let compared = input.compared.map(on_base);
-    if let (Some(other), Some(wage)) = (&compared, input.compared) {
-        explain(&told, "compared", wage, other, trace);
-        compare(&found, other, trace);
+    let mut compared = None;
+    if let Some(wage) = input.compared {
+        let other = on_base(wage);
+        explain(&told, "compared", wage, &other, trace);
+        let medical_account = compare(law, &found, &other, trace)?;
+        compared = Some(Compared { other, medical_account });
     }
     Ok(Contribution { average_wage, plan, found, compared, from, last })
 }
@@ -318,17 +329,21 @@ const fn keys_of(insurance: Insurance, by_class: bool) -> &'static [Key] {
 }
 
 /// What a lower base saves now and costs later: less in the own accounts, a lower index.
-fn compare(found: &OnBase, other: &OnBase, trace: &mut Trace) {
+fn compare(law: &Law<'_>, found: &OnBase, other: &OnBase, trace: &mut Trace) -> Result<Money, Refusal> {
+    let credited = |on: &OnBase| credit::active(law, on.base, Money::fen(on.parts.unit[1]));
+    let (mine, theirs) = (credited(found)?, credited(other)?);
     let pairs = [
         ("base", found.base, other.base),
         ("person_total", Money::fen(found.parts.person_total()), Money::fen(other.parts.person_total())),
         ("unit_total", Money::fen(found.parts.unit_total()), Money::fen(other.parts.unit_total())),
         ("pension_account", Money::fen(found.parts.person[0]), Money::fen(other.parts.person[0])),
-        ("medical_account", Money::fen(found.parts.person[1]), Money::fen(other.parts.person[1])),
+        ("medical_account", mine, theirs),
     ];
     for (what, mine, theirs) in pairs {
         let operation = || Detail::of(Vec::new(), format!("{mine} − {theirs}"));
-        trace.step(Rule::Comparison, what, &[], || fen(mine - theirs), operation);
+        let keys: &[Key] =
+            if what == "medical_account" { &[Key::ActiveCredit, Key::ContributionRounding] } else { &[] };
+        trace.step(Rule::Comparison, what, keys, || fen(mine - theirs), operation);
     }
     trace.step(
         Rule::Comparison,
@@ -337,4 +352,5 @@ fn compare(found: &OnBase, other: &OnBase, trace: &mut Trace) {
         || text(format!("{} / {}", found.index, other.index)),
         || Detail::of(Vec::new(), format!("{} ÷ average wage / {} ÷ average wage", found.base, other.base)),
     );
+    Ok(mine - theirs)
 }

@@ -20,6 +20,12 @@ pub struct Credit {
     pub total: Money,
 }
 
+/// What enters the account of somebody at work, without the steps: for a comparison, whose own steps tell it.
+pub fn active(law: &Law<'_>, base: Money, unit_part: Money) -> Result<Money, Refusal> {
+    let (rule, rounding) = (law.active_credit()?, *law.contribution_rounding()?);
+    Ok(base.share(rule.of_base, rounding).amount + unit_part.share(rule.of_unit_part, rounding).amount)
+}
+
 pub fn calculate(law: &Law<'_>, input: &Credited, trace: &mut Trace) -> Result<Credit, Refusal> {
     let rounding = *law.contribution_rounding()?;
     let mut share = |rule: Rule, keys: &'static [Key], of: Money, rate: Rate| {

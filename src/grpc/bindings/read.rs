@@ -39,6 +39,9 @@ impl Service {
         if let Some((start, last_day)) = start.zip(last_day) {
             fields.beside(self.ledger.check_filing_days(start, last_day, self.ledger.now().civil_day()));
         }
+        if let Some((relation, detail)) = relation.zip(relation_detail.as_ref()) {
+            fields.beside(self.ledger.check_detail(relation, detail));
+        }
         let caps = read_caps(fields, filing.caps.unwrap_or_default());
         let priority = match filing.priority {
             None => Some(0),

@@ -3,7 +3,7 @@
 use super::CalculationLimits;
 use super::answer::{Calculation, Tail, common};
 use crate::domain::calc::chosen::{self, Flexible, FlexibleContribution, ResidentContribution};
-use crate::domain::calc::contribution::{self, Contribution, Employee, OnBase};
+use crate::domain::calc::contribution::{self, Compared, Contribution, Employee, OnBase};
 use crate::domain::calc::credit::{self, Credit, Credited};
 use crate::domain::calc::law::{Law, Refusal};
 use crate::domain::calc::number::Factor;
@@ -184,13 +184,13 @@ fn of_employee(
         person_total_fen: found.found.parts.person_total(),
         unit_total_fen: found.found.parts.unit_total(),
         net_wage_fen: found.found.net_wage.as_fen(),
-        comparison: found.compared.as_ref().map(|other| comparison(&found.found, other)),
+        comparison: found.compared.as_ref().map(|compared| comparison(&found.found, compared)),
         ..answer
     }
 }
 
-fn comparison(found: &OnBase, other: &OnBase) -> proto::ContributionComparison {
-    let (pension, medical) = (usize::from(Insurance::Pension.code() - 1), usize::from(Insurance::Medical.code() - 1));
+fn comparison(found: &OnBase, Compared { other, medical_account }: &Compared) -> proto::ContributionComparison {
+    let pension = usize::from(Insurance::Pension.code() - 1);
     proto::ContributionComparison {
         base_fen: other.base.as_fen(),
         person_total_fen: other.parts.person_total(),
@@ -200,7 +200,7 @@ fn comparison(found: &OnBase, other: &OnBase) -> proto::ContributionComparison {
         person_difference_fen: found.parts.person_total() - other.parts.person_total(),
         unit_difference_fen: found.parts.unit_total() - other.parts.unit_total(),
         pension_account_difference_fen: found.parts.person[pension] - other.parts.person[pension],
-        medical_account_difference_fen: found.parts.person[medical] - other.parts.person[medical],
+        medical_account_difference_fen: medical_account.as_fen(),
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) const REGION_HEADER: &str = "code,name,aliases,parent,level,valid_fro
 pub(super) const REGIONS: &str = "440000,广东省,,,PROVINCE_NODE,1998-12-14,,,s,GUIDE\n\
                        440300,深圳市,,440000,CITY,1998-12-14,,440300-t,s,GUIDE\n";
 pub(super) const OPENING_HEADER: &str = "unit,since,source,grade,note\n";
+pub(super) const CODE_HEADER: &str = "code,relations,name,source,grade\n";
 const SOURCES: &str = "[s]\ndocument = \"d\"\ngrade = \"GUIDE\"\n";
 /// Six lines; what follows begins on line 7.
 pub(super) const HEAD: &str =
@@ -19,6 +20,7 @@ pub(super) fn tree() -> PolicyFiles {
     let shared = FILES.get("sources.toml").expect("shared sources");
     add("national/policy.toml", FILES.get("national/policy.toml").expect("national values").to_owned());
     add("national/cross_province.csv", OPENING_HEADER.to_owned());
+    add("national/relation_codes.csv", CODE_HEADER.to_owned());
     add("regions.csv", format!("{REGION_HEADER}{REGIONS}"));
     add("sources.toml", format!("{SOURCES}{shared}"));
     add("440300-t/policy.toml", HEAD.to_owned());

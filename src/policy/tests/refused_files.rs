@@ -1,7 +1,7 @@
 //! What the loader refuses of files: their heads, the list of regions, the openings; and from which folder a value comes.
 
 use super::super::load;
-use super::refusals::{HEAD, OPENING_HEADER, REGION_HEADER, REGIONS, check_file, tree};
+use super::refusals::{CODE_HEADER, HEAD, OPENING_HEADER, REGION_HEADER, REGIONS, check_file, tree};
 use super::{FILES, code, day};
 use crate::domain::policy::Param;
 
@@ -227,10 +227,31 @@ fn values_come_from_the_nearest_folder_that_speaks() {
 }
 
 #[test]
+fn rows_of_relation_codes() {
+    let file = "national/relation_codes.csv";
+    for (rows, expected) in [
+        (
+            "51,PARENT,父亲,s,GUIDE\n56,,岳母,s,UNVERIFIED\n4,PATERNAL_GRANDCHILD|MATERNAL_GRANDCHILD,孙,s,GUIDE\n",
+            "loads",
+        ),
+        ("5x,PARENT,父亲,s,GUIDE\n", ":2: code \"5x\" is not a code of one or two digits"),
+        ("510,PARENT,父亲,s,GUIDE\n", ":2: code \"510\" is not a code of one or two digits"),
+        ("51,FATHER,父亲,s,GUIDE\n", ":2: relations \"FATHER\" is no relation"),
+        ("51,PARENT,,s,GUIDE\n", ":2: name is empty"),
+        ("51,PARENT,父亲,nobody,GUIDE\n", ":2: source \"nobody\" is not a key of the sources"),
+        ("51,PARENT,父亲,s,GUIDE\n51,CHILD,子,s,GUIDE\n", ":3: code 51 is named twice"),
+    ] {
+        let expected = if expected == "loads" { expected.to_owned() } else { format!("{file}{expected}") };
+        check_file(file, &format!("{CODE_HEADER}{rows}"), &expected);
+    }
+}
+
+#[test]
 fn missing_files() {
     for (name, expected) in [
         ("regions.csv", "regions.csv:0:  is missing"),
         ("national/cross_province.csv", "national/cross_province.csv:0:  is missing"),
+        ("national/relation_codes.csv", "national/relation_codes.csv:0:  is missing"),
         ("sources.toml", "sources.toml:0:  is missing"),
         ("national/policy.toml", "national/policy.toml:0:  is missing"),
     ] {

@@ -13,7 +13,7 @@ use gongji::domain::policy::{
 use gongji::domain::region::{Opening, Region, RegionBook};
 use gongji::domain::vocabulary::{
     Bucket, Category, Channel, Component, DeductiblePer, Effective, Grant, InstitutionKind, InsuranceState,
-    InterestBasis, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope,
+    InterestBasis, ListClass, Mode, OwnAccountOrder, OwnerOrder, Purpose, Relation, Scheme, Scope, TieSide,
 };
 use jiff::civil::{Date, date, time};
 
@@ -259,6 +259,9 @@ fn drawn(template: &Rules, dice: &mut Dice) -> Rules {
     rules.paper_authorisation = dice.roll(2) == 0;
     rules.paper_regularise_days = maybe(dice, 2, 3);
     rules.release_on_end_or_move = dice.roll(3) > 0;
+    let sides = [vec![TieSide::Owner, TieSide::Beneficiary], vec![TieSide::Owner], vec![TieSide::Beneficiary]];
+    rules.release_sides = dice.one_of(&sides).clone();
+    rules.limits_other_provinces = dice.roll(2) == 0;
     rules.wallet_sources = dice.one_of(&[vec![Prior, Current, Wallet], vec![Wallet, Prior]]).clone();
     rules.wallet_transfers_per_day = Some(2);
     rules.wallet_transfer_max = maybe(dice, 2, Money::fen(6_000));

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gongji::domain::ids::{BindingId, MemberId};
+use gongji::domain::ids::{BindingId, MemberId, RegionCode};
 use gongji::domain::member::Insurance;
+use gongji::domain::policy::Rules;
 use gongji::domain::posting::Party;
 use gongji::domain::reason::Reason;
-use gongji::domain::vocabulary::{Bucket, Channel, Effective, Grant, InsuranceState, OwnerOrder};
+use gongji::domain::vocabulary::{Bucket, Channel, Effective, Grant, InsuranceState, OwnerOrder, Scheme, TieSide};
 use gongji::ledger::members::SERVERS_DAY;
 use gongji::store::ListKind;
 use jiff::civil::Date;
@@ -116,14 +117,20 @@ impl Model {
         let mut draft = Draft::new();
         let who = &self.who[&id];
         let all: Vec<BindingId> = who.ties.iter().chain(&who.wards).copied().collect();
-        let releases = (ended || moved) && world.rules(before.region, today).release_on_end_or_move;
+        let leaves = before.scheme == Scheme::Employee && insurance.scheme != Scheme::Employee;
+        let rules = world.rules(before.region, today);
+        let releases = |id: &BindingId| {
+            let owns = who.wards.contains(id);
+            let side = if owns { TieSide::Owner } else { TieSide::Beneficiary };
+            let changes = ended || moved || (owns && leaves);
+            changes && rules.release_on_end_or_move && rules.release_sides.contains(&side)
+        };
         let stands = |id: &BindingId| self.bindings[id].released.is_none() && self.bindings[id].runs(today);
-        let released = if releases { all.iter().copied().filter(stands).collect() } else { Vec::new() };
+        let released: Vec<BindingId> = all.iter().copied().filter(stands).filter(releases).collect();
         released.iter().for_each(|binding| self.let_go(&mut draft, *binding, today));
-        // A quota is set between two regions: it does not outlive a move.
-        if releases || moved {
-            all.iter().for_each(|binding| self.end_quota(&mut draft, *binding, turn));
-        }
+        // A quota is set between two regions, out of an employee's account: it does not outlive a move, nor the scheme.
+        let ends = all.iter().filter(|id| moved || (leaves && who.wards.contains(id)) || releases(id));
+        ends.for_each(|binding| self.end_quota(&mut draft, *binding, turn));
         if moved {
             draft.rows.push((ListKind::RegionMembers, Of::Id(insurance.region.as_u32().into()), id.as_u128()));
         }
@@ -216,12 +223,24 @@ impl Model {
         let now = Pair::new(self, world, owner, beneficiary, today);
         reasons.extend(bound.then_some(Reason::BindingAlreadyActive));
         let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
-        reasons.extend(over(now.from.members_per_owner, wards.len()).then_some(Reason::MembersPerOwnerExceeded));
-        reasons.extend(over(now.to.owners_per_member, ties.len()).then_some(Reason::OwnersPerMemberExceeded));
-        let large = now.from.family_size.is_some_and(|size| wards.len() + 2 > size as usize);
-        reasons.extend(large.then_some(Reason::FamilySizeExceeded));
-        let one_family = now.from.one_family_per_person || now.to.one_family_per_person;
-        let elsewhere = one_family && self.elsewhere(owner, beneficiary, today);
+        // None: the region's numbers say nothing of this pair.
+        let far = self.province(owner) != self.province(beneficiary);
+        let counted = |rules: &Rules, all: &[BindingId]| match (rules.limits_other_provinces, far) {
+            (true, _) => Some(all.len()),
+            (false, true) => None,
+            (false, false) => Some(all.iter().filter(|id| !self.bindings[*id].far).count()),
+        };
+        let (members, owners) = (counted(now.from, &wards), counted(now.to, &ties));
+        let no = members.is_some_and(|count| over(now.from.members_per_owner, count));
+        reasons.extend(no.then_some(Reason::MembersPerOwnerExceeded));
+        let no = owners.is_some_and(|count| over(now.to.owners_per_member, count));
+        reasons.extend(no.then_some(Reason::OwnersPerMemberExceeded));
+        let large = |count: usize| now.from.family_size.is_some_and(|size| count + 2 > size as usize);
+        reasons.extend(members.is_some_and(large).then_some(Reason::FamilySizeExceeded));
+        let elsewhere = [now.from, now.to].into_iter().filter(|rules| rules.one_family_per_person).any(|rules| {
+            let only_near = !rules.limits_other_provinces;
+            !(only_near && far) && self.elsewhere(owner, beneficiary, today, only_near)
+        });
         reasons.extend(elsewhere.then_some(Reason::AlreadyInAnotherFamily));
         let full = ties.len().max(wards.len()) >= BINDINGS_PER_MEMBER as usize;
         reasons.extend(full.then_some(Reason::BindingsPerMemberExceeded));
@@ -246,6 +265,7 @@ impl Model {
             missing: pending.clone(),
             evidence: filed.evidence.iter().map(|kind| (*kind).to_owned()).collect(),
             released: None,
+            far,
             used: Used::default(),
         };
         let mut draft = Draft::new();
@@ -266,13 +286,17 @@ impl Model {
     }
 
     /// Whether one of the two stands in a family other than the owner's.
-    fn elsewhere(&self, owner: MemberId, beneficiary: MemberId, today: Date) -> bool {
-        let runs = |id: &&BindingId| self.bindings[*id].runs(today);
+    fn elsewhere(&self, owner: MemberId, beneficiary: MemberId, today: Date, only_near: bool) -> bool {
+        let runs = |id: &&BindingId| self.bindings[*id].runs(today) && !(only_near && self.bindings[*id].far);
         let helpers = |of: MemberId| self.who[&of].ties.iter().filter(runs).map(|id| self.bindings[id].owner);
         let helped = self.who[&beneficiary].wards.iter().filter(runs).map(|id| self.bindings[id].beneficiary);
         helpers(beneficiary).any(|helper| helper != owner)
             || helpers(owner).any(|helper| helper != beneficiary)
             || helped.into_iter().any(|helped| helped != owner)
+    }
+
+    fn province(&self, member: MemberId) -> RegionCode {
+        self.who[&member].insurance.region.province()
     }
 
     /// The two are bound, and money may be drawn: slips up to now are regularised.

@@ -74,6 +74,8 @@ pub struct Tied {
     pub evidence: Vec<String>,
     /// From which day on it is released.
     pub released: Option<Date>,
+    /// Whether the two were insured in different provinces.
+    pub far: bool,
     /// What was drawn through it and not given back within the same day and year.
     pub used: Used,
 }

@@ -72,7 +72,8 @@ impl Model {
         let mut told = Told { split, ..Told::default() };
         let mut drawn = Vec::new();
         let purse = self.purse(patient, today);
-        let own_before: i64 = purse.map_or(0, |purse| rules.own_buckets.iter().map(|b| purse.1[place(*b)]).sum());
+        let counts = rules.own_buckets.iter().filter(|bucket| **bucket != Bucket::Wallet);
+        let own_before: i64 = purse.map_or(0, |purse| counts.map(|b| purse.1[place(*b)]).sum());
         if let Some(purse) = purse {
             own(rules, bought.visit.purpose, patient, purse, &mut owed, &mut told);
             drawn.resize(told.paid.len(), Drawn { spell: None, counted: false });
