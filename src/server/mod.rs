@@ -129,8 +129,13 @@ pub async fn serve_routes(
     let mut doors = Vec::new();
     for number in 0..config.runtimes {
         let (door, connections) = mpsc::channel(64);
-        let worker =
-            Worker { routes: routes.clone(), gate: gate.clone(), stopping: stopping.clone(), slots: slots.clone() };
+        let worker = Worker {
+            routes: routes.clone(),
+            gate: gate.clone(),
+            stopping: stopping.clone(),
+            slots: slots.clone(),
+            patience: Patience::of(config),
+        };
         let ended = ended.clone();
         let serve = move || {
             let result = worker.serve(connections);
@@ -221,6 +226,26 @@ struct Worker {
     gate: Arc<Gate>,
     stopping: watch::Receiver<bool>,
     slots: Arc<Semaphore>,
+    patience: Patience,
+}
+
+/// How long a client may be silent: at first, between two questions whether it is there, and until it answers one.
+#[derive(Clone, Copy)]
+struct Patience {
+    hello: Duration,
+    keepalive: Duration,
+    answer: Duration,
+}
+
+impl Patience {
+    fn of(config: &Config) -> Self {
+        let milliseconds = |number: u32| Duration::from_millis(number.into());
+        Self {
+            hello: milliseconds(config.hello_ms),
+            keepalive: milliseconds(config.keepalive_ms),
+            answer: milliseconds(config.keepalive_answer_ms),
+        }
+    }
 }
 
 impl Worker {
@@ -228,7 +253,11 @@ impl Worker {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             let slots = self.slots;
-            let incoming = ReceiverStream::new(connections).map(move |stream| connection::Connection::new(stream, slots.clone()));
+            let Patience { hello, keepalive, answer } = self.patience;
+            let incoming = ReceiverStream::new(connections).map(move |stream| {
+                let connection = connection::Connection::new(stream, slots.clone());
+                connection.map(|connection| connection.greeted_within(hello))
+            });
             let gate = self.gate;
             let mut stopping = self.stopping;
             let mut ended = stopping.clone();
@@ -237,6 +266,8 @@ impl Worker {
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
                 .max_concurrent_streams(STREAMS_PER_CONNECTION)
+                .http2_keepalive_interval(Some(keepalive))
+                .http2_keepalive_timeout(Some(answer))
                 .layer(tower::layer::layer_fn(move |inner| Admission::new(inner, gate.clone())))
                 .add_routes(self.routes)
                 .serve_with_incoming_shutdown(incoming, async move {
