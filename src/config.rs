@@ -138,11 +138,18 @@ options! {
     concurrent_requests / "concurrent-requests" / "GONGJI_CONCURRENT_REQUESTS": u32 = 4096;
     /// Most connections at once; more wait to be accepted.
     connections / "connections" / "GONGJI_CONNECTIONS": u32 = 1024;
+    /// Longest time until a new connection says that it speaks HTTP/2, in milliseconds; past it the connection is closed.
+    hello_ms / "hello-ms" / "GONGJI_HELLO_MS": u32 = 10_000;
+    /// How long a connection may be silent before its client is asked whether it is there (HTTP/2 PING), in milliseconds.
+    keepalive_ms / "keepalive-ms" / "GONGJI_KEEPALIVE_MS": u32 = 30_000;
+    /// Longest time until it answers that, in milliseconds; past it the connection is closed.
+    keepalive_answer_ms / "keepalive-answer-ms" / "GONGJI_KEEPALIVE_ANSWER_MS": u32 = 20_000;
     /// Longest time of one call, in milliseconds; past it TIME_LIMIT.
     call_time_ms / "call-time-ms" / "GONGJI_CALL_TIME_MS": u32 = 10_000;
     /// Longest time of one CheckLedger or CompareTotals, which read very much, in milliseconds; past it TIME_LIMIT.
     check_time_ms / "check-time-ms" / "GONGJI_CHECK_TIME_MS": u32 = 1_800_000;
-    /// Longest time a stream, or whoever takes a backup, may stand still, in milliseconds; past it TIME_LIMIT.
+    /// Longest time a stream, or whoever takes a backup, may stand still, in milliseconds; past it TIME_LIMIT. Also one that is
+    /// not read; who has not taken even that after as long again loses the connection. Not a Watch.
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
     /// Most streams of Watch open at once; more are refused as OVERLOADED.
     watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;
@@ -321,6 +328,9 @@ impl Config {
             ("database_clock_ms", self.database_clock_ms),
             ("concurrent_requests", self.concurrent_requests),
             ("connections", self.connections),
+            ("hello_ms", self.hello_ms),
+            ("keepalive_ms", self.keepalive_ms),
+            ("keepalive_answer_ms", self.keepalive_answer_ms),
             ("call_time_ms", self.call_time_ms),
             ("check_time_ms", self.check_time_ms),
             ("message_bytes", self.message_bytes),
@@ -375,12 +385,6 @@ impl Config {
             return refuse("refunds_per_settlement: at most 10000");
         }
         Ok(())
-    }
-
-    /// When transfers that nobody took go back; none: never by itself.
-    pub fn nightly_return_at(&self) -> Option<jiff::civil::Time> {
-        let text = &self.return_unclaimed_at;
-        if text.len() == 8 { text.parse().ok() } else { None }
     }
 }
 

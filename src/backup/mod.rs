@@ -134,9 +134,7 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
         return Err(io::Error::other(format!("{} is not empty", data_dir.display())).into());
     }
     // Made beside its place and moved there when it is whole.
-    let mut new = data_dir.as_os_str().to_owned();
-    new.push(".restoring");
-    let new = PathBuf::from(new);
+    let (new, data_dir) = (beside(data_dir, ".restoring")?, &plain(data_dir));
     if new.try_exists()? {
         if !new.join("FORMAT").try_exists()? {
             return Err(io::Error::other(format!("{} is in the way", new.display())).into());
@@ -167,6 +165,21 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
     Ok(head)
 }
 
+/// A folder's name without the slashes that may stand behind it.
+pub(crate) fn plain(dir: &Path) -> PathBuf {
+    dir.components().collect()
+}
+
+/// A name beside a folder's, where it is made until it is whole.
+pub(crate) fn beside(dir: &Path, ending: &str) -> io::Result<PathBuf> {
+    let Some(name) = dir.file_name() else {
+        return Err(io::Error::other(format!("{} has no name of its own; name the folder to make", dir.display())));
+    };
+    let mut name = name.to_owned();
+    name.push(ending);
+    Ok(plain(dir).with_file_name(name))
+}
+
 /// A bar that shows nothing where there is no terminal.
 pub(crate) fn bar(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::no_length();
@@ -188,5 +201,27 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
         let length = self.from.read(bytes)?;
         self.to.write_all(&bytes[..length])?;
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_stands_beside_its_place() {
+        for (dir, expected) in [
+            ("new", Some("new.x")),
+            ("new/", Some("new.x")),
+            ("a/new//", Some("a/new.x")),
+            ("/a/new/.", Some("/a/new.x")),
+            ("./new", Some("./new.x")),
+            ("../new/", Some("../new.x")),
+            (".", None),
+            ("..", None),
+            ("/", None),
+        ] {
+            assert_eq!(beside(Path::new(dir), ".x").ok(), expected.map(PathBuf::from), "{dir}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The settings as bounds: what the ledger and the wire keep to, and what `GetServerInfo` tells.
+//! The settings as bounds and times: what the ledger and the wire keep to, and what `GetServerInfo` tells.
 
 use std::time::Duration;
 
@@ -25,6 +25,12 @@ impl Config {
             refunds_per_settlement: self.refunds_per_settlement,
             refused_grades: RefusedGrades::parse(&self.refuse_grade).unwrap_or_default(),
         }
+    }
+
+    /// When transfers that nobody took go back; none: never by itself.
+    pub fn nightly_return_at(&self) -> Option<jiff::civil::Time> {
+        let text = &self.return_unclaimed_at;
+        if text.len() == 8 { text.parse().ok() } else { None }
     }
 
     /// How the database is reached, and the bounds of talking to it.
@@ -108,6 +114,9 @@ impl Config {
             row("import_time_ms", self.import_time_ms.into(), "milliseconds"),
             row("concurrent_requests", self.concurrent_requests.into(), "calls"),
             row("connections", self.connections.into(), "connections"),
+            row("hello_ms", self.hello_ms.into(), "milliseconds"),
+            row("keepalive_ms", self.keepalive_ms.into(), "milliseconds"),
+            row("keepalive_answer_ms", self.keepalive_answer_ms.into(), "milliseconds"),
             row("call_time_ms", self.call_time_ms.into(), "milliseconds"),
             row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds"),
             row("check_time_ms", self.check_time_ms.into(), "milliseconds"),

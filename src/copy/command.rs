@@ -9,7 +9,7 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 
 use super::{CopyError, compare, copy};
-use crate::backup::bar;
+use crate::backup::{bar, beside, plain};
 use crate::client::in_words;
 use crate::ledger::page::hex;
 use crate::ledger_tool;
@@ -128,12 +128,10 @@ impl Target {
         if dir.try_exists().map_err(io)? && fs::read_dir(dir).map_err(io)?.next().is_some() {
             return Err(CopyError::Other(format!("{} is not empty", dir.display())));
         }
-        let mut made_in = dir.as_os_str().to_owned();
-        made_in.push(".copying");
-        let made_in = PathBuf::from(made_in);
+        let made_in = beside(dir, ".copying").map_err(|error| CopyError::Other(error.to_string()))?;
         let store = EmbeddedStore::open(&EmbeddedOptions::new(&made_in, secret));
         let store = store.map_err(|error| CopyError::Other(error.to_string()))?;
-        Ok(Self { store, folders: Some((made_in, dir.to_owned())) })
+        Ok(Self { store, folders: Some((made_in, plain(dir))) })
     }
 
     /// Makes a ledger in a database that holds none; one that was begun goes on.

@@ -26,7 +26,7 @@ const PRINTED_MAX: u64 = 100;
 const AFTER: &str = "\
 The file: .csv; .tsv or .txt (cells separated by tabs, null or nothing for an empty one); .jsonl or .ndjson. The first line\n\
 of a table names the columns: the fields of the request in the .proto, those inside others as insurance.scheme; empty cells\n\
-are left out. Enumerations by their full names. UTF-8.\n\n\
+are left out. Enumerations by their full names. UTF-8. A row is one line: no cell runs over several, quoted or not.\n\n\
 Each row has one effect, under its request_id, however often the file is sent. A row without a request_id gets one that is\n\
 made of --batch and all of its content: choose a name that is this import's alone (2026-11, not monthly), and keep it when\n\
 the file is sent again. Two rows of one batch that are equal in everything are one: the second is told as there before.\n\n\

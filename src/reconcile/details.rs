@@ -1,14 +1,13 @@
 //! `gongji reconcile details`: the file as a stream of lines, what differs as a table.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::aside::Aside;
 use super::file::{Lines, Read};
 use super::table::{self, HEAD, RESULT};
 use super::{Book, Outcome};
@@ -48,20 +47,23 @@ pub async fn run(book: &Book, cut_off: &str, out: Option<&Path>, path: &Path) ->
     let reading = Reading { lines, most, bar: bar.clone(), wrong: HashMap::new() };
     let mut service = ReconciliationServiceClient::new(client.channel).max_decoding_message_size(ANSWER_BYTES);
     let answers = service.compare_details(ReceiverStream::new(sent));
-    let (reading, answers) = tokio::join!(reading.send(book, send), async {
-        let mut answers = answers.await.map_err(|status| told(&status))?.into_inner();
+    // A book that cannot be read to its end must not look like one that has ended: the way to the server stays open with the
+    // error, and the call is broken off.
+    let reading = async { reading.send(book, &send).await.map_err(|error| (error, Some(send))) };
+    let answers = async {
+        let told = |status| (told(&status), None);
+        let mut answers = answers.await.map_err(told)?.into_inner();
         let mut gathered = Gathered::default();
-        while let Some(answer) = answers.message().await.map_err(|status| told(&status))? {
-            gathered.take(answer, results.as_mut(), &bar)?;
+        while let Some(answer) = answers.message().await.map_err(told)? {
+            gathered.take(answer, results.as_mut(), &bar).map_err(|error| (error, None))?;
         }
-        Ok::<_, String>(gathered)
-    });
+        Ok(gathered)
+    };
+    let done = tokio::try_join!(reading, answers);
     bar.finish_and_clear();
-    // What the server says comes first: a refusal closes the stream that the reading writes to.
-    let gathered = answers?;
-    let wrong = reading?;
-    if let Some(results) = &mut results {
-        results.flush().map_err(|error| error.to_string())?;
+    let (wrong, gathered) = done.map_err(|(error, _)| error)?;
+    if let (Some(results), Some(_)) = (results, &gathered.summary) {
+        results.finish()?;
     }
     gathered.print(&wrong)
 }
@@ -75,12 +77,10 @@ fn instant(text: &str) -> Result<Option<prost_types::Timestamp>, String> {
     Ok(Some(prost_types::Timestamp { seconds: instant.as_second(), nanos: instant.subsec_nanosecond() }))
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>, String> {
-    let told = |error: std::io::Error| format!("{}: {error}", path.display());
-    let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(told)?;
-    let mut file = BufWriter::new(file);
-    file.write_all(table::join(&RESULT.map(str::to_owned)).as_bytes()).map_err(told)?;
-    Ok(file)
+fn create(path: &Path) -> Result<Aside, String> {
+    let mut results = Aside::create(path)?;
+    results.write(&table::join(&RESULT.map(str::to_owned)))?;
+    Ok(results)
 }
 
 /// The file on its way to the server.
@@ -96,7 +96,7 @@ impl Reading {
     async fn send(
         mut self,
         book: &Book,
-        send: mpsc::Sender<proto::CompareDetailsRequest>,
+        send: &mpsc::Sender<proto::CompareDetailsRequest>,
     ) -> Result<HashMap<i64, Vec<String>>, String> {
         loop {
             let mut lines = Vec::with_capacity(self.most);
@@ -131,7 +131,7 @@ impl Gathered {
     fn take(
         &mut self,
         answer: proto::CompareDetailsResponse,
-        results: Option<&mut BufWriter<File>>,
+        results: Option<&mut Aside>,
         bar: &ProgressBar,
     ) -> Result<(), String> {
         let proto::CompareDetailsResponse {
@@ -145,7 +145,7 @@ impl Gathered {
         } = answer;
         if let Some(results) = results {
             for difference in &differences {
-                results.write_all(table::results(difference).as_bytes()).map_err(|error| error.to_string())?;
+                results.write(&table::results(difference))?;
             }
         }
         let room = PRINTED_MAX.saturating_sub(self.rows.len());

@@ -1,11 +1,11 @@
 //! `gongji reconcile export`: the ledger's lines as a file that `details` and `totals` read.
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::io::Write as _;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::aside::Aside;
 use super::fields::{Column, yuan};
 use super::table::{join, signed};
 use super::{Book, MutualAid, Outcome};
@@ -17,18 +17,15 @@ pub async fn run(book: &Book, path: Option<&Path>) -> Result<Outcome, String> {
     let client = Client::connect(&book.connect).await?;
     let page_size = i32::try_from(client.limit("page_size_max")?).unwrap_or(i32::MAX);
     let mut service = ReconciliationServiceClient::new(client.channel).max_decoding_message_size(ANSWER_BYTES);
-    let mut out: Box<dyn Write> = match path {
-        None => Box::new(std::io::stdout().lock()),
-        Some(path) => {
-            let file = OpenOptions::new().write(true).create_new(true).open(path);
-            Box::new(BufWriter::new(file.map_err(|error| format!("{}: {error}", path.display()))?))
-        }
-    };
+    let mut out = path.map(Aside::create).transpose()?;
     let bar = ProgressBar::no_length();
     bar.set_style(
         ProgressStyle::with_template("{spinner} {pos} lines [{elapsed}]").map_err(|error| error.to_string())?,
     );
-    let mut write = |text: String| out.write_all(text.as_bytes()).map_err(|error| format!("cannot write: {error}"));
+    let mut write = |text: String| match &mut out {
+        Some(file) => file.write(&text),
+        None => std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot write: {error}")),
+    };
     // The two that no line of the ledger has keep the shape.
     let names = ["psn_no", "mdtrt_id"].into_iter().chain(Column::ALL.map(Column::name));
     write(join(&names.map(str::to_owned).collect::<Vec<_>>()))?;
@@ -51,7 +48,7 @@ pub async fn run(book: &Book, path: Option<&Path>) -> Result<Outcome, String> {
         request.page_token = page.next_page_token;
     }
     bar.finish_and_clear();
-    out.flush().map_err(|error| format!("cannot write: {error}"))?;
+    out.map_or(Ok(()), Aside::finish)?;
     Ok(Outcome::Equal)
 }
 

@@ -1,5 +1,6 @@
 //! `gongji reconcile`: an institution's book, as a file in the national shape, against a running server.
 
+mod aside;
 mod details;
 mod export;
 mod file;

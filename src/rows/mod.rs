@@ -2,6 +2,7 @@
 //! where in the file one stands; the results beside it (`results.rs`).
 
 pub mod results;
+mod table;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Seek, SeekFrom};
@@ -9,21 +10,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest line of JSON that is read, in bytes.
+use self::table::Table;
+
+/// The longest line that is read, in bytes.
 const LINE_MAX: usize = 1 << 20;
 
 /// A file of rows.
 pub enum Rows {
-    /// The names of its columns stand in its first line. In a tab-separated file `null` is an empty cell.
-    Cells {
-        reader: Box<csv::Reader<File>>,
-        columns: Vec<String>,
-        tabs: bool,
-    },
-    Lines {
-        reader: BufReader<File>,
-        at: Place,
-    },
+    Cells(Box<Table>),
+    Lines { reader: BufReader<File>, at: Place },
 }
 
 /// Where in a file one stands: behind so many bytes and lines.
@@ -63,18 +58,14 @@ impl Rows {
             }
             _ => return Err(format!("{}: must end in .csv, .tsv, .txt, .jsonl or .ndjson", path.display())),
         };
-        let mut reader = csv::ReaderBuilder::new();
-        reader.flexible(false).quoting(!tabs).delimiter(if tabs { b'\t' } else { b',' });
-        let mut reader = reader.from_reader(file);
-        let columns = reader.headers().map_err(|error| format!("{}: {error}", path.display()))?;
-        let columns = columns.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
-        Ok(Self::Cells { reader: Box::new(reader), columns, tabs })
+        let table = Table::begin(BufReader::new(file), tabs).map_err(|what| format!("{}: {what}", path.display()))?;
+        Ok(Self::Cells(Box::new(table)))
     }
 
     /// The names of the columns; of JSON lines none.
     pub fn columns(&self) -> &[String] {
         match self {
-            Self::Cells { columns, .. } => columns,
+            Self::Cells(table) => &table.columns,
             Self::Lines { .. } => &[],
         }
     }
@@ -82,27 +73,19 @@ impl Rows {
     /// Behind the last row read.
     pub fn place(&self) -> Place {
         match self {
-            Self::Cells { reader, .. } => {
-                let position = reader.position();
-                Place { byte: position.byte(), line: position.line() - 1 }
-            }
+            Self::Cells(table) => table.at,
             Self::Lines { at, .. } => *at,
         }
     }
 
     /// Goes on behind what was read before.
     pub fn go_to(&mut self, place: Place) -> Result<(), String> {
-        match self {
-            Self::Cells { reader, .. } => {
-                let mut position = csv::Position::new();
-                position.set_byte(place.byte).set_line(place.line + 1);
-                reader.seek(position).map_err(|error| error.to_string())
-            }
-            Self::Lines { reader, at } => {
-                *at = place;
-                reader.seek(SeekFrom::Start(place.byte)).map(|_| ()).map_err(|error| error.to_string())
-            }
-        }
+        let (reader, at) = match self {
+            Self::Cells(table) => (&mut table.reader, &mut table.at),
+            Self::Lines { reader, at } => (reader, at),
+        };
+        *at = place;
+        reader.seek(SeekFrom::Start(place.byte)).map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// Up to `most` further rows; none at the end.
@@ -110,7 +93,7 @@ impl Rows {
         let mut found = Vec::with_capacity(most);
         while found.len() < most {
             let row = match self {
-                Self::Cells { reader, tabs, .. } => read_cells(reader, *tabs)?,
+                Self::Cells(table) => table.read()?,
                 Self::Lines { reader, at } => read_line(reader, at)?,
             };
             match row {
@@ -119,26 +102,6 @@ impl Rows {
             }
         }
         Ok(found)
-    }
-}
-
-fn read_cells(reader: &mut csv::Reader<File>, tabs: bool) -> Result<Option<Row>, String> {
-    let mut record = csv::StringRecord::new();
-    let line = reader.position().line();
-    match reader.read_record(&mut record) {
-        Ok(true) => {
-            if tabs && record.iter().any(|cell| cell == "null") {
-                record = record.iter().map(|cell| if cell == "null" { "" } else { cell }).collect();
-            }
-            let line = record.position().map_or(line, csv::Position::line);
-            Ok(Some(Row { line, content: Content::Cells(record) }))
-        }
-        Ok(false) => Ok(None),
-        Err(error) if error.is_io_error() => Err(error.to_string()),
-        Err(error) => {
-            let line = error.position().map_or(line, csv::Position::line);
-            Ok(Some(Row { line, content: Content::Bad(bad(&error)) }))
-        }
     }
 }
 
@@ -152,7 +115,7 @@ fn read_line(reader: &mut BufReader<File>, at: &mut Place) -> Result<Option<Row>
             return Ok(None);
         }
         if read > LINE_MAX {
-            return Err(format!("line {} is longer than {LINE_MAX} bytes", at.line + 1));
+            return Err(too_long(at.line + 1));
         }
         at.byte += read as u64;
         at.line += 1;
@@ -162,12 +125,6 @@ fn read_line(reader: &mut BufReader<File>, at: &mut Place) -> Result<Option<Row>
     }
 }
 
-fn bad(error: &csv::Error) -> String {
-    if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
-        format!("has {len} cells, not {expected_len}")
-    } else if let csv::ErrorKind::Utf8 { .. } = error.kind() {
-        "is not UTF-8: save the file as UTF-8, not as GBK".to_owned()
-    } else {
-        "is not a row of text".to_owned()
-    }
+fn too_long(line: u64) -> String {
+    format!("line {line} is longer than {LINE_MAX} bytes")
 }

@@ -2,6 +2,7 @@
 //! put into the same words as all others.
 
 mod gate;
+mod stream;
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,9 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body::Frame;
 use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -21,8 +20,10 @@ use tower::Service;
 use crate::grpc::bulk::Stopping;
 use crate::grpc::status::{self, transport};
 use crate::ledger::Failure;
+use crate::server::connection::Cutter;
 pub use gate::Gate;
 use gate::Pass;
+use stream::Running;
 
 /// Methods that read very much have a time limit of their own.
 const LONG: [&str; 2] = ["/gongji.v1.LedgerService/CheckLedger", "/gongji.v1.ReconciliationService/CompareTotals"];
@@ -75,7 +76,7 @@ where
         // Health and reflection stay reachable under load and have streams without an end.
         if !request.uri().path().starts_with("/gongji.v1.") {
             let inner = Some(Box::pin(self.inner.call(request)));
-            return Call { pass: None, refused: None, inner, limit: None, streams: None };
+            return Call { pass: None, refused: None, inner, limit: None, streams: None, cutter: None };
         }
         let path = request.uri().path();
         let streams = STREAMS.iter().position(|known| *known == path).map(|place| STREAMS[place]);
@@ -84,18 +85,21 @@ where
             path if IMPORTS.contains(&path) => self.gate.longest_import,
             _ => self.gate.longest,
         };
+        let asked = within(request.headers()).map(|within| Instant::now() + within);
+        let cutter = streams.and_then(|_| request.extensions().get::<Cutter>().cloned());
         let (finishes, entered) = (FINISH.contains(&path), self.gate.enter(path));
         if finishes {
             request.extensions_mut().insert(Stopping(self.gate.closing.subscribe()));
         }
         match entered {
-            Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams },
+            Err(status) => Call { pass: None, refused: Some(status), inner: None, limit: None, streams, cutter: None },
             Ok(pass) => Call {
                 pass: Some(pass),
                 refused: None,
                 inner: Some(Box::pin(self.inner.call(request))),
-                limit: Some(Limit { longest, timer: None }),
+                limit: Some(Limit { longest, asked, timer: None }),
                 streams,
+                cutter,
             },
         }
     }
@@ -109,12 +113,47 @@ pub struct Call<F> {
     limit: Option<Limit>,
     /// The method whose answer is a stream, which runs on after its beginning.
     streams: Option<&'static str>,
+    /// Ends its connection.
+    cutter: Option<Cutter>,
 }
 
 /// A timer that is made only when a call does not answer at its first poll: most do.
 struct Limit {
     longest: Duration,
+    /// The caller's own, which may come before.
+    asked: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Limit {
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let (longest, asked) = (self.longest, self.asked);
+        let timer = self.timer.get_or_insert_with(|| {
+            let until = Instant::now() + longest;
+            Box::pin(tokio::time::sleep_until(asked.map_or(until, |asked| asked.min(until))))
+        });
+        // The transport keeps the caller's time too, and has no words for it: at the same instant this one is asked first.
+        timer.as_mut().poll(cx).is_ready() || asked.is_some_and(|asked| asked <= Instant::now())
+    }
+}
+
+/// The time that a caller gives a call: up to eight digits and a unit.
+fn within(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
 }
 
 impl<F, E> Future for Call<F>
@@ -140,104 +179,25 @@ where
         };
         if let Some(outcome) = outcome {
             self.inner = None;
-            let pass = self.pass.take();
+            let (pass, cutter) = (self.pass.take(), self.cutter.take());
             return Poll::Ready(match (pass, self.streams) {
                 // It goes on.
-                (Some(pass), Some(method)) if outcome.as_ref().is_ok_and(|response| !ended(response)) => {
-                    outcome.map(|response| response.map(|body| Running::body(body, pass, FINISH.contains(&method))))
-                }
+                (Some(pass), Some(method)) if outcome.as_ref().is_ok_and(|response| !ended(response)) => outcome
+                    .map(|response| response.map(|body| Running::body(body, pass, FINISH.contains(&method), cutter))),
                 // It has ended with its headers; around it there must be nothing that could send an empty frame more.
                 (Some(mut pass), _) => outcome.inspect(|response| pass.told(response.headers())),
                 (None, _) => outcome,
             });
         }
-        if let Some(limit) = self.limit.as_mut() {
-            let longest = limit.longest;
-            let timer = limit.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
-            if timer.as_mut().poll(cx).is_ready() {
-                self.inner = None;
-                let status = transport::time_limit();
-                if let Some(mut pass) = self.pass.take() {
-                    pass.failed(&status);
-                }
-                return Poll::Ready(Ok(status.into_http()));
+        if self.limit.as_mut().is_some_and(|limit| limit.is_over(cx)) {
+            self.inner = None;
+            let status = transport::time_limit();
+            if let Some(mut pass) = self.pass.take() {
+                pass.failed(&status);
             }
+            return Poll::Ready(Ok(status.into_http()));
         }
         Poll::Pending
-    }
-}
-
-/// A stream that has begun, under the bounds of a call: it keeps its place until its last frame, ends when it stands still too
-/// long, and when the server stops. Somebody who does not read is held by the transport's windows: one answer waits. One that
-/// watches is silent as long as it likes, and ends at a stop even if there is more to tell.
-struct Running {
-    inner: Body,
-    /// None: it has ended.
-    pass: Option<Pass>,
-    idle: Option<Pin<Box<Sleep>>>,
-    closing: Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-impl Running {
-    /// `finishes`: it is told of a stop and ends by itself.
-    fn body(inner: Body, pass: Pass, finishes: bool) -> Body {
-        let mut closing = pass.gate.closing.subscribe();
-        let closing = Box::pin(async move {
-            drop(closing.wait_for(|closed| *closed && !finishes).await);
-        });
-        let idle = (!pass.watches).then(|| Box::pin(tokio::time::sleep(pass.gate.stream_idle)));
-        Body::new(Self { inner, pass: Some(pass), idle, closing })
-    }
-
-    fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Some(mut pass) = self.pass.take() {
-            pass.failed(status);
-        }
-        let mut trailers = HeaderMap::new();
-        Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
-    }
-}
-
-impl http_body::Body for Running {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(pass) = &self.pass else { return Poll::Ready(None) };
-        let (longest, watches) = (pass.gate.stream_idle, pass.watches);
-        if watches && self.closing.as_mut().poll(cx).is_ready() {
-            return self.end(&transport::shutting_down());
-        }
-        let inner = &mut self.inner;
-        let Ok(polled) = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx))) else {
-            return self.end(&status::of(&Failure::Bug("a stream panicked")));
-        };
-        match polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref() {
-                    if let Some(mut pass) = self.pass.take() {
-                        pass.told(trailers);
-                    }
-                } else if let Some(idle) = &mut self.idle {
-                    idle.as_mut().reset(Instant::now() + longest);
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(ended) => {
-                if let (Some(mut pass), Some(Err(status))) = (self.pass.take(), &ended) {
-                    pass.failed(status);
-                }
-                Poll::Ready(ended)
-            }
-            // Where it has not just been asked.
-            Poll::Pending if !watches && self.closing.as_mut().poll(cx).is_ready() => {
-                self.end(&transport::shutting_down())
-            }
-            Poll::Pending => {
-                let idle = self.idle.as_mut().is_some_and(|idle| idle.as_mut().poll(cx).is_ready());
-                if idle { self.end(&transport::time_limit()) } else { Poll::Pending }
-            }
-        }
     }
 }
 

@@ -1,17 +1,56 @@
-//! A connection: gives its slot back when it ends, and gathers what is written to it.
+//! A connection: has a time to say that it speaks HTTP/2, gives its slot back when it ends, can be ended from outside, and
+//! gathers what is written to it.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
 /// Bytes that may wait to be written together.
 const GATHERED: usize = 32 << 10;
+
+/// Bytes with which a client says that it speaks HTTP/2.
+const PREFACE: usize = 24;
+
+/// Ends a connection from outside: the one way where its client reads nothing any more.
+#[derive(Clone, Debug, Default)]
+pub struct Cutter(Arc<Cut>);
+
+#[derive(Debug, Default)]
+struct Cut {
+    is_cut: AtomicBool,
+    connection: AtomicWaker,
+}
+
+impl Cutter {
+    pub fn cut(&self) {
+        self.0.is_cut.store(true, Ordering::SeqCst);
+        self.0.connection.wake();
+    }
+
+    /// An error once it is cut; until then the task is woken when that happens.
+    pub fn check(&self, cx: &Context<'_>) -> io::Result<()> {
+        self.0.connection.register(cx.waker());
+        if self.0.is_cut.load(Ordering::SeqCst) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+}
+
+/// The time a client has to say that it speaks HTTP/2.
+struct Hello {
+    longest: Pin<Box<Sleep>>,
+    /// Bytes still to come.
+    missing: usize,
+}
 
 /// See the module.
 ///
@@ -22,6 +61,9 @@ const GATHERED: usize = 32 << 10;
 pub struct Connection {
     stream: TcpStream,
     slots: Arc<Semaphore>,
+    cutter: Cutter,
+    /// None: it has said so, or need not.
+    hello: Option<Hello>,
     waiting: Vec<u8>,
     /// How much of it is written.
     written: usize,
@@ -37,7 +79,10 @@ impl Connection {
             .and_then(|()| stream.set_nodelay(true))
             .and_then(|()| TcpStream::from_std(stream));
         match stream {
-            Ok(stream) => Ok(Self { stream, slots, waiting: Vec::new(), written: 0, added: false }),
+            Ok(stream) => {
+                let cutter = Cutter::default();
+                Ok(Self { stream, slots, cutter, hello: None, waiting: Vec::new(), written: 0, added: false })
+            }
             Err(error) => {
                 slots.add_permits(1);
                 Err(error)
@@ -45,7 +90,14 @@ impl Connection {
         }
     }
 
+    /// Ends the connection if its client has not said by then that it speaks HTTP/2.
+    pub fn greeted_within(mut self, longest: Duration) -> Self {
+        self.hello = Some(Hello { longest: Box::pin(tokio::time::sleep(longest)), missing: PREFACE });
+        self
+    }
+
     fn write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.cutter.check(cx)?;
         while self.written < self.waiting.len() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting[self.written..]))?;
             if written == 0 {
@@ -70,13 +122,29 @@ impl Drop for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
+    /// Known to each call.
+    type ConnectInfo = Cutter;
+    fn connect_info(&self) -> Cutter {
+        self.cutter.clone()
+    }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        self.cutter.check(cx)?;
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(hello) = &mut self.hello {
+            if read.is_pending() {
+                ready!(hello.longest.as_mut().poll(cx));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            hello.missing = hello.missing.saturating_sub(buf.filled().len() - before);
+            if hello.missing == 0 {
+                self.hello = None;
+            }
+        }
+        read
     }
 }
 

@@ -155,7 +155,8 @@ async fn serve_through(
     let mut doors = Vec::new();
     for number in 0..config.runtimes {
         let (door, connections) = mpsc::channel(64);
-        let worker = Worker { routes: routes.clone(), gate: gate.clone(), stopping: stopping.clone() };
+        let (routes, gate, stopping) = (routes.clone(), gate.clone(), stopping.clone());
+        let worker = Worker { routes, gate, stopping, patience: Patience::of(config) };
         let ended = ended.clone();
         let serve = move || {
             let result = worker.serve(connections);
@@ -249,6 +250,26 @@ struct Worker {
     routes: Routes,
     gate: Arc<Gate>,
     stopping: watch::Receiver<bool>,
+    patience: Patience,
+}
+
+/// How long a client may be silent: at first, between two questions whether it is there, and until it answers one.
+#[derive(Clone, Copy)]
+struct Patience {
+    hello: Duration,
+    keepalive: Duration,
+    answer: Duration,
+}
+
+impl Patience {
+    fn of(config: &Config) -> Self {
+        let milliseconds = |number: u32| Duration::from_millis(number.into());
+        Self {
+            hello: milliseconds(config.hello_ms),
+            keepalive: milliseconds(config.keepalive_ms),
+            answer: milliseconds(config.keepalive_answer_ms),
+        }
+    }
 }
 
 impl Worker {
@@ -256,7 +277,11 @@ impl Worker {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             let slots = self.gate.slots().clone();
-            let incoming = ReceiverStream::new(connections).map(move |stream| connection::Connection::new(stream, slots.clone()));
+            let Patience { hello, keepalive, answer } = self.patience;
+            let incoming = ReceiverStream::new(connections).map(move |stream| {
+                let connection = connection::Connection::new(stream, slots.clone());
+                connection.map(|connection| connection.greeted_within(hello))
+            });
             let gate = self.gate;
             let mut stopping = self.stopping;
             let mut ended = stopping.clone();
@@ -265,6 +290,8 @@ impl Worker {
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
                 .max_concurrent_streams(STREAMS_PER_CONNECTION)
+                .http2_keepalive_interval(Some(keepalive))
+                .http2_keepalive_timeout(Some(answer))
                 .layer(tower::layer::layer_fn(move |inner| Admission::new(inner, gate.clone())))
                 .add_routes(self.routes)
                 .serve_with_incoming_shutdown(incoming, async move {

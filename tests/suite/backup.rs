@@ -131,6 +131,12 @@ fn a_stopped_server_is_backed_up_too_and_nothing_is_written_over() {
     refused(&backup(&data, &to), "is not empty");
     assert!(done(&restore(&to, &restored)).contains(&digest));
     refused(&restore(&to, &restored), "is not empty");
+    // Slashes behind a name are no part of it.
+    assert!(done(&restore(&place.path("to/"), &place.path("slash//"))).contains(&digest));
+    assert_eq!(
+        fs::read_dir(place.path("slash")).expect("restored").count(),
+        fs::read_dir(&restored).expect("there").count()
+    );
     refused(&restore(&place.path("nowhere"), &place.path("other")), "nowhere");
 }
 

@@ -86,6 +86,9 @@ fn a_copy_is_the_same_data_set() {
     assert!(said.starts_with(&format!("{} changes, digest", head.position)), "{said}");
     assert!(all_of(&to) == (head, changes), "every record, fact and list row");
     done(&ended(gongji(&["ledger", "verify", "--data-dir", to.to_str().expect("a plain path")])));
+    // Slashes behind a name are no part of it.
+    done(&copied(&data, &dirs.path("slash//")));
+    assert!(all_of(&dirs.path("slash")) == all_of(&to));
     let server = Server::on(&to, &[]);
     run(async {
         check_ledger(server.channel().await).await;

@@ -100,6 +100,14 @@ fn people_and_their_money_are_imported_and_every_bad_row_is_told() {
     assert_eq!((&sum["imported"], &sum["refused"]["INVALID_FIELDS"]), (&Json::from(5), &Json::from(1)));
     assert!(!dir.path().join("people.jsonl.progress").exists(), "a whole run leaves no note");
 
+    // A quotation mark that is not closed costs its own row, not those behind it.
+    let rows: Vec<String> = people(14).lines().skip(10).map(str::to_owned).collect();
+    desk.write("open.csv", &format!("{PEOPLE}{}\n\"{}\n{}\n{}\n", rows[0], rows[1], rows[2], rows[3]));
+    let parts = ["4 rows: 3 imported, 0 there before, 1 refused", "line 3: MALFORMED_MESSAGE", "quotation mark"];
+    desk.check(&["members", "open.csv", "--out", "open.jsonl", "--batch", "open"], 1, &parts);
+    let lines: Vec<u64> = desk.results("open.jsonl").iter().map(|row| row["line"].as_u64().expect("a line")).collect();
+    assert_eq!(lines, [2, 3, 4, 5]);
+
     // Credits as JSON lines and as a table with tabs; a number as text and as a number, null for what is empty.
     let of = |place: usize| results[place]["member_id"].as_str().expect("an id").to_owned();
     desk.write(

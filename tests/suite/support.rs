@@ -97,7 +97,10 @@ impl Setup {
         // The clock is the test's, so what the server does at night, by the clock and by itself is the test's to call.
         let (return_unclaimed_at, hold_sweep_ms) = (Some(String::new()), Some(0));
         let close_year_per_second = Some(0);
-        let given = Given { return_unclaimed_at, hold_sweep_ms, close_year_per_second, ..Given::default() };
+        // A test's client answers only while the test waits for it.
+        let keepalive_ms = Some(3_600_000);
+        let given =
+            Given { return_unclaimed_at, hold_sweep_ms, close_year_per_second, keepalive_ms, ..Given::default() };
         let config = Config::read(given, None, true).expect("the defaults are good");
         Self { place, faults: Arc::default(), config, clock, book: book(), check_at_end: true }
     }
@@ -276,6 +279,11 @@ impl TestServer {
     /// Runs something of the client's.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
         self.running().client.block_on(future)
+    }
+
+    /// Where it listens, for clients that keep no rules.
+    pub fn address(&self) -> SocketAddr {
+        self.running().address
     }
 
     /// One more connection; to be used within `wait`.

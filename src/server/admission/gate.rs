@@ -94,6 +94,10 @@ impl Gate {
         &self.calls
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     /// No new calls from here on; streams end where they wait.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);

@@ -26,6 +26,7 @@ mod cells;
 mod committer;
 mod expectations;
 mod facts;
+mod hosts;
 mod judge;
 mod known;
 mod looks;

@@ -15,13 +15,14 @@ use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::hosts::Hosts;
 use super::measured::Measured;
 use super::options::{PostgresError, PostgresOptions};
 
 /// How sessions are made.
 #[derive(Clone)]
 pub(super) struct Maker {
-    config: Config,
+    hosts: Arc<Hosts>,
     tls: Option<MakeRustlsConnect>,
     pub options: Arc<PostgresOptions>,
     pub measured: Arc<Measured>,
@@ -100,7 +101,7 @@ impl Maker {
             config.ssl_mode(SslMode::Require);
             Some(tls(&options)?)
         };
-        Ok(Self { config, tls, options, measured: Arc::default() })
+        Ok(Self { hosts: Arc::new(Hosts::of(&config)), tls, options, measured: Arc::default() })
     }
 
     /// A new session, within the time that connecting may take.
@@ -112,7 +113,8 @@ impl Maker {
         }
         match made {
             Ok(Ok(session)) => Ok(session),
-            Ok(Err(error)) => Err(unreachable(match error.as_db_error() {
+            Ok(Err(None)) => Err(unreachable("it takes too long".to_owned())),
+            Ok(Err(Some(error))) => Err(unreachable(match error.as_db_error() {
                 Some(error) => format!("SQLSTATE {}", error.code().code()),
                 None => "no answer, or not the answer of a database that may be written".to_owned(),
             })),
@@ -120,16 +122,38 @@ impl Maker {
         }
     }
 
-    async fn connect_and_set(&self) -> Result<Session, tokio_postgres::Error> {
+    /// Each host in turn, for its part of the time; the last one's error, none where it was silent. A call waits less than
+    /// connecting may take, and the part of each host is one of that.
+    async fn connect_and_set(&self) -> Result<Session, Option<tokio_postgres::Error>> {
+        let each = match self.hosts.count() {
+            1 => self.options.connect,
+            count => self.options.connect.min(self.options.wait) / count,
+        };
+        let mut last = None;
+        for _ in 0..self.hosts.count() {
+            let (place, host) = self.hosts.turn();
+            last = match timeout(each, self.connect_to(host)).await {
+                Ok(Ok(session)) => {
+                    self.hosts.answered(place);
+                    return Ok(session);
+                }
+                Ok(Err(error)) => Some(error),
+                Err(_) => None,
+            };
+        }
+        Err(last)
+    }
+
+    async fn connect_to(&self, host: &Config) -> Result<Session, tokio_postgres::Error> {
         let warned = Arc::new(AtomicBool::new(false));
         let client = match &self.tls {
             None => {
-                let (client, connection) = self.config.connect(NoTls).await?;
+                let (client, connection) = host.connect(NoTls).await?;
                 tokio::spawn(drive(connection, warned.clone(), self.measured.clone()));
                 client
             }
             Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await?;
+                let (client, connection) = host.connect(tls.clone()).await?;
                 tokio::spawn(drive(connection, warned.clone(), self.measured.clone()));
                 client
             }

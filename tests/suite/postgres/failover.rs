@@ -4,16 +4,19 @@
 //! `GONGJI_FAILOVERS=50 cargo test --test suite postgres::failover -- --nocapture` fails over 50 times; `GONGJI_SEED=…` takes
 //! that seed.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use gongji::store::postgres::{PostgresOptions, PostgresStore};
 use tonic_types::StatusExt;
 
 use super::Pair;
 use super::cluster::sql;
 use super::load::{Replicas, Town, is_definite};
-use super::server::migrate;
+use super::server::{PostgresServer, migrate};
 use crate::kills::{Outcome, credit, person, send};
 use crate::process::{Dice, PATIENCE, Replay, Server, endpoint, from_env, run, wait_until};
+use crate::store::HeadNow;
 
 #[test]
 fn a_failover_loses_nothing_and_doubles_nothing() {
@@ -105,4 +108,18 @@ fn a_commit_that_only_the_primary_has_is_not_told_as_done() {
     replicas.stop();
     let unheard = asked.join().expect("no panic");
     assert!(!is_definite(&unheard), "{unheard:?}");
+}
+
+/// A machine that hangs takes connections and says nothing more; a dead one refuses none either.
+#[test]
+fn hosts_that_are_silent_keep_nobody_from_the_one_that_answers() {
+    let database = PostgresServer::shared().migrated();
+    let (scheme, rest) = database.url().split_once("://").expect("a URL");
+    let (who, place) = rest.rsplit_once('@').map_or((String::new(), rest), |(who, place)| (format!("{who}@"), place));
+    for count in [1, 2] {
+        let silent: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+        let named = silent.iter().map(|host| format!("{},", host.local_addr().expect("bound"))).collect::<String>();
+        let store = PostgresStore::open(PostgresOptions::new(&format!("{scheme}://{who}{named}{place}")));
+        assert_eq!(store.expect("found").head_now().position, 0, "behind {count}");
+    }
 }

@@ -173,6 +173,15 @@ fn bad_lines_and_bad_words_are_told_and_end_with_2() {
     desk.check("details", &["gbk.txt"], 2, &["line 2: is not UTF-8"]);
     desk.write("long.txt", &format!("msgid\tmedfee_sumamt\n{}\t1\n", "x".repeat(70_000)));
     desk.check("details", &["long.txt"], 2, &["line 2: is longer than 65536 bytes"]);
+    // A book that cannot be read to its end is not one that has ended: nothing is told of it, and no results are left. The
+    // first message of lines is on its way when the reading fails.
+    let good = "M-1\t126.05\n".repeat(2_500);
+    desk.write("half.txt", &format!("msgid\tmedfee_sumamt\n{good}{}\t1\n", "x".repeat(70_000)));
+    let said = desk.check("details", &["--out", "half.out", "half.txt"], 2, &["line 2502: is longer than 65536 bytes"]);
+    assert!(!said.contains("agree") && !said.contains("ONLY_"), "{said}");
+    let left = fs::read_dir(dir.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("half.out")).collect();
+    assert!(left.is_empty(), "{left:?}");
     desk.check("details", &["none.txt"], 2, &["none.txt: "]);
     desk.check("details", &["--cut-off", "noon", "bad.txt"], 2, &["--cut-off: "]);
     desk.check("details", &["--to", "2020-01-01", "gbk.txt"], 2, &["INVALID_FIELDS", "last_day"]);

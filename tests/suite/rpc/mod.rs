@@ -6,6 +6,7 @@ mod bindings;
 mod bulk;
 mod calculations;
 mod certifications;
+mod clients;
 mod grades;
 mod holds;
 mod imports;
