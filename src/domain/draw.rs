@@ -213,10 +213,13 @@ fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Tra
     }
     let bill: Money = open.0.iter().map(|(_, part)| *part).sum();
     if paid.is_zero() && bill.is_positive() && account.sum(&rules.own_buckets).is_positive() {
-        let reason = match table.purpose {
-            purpose if rules.prohibited_purposes.contains(&purpose) => Reason::PurposeProhibited,
-            _ if (allowed || by_wallet) && open.payable(&rules.own_components).is_zero() => Reason::ComponentNotPayable,
-            _ => Reason::PurposeNotAllowed,
+        let no_component = open.payable(&rules.own_components).is_zero();
+        let reason = if rules.prohibited_purposes.contains(&table.purpose) {
+            Reason::PurposeProhibited
+        } else if (allowed || by_wallet) && no_component {
+            Reason::ComponentNotPayable
+        } else {
+            Reason::PurposeNotAllowed
         };
         trace.verdict(Rule::OwnExcluded, Subject::Own, 0, Some(reason));
     }

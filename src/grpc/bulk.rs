@@ -44,11 +44,31 @@ pub struct Stopping(pub watch::Receiver<bool>);
 pub struct Bulk {
     pub limits: BulkLimits,
     places: Arc<Semaphore>,
+    tasks: bool,
 }
 
 impl Bulk {
     pub fn new(limits: BulkLimits) -> Self {
-        Self { limits, places: Arc::new(Semaphore::new(limits.running as usize)) }
+        Self { limits, places: Arc::new(Semaphore::new(limits.running as usize)), tasks: true }
+    }
+
+    /// For callers that poll everything themselves, whether anybody reads or not.
+    pub fn without_tasks(self) -> Self {
+        Self { tasks: false, ..self }
+    }
+
+    /// An item of a stream as a task of its own: the stream is only asked for more while its reader reads, and an item that
+    /// stood still halfway would keep what others wait for.
+    pub fn apart<R, F>(&self, item: F) -> impl Future<Output = Result<R, Status>> + use<R, F>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        if self.tasks {
+            tokio::spawn(item).map(|done| done.map_err(|_| transport::shutting_down())).left_future()
+        } else {
+            item.map(Ok).right_future()
+        }
     }
 
     /// The results of all items, in their order, with so many under way at a time as the limits say. A result that waits for

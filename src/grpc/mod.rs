@@ -81,6 +81,11 @@ impl Api {
         Self { ledger, limits, reveal, info, summaries, bulk, places, calculating }
     }
 
+    /// The same for callers that drive its calls without tasks, as a simulation does that decides itself who is next.
+    pub fn without_tasks(self) -> Self {
+        Self { bulk: self.bulk.without_tasks(), ..self }
+    }
+
     /// The caller; anonymous until there is authentication.
     fn caller(&self) -> Caller {
         Caller { scope: "anonymous".to_owned(), may_reveal: self.reveal }

@@ -8,7 +8,6 @@ use tonic::{Request, Status, Streaming};
 
 use crate::grpc::bulk::told_id;
 use crate::grpc::fields::Fields;
-use crate::grpc::status::transport;
 use crate::grpc::{Service, proto, status};
 
 pub type Results = Pin<Box<dyn Stream<Item = Result<proto::StreamSettleResponse, Status>> + Send>>;
@@ -39,16 +38,11 @@ pub async fn settle(
 /// Item by item.
 pub fn stream(service: &Service, request: Request<Streaming<proto::StreamSettleRequest>>) -> Results {
     let bulk = service.bulk.clone();
-    let service = service.clone();
+    let (service, apart) = (service.clone(), bulk.clone());
     let answers = bulk.in_order(bulk.intake(request), move |message| match message {
         Ok(proto::StreamSettleRequest { item }) => {
-            // A task of its own: this stream is only asked for more while its reader reads, and an item that stood still
-            // halfway would keep what others wait for.
-            let result = tokio::spawn(one(service.clone(), item.unwrap_or_default()));
-            let told = |result| match result {
-                Ok(result) => Ok(proto::StreamSettleResponse { result: Some(result) }),
-                Err(_) => Err(transport::shutting_down()),
-            };
+            let result = apart.apart(one(service.clone(), item.unwrap_or_default()));
+            let told = |result: Result<_, Status>| Ok(proto::StreamSettleResponse { result: Some(result?) });
             result.map(told).left_future()
         }
         Err(status) => future::ready(Err(status)).right_future(),

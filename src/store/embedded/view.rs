@@ -163,7 +163,9 @@ impl View {
             left += recent.len();
             for Recent { key, version, fact } in settled {
                 let Pinned::Live(entity) = fact else { continue };
-                if settles(&key) {
+                // What the cache has of it by now is old.
+                let hash = self.hasher.hash_one(key);
+                if settles(&key) || cached.find(hash, |known| known.key == key).is_some() {
                     self.cache(cached, Cached { key, version, entity, used: true }, &mut dropped);
                 } else {
                     dropped.entities.push(entity);
@@ -234,8 +236,12 @@ mod tests {
     use crate::domain::ids::MemberId;
 
     fn key(number: u128) -> Key {
-        // Spread as ids are.
-        Key::Wards(MemberId::from_u128(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
+        Key::Standing(id(number))
+    }
+
+    /// Spread as ids are.
+    fn id(number: u128) -> MemberId {
+        MemberId::from_u128(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
     }
 
     fn fact(number: u128) -> Entity {
@@ -278,6 +284,21 @@ mod tests {
         view.count(1);
         view.forget(9, 9);
         assert_eq!((view.version(&key(1)), version_found(&view, 1)), (None, Some(9)));
+    }
+
+    #[test]
+    fn what_no_bill_is_decided_with_leaves_and_an_old_one_of_it_never_comes_back() {
+        let view = View::new(SHARDS * 100);
+        let [read, unread] = [1, 2].map(|number| Key::Wards(id(number)));
+        let Look::Missed(at) = view.look(&read) else { panic!("is unknown") };
+        view.remember(read, at, 5, &fact(1));
+        for key in [read, unread] {
+            view.pin(key, 9, Pinned::Live(fact(2)));
+        }
+        view.count(2);
+        view.forget(9, 9);
+        assert!(matches!(view.look(&read), Look::Found(9, _)), "what was looked at before is kept, as it is now");
+        assert!(matches!(view.look(&unread), Look::Missed(_)), "the disk has it");
     }
 
     #[test]

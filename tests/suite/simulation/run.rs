@@ -148,7 +148,7 @@ fn service_over(
     let started_at = Moment::from_micros(state.micros);
     drop(state);
     let info = Info { started_at, limits: Vec::new(), policy_differences: Vec::new() };
-    Service(Arc::new(Api::new(ledger, wire, false, info)))
+    Service(Arc::new(Api::new(ledger, wire, false, info).without_tasks()))
 }
 
 fn may_come_again(failure: &Failure) -> bool {
