@@ -479,6 +479,8 @@ impl State {
         let no = match failure {
             Failure::Bug(what) => return broken("no call fails by itself", *what),
             Failure::OutcomeUnknown if flight.unknown => return Ok(()),
+            // What was done, by this call or by another sending, and cannot be told or be known to stay.
+            Failure::OutcomeUnknown if flight.away && (effect || flight.may_repeat()) => return Ok(()),
             Failure::StoreUnavailable if flight.away && !effect => return Ok(()),
             // A torn look is a race lost too, without the store.
             Failure::Contention if flight.conflicts >= super::RETRIES && !effect => return Ok(()),
@@ -593,6 +595,11 @@ impl Ids for StageIds {
 }
 
 impl Flight {
+    /// Whether the work might have been there already when it looked.
+    fn may_repeat(&self) -> bool {
+        self.moments.iter().any(|(_, moment)| matches!(moment, Decided::Repeat(..)))
+    }
+
     pub fn new(op: Arc<Op>, keys: &fingerprint::Keys) -> Self {
         let items = match &op.what {
             What::Many(_, items) => items.iter().map(|item| Self::new(item.clone(), keys)).collect(),
