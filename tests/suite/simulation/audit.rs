@@ -928,10 +928,7 @@ impl About {
         for id in draft.settlements.keys() {
             let before = model.settlements.get(id).map_or(&[][..], |settled| &settled.told.paid);
             let back = draft.returned.iter().filter_map(|(place, _)| before.get(usize::from(*place)));
-            // Whoever a confirmation leaves out altogether is met by the money that goes back into an account.
-            if !matches!(op.what, What::Confirm { .. }) {
-                about.members.extend(back.map(|paid| paid.0));
-            }
+            about.members.extend(back.map(|paid| paid.0));
         }
         if let Reply::Settled { told, .. } | Reply::Held { told, .. } | Reply::Confirmed { told, .. } = &draft.reply {
             about.members.extend(told.paid.iter().map(|paid| paid.0));

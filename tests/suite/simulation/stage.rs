@@ -435,9 +435,10 @@ impl State {
             let maker = told_of.or_else(in_doubt).or_else(|| twins().next());
             let item = Flight {
                 made: made.filter(|_| maker == Some(place)),
-                conflicts: item.conflicts + flight.conflicts,
-                away: item.away || flight.away,
-                unknown: item.unknown || flight.unknown,
+                // A commit tells its request, and so not which of the two it is.
+                conflicts: twins().map(|twin| flight.items[twin].conflicts).sum::<u32>() + flight.conflicts,
+                away: twins().any(|twin| flight.items[twin].away) || flight.away,
+                unknown: twins().any(|twin| flight.items[twin].unknown) || flight.unknown,
                 is_item: true,
                 ..item.clone()
             };
