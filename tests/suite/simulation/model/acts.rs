@@ -193,11 +193,11 @@ impl Model {
     fn bind(&self, world: &World, filed: &Filed, turn: Turn) -> Result<Draft, No> {
         let today = turn.today();
         let on = filed.start.unwrap_or(today);
-        if is_out_of_time(on, today) {
-            return Err("INVALID start_date".to_owned());
-        }
-        if filed.last_day.is_some_and(|last| last < on || last < today) {
-            return Err("INVALID last_day".to_owned());
+        let ends_before = filed.last_day.is_some_and(|last| last < on || last < today);
+        let bad = [(is_out_of_time(on, today), "start_date"), (ends_before, "last_day")];
+        let bad: Vec<&str> = bad.iter().filter(|(bad, _)| *bad).map(|(_, field)| *field).collect();
+        if !bad.is_empty() {
+            return Err(format!("INVALID {}", bad.join(" ")));
         }
         let (owner, beneficiary) = (self.find(filed.owner)?, self.find(filed.beneficiary)?);
         let pair = Pair::new(self, world, owner, beneficiary, on);
