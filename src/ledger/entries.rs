@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::failure::{Failure, Thing};
-use super::page::Page;
+use super::page::{LOOKED_AT_MAX, Page};
 use super::reading::Reading;
 use super::{Ledger, list_of};
 use crate::domain::ids::MemberId;
@@ -12,9 +12,6 @@ use crate::domain::record::Record;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Bucket;
 use crate::store::{Key, ListKind, StoreError, record};
-
-/// Rows that one page looks at; a page may be short, or empty, and still have a next one.
-const LOOKED_AT_MAX: usize = 4_096;
 
 /// One posting's effect on one bucket.
 #[derive(Clone, Debug)]

@@ -4,6 +4,9 @@
 use crate::ledger::Ledger;
 use crate::ledger::failure::Failure;
 
+/// Rows that one page looks at; a page may be short, or empty, and still have a next one.
+pub const LOOKED_AT_MAX: usize = 4_096;
+
 /// Where a listing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::failure::{Failure, Thing};
 use super::looks::Looks;
-use super::page::Page;
+use super::page::{LOOKED_AT_MAX, Page};
 use super::reading::Reading;
 use super::settle::Ask;
 use super::settlements::{SettlementKey, SettlementView};
@@ -255,7 +255,6 @@ impl Ledger {
         filter: &T::Filter,
     ) -> Result<(Vec<T>, Option<u64>), Failure> {
         const CHUNK: usize = 64;
-        const LOOKED_AT_MAX: usize = 4_096;
         let mut found = Vec::new();
         let mut after = page.after;
         let mut looked_at = 0;

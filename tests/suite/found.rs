@@ -188,18 +188,7 @@ fn a_quote_is_judged_by_the_day_that_decides_it() {
 fn an_account_and_its_quotas_are_of_one_moment() {
     let store = Meddled::new();
     let server = Setup::over(store.clone()).start();
-    server.clock().set("2026-02-01T09:00:00+08:00");
-    let owner = server.member(1, "622900", 50_000);
-    let binding = server.bind(&owner, &server.member(2, "510100", 0));
-    let evidence = ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec();
-    let first = proto::SetQuotaRequest {
-        request_id: "q-0".to_owned(),
-        binding_id: binding.clone(),
-        quota_fen: 1_000,
-        evidence,
-        ..Default::default()
-    };
-    server.set_quota(first).expect("set");
+    let (owner, _, binding) = server.quota(50_000, 1_000);
     for (number, fen) in [(1, 21_000), (2, 500), (3, 50_000), (4, 0)] {
         let set = SetQuota {
             caller: Caller { scope: "caller".to_owned(), may_reveal: false },

@@ -668,6 +668,22 @@ impl TestServer {
         (mother, son)
     }
 
+    /// An owner in Gansu who set a quota (共济额度) aside for a relative in Sichuan. Answers `(owner, relative, binding)`.
+    pub fn quota(&self, prior_fen: i64, quota_fen: i64) -> (String, String, String) {
+        self.clock().set("2026-02-01T09:00:00+08:00");
+        let (owner, patient) = (self.member(1, "622900", prior_fen), self.member(2, "510100", 0));
+        let binding = self.bind(&owner, &patient);
+        let set = proto::SetQuotaRequest {
+            request_id: "quota".to_owned(),
+            binding_id: binding.clone(),
+            quota_fen,
+            evidence: ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec(),
+            ..Default::default()
+        };
+        self.set_quota(set).expect("set");
+        (owner, patient, binding)
+    }
+
     pub fn account(&self, member: &str) -> proto::Account {
         let request = proto::GetAccountRequest { member: by_id(member), ..Default::default() };
         self.get_account(request).expect("an account").account.expect("set")

@@ -311,9 +311,18 @@ fn record_of(found: Guard) -> Result<StoredRecord, StoreError> {
     Ok(row::read_record(u64::from_be_bytes(position), &value)?)
 }
 
-/// Facts that decisions about a bill begin with or may need: they stay in memory when the index has them. Others come back
-/// when somebody asks for them.
-pub(super) fn settles(key: &Key) -> bool {
+/// What becomes of a fact in memory when the index has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Decisions about a bill begin with it or may need it: it stays.
+    Always,
+    /// Decisions about the same people read it: it comes back when somebody asks for it.
+    WhenAsked,
+    /// Written once and looked at seldom: it is read from its change.
+    Never,
+}
+
+fn kept(key: &Key) -> Kept {
     match key {
         Key::Reference(_)
         | Key::Standing(_)
@@ -321,47 +330,30 @@ pub(super) fn settles(key: &Key) -> bool {
         | Key::AidUse(..)
         | Key::Card(_)
         | Key::Quota(_)
-        | Key::Slips(_) => true,
+        | Key::Slips(_) => Kept::Always,
         Key::Wards(_)
         | Key::Binding(_)
         | Key::Wallet(_)
         | Key::WalletDay(..)
         | Key::Transfer(_)
         | Key::JobDay(_)
-        | Key::YearClose(..)
-        | Key::Request(_)
-        | Key::Settlement(_)
-        | Key::Basis(_)
-        | Key::Decided(_)
-        | Key::Person(_)
-        | Key::PolicySet(_)
-        | Key::Certification(_) => false,
-    }
-}
-
-/// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
-pub(super) fn read_again(key: &Key) -> bool {
-    match key {
-        Key::Reference(_)
-        | Key::Standing(_)
-        | Key::Wards(_)
-        | Key::Binding(_)
-        | Key::Policy(_)
-        | Key::AidUse(..)
-        | Key::Card(_)
-        | Key::Wallet(_)
-        | Key::WalletDay(..)
-        | Key::Transfer(_)
-        | Key::Quota(_)
-        | Key::Slips(_)
-        | Key::JobDay(_)
-        | Key::YearClose(..) => true,
+        | Key::YearClose(..) => Kept::WhenAsked,
         Key::Request(_)
         | Key::Settlement(_)
         | Key::Basis(_)
         | Key::Decided(_)
         | Key::Person(_)
         | Key::PolicySet(_)
-        | Key::Certification(_) => false,
+        | Key::Certification(_) => Kept::Never,
     }
+}
+
+/// Facts that stay in memory when the index has them.
+pub(super) fn settles(key: &Key) -> bool {
+    kept(key) == Kept::Always
+}
+
+/// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
+pub(super) fn read_again(key: &Key) -> bool {
+    kept(key) != Kept::Never
 }

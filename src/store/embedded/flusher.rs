@@ -12,8 +12,8 @@ use crate::metrics::Stopwatch;
 /// One batch is held in memory twice; more at once would not make it cheaper.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// While many settle at once each sync is worth waiting for a little: it costs the processor as much as several settlements,
-/// and as much again for those that it wakes. So where the last batch was at least so large …
+/// A sync costs the processor something whatever it is of, and so does waking those who waited for it: while many settle at
+/// once it is worth letting more come. So where the last batch was at least so large …
 const BUSY: usize = 8;
 
 /// … the next one is begun when so long nothing more has come …

@@ -102,19 +102,7 @@ fn a_repeat_after_a_move_knows_nothing_of_it() {
 fn entries_behind_rows_without_any_are_told() {
     for_each_store(|setup| {
         let server = setup.start();
-        server.clock().set("2026-02-01T09:00:00+08:00");
-        let owner = server.member(1, "622900", 100_000);
-        let patient = server.member(2, "510100", 0);
-        let binding = server.bind(&owner, &patient);
-        let evidence = ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec();
-        let set = proto::SetQuotaRequest {
-            request_id: "q".to_owned(),
-            binding_id: binding,
-            quota_fen: 50_000,
-            evidence,
-            ..Default::default()
-        };
-        server.set_quota(set).expect("set");
+        let (owner, patient, _) = server.quota(100_000, 50_000);
         for place in 0..20 {
             let mut bill = settle(&format!("s-{place}"), &patient, 100);
             let visit = bill.visit.as_mut().expect("set");

@@ -316,19 +316,7 @@ fn a_position_that_is_not_kept_is_refused_by_name() {
 fn an_owner_is_told_what_a_confirmation_gives_back() {
     for_each_store(|setup| {
         let server = setup.start();
-        server.clock().set("2026-02-01T09:00:00+08:00");
-        let owner = server.member(1, "622900", 100_000);
-        let patient = server.member(2, "510100", 0);
-        let binding = server.bind(&owner, &patient);
-        let evidence = ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec();
-        let set = proto::SetQuotaRequest {
-            request_id: "q".to_owned(),
-            binding_id: binding,
-            quota_fen: 50_000,
-            evidence,
-            ..Default::default()
-        };
-        server.set_quota(set).expect("set");
+        let (owner, patient, _) = server.quota(100_000, 50_000);
         let mut bill = settle("h", &patient, 300);
         let visit = bill.visit.as_mut().expect("set");
         (visit.care_region_code, visit.visit_date) = ("510100".to_owned(), "2026-02-01".to_owned());
