@@ -196,7 +196,7 @@ impl Loader<'_> {
             .iter()
             .map(|reference| (Key::Reference(self.keys.reference(reference)), Entity::Reference(id)))
             .collect();
-        let mut standing = Standing::new(member.clone(), mask_name(&who.name));
+        let mut standing = Standing::new(member.clone(), mask_name(&who.name).into());
         standing.account = Some(Account::opened(id, self.today));
         puts.push((Key::Standing(id), Entity::Standing(Arc::new(standing.clone()))));
         puts.push((Key::Person(id), Entity::Person(Arc::new(who))));

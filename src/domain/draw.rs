@@ -9,7 +9,8 @@ use jiff::civil::Date;
 
 use super::account::Account;
 use super::binding::{AidUse, Spends, Tie};
-use super::ids::{BindingId, MemberId};
+pub use super::contribution::{Contribution, Excluded};
+use super::ids::BindingId;
 use super::limit;
 use super::member::Member;
 use super::money::Money;
@@ -55,51 +56,6 @@ impl Owner<'_> {
     pub(super) fn subject(&self) -> Subject {
         self.paper.map_or(Subject::Binding(self.tie.binding), Subject::Paper)
     }
-}
-
-/// Who paid what, in draw order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contribution {
-    pub payer: MemberId,
-    /// None for the patient's own account and for paper authorisations.
-    pub binding: Option<BindingId>,
-    /// None for the patient's own account.
-    pub relation: Option<Relation>,
-    pub bucket: Bucket,
-    /// The year the bucket stood in, so that a refund finds the money's year.
-    pub year: i16,
-    pub amount: Money,
-    pub refunded: Money,
-    /// Whether it counts towards a limit of the owner's region ([`AidUse`]), and no more does when it comes back.
-    pub counted: bool,
-    /// Drawn from what the owner had set aside for the patient (共济额度); otherwise straight from the account.
-    pub from_quota: bool,
-    /// On paper: the authorisation's place in the request.
-    pub paper: Option<u16>,
-}
-
-impl Contribution {
-    /// What a step about it names.
-    pub(super) fn subject(&self) -> Subject {
-        self.binding.map(Subject::Binding).or(self.paper.map(Subject::Paper)).unwrap_or(Subject::Own)
-    }
-
-    pub fn is_own(&self) -> bool {
-        self.relation.is_none()
-    }
-
-    pub fn left(&self) -> Money {
-        self.amount - self.refunded
-    }
-}
-
-/// A payer whom the rules leave out, with the first reason in the order of the checks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excluded {
-    pub payer: MemberId,
-    pub binding: Option<BindingId>,
-    pub relation: Relation,
-    pub reason: Reason,
 }
 
 /// Own account + relatives + cash = the person's part.
@@ -222,6 +178,7 @@ fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Tra
             Reason::PurposeNotAllowed
         };
         trace.verdict(Rule::OwnExcluded, Subject::Own, 0, Some(reason));
+        draw.excluded.push(Excluded { payer: account.member, binding: None, relation: None, reason });
     }
     draw.own = paid;
     open.pay(&rules.own_components, draw.own);
@@ -284,7 +241,8 @@ fn relatives_turn(
             Err((reason, policy)) => {
                 trace.verdict(Rule::Excluded, owner.subject(), policy, Some(reason));
                 let binding = owner.paper.is_none().then_some(owner.tie.binding);
-                draw.excluded.push(Excluded { payer: owner.member.id, binding, relation: owner.tie.relation, reason });
+                let relation = Some(owner.tie.relation);
+                draw.excluded.push(Excluded { payer: owner.member.id, binding, relation, reason });
             }
         }
     }

@@ -23,6 +23,7 @@ pub mod filing;
 pub mod paper;
 pub mod bill;
 pub mod split;
+pub mod contribution;
 pub mod draw;
 mod limit;
 mod order;

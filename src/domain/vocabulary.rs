@@ -258,6 +258,7 @@ mod tests {
             assert_eq!(Relation::from_code(relation.code()), Some(relation));
         }
         assert_eq!(Purpose::from_code(0), None);
+        assert_eq!(Relation::from_code(0), None, "which stands for nobody's relative in what is stored");
         assert_eq!(Purpose::parse("outpatient"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! People in answers: masked, unless the caller may see them and asks.
 
+use smol_str::SmolStr;
+
 use super::Service;
 use super::enums::Wire;
 use super::proto;
@@ -10,11 +12,11 @@ use crate::domain::member::{Insurance, Member, Person};
 use crate::ledger::Failure;
 
 /// Masked names by member.
-pub struct Names(Vec<(MemberId, String)>);
+pub struct Names(Vec<(MemberId, SmolStr)>);
 
 impl Names {
     pub fn of(&self, id: MemberId) -> String {
-        self.0.iter().find(|(known, _)| *known == id).map(|(_, name)| name.clone()).unwrap_or_default()
+        self.0.iter().find(|(known, _)| *known == id).map(|(_, name)| name.to_string()).unwrap_or_default()
     }
 }
 
@@ -27,7 +29,7 @@ impl Service {
     /// The same where some are at hand.
     pub async fn names_beside(
         &self,
-        mut known: Vec<(MemberId, String)>,
+        mut known: Vec<(MemberId, SmolStr)>,
         mut ids: Vec<MemberId>,
     ) -> Result<Names, Failure> {
         ids.retain(|id| known.iter().all(|(known, _)| known != id));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use smol_str::SmolStr;
 
 use super::failure::{Failure, Thing, Violation};
 use super::reading::Reading;
@@ -44,7 +45,7 @@ struct LoadedOwner<'r> {
     member: &'r Member,
     account: Option<Account>,
     quota: Option<Quota>,
-    masked_name: &'r str,
+    masked_name: &'r SmolStr,
     policy_index: u8,
     aid: AidUse,
 }
@@ -82,8 +83,8 @@ impl Loaded<'_, '_> {
     }
 
     /// The masked names of everybody who might have to be named.
-    pub(super) fn names(&self) -> Vec<(MemberId, String)> {
-        self.owners.iter().map(|owner| (owner.member.id, owner.masked_name.to_owned())).collect()
+    pub(super) fn names(&self) -> Vec<(MemberId, SmolStr)> {
+        self.owners.iter().map(|owner| (owner.member.id, owner.masked_name.clone())).collect()
     }
 
     pub(super) fn payer_facts(&self, today: Date) -> Vec<PayerFact> {

@@ -124,7 +124,7 @@ impl Command for CreateMember {
         let member = Member { id, sex: self.person.id_number.sex(), insurance };
         let person = Person { member: id, ..self.person.clone() };
         let mut puts: Vec<(Key, Entity)> = keys.into_iter().map(|key| (key, Entity::Reference(id))).collect();
-        let mut standing = Standing::new(member.clone(), mask_name(&person.name));
+        let mut standing = Standing::new(member.clone(), mask_name(&person.name).into());
         standing.account = member.insurance.has_account.then(|| Account::opened(id, today));
         puts.push((Key::Standing(id), Entity::Standing(Arc::new(standing))));
         puts.push((Key::Person(id), Entity::Person(Arc::new(person.clone()))));

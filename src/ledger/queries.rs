@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use smol_str::SmolStr;
 
 use super::failure::{Failure, Thing};
 use super::looks::Looks;
@@ -146,7 +147,7 @@ impl Ledger {
     }
 
     /// Masked names for an answer; people without a person record are left out.
-    pub async fn masked_names(&self, ids: &[MemberId]) -> Result<Vec<(MemberId, String)>, Failure> {
+    pub async fn masked_names(&self, ids: &[MemberId]) -> Result<Vec<(MemberId, SmolStr)>, Failure> {
         let keys: Vec<Key> = ids.iter().map(|id| Key::Standing(*id)).collect();
         let mut reading = Reading::new(self.store());
         reading.get(&keys).await?;

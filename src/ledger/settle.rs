@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::failure::Failure;
 use super::fingerprint::Fingerprint;
 use super::quote::Quoted;
@@ -58,7 +60,7 @@ pub struct SettleOutcome {
     pub settlement: Arc<Settlement>,
     pub trace: Arc<Trace>,
     /// Masked names of its payers, as far as they were at hand.
-    pub names: Vec<(MemberId, String)>,
+    pub names: Vec<(MemberId, SmolStr)>,
     /// Its state now; differs from the settlement's own when it was refunded since.
     pub current_state: SettlementState,
 }
@@ -68,7 +70,7 @@ pub struct SettleOutcome {
 pub struct Quote<'l> {
     pub decision: Decision,
     pub patient: MemberId,
-    pub names: Vec<(MemberId, String)>,
+    pub names: Vec<(MemberId, SmolStr)>,
     pub policies: Vec<&'l Arc<Policy>>,
     pub read_at: u64,
     pub token: Quoted,

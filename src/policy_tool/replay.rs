@@ -142,7 +142,8 @@ pub(super) async fn twice(
 fn named(settlement: &Settlement) -> Vec<(MemberId, Option<BindingId>, Relation)> {
     let mut found: Vec<(MemberId, Option<BindingId>, Relation)> = Vec::new();
     let paid = settlement.contributions.iter().filter_map(|paid| Some((paid.payer, paid.binding, paid.relation?)));
-    let left_out = settlement.excluded.iter().map(|excluded| (excluded.payer, excluded.binding, excluded.relation));
+    let left_out = settlement.excluded.iter();
+    let left_out = left_out.filter_map(|excluded| Some((excluded.payer, excluded.binding, excluded.relation?)));
     for one in paid.chain(left_out) {
         if found.iter().all(|known| known.0 != one.0) {
             found.push(one);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use jiff::civil::Date;
+use smol_str::SmolStr;
 
 use crate::domain::calc::words;
 use crate::domain::identity::IdNumber;
@@ -18,6 +19,8 @@ use crate::domain::reason::Reason;
 use crate::domain::rule::{Input, Rule};
 use crate::domain::time::{Moment, day_from_number, day_number};
 use crate::domain::vocabulary as vocab;
+
+pub(crate) use super::listed::{stored, stored_enum};
 
 /// Bytes that cannot be read back: damage, or a newer format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +64,11 @@ fn take_bytes<'a>(input: &mut &'a [u8], length: usize) -> Result<&'a [u8], Decod
     let (head, tail) = input.split_at_checked(length).ok_or(DecodeError::Short)?;
     *input = tail;
     Ok(head)
+}
+
+fn take_text<'a>(input: &mut &'a [u8]) -> Result<&'a str, DecodeError> {
+    let length = usize::try_from(u64::take(input)?).map_err(|_| DecodeError::Value)?;
+    std::str::from_utf8(take_bytes(input, length)?).map_err(|_| DecodeError::Value)
 }
 
 impl Stored for u8 {
@@ -152,9 +160,17 @@ impl Stored for String {
         Cow::Borrowed(self.as_str()).put(out);
     }
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
-        let length = usize::try_from(u64::take(input)?).map_err(|_| DecodeError::Value)?;
-        let bytes = take_bytes(input, length)?;
-        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| DecodeError::Value)
+        take_text(input).map(str::to_owned)
+    }
+}
+
+/// As other texts.
+impl Stored for SmolStr {
+    fn put(&self, out: &mut Vec<u8>) {
+        Cow::Borrowed(self.as_str()).put(out);
+    }
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        take_text(input).map(Self::new)
     }
 }
 
@@ -295,7 +311,7 @@ macro_rules! text {
             }
             fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
                 let from: fn(&str) -> Option<$name> = $from;
-                from(&String::take(input)?).ok_or(DecodeError::Value)
+                from(take_text(input)?).ok_or(DecodeError::Value)
             }
         }
     )*};
@@ -328,48 +344,6 @@ converted! {
     Date, i32, |day| day_number(*day), day_from_number;
     RegionCode, u32, |code| code.as_u32(), RegionCode::from_u32;
 }
-
-/// Lists the fields of a struct once, in stored order.
-macro_rules! stored {
-    ($($name:path { $($field:ident),* $(,)? })*) => {$(
-        impl $crate::store::codec::Stored for $name {
-            fn put(&self, out: &mut Vec<u8>) {
-                // Destructured, so that a new field is a compile error here.
-                let Self { $($field),* } = self;
-                $($crate::store::codec::Stored::put($field, out);)*
-            }
-            fn take(input: &mut &[u8]) -> Result<Self, $crate::store::codec::DecodeError> {
-                Ok(Self { $($field: $crate::store::codec::Stored::take(input)?),* })
-            }
-        }
-    )*};
-}
-
-/// Lists the variants of an enum with their stored codes.
-macro_rules! stored_enum {
-    ($($name:path { $($code:literal = $variant:ident $({ $($field:ident),* })? $(( $tuple:ident ))?),* $(,)? })*) => {$(
-        impl $crate::store::codec::Stored for $name {
-            fn put(&self, out: &mut Vec<u8>) {
-                match self {
-                    $(Self::$variant $({ $($field),* })? $(( $tuple ))? => {
-                        out.push($code);
-                        $($($crate::store::codec::Stored::put($field, out);)*)?
-                        $($crate::store::codec::Stored::put($tuple, out);)?
-                    })*
-                }
-            }
-            fn take(input: &mut &[u8]) -> Result<Self, $crate::store::codec::DecodeError> {
-                match <u8 as $crate::store::codec::Stored>::take(input)? {
-                    $($code => Ok(Self::$variant
-                        $({ $($field: $crate::store::codec::Stored::take(input)?),* })?
-                        $(({ let $tuple = $crate::store::codec::Stored::take(input)?; $tuple }))?),)*
-                    _ => Err($crate::store::codec::DecodeError::Value),
-                }
-            }
-        }
-    )*};
-}
-pub(crate) use {stored, stored_enum};
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use smol_str::SmolStr;
 
 use super::encoded::Encoded;
 use crate::domain::account::Account;
@@ -108,7 +109,7 @@ pub struct JobDay {
 pub struct Standing {
     pub member: Member,
     /// For answers that name a payer; the name itself lies in [`Person`].
-    pub masked_name: String,
+    pub masked_name: SmolStr,
     /// None where there is no personal account.
     pub account: Option<Account>,
     /// Who may pay for this person.
@@ -121,7 +122,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    pub fn new(member: Member, masked_name: String) -> Self {
+    pub fn new(member: Member, masked_name: SmolStr) -> Self {
         Self { member, masked_name, account: None, family: Family::default(), years: Vec::new(), holds: Vec::new() }
     }
 

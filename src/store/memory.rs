@@ -16,9 +16,11 @@ use tokio::sync::Notify;
 
 use super::codec::DecodeError;
 use super::folding::{Folding, SHARDS, Shards};
+use super::held::Held;
 use super::kept::Portable;
 use super::measured::positions;
 use super::record::decode_entity;
+use super::tables::Spot;
 use super::{
     Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, check_expectations,
@@ -26,7 +28,7 @@ use super::{
 use crate::domain::time::Moment;
 use crate::metrics::Page;
 use rows::Rows;
-use table::{Slot, Span, Spot, Table};
+use table::{Found, Known, Put, Span, Table, known, put, touch};
 
 /// Records lie in chunks, since a growing list of millions stops everybody while it moves.
 const CHUNK: usize = 4_096;
@@ -101,33 +103,11 @@ struct Ready {
     change: Change,
     /// Where what it expects lies, in that order.
     expected: Vec<Spot>,
-    puts: Vec<(Key, Spot, Slot)>,
+    puts: Vec<(Spot, Put)>,
     /// Each with its shard.
     rows: Vec<(usize, ListKey, u128)>,
     bytes: Arc<[u8]>,
     record: Span,
-}
-
-/// The locks of some shards, each once. Nothing else holds more than one, these are taken in order of the shards, and nothing
-/// is waited for while holding them, so no two can wait for each other.
-struct Held<'a, T> {
-    order: Vec<usize>,
-    guards: Vec<MutexGuard<'a, T>>,
-}
-
-impl<'a, T> Held<'a, T> {
-    fn of(tables: &'a [Mutex<T>], places: impl Iterator<Item = usize>) -> Self {
-        let mut order: Vec<usize> = places.collect();
-        order.sort_unstable();
-        order.dedup();
-        let guards = order.iter().map(|shard| lock(&tables[*shard])).collect();
-        Self { order, guards }
-    }
-
-    /// One of them.
-    fn shard(&self, place: usize) -> &T {
-        &self.guards[self.order.partition_point(|shard| *shard < place)]
-    }
 }
 
 /// A panic while a lock was held has already been reported; the data under it is whole, since changes are checked first.
@@ -138,20 +118,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Facts of what was found, but for those that are packed, which are noted.
 fn copies(
     keys: &[Key],
-    found: &[Option<(u64, &Slot)>],
+    found: &[Option<(u64, Found<'_>)>],
     packed: &mut Vec<(usize, Span)>,
 ) -> Result<Vec<Fact>, StoreError> {
-    black_box(found.iter().flatten().fold(0, |sum, (_, slot)| sum ^ slot.touch()));
+    black_box(found.iter().flatten().fold(0, |sum, (_, found)| sum ^ touch(*found)));
     let mut facts = Vec::with_capacity(keys.len());
     for (key, found) in keys.iter().zip(found) {
         let (version, entity) = match found {
             None => (0, None),
-            Some((_, slot)) if !slot.is_of(key) => return Err(StoreError::Corrupt(DecodeError::Value)),
-            Some((version, slot)) => (*version, slot.entity().map_err(|span| packed.push((facts.len(), span))).ok()),
+            Some((version, found)) => match known(*found)? {
+                Known::Whole(entity) => (*version, Some(entity)),
+                Known::InBody(span) => {
+                    packed.push((facts.len(), span));
+                    (*version, None)
+                }
+            },
         };
         facts.push(Fact { key: *key, version, entity });
     }
     Ok(facts)
+}
+
+fn version(table: &Table, spot: &Spot) -> u64 {
+    table.find(spot).map_or(0, |(version, _)| version)
 }
 
 impl MemoryStore {
@@ -175,26 +164,31 @@ impl MemoryStore {
     }
 
     fn spot(&self, key: &Key) -> Spot {
-        Spot::of(key, &self.hasher, &self.shards)
+        Spot::of(key, &self.hasher)
+    }
+
+    /// The shard that a fact lies in.
+    fn place(&self, spot: &Spot) -> usize {
+        self.shards.at(spot.hash)
     }
 
     fn shard(&self, spot: &Spot) -> MutexGuard<'_, Table> {
-        lock(&self.facts[spot.shard])
+        lock(&self.facts[self.place(spot)])
     }
 
     /// Many keys at once. Nearly every step of a look waits for memory, and a processor waits for many places at a time
     /// unless something comes in between that it must not reorder, as taking a lock is: so first all the locks, then all
-    /// the places, then a touch of all that was found, and only then copies, which count and wait each for itself.
+    /// the places, then a touch of all that was found, and only then copies.
     fn find(&self, keys: &[Key]) -> Result<Vec<Fact>, StoreError> {
         let mut packed: Vec<(usize, Span)> = Vec::new();
         let mut facts = if let [key] = keys {
             let spot = self.spot(key);
             let shard = self.shard(&spot);
-            copies(keys, &[shard.find(key, &spot)], &mut packed)?
+            copies(keys, &[shard.find(&spot)], &mut packed)?
         } else {
             let spots: Vec<Spot> = keys.iter().map(|key| self.spot(key)).collect();
-            let held = Held::of(&self.facts, spots.iter().map(|spot| spot.shard));
-            let found = keys.iter().zip(&spots).map(|(key, spot)| held.shard(spot.shard).find(key, spot));
+            let held = Held::of(&self.facts, spots.iter().map(|spot| self.place(spot)));
+            let found = spots.iter().map(|spot| held.shard(self.place(spot)).find(spot));
             copies(keys, &found.collect::<Vec<_>>(), &mut packed)?
         };
         // The ledger is never waited for with a shard in hand: whoever has it takes shards.
@@ -223,7 +217,7 @@ impl MemoryStore {
     fn ready(&self, mut change: Change, room: &mut Vec<u8>) -> Ready {
         room.clear();
         let record = Span::written(room, |room| room.extend_from_slice(&change.record));
-        let put = |(key, entity)| (key, self.spot(&key), Slot::of(&key, entity, room));
+        let put = |(key, entity)| (self.spot(&key), put(&key, entity, room));
         let puts = std::mem::take(&mut change.puts).into_iter().map(put).collect();
         let rows = self.rows(std::mem::take(&mut change.lists));
         let expected = change.expects.iter().map(|(key, _)| self.spot(key)).collect();
@@ -235,8 +229,8 @@ impl MemoryStore {
     /// Looks at all places that the change will be written to, together, so that the commit need not wait for one after
     /// another while others wait for it.
     fn bring_near(&self, ready: &Ready) {
-        let held = Held::of(&self.facts, ready.puts.iter().map(|(_, spot, _)| spot.shard));
-        let versions = ready.puts.iter().map(|(key, spot, _)| held.shard(spot.shard).version(key, spot));
+        let held = Held::of(&self.facts, ready.puts.iter().map(|(spot, _)| self.place(spot)));
+        let versions = ready.puts.iter().map(|(spot, _)| version(held.shard(self.place(spot)), spot));
         black_box(versions.fold(0, |sum, version| sum ^ version));
         drop(held);
         let held = Held::of(&self.lists, ready.rows.iter().map(|(shard, ..)| *shard));
@@ -255,7 +249,7 @@ impl MemoryStore {
         let version_of = |key: &Key| {
             // As many as expectations, in their order.
             let spot = spots.next().copied().unwrap_or_else(|| self.spot(key));
-            self.shard(&spot).version(key, &spot)
+            version(&self.shard(&spot), &spot)
         };
         check_expectations(&ready.change, version_of)
     }
@@ -265,7 +259,7 @@ impl MemoryStore {
         ledger: &mut Ledger,
         ready: Ready,
         now: Moment,
-        replaced: &mut Vec<Slot>,
+        replaced: &mut Vec<Put>,
     ) -> Result<Committed, CommitError> {
         if self.open().is_err() {
             return Err(CommitError::NotApplied(StoreError::Closed));
@@ -289,12 +283,12 @@ impl MemoryStore {
         ledger: &mut Ledger,
         head: Head,
         (content_hash, bytes, record): ([u8; 32], Arc<[u8]>, Span),
-        puts: Vec<(Key, Spot, Slot)>,
+        puts: Vec<(Spot, Put)>,
         rows: Vec<(usize, ListKey, u128)>,
-        replaced: &mut Vec<Slot>,
+        replaced: &mut Vec<Put>,
     ) {
-        for (key, spot, slot) in puts {
-            replaced.extend(self.shard(&spot).put(&key, &spot, head.position, slot, &self.hasher));
+        for (spot, put) in puts {
+            replaced.extend(self.shard(&spot).put(&spot, head.position, put));
         }
         for (shard, list, subject) in rows {
             let row = ListRow { position: head.position, subject };

@@ -33,12 +33,16 @@ pub mod embedded;
 pub mod encoded;
 pub mod entity;
 mod folding;
+mod held;
 pub mod kept;
+mod listed;
 mod measured;
 pub mod memory;
 pub mod postgres;
 mod recent;
 pub mod record;
+mod small;
+mod tables;
 
 use std::future::Future;
 use std::pin::Pin;

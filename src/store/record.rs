@@ -22,6 +22,7 @@ use crate::domain::rule::{Outcome, Rounded, Step, Subject, Trace};
 use crate::domain::settlement::hold::{Hold, HoldEnd, HoldState, Mark, MarkPart};
 use crate::domain::settlement::{Amounts, Parts, Refund, Reversal, Settlement};
 use crate::domain::split::Split;
+use crate::domain::vocabulary::Relation;
 use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
 use crate::domain::year_close::{Tally, YearClose};
 use crate::domain::year_use::{UseOf, YearUse};
@@ -65,7 +66,6 @@ stored! {
     }
     Amounts { split, own_account, mutual_aid, cash }
     Contribution { payer, binding, relation, bucket, year, amount, refunded, counted, from_quota, paper }
-    Excluded { payer, binding, relation, reason }
     Parts { fund, hospital_part, accounts, cash }
     Refund { request_id, parts, returned, at, reversal }
     Reversal { request_id, at, after }
@@ -166,6 +166,26 @@ stored_enum! {
         31 = YearClose(close),
         14 = AidUse(used),
         15 = PolicySet(set),
+    }
+}
+
+/// A relation's code, or 0 for the patient's own account, which no relation leads to.
+impl Stored for Excluded {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self { payer, binding, relation, reason } = self;
+        payer.put(out);
+        binding.put(out);
+        out.push(relation.map_or(0, Relation::code));
+        reason.put(out);
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let (payer, binding) = (Stored::take(input)?, Stored::take(input)?);
+        let relation = match u8::take(input)? {
+            0 => None,
+            code => Some(Relation::from_code(code).ok_or(DecodeError::Value)?),
+        };
+        Ok(Self { payer, binding, relation, reason: Stored::take(input)? })
     }
 }
 

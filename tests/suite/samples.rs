@@ -197,7 +197,7 @@ fn contributions() -> Vec<Contribution> {
 }
 
 fn excluded() -> Vec<Excluded> {
-    let (binding, relation) = (Some(binding_id()), Relation::Sibling);
+    let (binding, relation) = (Some(binding_id()), Some(Relation::Sibling));
     vec![Excluded { payer: member_id(3), binding, relation, reason: Reason::ModeNotDirect }]
 }
 

@@ -984,11 +984,15 @@ impl Story {
         outcome.fen("aid", amounts.mutual_aid_fen);
         outcome.fen("cash", amounts.cash_fen);
         outcome.list("pays", contributions.iter().map(|paid| self.contribution(paid)).collect());
-        let out = |excluded: &proto::ExcludedPayer| {
-            format!("{}:{}", self.owner_of(&excluded.binding_id, "paper"), reason_name(excluded.reason))
-        };
-        outcome.list("out", excluded.iter().map(out).collect());
+        outcome.list("out", excluded.iter().map(|excluded| self.left_out(excluded)).collect());
         outcome.words()
+    }
+
+    fn left_out(&self, excluded: &proto::ExcludedPayer) -> String {
+        let own = excluded.relation() == proto::Relation::Unspecified;
+        assert_eq!(own, excluded.owner_masked_name.is_empty(), "the patient is not named, everybody else is");
+        let who = self.owner_of(&excluded.binding_id, if own { "self" } else { "paper" });
+        format!("{who}:{}", reason_name(excluded.reason))
     }
 
     fn contribution(&self, paid: &proto::Contribution) -> String {
@@ -1023,10 +1027,7 @@ impl Story {
         let offer =
             |offer: &proto::PayerOffer| format!("{}:{}", self.owner_of(&offer.binding_id, "self"), offer.can_pay_fen);
         outcome.list("pays", found.payers.iter().map(offer).collect());
-        let out = |excluded: &proto::ExcludedPayer| {
-            format!("{}:{}", self.owner_of(&excluded.binding_id, "paper"), reason_name(excluded.reason))
-        };
-        outcome.list("out", found.excluded_payers.iter().map(out).collect());
+        outcome.list("out", found.excluded_payers.iter().map(|excluded| self.left_out(excluded)).collect());
         outcome.words()
     }
 

@@ -12,7 +12,7 @@ use super::explanation::{self, Basis};
 use super::fields::{Fields, all3};
 use super::people::Names;
 use super::proto::binding_service_server::BindingService;
-use super::settlements::excluded;
+use super::settlements::{excluded, left_out};
 use super::{Service, proto, timestamp, wire_position};
 use crate::domain::bill::{Adjudicated, Bill, BillContent, ExternalRefs, Visit};
 use crate::domain::binding::{Binding, BindingState};
@@ -259,7 +259,7 @@ impl BindingService for Service {
         };
         let (draw, trace, used, _) = self.ledger.payers(&ask).await?;
         let owners = draw.contributions.iter().filter(|paid| !paid.is_own()).map(|paid| paid.payer);
-        let names = self.names(owners.chain(draw.excluded.iter().map(|excluded| excluded.payer)).collect()).await?;
+        let names = self.names(owners.chain(left_out(&draw.excluded)).collect()).await?;
         let mut payers: Vec<proto::PayerOffer> = Vec::new();
         for paid in &draw.contributions {
             let binding_id = paid.binding.map(|id| id.to_string()).unwrap_or_default();

@@ -22,8 +22,8 @@ use crate::ledger::settle::{Settle, SettleOutcome};
 use crate::ledger::{Begun, Done, OfMade};
 use prost::Message as _;
 use read::{filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
-pub(super) use write::excluded;
 use write::{amounts, contributions, parts, people, state};
+pub(super) use write::{excluded, left_out};
 
 /// The encoded message, which is what the generated answers hold (`build.rs`); nothing for `NONE`.
 fn encoded(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) -> Vec<u8> {

@@ -15,7 +15,12 @@ use crate::ledger::Failure;
 pub(super) fn people(contributions: &[Contribution], excluded: &[Excluded]) -> Vec<MemberId> {
     let paying =
         contributions.iter().filter(|contribution| !contribution.is_own()).map(|contribution| contribution.payer);
-    paying.chain(excluded.iter().map(|excluded| excluded.payer)).collect()
+    paying.chain(left_out(excluded)).collect()
+}
+
+/// The relatives among them: the patient is not named.
+pub(in crate::grpc) fn left_out(excluded: &[Excluded]) -> impl Iterator<Item = MemberId> {
+    excluded.iter().filter(|excluded| !excluded.is_own()).map(|excluded| excluded.payer)
 }
 
 pub(super) fn state(state: SettlementState) -> i32 {
@@ -75,8 +80,8 @@ pub(super) fn contributions(contributions: &[Contribution], names: &Names) -> Ve
 pub(in crate::grpc) fn excluded(excluded: &[Excluded], names: &Names) -> Vec<proto::ExcludedPayer> {
     let one = |excluded: &Excluded| proto::ExcludedPayer {
         binding_id: excluded.binding.map(BindingId::to_text).unwrap_or_default(),
-        owner_masked_name: names.of(excluded.payer),
-        relation: excluded.relation.to_wire(),
+        owner_masked_name: if excluded.is_own() { String::new() } else { names.of(excluded.payer) },
+        relation: excluded.relation.map(Wire::to_wire).unwrap_or_default(),
         reason: reason_to_wire(excluded.reason),
         message: excluded.reason.sentence().to_owned(),
     };

@@ -124,7 +124,9 @@ impl Disk {
 
     /// Writes the index of changes that are durable and follow those indexed before. When it returns, it is durable too.
     pub fn index(&self, batch: &[Arc<Queued>], sorting: &mut Sorting) -> fjall::Result<()> {
-        let Some(last) = batch.last() else { return Ok(()) };
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(()) };
+        // Changes follow each other without a gap.
+        let first = first.head.position;
         sorting.fill(batch);
         if !sorting.lists.is_empty() {
             ingest(&self.lists, |take| {
@@ -135,14 +137,10 @@ impl Disk {
         ingest(&self.facts, |take| {
             let mut value = Vec::with_capacity(1_024);
             for fact in &sorting.facts {
-                let queued = &batch[fact.change as usize];
-                let (name, bytes) = queued.body.fact_at(fact.place as usize);
                 value.clear();
-                value.extend_from_slice(&queued.head.position.to_be_bytes());
-                if Key::from_bytes(name).is_some_and(|key| read_again(&key)) {
-                    value.extend_from_slice(bytes);
-                }
-                take(name, &value)?;
+                value.extend_from_slice(&(first + u64::from(fact.change)).to_be_bytes());
+                value.extend_from_slice(fact.copied(batch));
+                take(&fact.name(batch), &value)?;
             }
             take(INDEXED, &last.head.position.to_be_bytes())
         })

@@ -34,6 +34,7 @@ mod pipeline;
 mod repair;
 mod row;
 mod rows;
+mod shard;
 mod sorting;
 mod view;
 mod waiting;
@@ -48,12 +49,13 @@ use self::disk::{Disk, read_again};
 use self::pipeline::{Pipeline, Prepared, Queued};
 use self::row::Room;
 use self::rows::Rows;
-use self::view::{Look, Pinned, View};
+use self::shard::{Look, at_hand};
+use self::view::View;
 use self::waiting::{Durable, Progress};
 use super::kept::Portable;
 use super::measured::Groups;
 use super::{
-    Change, CommitError, Committed, Entity, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
+    Change, CommitError, Committed, Fact, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
     StoredRecord, record,
 };
 use crate::domain::time::Moment;
@@ -199,13 +201,15 @@ impl Shared {
     fn restore(&self, disk: &Disk) -> Result<(), StoreError> {
         let mut pipeline = lock(&self.pipeline);
         let last = pipeline.head();
+        let mut room = Vec::new();
         disk.changes_after(disk.indexed()?, &last, |head, content_hash, body| {
             let position = head.position;
             let queued = Arc::new(Queued { head, content_hash, body });
             for (key, bytes) in queued.body.facts() {
                 // Read all the same, so that a damaged one is found now.
                 let entity = record::decode_entity(bytes)?;
-                self.view.pin(key, position, pinned(read_again(&key).then_some(entity), &queued));
+                let at_hand = read_again(&key).then(|| at_hand(&key, entity, &mut room));
+                self.view.pin(&self.view.spot(&key), at_hand, &queued);
             }
             self.rows.push(position, queued.body.lists());
             pipeline.restore(queued);
@@ -225,8 +229,8 @@ impl Shared {
         let began_at = self.applied.load(Ordering::Acquire);
         let mut newest = 0;
         let mut facts = Vec::with_capacity(keys.len());
-        for key in keys {
-            let (version, entity) = match self.view.look(key) {
+        for (key, look) in keys.iter().zip(self.view.look(keys)?) {
+            let (version, entity) = match look {
                 Look::Found(version, entity) => (version, Some(entity)),
                 Look::InRow(version, queued) => (version, Some(queued.body.fact(key)?)),
                 Look::Missed(moment) => match disk.get().fact(*key)? {
@@ -251,7 +255,7 @@ impl Shared {
     fn commit(&self, changes: Vec<Change>, now: Moment) -> Vec<Result<Committed, CommitError>> {
         // Encoding is the larger half of the work and needs no lock.
         let mut room = Room::new();
-        let prepared: Vec<_> = changes.into_iter().map(|change| Prepared::new(change, &mut room)).collect();
+        let prepared: Vec<_> = changes.into_iter().map(|change| Prepared::new(change, &self.view, &mut room)).collect();
         let mut pipeline = lock(&self.pipeline);
         pipeline = self.wait_for_room(pipeline);
         let verdicts = prepared.into_iter().map(|prepared| {
@@ -260,8 +264,8 @@ impl Shared {
                 let position = queued.head.position;
                 self.rows.push(position, queued.body.lists());
                 self.view.count(puts.len());
-                for (key, entity) in puts {
-                    self.view.pin(key, position, pinned(entity, queued));
+                for (spot, at_hand) in puts {
+                    self.view.pin(&spot, at_hand, queued);
                 }
                 self.applied.store(position, Ordering::Release);
             })
@@ -305,11 +309,6 @@ impl Shared {
         rows.append(&mut recent);
         Ok(rows)
     }
-}
-
-/// A fact that is not at hand is read from the change's row.
-fn pinned(entity: Option<Entity>, queued: &Arc<Queued>) -> Pinned {
-    entity.map_or_else(|| Pinned::Row(queued.clone()), Pinned::Live)
 }
 
 /// Keeps the disk open while it is read.

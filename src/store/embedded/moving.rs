@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use super::disk::read_again;
 use super::pipeline::Queued;
 use super::row::{self, Body};
-use super::{EmbeddedStore, Shared, lock, pinned};
+use super::shard::at_hand;
+use super::{EmbeddedStore, Shared, lock};
 use crate::store::kept::{KeptChange, Portable, TakeError, heads};
 use crate::store::{StoreError, StoreFuture, record};
 
@@ -32,14 +33,15 @@ impl Shared {
             return Err(StoreError::Closed.into());
         }
         let heads = heads(pipeline.head(), changes)?;
+        let mut room = Vec::new();
         for ((head, change), body) in heads.into_iter().zip(changes).zip(bodies) {
             let queued = Arc::new(Queued { head, content_hash: change.record.content_hash, body });
             self.rows.push(head.position, queued.body.lists());
             self.view.count(queued.body.count());
             for (key, bytes) in queued.body.facts() {
-                let live =
-                    if read_again(&key) { Some(record::decode_entity(bytes).map_err(StoreError::from)?) } else { None };
-                self.view.pin(key, head.position, pinned(live, &queued));
+                let entity = record::decode_entity(bytes).map_err(StoreError::from)?;
+                let at_hand = read_again(&key).then(|| at_hand(&key, entity, &mut room));
+                self.view.pin(&self.view.spot(&key), at_hand, &queued);
             }
             pipeline.take_in(queued);
             self.applied.store(head.position, Ordering::Release);

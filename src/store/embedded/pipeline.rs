@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::disk::read_again;
 use super::horizon::Horizon;
 use super::row::{self, Body, Room};
+use super::shard::{AtHand, at_hand};
 use super::view::View;
 use crate::domain::time::Moment;
-use crate::store::{Change, CommitError, Committed, Entity, Head, Key, ListKey, StoreError, StoredRecord};
+use crate::store::tables::Spot;
+use crate::store::{Change, CommitError, Committed, Head, Key, ListKey, StoreError, StoredRecord};
 
 pub(super) struct Pipeline {
     head: Head,
@@ -31,11 +33,13 @@ pub(super) struct Pipeline {
 pub(super) struct Prepared {
     change: Change,
     body: Body,
+    /// Where what it expects lies, in that order.
+    expected: Vec<Spot>,
     /// What it puts; without the fact where that is to be read from the row.
     puts: Puts,
 }
 
-pub(super) type Puts = Vec<(Key, Option<Entity>)>;
+pub(super) type Puts = Vec<(Spot, Option<AtHand>)>;
 
 /// An applied change on its way to the disk.
 pub(super) struct Queued {
@@ -46,7 +50,7 @@ pub(super) struct Queued {
 
 impl Prepared {
     /// Encodes in a room at hand.
-    pub fn new(mut change: Change, room: &mut Room) -> Self {
+    pub fn new(mut change: Change, view: &View, room: &mut Room) -> Self {
         // A list has one row per position: the last one given.
         let mut lists: Vec<(ListKey, u128)> = Vec::with_capacity(change.lists.len());
         for (list, subject) in std::mem::take(&mut change.lists) {
@@ -58,8 +62,10 @@ impl Prepared {
         let body = Body::of(&change, &lists, room);
         let puts = std::mem::take(&mut change.puts).into_iter();
         // Dropped here, outside the lock and while it is at hand, not when the index is written.
-        let puts = puts.map(|(key, entity)| (key, read_again(&key).then_some(entity))).collect();
-        Self { change, body, puts }
+        let put = |(key, entity)| (view.spot(&key), read_again(&key).then(|| at_hand(&key, entity, room.bytes())));
+        let puts = puts.map(put).collect();
+        let expected = change.expects.iter().map(|(key, _)| view.spot(key)).collect();
+        Self { change, body, expected, puts }
     }
 }
 
@@ -137,10 +143,10 @@ impl Pipeline {
         if self.closing {
             return Err(CommitError::NotApplied(StoreError::Closed));
         }
-        let Prepared { change, body, puts } = prepared;
+        let Prepared { change, body, expected, puts } = prepared;
         let Change { began_at, expects, puts: _, content_hash, before, record: _, lists: _ } = change;
-        for (key, version) in &expects {
-            let known = view.version(key);
+        for ((key, version), spot) in expects.iter().zip(&expected) {
+            let known = view.version(spot);
             if !known.map_or_else(|| self.horizon.holds(*version, began_at), |known| known == *version) {
                 // A request that is merely too long ago to be judged is no duplicate.
                 let taken = matches!(key, Key::Request(_)) && known.is_some();

@@ -50,6 +50,11 @@ impl Room {
     pub fn new() -> Self {
         Self(Vec::with_capacity(8 << 10))
     }
+
+    /// For other things, while no body is put together.
+    pub fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
 }
 
 impl Body {

@@ -4,21 +4,24 @@
 //!
 //! A look asks each table once and a commit asks the first one, which the look has just brought near; what the index has
 //! taken in leaves in passes over a whole table, not key by key. Tables of millions of keys are far from the processor, so
-//! what counts is how often each is asked.
+//! what counts is how often each is asked, and that many keys are waited for together.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+use std::hint::black_box;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-
 use super::disk::{read_again, settles};
 use super::lock;
 use super::pipeline::Queued;
+use super::shard::{AtHand, Cache, Cached, Live, Look, Pinned, Shard, at_hand};
+use crate::store::codec::DecodeError;
 use crate::store::folding::Folding;
+use crate::store::held::Held;
+use crate::store::small::Small;
+use crate::store::tables::{Of, Spot};
 use crate::store::{Entity, Key};
 
 /// Few enough that a shard's table stays warm, many enough that two threads seldom meet.
@@ -34,102 +37,60 @@ pub(super) struct View {
     left: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Shard {
-    /// Whatever changed after the low water of [`View::forget`], in the version it has now.
-    recent: HashTable<Recent>,
-    /// Facts that the disk has. One of a key that is in `recent` too is old.
-    cached: HashTable<Cached>,
-    /// Grows with every pin, so that a slow reader of the disk cannot put an old fact over a new one.
-    pins: u64,
-}
-
-struct Recent {
-    key: Key,
-    version: u64,
-    fact: Pinned,
-}
-
-struct Cached {
-    key: Key,
-    version: u64,
-    entity: Entity,
-    /// Found since the last pass.
-    used: bool,
-}
-
-/// A fact that changed lately.
-pub(super) enum Pinned {
-    Live(Entity),
-    /// To be read from the bytes of the change that put it.
-    Row(Arc<Queued>),
-    /// To be read from the disk.
-    OnDisk,
-}
-
-/// What the memory knows of a key.
-pub(super) enum Look {
-    Found(u64, Entity),
-    /// To be read from this change.
-    InRow(u64, Arc<Queued>),
-    /// To be read from the disk; the number is for [`View::remember`].
-    Missed(u64),
-}
-
 impl View {
     /// `facts` bounds the cache by number.
     pub fn new(facts: usize) -> Self {
         // Keys are made by the server at random or are keyed hashes, so nobody can aim at one place of a table; the seed
         // differs from process to process all the same.
         let hasher = Folding::new(RandomState::new().hash_one(facts));
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let shard = || Mutex::new(Shard::new(&hasher));
+        let shards = (0..SHARDS).map(|_| shard()).collect();
         Self { shards, hasher, per_shard: facts / SHARDS, put: AtomicUsize::new(0), left: AtomicUsize::new(0) }
     }
 
-    /// The shard of a key, and the key's hash there.
-    fn shard(&self, key: &Key) -> (u64, MutexGuard<'_, Shard>) {
-        let hash = self.hasher.hash_one(key);
-        // By bits that the tables do not look at: they take the lowest and the highest.
-        (hash, lock(&self.shards[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]))
+    /// What is worked out of a key once.
+    pub fn spot(&self, key: &Key) -> Spot {
+        Spot::of(key, &self.hasher)
     }
 
-    pub fn look(&self, key: &Key) -> Look {
-        let (hash, mut shard) = self.shard(key);
-        match shard.recent.find(hash, |recent| recent.key == *key) {
-            Some(Recent { version, fact: Pinned::Live(entity), .. }) => return Look::Found(*version, entity.clone()),
-            Some(Recent { version, fact: Pinned::Row(queued), .. }) => return Look::InRow(*version, queued.clone()),
-            Some(Recent { fact: Pinned::OnDisk, .. }) => return Look::Missed(shard.pins),
-            None => {}
+    fn shard(&self, spot: &Spot) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[place(spot)])
+    }
+
+    /// What is known of each of these keys.
+    pub fn look(&self, keys: &[Key]) -> Result<Vec<Look>, DecodeError> {
+        if let [key] = keys {
+            let spot = self.spot(key);
+            return self.shard(&spot).look(&spot).map(|look| vec![look]);
         }
-        // Nothing else is ever in the cache.
-        let cached = if read_again(key) { shard.cached.find_mut(hash, |cached| cached.key == *key) } else { None };
-        let Some(cached) = cached else { return Look::Missed(shard.pins) };
-        // Not written where it says so already.
-        if !cached.used {
-            cached.used = true;
-        }
-        Look::Found(cached.version, cached.entity.clone())
+        // Nearly every step waits for memory, and a processor waits for many places at a time unless something comes in
+        // between that it must not reorder, as taking a lock is: so first all the locks, then a touch of all that will be
+        // found, and then the facts.
+        let spots: Vec<Spot> = keys.iter().map(|key| self.spot(key)).collect();
+        let mut held = Held::of(&self.shards, spots.iter().map(place));
+        black_box(spots.iter().fold(0, |sum, spot| sum ^ held.shard(place(spot)).touch(spot)));
+        spots.iter().map(|spot| held.shard_mut(place(spot)).look(spot)).collect()
     }
 
     /// The version of a key that changed lately; none: it is not known to have changed since the low water.
-    pub fn version(&self, key: &Key) -> Option<u64> {
-        let (hash, shard) = self.shard(key);
-        shard.recent.find(hash, |recent| recent.key == *key).map(|recent| recent.version)
+    pub fn version(&self, spot: &Spot) -> Option<u64> {
+        self.shard(spot).recent.find(spot).map(|(version, _)| version)
     }
 
-    /// A fact of a change that was just applied.
-    pub fn pin(&self, key: Key, version: u64, fact: Pinned) {
-        let (hash, mut shard) = self.shard(&key);
+    /// A fact of a change that was just applied; where it is not at hand it is read from the change.
+    pub fn pin(&self, spot: &Spot, fact: Option<AtHand>, queued: &Arc<Queued>) {
+        let pinned = match fact {
+            Some(Of::Standing(bytes)) => Of::Standing(bytes),
+            Some(Of::Fact(live)) => Of::Fact(Pinned::Live(live)),
+            None => Of::Fact(Pinned::Row(queued.clone())),
+        };
+        self.put(spot, queued.head.position, pinned);
+    }
+
+    fn put(&self, spot: &Spot, version: u64, pinned: Of<Small, Pinned>) {
+        let mut shard = self.shard(spot);
         shard.pins += 1;
-        let pinned = Recent { key, version, fact };
-        let before =
-            match shard.recent.entry(hash, |recent| recent.key == key, |recent| self.hasher.hash_one(recent.key)) {
-                Entry::Occupied(mut known) => Some(mem::replace(known.get_mut(), pinned)),
-                Entry::Vacant(place) => {
-                    place.insert(pinned);
-                    None
-                }
-            };
+        let before = shard.recent.put(spot, version, pinned);
         drop(shard);
         drop(before);
     }
@@ -153,22 +114,27 @@ impl View {
             let mut dropped = Dropped::default();
             let mut shard = lock(shard);
             let Shard { recent, cached, .. } = &mut *shard;
-            let settled = |recent: &mut Recent| {
-                if recent.version <= indexed && matches!(recent.fact, Pinned::Row(_)) {
-                    dropped.rows.push(mem::replace(&mut recent.fact, Pinned::OnDisk));
+            let settled = recent.take_out(|version, fact| {
+                if version <= indexed
+                    && let Of::Fact(row @ Pinned::Row(_)) = fact
+                {
+                    dropped.rows.push(mem::replace(row, Pinned::OnDisk));
                 }
-                recent.version <= indexed.min(low_water)
-            };
-            let settled: Vec<Recent> = recent.extract_if(settled).collect();
+                version <= indexed.min(low_water)
+            });
             left += recent.len();
-            for Recent { key, version, fact } in settled {
-                let Pinned::Live(entity) = fact else { continue };
+            for (key, version, fact) in settled {
+                let fact = match fact {
+                    Of::Standing(bytes) => Of::Standing(bytes),
+                    Of::Fact(Pinned::Live(live)) => Of::Fact(live),
+                    Of::Fact(Pinned::Row(_) | Pinned::OnDisk) => continue,
+                };
+                let spot = self.spot(&key);
                 // What the cache has of it by now is old.
-                let hash = self.hasher.hash_one(key);
-                if settles(&key) || cached.find(hash, |known| known.key == key).is_some() {
-                    self.cache(cached, Cached { key, version, entity, used: true }, &mut dropped);
+                if settles(&key) || cached.find(&spot).is_some() {
+                    self.cache(cached, &spot, version, fact, true, &mut dropped);
                 } else {
-                    dropped.entities.push(entity);
+                    dropped.at_hand.push(fact);
                 }
             }
             // Dropped without the lock.
@@ -184,49 +150,59 @@ impl View {
         if !read_again(&key) {
             return;
         }
+        let (spot, fact) = (self.spot(&key), at_hand(&key, entity.clone(), &mut Vec::new()));
         let mut dropped = Dropped::default();
-        let (_, mut shard) = self.shard(&key);
+        let mut shard = self.shard(&spot);
         if shard.pins == missed_at {
-            let cached = Cached { key, version, entity: entity.clone(), used: false };
-            self.cache(&mut shard.cached, cached, &mut dropped);
+            self.cache(&mut shard.cached, &spot, version, fact, false, &mut dropped);
         }
         drop(shard);
         drop(dropped);
     }
 
-    fn cache(&self, table: &mut HashTable<Cached>, fact: Cached, dropped: &mut Dropped) {
+    fn cache(&self, table: &mut Cache, spot: &Spot, version: u64, fact: AtHand, used: bool, dropped: &mut Dropped) {
         if self.per_shard == 0 {
             return;
         }
-        let hash = self.hasher.hash_one(fact.key);
-        if let Some(known) = table.find_mut(hash, |cached| cached.key == fact.key) {
-            dropped.cached.push(mem::replace(known, fact));
-            return;
-        }
-        if table.len() >= self.per_shard {
+        if table.len() >= self.per_shard && table.find(spot).is_none() {
             make_room(table, self.per_shard, dropped);
         }
-        table.insert_unique(hash, fact, |cached| self.hasher.hash_one(cached.key));
+        let fact = match fact {
+            Of::Standing(fact) => Of::Standing(Cached { used, fact }),
+            Of::Fact(fact) => Of::Fact(Cached { used, fact }),
+        };
+        dropped.cached.extend(table.put(spot, version, fact));
     }
+}
+
+/// The shard of a key, by bits of its hash that the tables do not look at: they take the lowest and the highest.
+fn place(spot: &Spot) -> usize {
+    usize::try_from(spot.hash >> 40).unwrap_or_default() % SHARDS
 }
 
 /// What left a table, to be dropped without its lock.
 #[derive(Default)]
 struct Dropped {
     rows: Vec<Pinned>,
-    cached: Vec<Cached>,
-    entities: Vec<Entity>,
+    cached: Vec<Of<Cached<Small>, Cached<Live>>>,
+    at_hand: Vec<AtHand>,
 }
 
 /// What was not found since the last time leaves; if that is too little, every other fact.
-fn make_room(table: &mut HashTable<Cached>, most: usize, dropped: &mut Dropped) {
-    dropped.cached.extend(table.extract_if(|cached| !mem::take(&mut cached.used)));
+fn make_room(table: &mut Cache, most: usize, dropped: &mut Dropped) {
+    let unused = |fact: Of<&mut Cached<Small>, &mut Cached<Live>>| match fact {
+        Of::Standing(cached) => !mem::take(&mut cached.used),
+        Of::Fact(cached) => !mem::take(&mut cached.used),
+    };
+    let left = table.take_out(|_, fact| unused(fact));
+    dropped.cached.extend(left.into_iter().map(|(_, _, fact)| fact));
     if table.len() > most - most.div_ceil(4) {
         let mut leaves = false;
-        dropped.cached.extend(table.extract_if(|_| {
+        let left = table.take_out(|_, _| {
             leaves = !leaves;
             leaves
-        }));
+        });
+        dropped.cached.extend(left.into_iter().map(|(_, _, fact)| fact));
     }
 }
 
@@ -248,8 +224,21 @@ mod tests {
         Entity::Reference(MemberId::from_u128(number))
     }
 
+    /// Puts the fact of that number.
+    fn pin(view: &View, key: Key, version: u64, number: u128) {
+        let pinned = match at_hand(&key, fact(number), &mut Vec::new()) {
+            Of::Standing(bytes) => Of::Standing(bytes),
+            Of::Fact(live) => Of::Fact(Pinned::Live(live)),
+        };
+        view.put(&view.spot(&key), version, pinned);
+    }
+
+    fn look(view: &View, key: Key) -> Look {
+        view.look(&[key]).expect("good bytes").pop().expect("one")
+    }
+
     fn version_found(view: &View, number: u128) -> Option<u64> {
-        match view.look(&key(number)) {
+        match look(view, key(number)) {
             Look::Found(version, _) => Some(version),
             Look::InRow(..) | Look::Missed(_) => None,
         }
@@ -259,11 +248,12 @@ mod tests {
     fn what_may_be_judged_stays_and_the_rest_is_cached() {
         let view = View::new(SHARDS * 100);
         for number in 1..=100_u64 {
-            view.pin(key(number.into()), number, Pinned::Live(fact(number.into())));
+            pin(&view, key(number.into()), number, number.into());
         }
         view.count(100);
         view.forget(80, 60);
-        let known: Vec<u64> = (1..=100).filter(|number| view.version(&key(u128::from(*number))).is_some()).collect();
+        let known: Vec<u64> =
+            (1..=100).filter(|number| view.version(&view.spot(&key(u128::from(*number)))).is_some()).collect();
         assert_eq!(known, (61..=100).collect::<Vec<_>>(), "neither forgotten by the index nor by the low water");
         assert!((1..=100).all(|number| version_found(&view, number) == u64::try_from(number).ok()), "all is found");
     }
@@ -271,43 +261,43 @@ mod tests {
     #[test]
     fn a_new_version_is_found_before_a_cached_one() {
         let view = View::new(SHARDS * 100);
-        let missed = |number| match view.look(&key(number)) {
+        let missed = |number| match look(&view, key(number)) {
             Look::Missed(at) => at,
             Look::Found(..) | Look::InRow(..) => panic!("is known"),
         };
         let before = missed(1);
         view.remember(key(1), before, 5, &fact(1));
-        view.pin(key(1), 9, Pinned::Live(fact(2)));
+        pin(&view, key(1), 9, 2);
         assert_eq!(version_found(&view, 1), Some(9));
         // What was read before the pin comes too late.
         view.remember(key(1), before, 5, &fact(1));
         view.count(1);
         view.forget(9, 9);
-        assert_eq!((view.version(&key(1)), version_found(&view, 1)), (None, Some(9)));
+        assert_eq!((view.version(&view.spot(&key(1))), version_found(&view, 1)), (None, Some(9)));
     }
 
     #[test]
     fn what_no_bill_is_decided_with_leaves_and_an_old_one_of_it_never_comes_back() {
         let view = View::new(SHARDS * 100);
         let [read, unread] = [1, 2].map(|number| Key::Wards(id(number)));
-        let Look::Missed(at) = view.look(&read) else { panic!("is unknown") };
+        let Look::Missed(at) = look(&view, read) else { panic!("is unknown") };
         view.remember(read, at, 5, &fact(1));
         for key in [read, unread] {
-            view.pin(key, 9, Pinned::Live(fact(2)));
+            pin(&view, key, 9, 2);
         }
         view.count(2);
         view.forget(9, 9);
-        assert!(matches!(view.look(&read), Look::Found(9, _)), "what was looked at before is kept, as it is now");
-        assert!(matches!(view.look(&unread), Look::Missed(_)), "the disk has it");
+        assert!(matches!(look(&view, read), Look::Found(9, _)), "what was looked at before is kept, as it is now");
+        assert!(matches!(look(&view, unread), Look::Missed(_)), "the disk has it");
     }
 
     #[test]
     fn half_of_a_cache_leaves_where_all_of_it_is_found() {
-        let (mut table, mut dropped) = (HashTable::new(), Dropped::default());
         let hasher = Folding::new(1);
+        let (mut table, mut dropped) = (Cache::new(&hasher), Dropped::default());
         for number in 0..100 {
-            let cached = Cached { key: key(number), version: 1, entity: fact(number), used: true };
-            table.insert_unique(hasher.hash_one(cached.key), cached, |cached| hasher.hash_one(cached.key));
+            let fact = Of::Standing(Cached { used: true, fact: Small::encoded(&fact(number), &mut Vec::new()) });
+            table.put(&Spot::of(&key(number), &hasher), 1, fact);
         }
         make_room(&mut table, 100, &mut dropped);
         assert_eq!((table.len(), dropped.cached.len()), (50, 50));
@@ -318,7 +308,7 @@ mod tests {
         let most = 40;
         let view = View::new(SHARDS * most);
         let remembered = |number: u128| {
-            if let Look::Missed(at) = view.look(&key(number)) {
+            if let Look::Missed(at) = look(&view, key(number)) {
                 view.remember(key(number), at, 1, &fact(number));
             }
         };

@@ -3,7 +3,7 @@
 
 use std::future::ready;
 
-use super::table::{Slot, Span};
+use super::table::{Known, Span, known, put};
 use super::{Ledger, MemoryStore, lock};
 use crate::store::codec::DecodeError;
 use crate::store::kept::{KeptChange, Portable, TakeError, heads};
@@ -20,11 +20,11 @@ impl MemoryStore {
             records.map(|record| KeptChange { record, facts: Vec::new(), lists: Vec::new() }).collect();
         let place = |position: u64| position.checked_sub(from).and_then(|place| usize::try_from(place).ok());
         for shard in &self.facts {
-            for (key, version, slot) in lock(shard).iter() {
+            for (key, version, found) in lock(shard).iter() {
                 if let Some(change) = place(version).and_then(|place| changes.get_mut(place)) {
-                    let bytes = match slot.entity() {
-                        Ok(entity) => encode_entity(&entity),
-                        Err(span) => {
+                    let bytes = match known(found)? {
+                        Known::Whole(entity) => encode_entity(&entity),
+                        Known::InBody(span) => {
                             let body = ledger.bytes(version).ok_or(StoreError::Corrupt(DecodeError::Short))?;
                             span.of(&body).to_vec()
                         }
@@ -59,7 +59,7 @@ impl MemoryStore {
             let mut puts = Vec::with_capacity(facts.len());
             for (key, bytes) in facts {
                 let entity = decode_entity(&bytes).map_err(StoreError::from)?;
-                puts.push((key, self.spot(&key), Slot::of(&key, entity, &mut room)));
+                puts.push((self.spot(&key), put(&key, entity, &mut room)));
             }
             let body = (record.content_hash, room.as_slice().into(), of_record);
             self.write(&mut ledger, head, body, puts, self.rows(lists), &mut replaced);

@@ -2,6 +2,7 @@
 //! back from them: a fact is its bytes.
 
 use arrayvec::ArrayVec;
+use smol_str::SmolStr;
 
 use super::cell::Cell;
 use super::tables::{STANDING, place_of, region_cell};
@@ -42,7 +43,7 @@ impl FactRow {
         let (table, key_cells) = place_of(&key);
         let (of, columns) = columns(entity);
         let (body, masked_name) = if let Entity::Standing(standing) = entity {
-            let apart = Standing { masked_name: String::new(), ..(**standing).clone() };
+            let apart = Standing { masked_name: SmolStr::default(), ..(**standing).clone() };
             (encode_entity(&Entity::Standing(apart.into())), Some(Cell::text(&standing.masked_name)))
         } else {
             (encode_entity(entity), None)
@@ -55,7 +56,7 @@ impl FactRow {
 pub(super) fn entity(body: &[u8], masked_name: Option<String>) -> Result<Entity, DecodeError> {
     let mut entity = decode_entity(body)?;
     if let Entity::Standing(standing) = &mut entity {
-        std::sync::Arc::make_mut(standing).masked_name = masked_name.ok_or(DecodeError::Short)?;
+        std::sync::Arc::make_mut(standing).masked_name = masked_name.ok_or(DecodeError::Short)?.into();
     }
     Ok(entity)
 }

@@ -164,10 +164,10 @@ impl Committer {
             self.known.doubt();
         }
         let clean = match &outcome {
-            Outcome::Done(_) => true,
+            Outcome::Done(_) => !session.given_up,
             // A connection that did not answer, or not as it should, is not used again.
             Outcome::Unknown(_) | Outcome::Away | Outcome::Failed(Trouble::Lost) => false,
-            Outcome::Failed(_) => session.client.batch_execute("ROLLBACK").await.is_ok(),
+            Outcome::Failed(_) => self.rolled_back(&session).await,
         };
         if clean {
             self.session = Some(session);
@@ -177,8 +177,7 @@ impl Committer {
 
     async fn transact(&mut self, session: &mut Session, group: &[&Pending]) -> Outcome {
         let watch = Stopwatch::start();
-        // What the database may take, and the network for a while.
-        let patience = self.maker.options.statement + self.maker.options.connect;
+        let patience = self.maker.patience();
         let (before, versions) = match timeout(patience, begin(session, group, &self.known)).await {
             Err(_) => return Outcome::Failed(Trouble::Lost),
             Ok(Err(trouble)) => return Outcome::Failed(trouble),
@@ -186,11 +185,12 @@ impl Committer {
         };
         let Judged { verdicts, applied, head } = judge(before, versions, group);
         if applied.is_empty() {
-            let _ = session.client.batch_execute("ROLLBACK").await;
+            // The verdicts stand either way: nothing was to be written.
+            session.given_up = !self.rolled_back(session).await;
             return Outcome::Done(verdicts);
         }
         if head.position > self.room {
-            if session.client.batch_execute("ROLLBACK").await.is_err() {
+            if !self.rolled_back(session).await {
                 return Outcome::Failed(Trouble::Lost);
             }
             return Outcome::Failed(self.make_room(session, head.position).await);
@@ -245,6 +245,11 @@ impl Committer {
             }
             _ => self.in_doubt(verdicts),
         }
+    }
+
+    /// Ends a transaction of which nothing is wanted, within the time that a statement may take.
+    async fn rolled_back(&self, session: &Session) -> bool {
+        matches!(timeout(self.maker.patience(), session.client.batch_execute("ROLLBACK")).await, Ok(Ok(())))
     }
 
     /// Perhaps committed, perhaps not on the standby too.

@@ -82,6 +82,14 @@ impl Jobs {
         lock(&self.queue).as_ref().map_or(0, VecDeque::len)
     }
 
+    /// How many wait whose answer is still wanted; the others go.
+    fn wanted(&self) -> usize {
+        lock(&self.queue).as_mut().map_or(0, |queue| {
+            queue.retain(|job| !job.is_given_up());
+            queue.len()
+        })
+    }
+
     /// What waits, as soon as it is worth a statement: while another connection asks, few jobs wait a moment for more, or for
     /// that connection, which takes them when it is free.
     async fn take(&self, most: usize) -> Vec<Job> {
@@ -90,7 +98,7 @@ impl Jobs {
         let mut patient = true;
         loop {
             let more = self.more.notified();
-            let waiting = self.waiting();
+            let waiting = self.wanted();
             let busy = self.busy.load(Ordering::Relaxed) > 0;
             if waiting == 0 {
                 more.await;
@@ -112,6 +120,12 @@ impl Jobs {
         }
     }
 
+    /// Tells everybody who waits.
+    fn refuse_waiting(&self, error: StoreError) {
+        let waiting = lock(&self.queue).as_mut().map(std::mem::take);
+        waiting.into_iter().flatten().for_each(|job| job.refuse(error));
+    }
+
     /// Tells everybody who still waits or comes yet, at the end.
     pub fn refuse_all(&self) {
         let waiting = lock(&self.queue).take();
@@ -120,6 +134,17 @@ impl Jobs {
 }
 
 impl Job {
+    /// Nobody waits for it any more.
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::Look { reply, .. } => reply.is_closed(),
+            Self::Head { reply } => reply.is_closed(),
+            Self::Clock { reply } => reply.is_closed(),
+            Self::Records { reply, .. } => reply.is_closed(),
+            Self::List { reply, .. } => reply.is_closed(),
+        }
+    }
+
     fn refuse(self, error: StoreError) {
         // Whoever asked may be gone.
         match self {
@@ -183,8 +208,7 @@ impl Drop for Asking<'_> {
 /// Serves jobs on a connection of its own, for ever.
 pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, names: Arc<Names>) {
     let mut session = None;
-    // What the database may take for a statement, and the network for a while.
-    let patience = maker.options.statement + maker.options.connect;
+    let patience = maker.patience();
     loop {
         let batch = jobs.take(maker.options.group).await;
         let asking = Asking::new(&jobs);
@@ -193,7 +217,11 @@ pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, 
         let mut attempts = 0;
         let found = loop {
             session = connected(session.take(), &maker).await;
-            let Some(ready) = session.as_mut() else { break None };
+            let Some(ready) = session.as_mut() else {
+                // There is no database, and nobody should find out one after another.
+                jobs.refuse_waiting(StoreError::Unavailable);
+                break None;
+            };
             match timeout(patience, answers(ready, &batch, &names)).await {
                 Ok(found) => {
                     attempts += 1;
@@ -230,6 +258,25 @@ pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_asked() {
+        let jobs = Jobs::default();
+        let asked: Vec<_> = (0..3).map(|_| oneshot::channel::<Result<Head, StoreError>>()).collect();
+        let mut answers = Vec::new();
+        for (reply, answer) in asked {
+            jobs.push(Job::Head { reply });
+            answers.push(answer);
+        }
+        answers.remove(1);
+        assert_eq!((jobs.waiting(), jobs.wanted(), jobs.waiting()), (3, 2, 2));
+        jobs.refuse_waiting(StoreError::Unavailable);
+        let told: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv()).collect();
+        assert_eq!(told, [Ok(Err(StoreError::Unavailable)), Ok(Err(StoreError::Unavailable))]);
+        let (reply, _answer) = oneshot::channel();
+        jobs.push(Job::Head { reply });
+        assert_eq!(jobs.wanted(), 1, "who comes later is asked for as before");
+    }
 
     #[test]
     fn few_jobs_wait_a_moment_for_a_slow_statement_however_many_come() {

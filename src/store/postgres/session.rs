@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use rustls::pki_types::CertificateDer;
@@ -33,6 +34,8 @@ pub(super) struct Session {
     prepared: HashMap<Arc<str>, Statement, RandomState>,
     /// The database warned about something since this was last asked.
     warned: Arc<AtomicBool>,
+    /// Nobody knows what it is in the middle of: not to be used again.
+    pub given_up: bool,
 }
 
 /// What a failed statement says about its transaction, as long as no commit was asked for.
@@ -66,6 +69,9 @@ impl Trouble {
     }
 }
 
+/// How long something that was sent may stay unreceived: as long as the probes of a silent connection take.
+const UNRECEIVED: Duration = Duration::from_secs(25);
+
 /// What may be logged of an error: never its message, which may quote a row.
 pub(super) fn told(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
@@ -85,8 +91,13 @@ impl Maker {
             return Err(PostgresError::Url);
         }
         config.connect_timeout(options.connect).target_session_attrs(TargetSessionAttrs::ReadWrite);
-        config.keepalives_idle(std::time::Duration::from_secs(10));
-        config.keepalives_interval(std::time::Duration::from_secs(5)).keepalives_retries(3);
+        // A machine that is gone says nothing: it is known by these, and where something was sent and is not even received
+        // by the last, or the system would try again for a quarter of an hour, and a COMMIT is never timed out here.
+        config.keepalives_idle(Duration::from_secs(10));
+        config.keepalives_interval(Duration::from_secs(5)).keepalives_retries(3);
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(UNRECEIVED);
+        }
         config.application_name("gongji");
         let tls = if options.ca.as_os_str().is_empty() {
             if config.get_ssl_mode() == SslMode::Require {
@@ -102,6 +113,11 @@ impl Maker {
             Some(tls(&options)?)
         };
         Ok(Self { hosts: Arc::new(Hosts::of(&config)), tls, options, measured: Arc::default() })
+    }
+
+    /// What the database may take for a statement, and the network for a while.
+    pub fn patience(&self) -> Duration {
+        self.options.statement + self.options.connect
     }
 
     /// A new session, within the time that connecting may take.
@@ -171,7 +187,7 @@ impl Maker {
              WHERE current_setting('synchronous_commit') IN ('off', 'local')"
         );
         client.batch_execute(&settings).await?;
-        Ok(Session { client, prepared: HashMap::default(), warned })
+        Ok(Session { client, prepared: HashMap::default(), warned, given_up: false })
     }
 }
 

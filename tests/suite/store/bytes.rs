@@ -167,7 +167,7 @@ pub fn law_11_a_name_changes_and_changes_back(harness: &mut Harness) {
     let named = |name: &str| {
         let Entity::Standing(standing) = account(1, 1) else { panic!("not a standing") };
         let mut standing = (*standing).clone();
-        standing.masked_name = name.to_owned();
+        standing.masked_name = name.into();
         Entity::Standing(Arc::new(standing))
     };
     let naming = |version: u64, name: &str| -> Change {

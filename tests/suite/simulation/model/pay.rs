@@ -422,5 +422,19 @@ fn own(rules: &Rules, purpose: Purpose, patient: MemberId, purse: Purse, owed: &
             told.paid.push((patient, None, None, *bucket, purse.0, fen, 0));
         }
     }
+    let has = rules.own_buckets.iter().any(|bucket| purse.1[place(*bucket)] > 0);
+    let bill: i64 = owed.0.iter().map(|(_, fen)| fen).sum();
+    if told.own == 0 && has && bill > 0 {
+        let by_any = rules.own_purposes.contains(&purpose)
+            || rules.wallet_purposes.contains(&purpose)
+                && purse.1[place(Bucket::Wallet)] > 0
+                && rules.own_buckets.contains(&Bucket::Wallet);
+        let no = match (free, by_any && payable == 0) {
+            (false, _) => Reason::PurposeProhibited,
+            (true, true) => Reason::ComponentNotPayable,
+            (true, false) => Reason::PurposeNotAllowed,
+        };
+        told.excluded.push((patient, None, no));
+    }
     owed.pay(&rules.own_components, told.own);
 }
