@@ -37,7 +37,9 @@ pub(super) fn settlement(settlement: &proto::Settlement) -> String {
         let _ = writeln!(out, "  支付 {} {bucket} {who}", paid.amount_fen);
     }
     for excluded in &settlement.excluded_payers {
-        let _ = writeln!(out, "  不支付 {} {}", excluded.owner_masked_name, excluded.message);
+        let own = excluded.relation() == proto::Relation::Unspecified;
+        let who = if own { "本人" } else { &excluded.owner_masked_name };
+        let _ = writeln!(out, "  不支付 {who} {}", excluded.message);
     }
     if settlement.held_fen > 0 {
         let _ = writeln!(out, "  预留 {}", settlement.held_fen);

@@ -66,7 +66,7 @@ pub enum Key {
     PolicySet([u8; 32]),
 }
 
-/// What lies under a key. Shared, so that a look copies nothing and a change can keep what it writes.
+/// What lies under a key. Shared, so that a change can be decided, kept and answered with one copy of what it writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entity {
     Request(Arc<Request>),
@@ -92,7 +92,7 @@ pub enum Entity {
     PolicySet(Arc<PolicySet>),
 }
 
-/// Stores hold tables of millions of facts, and each place is as large as the largest: what is larger is shared.
+/// They are moved about with every look and change, and each is as large as the largest: what is larger is shared.
 const _: () = assert!(size_of::<Entity>() <= 32 && size_of::<Key>() <= 48);
 
 /// How far a daily job has come.

@@ -2,16 +2,21 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
+
 /// The locks of some shards, each once. Nothing else holds more than one, these are taken in order of the shards, and nothing
 /// is waited for while holding them, so no two can wait for each other.
 pub struct Held<'a, T> {
-    order: Vec<usize>,
-    guards: Vec<MutexGuard<'a, T>>,
+    order: Few<usize>,
+    guards: Few<MutexGuard<'a, T>>,
 }
+
+/// As many as a look at a family asks for lie in place.
+pub type Few<T> = SmallVec<[T; 8]>;
 
 impl<'a, T> Held<'a, T> {
     pub fn of(shards: &'a [Mutex<T>], places: impl Iterator<Item = usize>) -> Self {
-        let mut order: Vec<usize> = places.collect();
+        let mut order: Few<usize> = places.collect();
         order.sort_unstable();
         order.dedup();
         // A panic while a lock was held has already been reported; the data under it is whole.

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::codec::DecodeError;
 use super::folding::{Folding, SHARDS, Shards};
-use super::held::Held;
+use super::held::{Few, Held};
 use super::kept::Portable;
 use super::measured::positions;
 use super::record::decode_entity;
@@ -186,10 +186,10 @@ impl MemoryStore {
             let shard = self.shard(&spot);
             copies(keys, &[shard.find(&spot)], &mut packed)?
         } else {
-            let spots: Vec<Spot> = keys.iter().map(|key| self.spot(key)).collect();
+            let spots: Few<Spot> = keys.iter().map(|key| self.spot(key)).collect();
             let held = Held::of(&self.facts, spots.iter().map(|spot| self.place(spot)));
             let found = spots.iter().map(|spot| held.shard(self.place(spot)).find(spot));
-            copies(keys, &found.collect::<Vec<_>>(), &mut packed)?
+            copies(keys, &found.collect::<Few<_>>(), &mut packed)?
         };
         // The ledger is never waited for with a shard in hand: whoever has it takes shards.
         for (place, span) in packed {

@@ -101,10 +101,12 @@ pub struct Cell<T> {
 }
 
 const VERSION_BITS: u32 = 56;
+/// No ledger is that long.
+pub const VERSION_MAX: u64 = (1 << VERSION_BITS) - 1;
 
 impl<T> Cell<T> {
     fn new(Name { kind, id }: Name, version: u64, fact: T) -> Self {
-        assert!(version >> VERSION_BITS == 0, "no ledger is that long");
+        assert!(version <= VERSION_MAX, "no ledger is that long");
         Self { id, mark: u64::from(kind) << VERSION_BITS | version, fact }
     }
 
@@ -113,7 +115,7 @@ impl<T> Cell<T> {
     }
 
     fn version(&self) -> u64 {
-        self.mark & ((1 << VERSION_BITS) - 1)
+        self.mark & VERSION_MAX
     }
 }
 
@@ -143,11 +145,6 @@ fn place<T>(table: &mut HashTable<Cell<T>>, hash: u64, cell: Cell<T>, hasher: &F
             None
         }
     }
-}
-
-fn taken_out<T>(table: &mut HashTable<Cell<T>>, mut leaves: impl FnMut(u64, &mut T) -> bool) -> Vec<(Key, u64, T)> {
-    let out = table.extract_if(|cell| leaves(cell.version(), &mut cell.fact));
-    out.filter_map(|cell| Some((cell.name().key()?, cell.version(), cell.fact))).collect()
 }
 
 impl<S, F> Tables<S, F> {
@@ -205,13 +202,14 @@ impl<S, F> Tables<S, F> {
 
     /// Takes out what `leaves` says.
     pub fn take_out(&mut self, mut leaves: impl FnMut(u64, Of<&mut S, &mut F>) -> bool) -> Vec<(Key, u64, Of<S, F>)> {
-        let standings = taken_out(&mut self.standings, |version, standing| leaves(version, Of::Standing(standing)));
-        let facts = taken_out(&mut self.facts, |version, fact| leaves(version, Of::Fact(fact)));
+        let mut out = Vec::new();
+        let standings = self.standings.extract_if(|cell| leaves(cell.version(), Of::Standing(&mut cell.fact)));
+        out.extend(standings.filter_map(|cell| Some((cell.name().key()?, cell.version(), Of::Standing(cell.fact)))));
+        let facts = self.facts.extract_if(|cell| leaves(cell.version(), Of::Fact(&mut cell.fact)));
+        out.extend(facts.filter_map(|cell| Some((cell.name().key()?, cell.version(), Of::Fact(cell.fact)))));
         let others = self.others.extract_if(|_, (version, fact)| leaves(*version, Of::Fact(fact)));
-        let others = others.map(|(key, (version, fact))| (key, version, Of::Fact(fact)));
-        let standings = standings.into_iter().map(|(key, version, standing)| (key, version, Of::Standing(standing)));
-        let facts = facts.into_iter().map(|(key, version, fact)| (key, version, Of::Fact(fact)));
-        standings.chain(facts).chain(others).collect()
+        out.extend(others.map(|(key, (version, fact))| (key, version, Of::Fact(fact))));
+        out
     }
 
     pub fn len(&self) -> usize {
@@ -264,8 +262,8 @@ mod tests {
         for key in named() {
             let name = Name::of(&key).expect("a kind and 16 bytes");
             assert_eq!((whole(name.id), name.key()), (ID, Some(key)));
-            let cell = Cell::new(name, (1 << VERSION_BITS) - 1, ());
-            assert!(cell.name() == name && cell.version() == (1 << VERSION_BITS) - 1, "{key:?}");
+            let cell = Cell::new(name, VERSION_MAX, ());
+            assert!(cell.name() == name && cell.version() == VERSION_MAX, "{key:?}");
         }
         assert!(Name::of(&Key::Policy([7; 32])).is_none());
     }

@@ -19,12 +19,18 @@ fn check(connect: &str, words: &[&str], ends_well: bool, parts: &[&str]) {
 #[test]
 fn a_settlement_is_explained_and_a_lost_answer_is_resolved() {
     let server = Server::start(gongji(&["serve", "--demo"]));
-    let settlement = run(async {
-        let channel = server.channel().await;
-        let day = today(channel.clone()).await;
-        let settled = SettlementServiceClient::new(channel).settle(settle("M-1", 12_605, &day)).await;
-        settled.expect("settled").into_inner().settlement.expect("set")
-    });
+    let made = |name: &str, patient: &str, purpose: proto::Purpose| {
+        run(async {
+            let channel = server.channel().await;
+            let mut request = settle(name, 12_605, &today(channel.clone()).await);
+            let patient = proto::member_ref::Ref::IdNumber(patient.to_owned());
+            request.patient = Some(proto::MemberRef { r#ref: Some(patient) });
+            request.visit.as_mut().expect("set").purpose = purpose as i32;
+            let settled = SettlementServiceClient::new(channel).settle(request).await;
+            settled.expect("settled").into_inner().settlement.expect("set")
+        })
+    };
+    let settlement = made("M-1", "440305195304120021", proto::Purpose::Outpatient);
     assert_eq!(settlement.state(), proto::SettlementState::Confirmed);
     let (connect, id) = (format!("http://{}", server.address), settlement.settlement_id);
     check(
@@ -33,6 +39,9 @@ fn a_settlement_is_explained_and_a_lost_answer_is_resolved() {
         true,
         &[&id, "CONFIRMED", "总费用 12605", "[draw.cash]", "依据", "政策版本 440300"],
     );
+    // Of somebody with money in an account of her own.
+    let sport = made("M-2", "440305197809150030", proto::Purpose::SportFitness).settlement_id;
+    check(&connect, &["explain", &sport], true, &["不支付 本人 "]);
     let resolve = |original, more: &[&str], ends_well, parts: &[&str]| {
         let words = ["resolve", "--institution", HOSPITAL, "--request", "v-1", original];
         check(&connect, &[&words[..], more].concat(), ends_well, parts);

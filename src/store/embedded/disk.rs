@@ -26,6 +26,7 @@ use super::pipeline::Queued;
 use super::row::{self, Body};
 use super::sorting::Sorting;
 use crate::store::codec::DecodeError;
+use crate::store::tables::VERSION_MAX;
 use crate::store::{Entity, Head, Key, ListKey, ListRow, StoreError, StoredRecord, record};
 
 /// Behind all facts: how far the index reaches.
@@ -188,6 +189,9 @@ impl Disk {
         let Some(value) = self.facts.get(key.to_bytes()).map_err(|error| unreadable(&error))? else { return Ok(None) };
         let (version, bytes) = value.split_first_chunk().ok_or(DecodeError::Short)?;
         let version = u64::from_be_bytes(*version);
+        if version > VERSION_MAX {
+            return Err(DecodeError::Value.into());
+        }
         if !bytes.is_empty() {
             return Ok(Some((version, record::decode_entity(bytes)?)));
         }

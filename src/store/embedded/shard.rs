@@ -65,6 +65,8 @@ pub(super) enum Pinned {
     OnDisk,
 }
 
+const _: () = assert!(size_of::<Pinned>() <= 24, "there are three of them for each settlement");
+
 /// What the memory knows of a key.
 pub(super) enum Look {
     Found(u64, Entity),

@@ -39,7 +39,7 @@ pub(super) struct FactPlace {
     pub change: u32,
     place: u32,
     kind: u8,
-    /// The name is a kind and 16 bytes, so it is all here.
+    /// The name is a kind and 16 bytes, so all of it is here.
     is_short: bool,
     /// Its bytes belong into the index; otherwise where they are.
     is_copied: bool,
@@ -104,7 +104,7 @@ impl Sorting {
             }
         }
         self.lists.sort_unstable_by_key(|row| (row.kind as u8, row.of, row.position));
-        // Names of one kind are all short or all long.
+        // The names of one kind are of one length; those of another than the usual one are compared whole.
         let rest = |one: &FactPlace, other: &FactPlace| match (one.is_short, other.is_short) {
             (true, true) => Ordering::Equal,
             _ => one.of(batch).0.cmp(other.of(batch).0),

@@ -2,7 +2,7 @@
 //! expectations with, and what a look finds before the index on the disk has it. Beside it lies a bounded cache of facts that
 //! the disk has. Facts that are seldom looked at stay as the bytes of their change, which wait for the index anyway.
 //!
-//! A look asks each table once and a commit asks the first one, which the look has just brought near; what the index has
+//! A commit asks the first table only, in places that the look has just brought near; what the index has
 //! taken in leaves in passes over a whole table, not key by key. Tables of millions of keys are far from the processor, so
 //! what counts is how often each is asked, and that many keys are waited for together.
 
@@ -13,19 +13,23 @@ use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use smallvec::smallvec;
+
 use super::disk::{read_again, settles};
 use super::lock;
 use super::pipeline::Queued;
 use super::shard::{AtHand, Cache, Cached, Live, Look, Pinned, Shard, at_hand};
 use crate::store::codec::DecodeError;
 use crate::store::folding::Folding;
-use crate::store::held::Held;
+use crate::store::held::{Few, Held};
 use crate::store::small::Small;
 use crate::store::tables::{Of, Spot};
 use crate::store::{Entity, Key};
 
 /// Few enough that a shard's table stays warm, many enough that two threads seldom meet.
 const SHARDS: usize = 64;
+/// So many keys of a look are waited for together, with the locks of their shards: more would keep commits waiting.
+const TOGETHER: usize = 16;
 
 pub(super) struct View {
     shards: Vec<Mutex<Shard>>,
@@ -58,18 +62,29 @@ impl View {
     }
 
     /// What is known of each of these keys.
-    pub fn look(&self, keys: &[Key]) -> Result<Vec<Look>, DecodeError> {
+    pub fn look(&self, keys: &[Key]) -> Result<Few<Look>, DecodeError> {
         if let [key] = keys {
             let spot = self.spot(key);
-            return self.shard(&spot).look(&spot).map(|look| vec![look]);
+            return self.shard(&spot).look(&spot).map(|look| smallvec![look]);
         }
+        let mut looks = Few::new();
+        for keys in keys.chunks(TOGETHER) {
+            self.look_together(keys, &mut looks)?;
+        }
+        Ok(looks)
+    }
+
+    fn look_together(&self, keys: &[Key], looks: &mut Few<Look>) -> Result<(), DecodeError> {
         // Nearly every step waits for memory, and a processor waits for many places at a time unless something comes in
         // between that it must not reorder, as taking a lock is: so first all the locks, then a touch of all that will be
         // found, and then the facts.
-        let spots: Vec<Spot> = keys.iter().map(|key| self.spot(key)).collect();
+        let spots: Few<Spot> = keys.iter().map(|key| self.spot(key)).collect();
         let mut held = Held::of(&self.shards, spots.iter().map(place));
         black_box(spots.iter().fold(0, |sum, spot| sum ^ held.shard(place(spot)).touch(spot)));
-        spots.iter().map(|spot| held.shard_mut(place(spot)).look(spot)).collect()
+        for spot in &spots {
+            looks.push(held.shard_mut(place(spot)).look(spot)?);
+        }
+        Ok(())
     }
 
     /// The version of a key that changed lately; none: it is not known to have changed since the low water.

@@ -24,6 +24,8 @@ pub(super) enum Slot {
     Other(Box<Entity>),
 }
 
+const _: () = assert!(size_of::<Slot>() <= 24, "there are three of them for each settlement");
+
 /// What is known of a fact where it was found.
 pub(super) enum Known {
     Whole(Entity),

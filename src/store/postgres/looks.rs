@@ -55,6 +55,8 @@ pub(super) struct Jobs {
     more: Notify,
     /// Connections that ask.
     busy: AtomicUsize,
+    /// Connections that there are, as far as is known.
+    serving: AtomicUsize,
 }
 
 /// So many jobs are worth a statement of their own while another one runs: a statement costs as much as many facts.
@@ -64,7 +66,12 @@ const MOMENT: Duration = Duration::from_millis(5);
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self { queue: Mutex::new(Some(VecDeque::new())), more: Notify::new(), busy: AtomicUsize::new(0) }
+        Self {
+            queue: Mutex::new(Some(VecDeque::new())),
+            more: Notify::new(),
+            busy: AtomicUsize::new(0),
+            serving: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -120,8 +127,11 @@ impl Jobs {
         }
     }
 
-    /// Tells everybody who waits.
+    /// Tells everybody who waits, unless another connection serves them.
     fn refuse_waiting(&self, error: StoreError) {
+        if self.serving.load(Ordering::Relaxed) > 0 {
+            return;
+        }
         let waiting = lock(&self.queue).as_mut().map(std::mem::take);
         waiting.into_iter().flatten().for_each(|job| job.refuse(error));
     }
@@ -189,39 +199,43 @@ pub(super) async fn connected(session: Option<Session>, maker: &Maker) -> Option
     timeout(maker.options.wait, connecting).await.ok()
 }
 
-/// A connection that asks, counted until dropped.
-struct Asking<'a>(&'a Jobs);
+/// A connection, counted until dropped.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl<'a> Asking<'a> {
-    fn new(jobs: &'a Jobs) -> Self {
-        jobs.busy.fetch_add(1, Ordering::Relaxed);
-        Self(jobs)
+impl<'a> Counted<'a> {
+    fn among(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Serves jobs on a connection of its own, for ever.
 pub(super) async fn run(jobs: Arc<Jobs>, maker: Maker, progress: Arc<Progress>, names: Arc<Names>) {
-    let mut session = None;
+    let (mut session, mut serving): (Option<Session>, _) = (None, None);
     let patience = maker.patience();
     loop {
         let batch = jobs.take(maker.options.group).await;
-        let asking = Asking::new(&jobs);
+        let asking = Counted::among(&jobs.busy);
         let watch = Stopwatch::start();
         // A connection may turn out to be dead only now; reading again does no harm.
         let mut attempts = 0;
         let found = loop {
+            if session.as_ref().is_none_or(|session| session.client.is_closed()) {
+                serving = None;
+            }
             session = connected(session.take(), &maker).await;
             let Some(ready) = session.as_mut() else {
                 // There is no database, and nobody should find out one after another.
                 jobs.refuse_waiting(StoreError::Unavailable);
                 break None;
             };
+            serving.get_or_insert_with(|| Counted::among(&jobs.serving));
             match timeout(patience, answers(ready, &batch, &names)).await {
                 Ok(found) => {
                     attempts += 1;
@@ -270,6 +284,10 @@ mod tests {
         }
         answers.remove(1);
         assert_eq!((jobs.waiting(), jobs.wanted(), jobs.waiting()), (3, 2, 2));
+        let another = Counted::among(&jobs.serving);
+        jobs.refuse_waiting(StoreError::Unavailable);
+        assert_eq!(jobs.wanted(), 2, "the other connection serves them");
+        drop(another);
         jobs.refuse_waiting(StoreError::Unavailable);
         let told: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv()).collect();
         assert_eq!(told, [Ok(Err(StoreError::Unavailable)), Ok(Err(StoreError::Unavailable))]);
@@ -283,7 +301,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let taken = runtime.block_on(async {
             let jobs = Jobs::default();
-            let _slow = Asking::new(&jobs);
+            let _slow = Counted::among(&jobs.busy);
             let (reply, _answer) = oneshot::channel();
             jobs.push(Job::Head { reply });
             let others_come = async {

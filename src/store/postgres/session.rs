@@ -69,7 +69,8 @@ impl Trouble {
     }
 }
 
-/// How long something that was sent may stay unreceived: as long as the probes of a silent connection take.
+/// How long something that was sent may stay unreceived, where the URL says nothing else (`tcp_user_timeout`, in seconds): as
+/// long as the probes of a silent connection take.
 const UNRECEIVED: Duration = Duration::from_secs(25);
 
 /// What may be logged of an error: never its message, which may quote a row.
