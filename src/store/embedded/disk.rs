@@ -17,6 +17,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fjall::compaction::Leveled;
 use fjall::config::{FilterPolicy, PinningPolicy};
@@ -39,8 +40,12 @@ const SEAL_BYTES: u64 = 64 << 20;
 /// Handed on and not yet written; at one more fjall would hold us back until there are fewer, were its worker alive or not.
 const SEALED_MAX: usize = 3;
 
-/// The log grows in memory while fjall's worker is busy. So large, it is not busy but dead.
+/// The log grows in memory while fjall's worker is busy. When it is so large, writing waits for the worker: where the index
+/// is large a merge takes minutes. A worker that died makes every write fail by itself.
 const MEMORY_MAX: u64 = 16 * SEAL_BYTES;
+const WORKER_WAIT: Duration = Duration::from_millis(10);
+/// Ten minutes: then it is neither busy nor known to be dead.
+const WORKER_WAITS_MAX: u32 = 60_000;
 
 /// Tables of the index that gather before they are merged with what is below them. Keys of facts and lists are random, so a
 /// merge rewrites nearly all of the next level, however little is merged: sixteen at a time cost a third of four at a time.
@@ -96,6 +101,7 @@ impl Disk {
 
     /// Writes changes, all or none.
     pub fn write(&self, batch: &[Arc<Queued>], durability: Durability) -> fjall::Result<()> {
+        self.wait_for_worker()?;
         let mode = match durability {
             Durability::Written => PersistMode::Buffer,
             Durability::Synced => PersistMode::SyncData,
@@ -110,12 +116,26 @@ impl Disk {
         self.seal(batch.iter().map(|queued| queued.body.len() as u64).sum())
     }
 
+    /// Waits while too much of the log lies in memory and cannot be handed on.
+    fn wait_for_worker(&self) -> fjall::Result<()> {
+        let behind =
+            || self.unsealed.load(Ordering::Relaxed) > MEMORY_MAX && self.records.sealed_memtable_count() >= SEALED_MAX;
+        if !behind() {
+            return Ok(());
+        }
+        tracing::warn!("changes wait: the index is being merged, and the log in memory is as large as it may be");
+        for _ in 0..WORKER_WAITS_MAX {
+            std::thread::sleep(WORKER_WAIT);
+            if !behind() {
+                return Ok(());
+            }
+        }
+        Err(fjall::Error::Io(std::io::Error::other("the log is not being written out of memory any more")))
+    }
+
     /// Hands the log in memory on when there is enough of it.
     fn seal(&self, written: u64) -> fjall::Result<()> {
         let bytes = self.unsealed.fetch_add(written, Ordering::Relaxed) + written;
-        if bytes > MEMORY_MAX {
-            return Err(fjall::Error::Io(std::io::Error::other("the log is not being written out of memory any more")));
-        }
         if bytes > SEAL_BYTES && self.records.sealed_memtable_count() < SEALED_MAX {
             self.records.rotate_memtable()?;
             self.unsealed.store(0, Ordering::Relaxed);
