@@ -41,7 +41,7 @@ const SEAL_BYTES: u64 = 64 << 20;
 const SEALED_MAX: usize = 3;
 
 /// The log grows in memory while fjall's worker is busy. When it is so large, writing waits for the worker: where the index
-/// is large a merge takes minutes. A worker that died makes every write fail by itself.
+/// is large a merge takes minutes.
 const MEMORY_MAX: u64 = 16 * SEAL_BYTES;
 const WORKER_WAIT: Duration = Duration::from_millis(10);
 /// Ten minutes: then it is neither busy nor known to be dead.
@@ -101,7 +101,6 @@ impl Disk {
 
     /// Writes changes, all or none.
     pub fn write(&self, batch: &[Arc<Queued>], durability: Durability) -> fjall::Result<()> {
-        self.wait_for_worker()?;
         let mode = match durability {
             Durability::Written => PersistMode::Buffer,
             Durability::Synced => PersistMode::SyncData,
@@ -116,8 +115,9 @@ impl Disk {
         self.seal(batch.iter().map(|queued| queued.body.len() as u64).sum())
     }
 
-    /// Waits while too much of the log lies in memory and cannot be handed on.
-    fn wait_for_worker(&self) -> fjall::Result<()> {
+    /// Waits while too much of the log lies in memory and cannot be handed on; not while the store closes, when no more comes
+    /// than what is queued.
+    pub fn wait_for_worker(&self, closing: impl Fn() -> bool) -> fjall::Result<()> {
         let behind =
             || self.unsealed.load(Ordering::Relaxed) > MEMORY_MAX && self.records.sealed_memtable_count() >= SEALED_MAX;
         if !behind() {
@@ -126,7 +126,9 @@ impl Disk {
         tracing::warn!("changes wait: the index is being merged, and the log in memory is as large as it may be");
         for _ in 0..WORKER_WAITS_MAX {
             std::thread::sleep(WORKER_WAIT);
-            if !behind() {
+            // Fails where the worker has died.
+            self.db.persist(PersistMode::Buffer)?;
+            if !behind() || closing() {
                 return Ok(());
             }
         }

@@ -119,6 +119,7 @@ fn gather<'a>(shared: &'a Shared, mut pipeline: MutexGuard<'a, Pipeline>) -> Mut
 }
 
 fn write(shared: &Shared, disk: &Disk, batch: &[Arc<Queued>]) -> fjall::Result<()> {
+    disk.wait_for_worker(|| lock(&shared.pipeline).closing)?;
     let failed = || Err(fjall::Error::Io(std::io::Error::other("a fault was asked for")));
     match shared.faults.meet() {
         Fault::None | Fault::Paused => disk.write(batch, Durability::Synced),
