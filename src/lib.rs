@@ -25,4 +25,5 @@ pub mod reconcile;
 pub mod settle_tool;
 pub mod run;
 pub mod migrate;
+mod allocator;
 pub mod cli;

@@ -15,6 +15,12 @@ use crate::store::postgres::DatabaseUrl;
 /// Clock ticks per second of `/proc`; the same on every Linux this runs on.
 const TICKS: f64 = 100.0;
 
+/// A process is at rest where it uses less than this share of a processor for so long. Nothing is waited for longer than
+/// `REST_MAX`.
+const AT_REST: f64 = 0.05;
+const REST: Duration = Duration::from_millis(500);
+const REST_MAX: Duration = Duration::from_secs(900);
+
 /// A server in a process of its own. Ends with this value.
 pub struct Process {
     child: Child,
@@ -54,6 +60,21 @@ impl Process {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until it does nothing any more: what was loaded is merged after it was said to be there.
+    pub fn come_to_rest(&self) -> Result<(), String> {
+        let (began, mut told) = (Instant::now(), false);
+        loop {
+            let before = cpu_seconds(self.pid())?;
+            std::thread::sleep(REST);
+            if cpu_seconds(self.pid())? - before < REST.as_secs_f64() * AT_REST || began.elapsed() > REST_MAX {
+                return Ok(());
+            }
+            if !std::mem::replace(&mut told, true) {
+                eprintln!("waiting until what was loaded is merged");
+            }
+        }
     }
 
     /// As a power cut would, except that the system's cache stays.

@@ -54,8 +54,8 @@ pub struct StoreFacts {
     /// Resident bytes with everybody loaded and nothing settled, and at the end.
     pub resident_loaded: u64,
     pub resident: u64,
-    pub records: i64,
-    pub check_ok: bool,
+    /// How many records CheckLedger read, and whether all was well; none where it was left out.
+    pub checked: Option<(i64, bool)>,
 }
 
 /// What each settlement takes of the embedded store's disk: growth of the folder, and bytes sent to it.
@@ -136,7 +136,7 @@ impl Report {
     /// Whether every reply was OK and every ledger checked. Speed is not judged here.
     pub fn is_good(&self) -> bool {
         self.rows.iter().all(Row::is_good)
-            && self.stores.iter().all(|store| store.check_ok)
+            && self.stores.iter().all(|store| store.checked.is_none_or(|(_, ok)| ok))
             && self.open.iter().all(|open| open.cell.failed == 0)
             && self.startup.as_ref().is_none_or(|startup| startup.failed == 0 && startup.check_ok)
     }
@@ -149,7 +149,9 @@ impl Report {
             .map(|store| {
                 json!({
                     "name": store.name, "resident_loaded_bytes": store.resident_loaded,
-                    "resident_bytes": store.resident, "records": store.records, "check_ledger_ok": store.check_ok,
+                    "resident_bytes": store.resident,
+                    "records": store.checked.map(|(records, _)| records),
+                    "check_ledger_ok": store.checked.map(|(_, ok)| ok),
                 })
             })
             .collect();
@@ -294,15 +296,13 @@ impl fmt::Display for Report {
             )?;
         }
         for store in &self.stores {
-            writeln!(
-                f,
-                "{}: {:.0} MiB resident when loaded, {:.0} MiB at the end; CheckLedger over {} records: {}",
-                store.name,
-                mib(store.resident_loaded),
-                mib(store.resident),
-                store.records,
-                if store.check_ok { "ok" } else { "NOT OK" }
-            )?;
+            let (loaded, resident) = (mib(store.resident_loaded), mib(store.resident));
+            write!(f, "{}: {loaded:.0} MiB resident when loaded, {resident:.0} MiB at the end; ", store.name)?;
+            match store.checked {
+                Some((records, true)) => writeln!(f, "CheckLedger over {records} records: ok")?,
+                Some((records, false)) => writeln!(f, "CheckLedger over {records} records: NOT OK")?,
+                None => writeln!(f, "the ledger was not checked")?,
+            }
         }
         if let Some(startup) = &self.startup {
             writeln!(

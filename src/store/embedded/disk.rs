@@ -2,8 +2,8 @@
 //!
 //! `records` holds a row per change (`row.rs`) by position, and is the log: it alone goes through fjall's journal. `facts`
 //! and `lists` are its index, written in bulk as sorted tables that are synced before they count; `facts` ends with how far
-//! the index reaches. A fact that is written once and looked at seldom is not copied into the index: its row there is empty
-//! but for the version, and leads to the change's row.
+//! the index reaches. A fact that is large, or written once and looked at seldom, is not copied into the index: its row there
+//! is empty but for the version, and leads to the change's row.
 //!
 //! fjall writes a batch as one framed, checksummed group in one journal, and replays only whole groups: one that lacks its
 //! end is cut off on opening (`journal/batch_reader.rs`, `on_close`; `journal/reader.rs` cuts at the first bytes that are no
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fjall::compaction::Leveled;
-use fjall::config::{FilterPolicy, PinningPolicy};
+use fjall::config::{FilterPolicy, PartitioningPolicy, PinningPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 
 use super::pipeline::Queued;
@@ -51,6 +51,19 @@ const WORKER_WAITS_MAX: u32 = 60_000;
 /// merge rewrites nearly all of the next level, however little is merged: sixteen at a time cost a third of four at a time.
 /// Whoever looks for a fact that is not in memory asks the filters of as many tables more.
 const INDEXINGS_PER_COMPACTION: u8 = 16;
+
+/// Nobody reads the index while the last table of a merge is synced. So tables are half as large as fjall makes them by itself.
+const TABLE_BYTES: u64 = 32 << 20;
+
+fn merging() -> Leveled {
+    Leveled::default().with_l0_threshold(INDEXINGS_PER_COMPACTION).with_table_target_size(TABLE_BYTES)
+}
+
+/// Nor while the tables of a merge are opened. What they say of themselves lies in parts, read when they are asked for: in one
+/// piece it took ten milliseconds a table, with ten million people half a second of every merge in which nothing was settled.
+fn in_parts() -> PartitioningPolicy {
+    PartitioningPolicy::new([false, true])
+}
 
 /// The open database. Fields are dropped in this order: the process's lock goes last.
 pub(super) struct Disk {
@@ -84,8 +97,10 @@ impl Disk {
         let keyspace = |name, memtable| db.keyspace(name, || plain(memtable));
         let index = || {
             plain(1 << 20)
-                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(INDEXINGS_PER_COMPACTION)))
-                .filter_block_pinning_policy(PinningPolicy::new([true, true, true, false]))
+                .compaction_strategy(Arc::new(merging()))
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+                .filter_block_partitioning_policy(in_parts())
+                .index_block_partitioning_policy(in_parts())
         };
         Ok(Self {
             facts: db.keyspace("facts", index)?,
@@ -375,6 +390,13 @@ fn kept(key: &Key) -> Kept {
 /// Facts that stay in memory when the index has them.
 pub(super) fn settles(key: &Key) -> bool {
     kept(key) == Kept::Always
+}
+
+/// Facts whose bytes the index has too. The row of any other leads to the change that put it: requests and settlements are
+/// written once and looked at seldom, and a standing, which every bill writes anew, is large and in memory nearly always. An
+/// index of hardly more than names is a third as large, and merging it costs a third.
+pub(super) fn copied(key: &Key) -> bool {
+    read_again(key) && !matches!(key, Key::Standing(_))
 }
 
 /// Facts that the next decisions about the same people read. The others are written once and looked at seldom.

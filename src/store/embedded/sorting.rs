@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use super::disk::read_again;
+use super::disk::copied;
 use super::pipeline::Queued;
 use crate::store::{Key, ListKey, ListKind};
 
@@ -54,7 +54,7 @@ impl FactPlace {
         let mut id = [0; ID];
         let length = rest.len().min(ID);
         id[..length].copy_from_slice(&rest[..length]);
-        let is_copied = Key::from_bytes(name).is_some_and(|key| read_again(&key));
+        let is_copied = Key::from_bytes(name).is_some_and(|key| copied(&key));
         Self { id: u128::from_be_bytes(id), change, place, kind, is_short: rest.len() == ID, is_copied }
     }
 
