@@ -21,8 +21,8 @@ use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
 use crate::{
-    allocator, backup, bench, calc, copy, demo, import, ledger_tool, migrate, policy_tool, reconcile, run, server,
-    settle_tool, telemetry,
+    backup, bench, calc, copy, demo, import, ledger_tool, migrate, policy_tool, reconcile, run, server, settle_tool,
+    telemetry,
 };
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
@@ -120,9 +120,6 @@ impl Settings {
 pub fn run() -> ExitCode {
     let matches = with_defaults(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    if matches!(cli.command, Command::Serve { .. } | Command::BenchServer(_)) {
-        allocator::begin_again();
-    }
     let result = match cli.command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
         Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),

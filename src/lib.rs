@@ -25,5 +25,4 @@ pub mod reconcile;
 pub mod settle_tool;
 pub mod run;
 pub mod migrate;
-mod allocator;
 pub mod cli;

@@ -75,7 +75,7 @@ pub struct Options {
     #[arg(long)]
     calculation: bool,
     /// Leaves out CheckLedger after the run: of ten million people it takes minutes, and some 7 GB of the server.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "startup")]
     no_check: bool,
     /// Writes the figures to a file.
     #[arg(long, value_name = "FILE")]
@@ -251,6 +251,8 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
         report.log_bytes = Some(log as f64 / settled.max(1) as f64);
     }
     if let Some(server) = &servers.embedded {
+        // What was written is merged as part of what it cost.
+        server.come_to_rest()?;
         report.disk = Some(disk(&cells, server, dir, (disk_before, written_before)));
     }
     for (kind, server) in [Kind::SettleEmbedded, Kind::SettlePostgres].map(|kind| (kind, servers.of(kind))) {

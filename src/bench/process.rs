@@ -15,10 +15,11 @@ use crate::store::postgres::DatabaseUrl;
 /// Clock ticks per second of `/proc`; the same on every Linux this runs on.
 const TICKS: f64 = 100.0;
 
-/// A process is at rest where it uses less than this share of a processor for so long. Nothing is waited for longer than
-/// `REST_MAX`.
+/// A process is at rest where so often in a row it used less than this share of a processor and wrote nothing. Nothing is
+/// waited for longer than `REST_MAX`.
 const AT_REST: f64 = 0.05;
-const REST: Duration = Duration::from_millis(500);
+const REST: Duration = Duration::from_millis(250);
+const RESTS: u32 = 3;
 const REST_MAX: Duration = Duration::from_secs(900);
 
 /// A server in a process of its own. Ends with this value.
@@ -62,19 +63,24 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until it does nothing any more: what was loaded is merged after it was said to be there.
+    /// Waits until it does nothing any more: an embedded store merges what was written long after that is durable.
     pub fn come_to_rest(&self) -> Result<(), String> {
-        let (began, mut told) = (Instant::now(), false);
-        loop {
-            let before = cpu_seconds(self.pid())?;
+        let (began, mut quiet, mut told) = (Instant::now(), 0, false);
+        while quiet < RESTS {
+            let (cpu, bytes) = (cpu_seconds(self.pid())?, written(self.pid()));
             std::thread::sleep(REST);
-            if cpu_seconds(self.pid())? - before < REST.as_secs_f64() * AT_REST || began.elapsed() > REST_MAX {
+            let used = cpu_seconds(self.pid())? - cpu;
+            let rests = used < REST.as_secs_f64() * AT_REST && written(self.pid()) == bytes;
+            quiet = if rests { quiet + 1 } else { 0 };
+            if began.elapsed() > REST_MAX {
+                eprintln!("a server is not at rest after {} s, and is measured as it is", REST_MAX.as_secs());
                 return Ok(());
             }
-            if !std::mem::replace(&mut told, true) {
-                eprintln!("waiting until what was loaded is merged");
+            if !rests && !std::mem::replace(&mut told, true) {
+                eprintln!("waiting until a server is at rest");
             }
         }
+        Ok(())
     }
 
     /// As a power cut would, except that the system's cache stays.

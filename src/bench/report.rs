@@ -133,7 +133,7 @@ impl Report {
         }
     }
 
-    /// Whether every reply was OK and every ledger checked. Speed is not judged here.
+    /// Whether every reply was OK, and every ledger that was checked. Speed is not judged here.
     pub fn is_good(&self) -> bool {
         self.rows.iter().all(Row::is_good)
             && self.stores.iter().all(|store| store.checked.is_none_or(|(_, ok)| ok))

@@ -290,22 +290,6 @@ fn refused(args: &[&str], parts: &[&str]) {
     assert!(!said.contains("panicked"), "{args:?}: {said}");
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_server_keeps_free_memory_for_two_seconds_unless_told_otherwise() {
-    let variable = |given: Option<&str>| {
-        let mut command = gongji(&["serve", "--store", "memory"]);
-        command.env_remove("MIMALLOC_PURGE_DELAY");
-        command.envs(given.map(|value| ("MIMALLOC_PURGE_DELAY", value)));
-        let server = Server::start(command);
-        let environment = text(&fs::read(format!("/proc/{}/environ", server.pid())).expect("it runs as this process"));
-        let found = environment.split('\0').find_map(|entry| entry.strip_prefix("MIMALLOC_PURGE_DELAY="));
-        found.map(str::to_owned)
-    };
-    assert_eq!(variable(None).as_deref(), Some("2000"), "begun again in the same process");
-    assert_eq!(variable(Some("7")).as_deref(), Some("7"), "whoever runs it has the last word");
-}
-
 #[test]
 fn a_stop_ends_open_watches_and_lets_calls_finish() {
     let dir = TempDir::new().expect("a directory");

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::{EmbeddedStore, files, open};
 use crate::store::{ListKey, StoreError};
 
-use super::disk::{Disk, copied};
+use super::disk::Disk;
+use super::keeping::copied;
 use super::open::OpenError;
 use super::row;
 
@@ -105,4 +106,57 @@ fn check_row(disk: &Disk, position: u64, bytes: &[u8], report: &mut IndexReport)
 fn has_row(disk: &Disk, list: ListKey, position: u64, subject: u128) -> Result<bool, StoreError> {
     let rows = disk.list(list, position - 1, position, 1)?;
     Ok(rows.first().is_some_and(|row| (row.position, row.subject) == (position, subject)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EmbeddedOptions;
+    use super::*;
+    use crate::domain::ids::MemberId;
+    use crate::domain::time::Moment;
+    use crate::store::{Change, Entity, Key, chain, record};
+
+    fn fact(number: u128) -> Entity {
+        Entity::Reference(MemberId::from_u128(number))
+    }
+
+    #[test]
+    fn an_index_may_copy_what_it_need_not_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = EmbeddedOptions::new(dir.path().join("ledger"), [7; 32]);
+        let (standing, wards) = (Key::Standing(MemberId::from_u128(1)), Key::Wards(MemberId::from_u128(1)));
+        let store = EmbeddedStore::open(&options).expect("a new data set");
+        let bytes = b"a record".to_vec();
+        let change = Change {
+            began_at: 0,
+            expects: Vec::new(),
+            puts: vec![(standing, fact(2)), (wards, fact(3))],
+            content_hash: chain::content_hash(&bytes),
+            record: bytes,
+            lists: Vec::new(),
+            before: None,
+        };
+        assert!(store.shared.commit(vec![change], Moment::from_micros(1))[0].is_ok());
+        store.shut().expect("closed");
+        let store = EmbeddedStore::open(&options).expect("opened again");
+        let row = |copy: &[u8]| [&1_u64.to_be_bytes(), copy].concat();
+        let copy = |number| record::encode_entity(&fact(number));
+        // Each row in turn, whether it is right, and what is read of it.
+        let rows: [(Key, Vec<u8>, bool, u128); 6] = [
+            (standing, row(&[]), true, 2),
+            (standing, row(&copy(2)), true, 2),
+            (standing, row(&copy(9)), false, 9),
+            (standing, row(&[]), true, 2),
+            (wards, row(&[]), false, 3),
+            (wards, row(&copy(3)), true, 3),
+        ];
+        for (key, row, right, found) in rows {
+            let guard = store.shared.disk().expect("open");
+            guard.get().put_index_row(&key, &row).expect("written");
+            assert_eq!(guard.get().fact(key), Ok(Some((1, fact(found)))), "{key:?} {row:?}");
+            drop(guard);
+            let report = store.check_index(|_, _| {}).expect("readable");
+            assert_eq!(report.problems.is_empty(), right, "{key:?} {row:?}: {:?}", report.problems);
+        }
+    }
 }

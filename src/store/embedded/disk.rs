@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fjall::compaction::Leveled;
-use fjall::config::{FilterPolicy, PartitioningPolicy, PinningPolicy};
+use fjall::config::{FilterPolicy, PartitioningPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 
 use super::pipeline::Queued;
@@ -52,17 +52,18 @@ const WORKER_WAITS_MAX: u32 = 60_000;
 /// Whoever looks for a fact that is not in memory asks the filters of as many tables more.
 const INDEXINGS_PER_COMPACTION: u8 = 16;
 
-/// Nobody reads the index while the last table of a merge is synced. So tables are half as large as fjall makes them by itself.
+/// Nobody can read the index while the last table of a merge is synced, so tables are half as large as fjall makes them by
+/// itself. So are the levels then: the first holds as many tables as gather.
 const TABLE_BYTES: u64 = 32 << 20;
 
 fn merging() -> Leveled {
     Leveled::default().with_l0_threshold(INDEXINGS_PER_COMPACTION).with_table_target_size(TABLE_BYTES)
 }
 
-/// Nor while the tables of a merge are opened. What they say of themselves lies in parts, read when they are asked for: in one
-/// piece it took ten milliseconds a table, with ten million people half a second of every merge in which nothing was settled.
-fn in_parts() -> PartitioningPolicy {
-    PartitioningPolicy::new([false, true])
+/// Nor while the tables of a merge are opened. Their filters and indexes lie in blocks of 4 KiB, read through the block cache
+/// when they are asked for: read whole they took ten milliseconds a table, with ten million people half a second of a merge.
+fn in_blocks() -> PartitioningPolicy {
+    PartitioningPolicy::all(true)
 }
 
 /// The open database. Fields are dropped in this order: the process's lock goes last.
@@ -95,12 +96,12 @@ impl Disk {
         let plain =
             |memtable: u64| KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(memtable);
         let keyspace = |name, memtable| db.keyspace(name, || plain(memtable));
+        // fjall keeps these with a keyspace when it makes it: a data set has those of the program that made it.
         let index = || {
             plain(1 << 20)
                 .compaction_strategy(Arc::new(merging()))
-                .filter_block_pinning_policy(PinningPolicy::all(true))
-                .filter_block_partitioning_policy(in_parts())
-                .index_block_partitioning_policy(in_parts())
+                .filter_block_partitioning_policy(in_blocks())
+                .index_block_partitioning_policy(in_blocks())
         };
         Ok(Self {
             facts: db.keyspace("facts", index)?,
@@ -268,6 +269,12 @@ impl Disk {
         Ok(rows)
     }
 
+    /// Puts a row into the index, whatever the changes say.
+    #[cfg(test)]
+    pub fn put_index_row(&self, key: &Key, row: &[u8]) -> fjall::Result<()> {
+        self.facts.insert(key.to_bytes(), row)
+    }
+
     /// What the index has of a fact: its version, and its bytes where they are copied.
     pub fn index_row(&self, key: &Key) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         let Some(value) = self.facts.get(key.to_bytes()).map_err(|error| unreadable(&error))? else { return Ok(None) };
@@ -348,58 +355,4 @@ fn record_of(found: Guard) -> Result<StoredRecord, StoreError> {
     let (key, value) = found.into_inner().map_err(|error| unreadable(&error))?;
     let position = <[u8; 8]>::try_from(&key[..]).map_err(|_| DecodeError::Short)?;
     Ok(row::read_record(u64::from_be_bytes(position), &value)?)
-}
-
-/// What becomes of a fact in memory when the index has it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    /// Decisions about a bill begin with it or may need it: it stays.
-    Always,
-    /// Decisions about the same people read it: it comes back when somebody asks for it.
-    WhenAsked,
-    /// Written once and looked at seldom: it is read from its change.
-    Never,
-}
-
-fn kept(key: &Key) -> Kept {
-    match key {
-        Key::Reference(_)
-        | Key::Standing(_)
-        | Key::Policy(_)
-        | Key::AidUse(..)
-        | Key::Card(_)
-        | Key::Quota(_)
-        | Key::Slips(_) => Kept::Always,
-        Key::Wards(_)
-        | Key::Binding(_)
-        | Key::Wallet(_)
-        | Key::WalletDay(..)
-        | Key::Transfer(_)
-        | Key::JobDay(_)
-        | Key::YearClose(..) => Kept::WhenAsked,
-        Key::Request(_)
-        | Key::Settlement(_)
-        | Key::Basis(_)
-        | Key::Decided(_)
-        | Key::Person(_)
-        | Key::PolicySet(_)
-        | Key::Certification(_) => Kept::Never,
-    }
-}
-
-/// Facts that stay in memory when the index has them.
-pub(super) fn settles(key: &Key) -> bool {
-    kept(key) == Kept::Always
-}
-
-/// Facts whose bytes the index has too. The row of any other leads to the change that put it: requests and settlements are
-/// written once and looked at seldom, and a standing, which every bill writes anew, is large and in memory nearly always. An
-/// index of hardly more than names is a third as large, and merging it costs a third.
-pub(super) fn copied(key: &Key) -> bool {
-    read_again(key) && !matches!(key, Key::Standing(_))
-}
-
-/// Facts that the next decisions about the same people read. The others are written once and looked at seldom.
-pub(super) fn read_again(key: &Key) -> bool {
-    kept(key) != Kept::Never
 }

@@ -27,6 +27,7 @@ mod files;
 mod flusher;
 mod horizon;
 mod indexer;
+mod keeping;
 mod measured;
 mod moving;
 mod open;
@@ -45,7 +46,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
-use self::disk::{Disk, read_again};
+use self::disk::Disk;
+use self::keeping::read_again;
 use self::pipeline::{Pipeline, Prepared, Queued};
 use self::row::Room;
 use self::rows::Rows;

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::disk::read_again;
+use super::keeping::read_again;
 use super::pipeline::Queued;
 use super::row::{self, Body};
 use super::shard::at_hand;

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::disk::read_again;
 use super::horizon::Horizon;
+use super::keeping::read_again;
 use super::row::{self, Body, Room};
 use super::shard::{AtHand, at_hand};
 use super::view::View;

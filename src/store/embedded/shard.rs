@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::disk::read_again;
+use super::keeping::read_again;
 use super::pipeline::Queued;
 use crate::domain::ids::MemberId;
 use crate::store::codec::DecodeError;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use super::disk::copied;
+use super::keeping::copied;
 use super::pipeline::Queued;
 use crate::store::{Key, ListKey, ListKind};
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use smallvec::smallvec;
 
-use super::disk::{read_again, settles};
+use super::keeping::{read_again, settles};
 use super::lock;
 use super::pipeline::Queued;
 use super::shard::{AtHand, Cache, Cached, Live, Look, Pinned, Shard, at_hand};
