@@ -6,6 +6,8 @@ folder=$1 postgres=$2
 trap '' HUP INT TERM
 
 while read -r node kib; do
+    # Takes leave of those that have ended: PostgreSQL does not start beside an earlier self that the system still knows.
+    jobs > /dev/null
     (
         # In units of 512 bytes.
         [ -z "$kib" ] || ulimit -f $((kib * 2))
