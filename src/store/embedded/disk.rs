@@ -41,7 +41,7 @@ const SEAL_BYTES: u64 = 64 << 20;
 const SEALED_MAX: usize = 3;
 
 /// The log grows in memory while fjall's worker is busy. When it is so large, writing waits for the worker: where the index
-/// is large a merge takes minutes.
+/// is large a merge takes long.
 const MEMORY_MAX: u64 = 16 * SEAL_BYTES;
 const WORKER_WAIT: Duration = Duration::from_millis(10);
 /// Ten minutes: then it is neither busy nor known to be dead.
@@ -61,7 +61,7 @@ fn merging() -> Leveled {
 }
 
 /// Nor while the tables of a merge are opened. Their filters and indexes lie in blocks of 4 KiB, read through the block cache
-/// when they are asked for: read whole they took ten milliseconds a table, with ten million people half a second of a merge.
+/// when they are asked for: read whole they took ten milliseconds a table, with three million people a sixth of a second.
 fn in_blocks() -> PartitioningPolicy {
     PartitioningPolicy::all(true)
 }
