@@ -318,7 +318,7 @@ impl Ledger {
             let decoded = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
             let outcome = command.replay(self, reading, decoded, fresh.request).await?;
             // What this very call did, and was not told: nothing was done before.
-            let replayed = !asked.unanswered.contains(&stored.content_hash);
+            let replayed = !asked.did(&stored);
             return Ok(Some(Done { outcome, position, at: stored.at, replayed }));
         }
         let plan = command.decide(self, reading, now, fresh).await?;
@@ -364,9 +364,9 @@ impl Ledger {
                 Ok(None)
             }
             Err(CommitError::NotApplied(error)) => Err(error.into()),
-            Err(CommitError::Unknown) => {
+            Err(CommitError::Unknown(perhaps)) => {
                 self.counted().unknown.one();
-                asked.unanswered.push(content_hash);
+                asked.unanswered.push((perhaps, content_hash));
                 Err(Failure::OutcomeUnknown)
             }
         }

@@ -171,9 +171,10 @@ pub enum CommitError {
     /// Certainly not applied.
     #[error("not applied: {0}")]
     NotApplied(StoreError),
-    /// Perhaps applied: only committing again under the same request id tells.
+    /// Perhaps applied: only committing again under the same request id tells. With where and when it stands if it is, as
+    /// far as the store came to that: another process may make an equal change at another place.
     #[error("the outcome is not known")]
-    Unknown,
+    Unknown(Option<Committed>),
 }
 
 /// A ledger record as kept.

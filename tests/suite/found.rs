@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use gongji::config::{Config, Given};
 use gongji::domain::bill::{Bill, BillContent, ExternalRefs, Line, Visit};
-use gongji::domain::ids::{BindingId, InstitutionCode, RegionCode, RequestId};
+use gongji::domain::ids::{BindingId, InstitutionCode, RegionCode, RequestId, SettlementId};
 use gongji::domain::member::MemberRef;
 use gongji::domain::money::Money;
+use gongji::domain::settlement::RefundAsk;
 use gongji::domain::time::Moment;
 use gongji::domain::vocabulary::{Category, InstitutionKind, ListClass, Purpose};
 use gongji::grpc::proto;
 use gongji::ledger::quotas::SetQuota;
+use gongji::ledger::refund::RefundSettlement;
 use gongji::ledger::settle::Ask;
 use gongji::ledger::source::{Clock, RandomIds, SystemClock};
 use gongji::ledger::{Caller, Failure, Ledger, Limits};
@@ -74,7 +76,7 @@ impl Around for Meddled {
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         if self.loses_verdicts.load(Ordering::SeqCst) {
-            let lost = block_on(self.inner.commit(changes, now)).into_iter().map(|_| Err(CommitError::Unknown));
+            let lost = block_on(self.inner.commit(changes, now)).into_iter().map(|verdict| Err(CommitError::Unknown(verdict.ok())));
             return Box::pin(std::future::ready(lost.collect()));
         }
         self.blind.fetch_or(self.blind_after_commit.load(Ordering::SeqCst), Ordering::SeqCst);
@@ -249,6 +251,61 @@ fn a_change_whose_answer_cannot_be_made_is_not_told_as_no_change() {
         assert!(call().expect("it had been done"), "{name}");
     }
     assert_eq!(unknown, ["confirm", "release", "refund", "binding"]);
+}
+
+/// A store that gives the next commit no verdict, with what becomes of it.
+struct Doubtful {
+    inner: Arc<MemoryStore>,
+    /// Another server does the same meanwhile; none: the commit was applied.
+    becomes: Mutex<Option<Option<Between>>>,
+}
+
+impl Around for Doubtful {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
+    }
+
+    fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
+        let told = match self.becomes.lock().unwrap().take() {
+            None => return self.inner.commit(changes, now),
+            Some(None) => block_on(self.inner.commit(changes, now)).pop().expect("one verdict").expect("applied"),
+            Some(Some(other)) => {
+                let head = block_on(self.inner.head()).expect("it is open");
+                other();
+                Committed { position: head.position + 1, at: now.max(head.at) }
+            }
+        };
+        Box::pin(std::future::ready(vec![Err(CommitError::Unknown(Some(told)))]))
+    }
+}
+
+/// Failovers, seed 64017: one refund was sent to two servers, the database of one was lost while it committed, and both told that
+/// nothing had been done before. Their records are the same but for their time.
+#[test]
+fn what_another_server_did_is_a_repeat_though_its_record_is_the_same() {
+    for by_another in [true, false] {
+        let inner = Arc::new(MemoryStore::new([3; 32], 1_000));
+        let store = Arc::new(Wrapped(Doubtful { inner: inner.clone(), becomes: Mutex::new(None) }));
+        let server = Setup::over(store.clone()).start();
+        let (mother, _) = server.family(50_000);
+        let settled = server.settle(settle("s", &mother, 500)).expect("settled").settlement.expect("set");
+        let refund = refund_whole("f", &settled.settlement_id);
+        let again = RefundSettlement {
+            request_id: RequestId::parse("f").expect("a request id"),
+            institution: InstitutionCode::parse(&refund.institution_code).expect("a code"),
+            settlement: SettlementId::parse(&settled.settlement_id).expect("an id"),
+            ask: RefundAsk::Whole,
+        };
+        let later = Moment::from_micros(server.clock().now().as_micros() + 1);
+        let other = move || {
+            let done = block_on(ledger(inner, Arc::new(Steps(Mutex::new([later].into())))).run(&again));
+            assert!(!done.expect("refunded").replayed, "it did it");
+        };
+        let before = store.head_now().position;
+        *store.becomes.lock().unwrap() = Some(by_another.then(|| Box::new(other) as Between));
+        let told = server.refund_settlement(refund).expect("it is refunded");
+        assert_eq!((told.replayed, store.head_now().position), (by_another, before + 1));
+    }
 }
 
 /// Lets so many commits through as it has turns.

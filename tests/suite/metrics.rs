@@ -330,7 +330,7 @@ impl Around for Bent {
         };
         let error = match () {
             () if next(&self.conflicts) => CommitError::Conflict,
-            () if next(&self.unknown) => CommitError::Unknown,
+            () if next(&self.unknown) => CommitError::Unknown(None),
             () => return self.inner.commit(changes, now),
         };
         Box::pin(std::future::ready(changes.iter().map(|_| Err(error)).collect()))

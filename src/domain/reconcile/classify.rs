@@ -41,6 +41,7 @@ pub enum Repair {
     EndHold,
     MoveDay,
     BookBothOrNeither,
+    StrikeReversed,
 }
 
 /// What was found.
@@ -70,13 +71,22 @@ pub fn matched(ours: &OurLine, theirs: &TheirLine, window: &Window) -> Option<Ve
     match ours.stage {
         Stage::Posted => {}
         Stage::Held => return Some(Verdict::new(Kind::InFlight, Repair::EndHold)),
-        Stage::Ended => return Some(Verdict::new(Kind::State, Repair::SettleAnew)),
+        Stage::Ended => return Some(Verdict::new(Kind::State, ended(ours.kind))),
     }
     let cells = theirs.claimed.differing(&ours.figures);
     if !cells.is_empty() {
         return Some(Verdict { cells, ..Verdict::new(Kind::Amount, Repair::CorrectAmounts) });
     }
     (here != there).then_some(Verdict::new(Kind::DateEdge, Repair::MoveDay))
+}
+
+/// What to do about a line of theirs that stands for nothing any more. A refund that was put back leaves its settlement paid, so
+/// nothing may be settled anew.
+const fn ended(kind: LineKind) -> Repair {
+    match kind {
+        LineKind::Settlement => Repair::SettleAnew,
+        LineKind::Refund => Repair::StrikeReversed,
+    }
 }
 
 /// Why a line of theirs has no counterpart.
@@ -90,6 +100,8 @@ pub enum Missing {
     Duplicate,
     /// A refund of a settlement that we have, where we have no such refund.
     NotRefunded,
+    /// A refund that we had too, and that was put back.
+    PutBack,
     /// One of a settlement and its whole refund, both unknown.
     Pair,
 }
@@ -105,6 +117,7 @@ pub fn absent_from_ours(theirs: &TheirLine, missing: Missing, window: &Window) -
         Missing::Unknown | Missing::Fenced => Verdict::new(Kind::OnlyTheirs, Repair::StrikeLine),
         Missing::Duplicate => Verdict::new(Kind::OnlyTheirs, Repair::StrikeDuplicate),
         Missing::NotRefunded => Verdict::new(Kind::State, Repair::SendRefund),
+        Missing::PutBack => Verdict::new(Kind::State, ended(LineKind::Refund)),
         Missing::Pair => Verdict::new(Kind::ReversedPair, Repair::BookBothOrNeither),
     })
 }

@@ -145,7 +145,7 @@ pub enum Stage {
     Posted,
     /// Reserved, and not ended at the position read.
     Held,
-    /// A reservation that was released or ran out: no money moved.
+    /// A reservation that was released or ran out, a refund that was put back: no money moved in the end.
     Ended,
 }
 

@@ -90,6 +90,8 @@ fn two_lines_of_one_settlement() {
         (ours(16, 5, Posted), theirs(16, &[total]), "agree"),
         (ours(12, 5, Held), theirs(12, &[total]), "InFlight EndHold"),
         (ours(12, 5, Ended), theirs(12, &[total]), "State SettleAnew"),
+        // Its settlement is paid: nothing may be settled anew.
+        (OurLine { kind: LineKind::Refund, ..ours(12, 5, Ended) }, theirs(12, &[total]), "State StrikeReversed"),
     ];
     for (ours, theirs, expected) in rows {
         assert_eq!(told(matched(&ours, &theirs, &window())), expected, "{ours:?} {theirs:?}");
@@ -109,6 +111,7 @@ fn a_line_that_only_they_have() {
         (named(12), Missing::Fenced, "OnlyTheirs StrikeLine"),
         (named(12), Missing::Duplicate, "OnlyTheirs StrikeDuplicate"),
         (named(12), Missing::NotRefunded, "State SendRefund"),
+        (named(12), Missing::PutBack, "State StrikeReversed"),
         (named(12), Missing::Pair, "ReversedPair BookBothOrNeither"),
         (named(9), Missing::Unknown, "agree"),
         (named(21), Missing::Duplicate, "agree"),

@@ -27,6 +27,7 @@ impl Repair {
             Self::BookRefund => "请医院补记该笔退费。",
             Self::SendRefund => "医院已记退费而账本没有，请发起退费。",
             Self::SettleAnew => "该笔预留已结束，没有扣款，请重新结算或由医院冲销该行。",
+            Self::StrikeReversed => "该笔退费已被冲正，款项已收回，原结算仍然有效，请医院冲销该退费行，不要重新结算。",
             Self::CompareLater => "请稍后再次对账。",
             Self::EndHold => "该笔仍在预留，请确认结算或释放预留。",
             Self::MoveDay => "请医院把该行记到账本的日期。",

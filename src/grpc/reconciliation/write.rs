@@ -31,6 +31,7 @@ fn repair(repair: Repair) -> proto::Repair {
         Repair::EndHold => proto::Repair::EndHold,
         Repair::MoveDay => proto::Repair::MoveDay,
         Repair::BookBothOrNeither => proto::Repair::BookBothOrNeither,
+        Repair::StrikeReversed => proto::Repair::StrikeReversed,
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Book {
     marks: Vec<u8>,
     /// Places by settlement, then position.
     by_settlement: Vec<u32>,
+    /// Up to where the ledger is read.
+    until: u64,
 }
 
 impl Book {
@@ -24,9 +26,10 @@ impl Book {
         ledger: &Ledger,
         days: &Days,
         range: Range,
+        until: u64,
         limits: &ReconcileLimits,
     ) -> Result<Self, Failure> {
-        let mut book = Self::default();
+        let mut book = Self { until, ..Self::default() };
         let mut after = range.after;
         loop {
             let rows = ledger.line_rows(&days.institution, after, range.until, ROWS).await?;
@@ -50,6 +53,10 @@ impl Book {
             book
         });
         sorted.await.map_err(|_| Failure::Bug("sorting the lines of a book failed"))
+    }
+
+    pub fn until(&self) -> u64 {
+        self.until
     }
 
     pub fn len(&self) -> usize {

@@ -70,7 +70,7 @@ impl Comparison {
         limits: ReconcileLimits,
     ) -> Result<Self, Failure> {
         let range = ledger.range(&days, read_position).await?;
-        let book = Book::read(ledger, &days, range, &limits).await?;
+        let book = Book::read(ledger, &days, range, read_position, &limits).await?;
         let window = Window { start: days.start, last: days.last, cut_off: days.cut_off, read_position };
         Ok(Self {
             days,
@@ -124,7 +124,7 @@ impl Comparison {
             }
             Some(Lead::RefundOf(settlement)) => {
                 let free = |(position, _): &(u64, Figures)| self.is_free(*position);
-                if let Some((position, _)) = ledger.refunds(settlement).await?.into_iter().find(free) {
+                if let Some((position, _)) = ledger.refunds(settlement, self.book.until()).await?.stand.into_iter().find(free) {
                     self.take(position, Stage::Posted);
                 }
             }
@@ -144,7 +144,7 @@ impl Comparison {
                 Lead::Nothing => self.unmatched.push(line),
                 Lead::Line(ours) => found.extend(self.pair(ledger, ours, line).await?),
                 Lead::RefundOf(settlement) => {
-                    let refunds = ledger.refunds(settlement).await?;
+                    let refunds = ledger.refunds(settlement, self.book.until()).await?.stand;
                     let same =
                         |(position, figures): &&(u64, Figures)| line.claimed.agrees(figures) && self.is_free(*position);
                     match refunds.iter().find(same).map(|(position, _)| *position) {
@@ -203,7 +203,8 @@ impl Comparison {
     }
 
     async fn pair_at(&mut self, ledger: &Ledger, position: u64, theirs: TheirLine) -> Result<Option<Found>, Failure> {
-        let ours = ledger.our_line(position).await?.ok_or(Failure::Bug("a refund's record says something else"))?;
+        let ours = ledger.our_line(position, self.window.read_position).await?;
+        let ours = ours.ok_or(Failure::Bug("a refund's record says something else"))?;
         self.pair(ledger, ours, theirs).await
     }
 
@@ -238,11 +239,14 @@ impl Comparison {
 
     async fn end_theirs(&mut self, ledger: &Ledger) -> Result<(), Failure> {
         for (line, settlement) in std::mem::take(&mut self.undecided) {
-            let refunds = ledger.refunds(settlement).await?;
-            let free = refunds.iter().find(|(position, _)| self.is_free(*position));
-            let found = if let Some((position, _)) = free {
+            let Refunds { stand, put_back } = ledger.refunds(settlement, self.book.until()).await?;
+            let free = stand.iter().find(|(position, _)| self.is_free(*position));
+            let same = stand.iter().any(|(_, figures)| line.claimed.agrees(figures));
+            let found = if !same && put_back.iter().any(|figures| line.claimed.agrees(figures)) {
+                self.alone(line, Missing::PutBack)?
+            } else if let Some((position, _)) = free {
                 self.pair_at(ledger, *position, line).await?
-            } else if refunds.iter().any(|(_, figures)| line.claimed.agrees(figures)) {
+            } else if same {
                 self.alone(line, Missing::Duplicate)?
             } else {
                 self.alone(line, Missing::NotRefunded)?
@@ -271,18 +275,19 @@ impl Comparison {
     }
 
     async fn only_ours(&mut self, ledger: &Ledger, place: usize) -> Result<Option<Found>, Failure> {
-        let Some(line) = ledger.our_line(self.book.position(place)).await? else { return Ok(None) };
+        let until = self.window.read_position;
+        let Some(line) = ledger.our_line(self.book.position(place), until).await? else { return Ok(None) };
         self.summary.ours += u64::from(line.stage == Stage::Posted);
         let mut refunds = Vec::new();
         let absent = if line.kind == LineKind::Settlement {
-            refunds = ledger.refunds(line.settlement).await?;
+            refunds = ledger.refunds(line.settlement, until).await?.stand;
             refunds.retain(|(position, _)| *position <= self.window.read_position);
             let given_back = refunds.iter().map(|(_, figures)| figures.total).sum();
             let unseen = refunds.iter().all(|(position, _)| self.is_free(*position));
             let whole = !refunds.is_empty() && unseen && line.figures.total == given_back;
             if whole { Absent::WhollyRefunded } else { Absent::Settlement }
         } else {
-            let made = ledger.settlement_line(line.settlement).await?.and_then(|made| self.book.at(made.position));
+            let made = ledger.settlement_line(line.settlement, until).await?.and_then(|made| self.book.at(made.position));
             let known = made.is_none_or(|made| self.book.is_taken(made));
             if known { Absent::RefundOfKnown } else { Absent::RefundOfUnknown }
         };
@@ -291,7 +296,8 @@ impl Comparison {
         if verdict.kind == Kind::ReversedPair {
             for (position, _) in refunds {
                 self.take(position, Stage::Posted);
-                let refund = ledger.our_line(position).await?.ok_or(Failure::Bug("a refund's record is another"))?;
+                let refund = ledger.our_line(position, until).await?;
+                let refund = refund.ok_or(Failure::Bug("a refund's record is another"))?;
                 ours.push(ledger.named_line(refund).await?);
             }
         }
@@ -321,16 +327,28 @@ impl Comparison {
     }
 }
 
+/// The refunds of a settlement.
+#[derive(Default)]
+struct Refunds {
+    /// Where each stands and what it gave back.
+    stand: Vec<(u64, Figures)>,
+    /// What those gave back that were put back: no money moved in the end.
+    put_back: Vec<Figures>,
+}
+
 impl Ledger {
-    /// The refunds of a settlement: where each stands and what it gave back.
-    async fn refunds(&self, settlement: SettlementId) -> Result<Vec<(u64, Figures)>, Failure> {
+    async fn refunds(&self, settlement: SettlementId, until: u64) -> Result<Refunds, Failure> {
         let settlement = self.settlement_fact(settlement).await?;
         let positions = self.refund_positions(&settlement).await?;
-        // One that was put back moved no money in the end.
-        let kept = positions.into_iter().zip(&settlement.refunds).filter(|(_, refund)| refund.reversal.is_none());
-        let figures = kept.map(|(position, refund)| {
-            (position, Figures::refunded(&refund.parts, &refund.returned, &settlement.contributions))
-        });
-        Ok(figures.collect())
+        let mut refunds = Refunds::default();
+        for (position, refund) in positions.into_iter().zip(&settlement.refunds) {
+            let figures = Figures::refunded(&refund.parts, &refund.returned, &settlement.contributions);
+            if self.is_put_back(&settlement, refund, until).await? {
+                refunds.put_back.push(figures);
+            } else {
+                refunds.stand.push((position, figures));
+            }
+        }
+        Ok(refunds)
     }
 }

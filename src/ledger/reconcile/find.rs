@@ -92,7 +92,7 @@ impl Finder<'_> {
         }
         if found.is_none() && request > 0 {
             // A hold is named by its own request, and by what confirmed or ended it.
-            found = self.ledger.line_behind(request).await?.filter(|line| line.kind == LineKind::Settlement);
+            found = self.ledger.line_behind(request, self.book.until()).await?.filter(|line| line.kind == LineKind::Settlement);
         }
         if found.is_none() {
             found = self.by_reference().await?;
@@ -104,7 +104,7 @@ impl Finder<'_> {
     async fn refund(&self, own: u64, refunded: u64) -> Result<Lead, Failure> {
         let mut settlement = None;
         if own > 0 {
-            match self.ledger.line_behind(own).await? {
+            match self.ledger.line_behind(own, self.book.until()).await? {
                 Some(line) if line.kind == LineKind::Refund => return Ok(Lead::Line(line)),
                 line => settlement = line.map(|line| line.settlement),
             }
@@ -115,7 +115,7 @@ impl Finder<'_> {
             settlement = Some(line.settlement);
         }
         if settlement.is_none() && refunded > 0 {
-            settlement = self.ledger.line_behind(refunded).await?.map(|line| line.settlement);
+            settlement = self.ledger.line_behind(refunded, self.book.until()).await?.map(|line| line.settlement);
         }
         if settlement.is_none() {
             settlement = self.by_reference().await?.map(|line| line.settlement);
@@ -126,13 +126,13 @@ impl Finder<'_> {
     /// The line that made a settlement of the institution, on whatever day.
     async fn made(&self, id: SettlementId) -> Result<Option<OurLine>, Failure> {
         if let Some(place) = self.book.made(id) {
-            return self.ledger.line_behind(self.book.position(place)).await;
+            return self.ledger.line_behind(self.book.position(place), self.book.until()).await;
         }
         let mut reading = Reading::new(self.ledger.store());
         let key = Key::Settlement(id);
         reading.get(&[key]).await?;
         match reading.settlement(&key)? {
-            Some(known) if known.institution == *self.institution => self.ledger.settlement_line(id).await,
+            Some(known) if known.institution == *self.institution => self.ledger.settlement_line(id, self.book.until()).await,
             Some(_) | None => Ok(None),
         }
     }
@@ -149,7 +149,7 @@ impl Finder<'_> {
             let rows = self.ledger.store().list(key, 0, u64::MAX, SAME_REFERENCE_MAX).await?;
             let mut best: Option<(u8, OurLine)> = None;
             for row in rows {
-                let Some(line) = self.ledger.line_behind(row.position).await? else { continue };
+                let Some(line) = self.ledger.line_behind(row.position, self.book.until()).await? else { continue };
                 let free = self.book.at(line.position).is_some_and(|place| !self.book.is_taken(place));
                 let rank = u8::from(free) + u8::from(free && self.line.claimed.agrees(&line.figures));
                 if best.as_ref().is_none_or(|(known, _)| rank >= *known) {

@@ -13,12 +13,13 @@ use super::Ledger;
 use super::failure::Failure;
 use super::page::Page;
 use super::reading::Reading;
-use crate::domain::ids::{InstitutionCode, SettlementId};
+use super::settle::institution_scope;
+use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::reason::Reason;
 use crate::domain::reconcile::{Figures, LineKind, OurLine, Stage, Totals};
 use crate::domain::record::Event;
 use crate::domain::settlement::hold::HoldState;
-use crate::domain::settlement::{Settlement, SettlementState};
+use crate::domain::settlement::{Refund, Settlement, SettlementState};
 use crate::domain::time::Moment;
 use crate::store::{Key, ListKey, ListKind, ListRow, StoreError, record};
 
@@ -87,8 +88,9 @@ impl Ledger {
     }
 
     /// The line that a record is; none where it moved no money. A hold that was confirmed is a settlement since then: its
-    /// line is the record that confirmed it, as the institution books it when the bill is paid.
-    async fn our_line(&self, position: u64) -> Result<Option<OurLine>, Failure> {
+    /// line is the record that confirmed it, as the institution books it when the bill is paid. A refund that was put back by
+    /// `until` has ended; one that is put back later is none of this look's.
+    async fn our_line(&self, position: u64, until: u64) -> Result<Option<OurLine>, Failure> {
         let stored = self.record_at(position).await?;
         let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
         let (kind, settlement, stage, figures) = if let Event::Settled(settled) = &record.event {
@@ -108,7 +110,10 @@ impl Ledger {
         } else if let Event::Refunded { settlement, parts, returned, place } = &record.event {
             let found = self.settlement_fact(*settlement).await?;
             let figures = Figures::refunded(parts, returned, &found.contributions);
-            let reversed = found.refunds.get(usize::from(*place)).is_some_and(|refund| refund.reversal.is_some());
+            let reversed = match found.refunds.get(usize::from(*place)) {
+                Some(refund) => self.is_put_back(&found, refund, until).await?,
+                None => false,
+            };
             let stage = if reversed { Stage::Ended } else { Stage::Posted };
             (LineKind::Refund, *settlement, stage, figures)
         } else {
@@ -128,23 +133,23 @@ impl Ledger {
     }
 
     /// The line that a record is, or of a hold that it made or ended the settlement's.
-    async fn line_behind(&self, position: u64) -> Result<Option<OurLine>, Failure> {
-        if let Some(line) = self.our_line(position).await? {
+    async fn line_behind(&self, position: u64, until: u64) -> Result<Option<OurLine>, Failure> {
+        if let Some(line) = self.our_line(position, until).await? {
             return Ok(Some(line));
         }
         let stored = self.record_at(position).await?;
         let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
         if let Event::Held { settled, .. } = &record.event {
-            self.settlement_line(settled.id).await
+            self.settlement_line(settled.id, until).await
         } else if let Event::HoldEnded { settlement, .. } = &record.event {
-            self.settlement_line(*settlement).await
+            self.settlement_line(*settlement, until).await
         } else {
             Ok(None)
         }
     }
 
     /// The line of a settlement: what made it or, of a hold, what confirmed it.
-    async fn settlement_line(&self, id: SettlementId) -> Result<Option<OurLine>, Failure> {
+    async fn settlement_line(&self, id: SettlementId, until: u64) -> Result<Option<OurLine>, Failure> {
         let hold = self.settlement_fact(id).await?.hold;
         let key = match hold.map(|hold| hold.state) {
             Some(HoldState::Confirmed { request, .. }) => Key::Request(request),
@@ -153,9 +158,19 @@ impl Ledger {
         };
         let found = self.store().load(&[key]).await?;
         match found.facts.first().map(|fact| fact.version) {
-            Some(position) if position > 0 => self.our_line(position).await,
+            Some(position) if position > 0 => self.our_line(position, until).await,
             _ => Err(Failure::Bug("a settlement of the ledger has no record")),
         }
+    }
+
+    /// Whether a refund was put back up to a position.
+    async fn is_put_back(&self, settlement: &Settlement, refund: &Refund, until: u64) -> Result<bool, Failure> {
+        let Some(id) = refund.reversal.as_ref().and_then(|reversal| RequestId::parse(&reversal.request_id)) else {
+            return Ok(false);
+        };
+        let key = Key::Request(self.keys.request(&institution_scope(&settlement.institution), &id));
+        let found = self.store().load(&[key]).await?;
+        Ok(found.facts.first().is_some_and(|fact| fact.version <= until))
     }
 
     async fn settlement_fact(&self, id: SettlementId) -> Result<Settlement, Failure> {
@@ -192,7 +207,7 @@ impl Ledger {
                 return Err(Failure::refused(Reason::ReconciliationTooLarge));
             }
             for (row, _) in rows {
-                if let Some(line) = self.our_line(row.position).await? {
+                if let Some(line) = self.our_line(row.position, read_position).await? {
                     totals.add(&line);
                 }
             }
@@ -215,7 +230,8 @@ impl Ledger {
                     return Ok((lines, Some(after)));
                 }
                 after = row.position;
-                if let Some(line) = self.our_line(row.position).await?.filter(|line| line.stage == Stage::Posted) {
+                let line = self.our_line(row.position, page.until).await?;
+                if let Some(line) = line.filter(|line| line.stage == Stage::Posted) {
                     lines.push(self.named_line(line).await?);
                 }
                 if place % TURN == TURN - 1 {

@@ -255,7 +255,8 @@ impl Committer {
     /// Perhaps committed, perhaps not on the standby too.
     fn in_doubt(&self, verdicts: Vec<Verdict>) -> Outcome {
         self.progress.doubt(true);
-        Outcome::Unknown(verdicts.into_iter().map(|verdict| verdict.and(Err(CommitError::Unknown))).collect())
+        let doubt = |verdict: Verdict| Err(verdict.map_or_else(|known| known, |made| CommitError::Unknown(Some(made))));
+        Outcome::Unknown(verdicts.into_iter().map(doubt).collect())
     }
 
     /// Makes what was committed before certain: a later commit that reaches the standby carries everything before it.

@@ -198,7 +198,7 @@ fn queue(entries: &Entries, ready: Vec<Pending>) -> impl Future<Output = Vec<Res
             found.push(match verdict {
                 None => Err(CommitError::NotApplied(StoreError::Closed)),
                 // A committer that ended without a word may have done it.
-                Some(verdict) => verdict.await.unwrap_or(Err(CommitError::Unknown)),
+                Some(verdict) => verdict.await.unwrap_or(Err(CommitError::Unknown(None))),
             });
         }
         found

@@ -207,7 +207,7 @@ impl PostgresStore {
                     return Err(TakeError::DoesNotFollow(head.position));
                 }
                 Err(CommitError::NotApplied(error)) => return Err(error.into()),
-                Err(CommitError::Unknown) => return Err(StoreError::Unavailable.into()),
+                Err(CommitError::Unknown(_)) => return Err(StoreError::Unavailable.into()),
             }
         }
         Ok(())

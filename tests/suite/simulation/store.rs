@@ -83,11 +83,13 @@ impl StageStore {
                 }
             }
         }
-        if verdict.is_ok() && self.happens(weather.lost_answer) {
+        if let Ok(done) = verdict
+            && self.happens(weather.lost_answer)
+        {
             if let Some(flight) = self.stage.state().flight_of(&change) {
                 flight.unknown = true;
             }
-            return Err(CommitError::Unknown);
+            return Err(CommitError::Unknown(Some(done)));
         }
         verdict
     }
