@@ -70,33 +70,25 @@ pub struct Adjudicated {
 /// What is wrong with a total that its lines do not make.
 pub const NOT_THE_SUM: &str = "is not the sum of the lines' amount_fen";
 
-impl Bill {
-    /// What is wrong with the sums, field by field.
-    pub fn faults(&self) -> Vec<(String, &'static str)> {
+impl BillContent {
+    /// What is wrong with the sums of a bill, field by field; with its total as far as that could be read.
+    pub fn faults(&self, total: Option<Money>) -> Vec<(&'static str, &'static str)> {
         let mut faults = Vec::new();
-        match &self.content {
-            BillContent::Lines(lines) => {
-                for (place, line) in lines.iter().enumerate() {
-                    if line.over_limit > line.amount {
-                        faults.push((
-                            format!("bill.lines[{place}].over_limit_fen"),
-                            "is more than the line's amount_fen",
-                        ));
-                    }
-                }
-                if lines.iter().map(|line| line.amount).sum::<Money>() != self.total {
-                    faults.push(("bill.total_fen".to_owned(), NOT_THE_SUM));
+        let differs = |sum: Money| total.is_some_and(|total| total != sum);
+        match self {
+            Self::Lines(lines) => {
+                if differs(lines.iter().map(|line| line.amount).sum()) {
+                    faults.push(("bill.total_fen", NOT_THE_SUM));
                 }
             }
-            BillContent::Adjudicated(parts) => {
-                if parts.fund + parts.hospital_part + parts.person_part != self.total {
-                    let what = "is not fund_fen + hospital_part_fen + person_part_fen";
-                    faults.push(("bill.total_fen".to_owned(), what));
+            Self::Adjudicated(parts) => {
+                if differs(parts.fund + parts.hospital_part + parts.person_part) {
+                    faults.push(("bill.total_fen", "is not fund_fen + hospital_part_fen + person_part_fen"));
                 }
                 if parts.person_part < parts.deductible + parts.first_self_pay + parts.over_limit + parts.full_self_pay
                 {
                     let what = "is less than deductible, first self-pay, over limit and full self-pay together";
-                    faults.push(("bill.adjudicated.person_part_fen".to_owned(), what));
+                    faults.push(("bill.adjudicated.person_part_fen", what));
                 }
             }
         }

@@ -85,7 +85,8 @@ pub fn decide_filing(
     check(Rule::TwoPersons, of_owner, when(filing.owner.id == filing.beneficiary.id, of_owner, Reason::SamePerson));
     let kin_no = sharing::kin_refused(owner, beneficiary, regions, filing.relation, filing.relation_detail);
     check(Rule::RelationAllowed, of_owner, kin_no);
-    check(Rule::ModeBetween, of_owner, sharing::modes_between(owner, beneficiary, regions, on).err());
+    let mode_rule = sharing::mode_rule(owner, beneficiary);
+    check(mode_rule, of_owner, sharing::modes_between(owner, beneficiary, regions, on).err());
     let owner_no = sharing::owner_refused(filing.owner, filing.owner_account.is_some(), owner, beneficiary);
     check(Rule::OwnerInsurance, of_owner, owner_no);
     let beneficiary_no = sharing::beneficiary_refused(filing.beneficiary, owner, beneficiary);

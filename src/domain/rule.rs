@@ -107,8 +107,8 @@ rules! {
     /// The settlement mirrored, last drawn first.
     RefundAccounts "refund.accounts" "账户部分按支付的相反顺序退回原账户" [];
     RefundOther "refund.other" "基金、医院与现金部分退回" [];
-    /// Cross-province openings of both regions.
-    CrossProvince "sharing.cross_province" "跨省共济开通情况" [];
+    /// The modes between two provinces; the openings of both regions stand beside the values.
+    CrossProvince "sharing.cross_province" "跨省共济开通情况" [CrossProvinceModes];
     /// What relatives may use of an account.
     UsableByRelatives "account.usable_by_relatives" "可供家庭成员使用的余额" [RelativeBuckets, Floor];
     /// The server's own bound.
@@ -165,6 +165,10 @@ rules! {
     GrantsOffered "binding.grants" "所选授权事项" [Channels];
     /// Why the patient's own account pays nothing though money lies in it.
     OwnExcluded "draw.own_excluded" "本人账户不能支付本次费用" [OwnPurposes, ProhibitedPurposes, OwnComponents];
+    /// A payer in another province whom the rules between provinces leave out.
+    ExcludedAcross "draw.excluded_across_provinces" "不能使用该外省共济账户" [CrossProvinceModes];
+    /// A binding ends because one of the two is insured otherwise from now on.
+    InsuranceReleases "insurance.releases" "参保变化后解除绑定" [ReleaseOnEndOrMove, ReleaseSides];
 }
 
 /// What a step is about.
@@ -287,6 +291,10 @@ impl Step {
     pub fn params_of_outcome(&self) -> Option<&'static [Param]> {
         match self.outcome {
             Outcome::No(reason) if self.rule == Rule::Excluded => Some(super::deciding::params_of_reason(reason)),
+            // Not the modes between provinces: a region shares nothing with anybody.
+            Outcome::No(reason @ Reason::SharingNotOpen) if self.rule == Rule::CrossProvince => {
+                Some(super::deciding::params_of_reason(reason))
+            }
             Outcome::Amount(Money::ZERO) if self.rule == Rule::MutualAidTotal => Some(&[Param::RelativeComponents]),
             Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => None,
         }
@@ -294,12 +302,12 @@ impl Step {
 }
 
 impl Step {
-    /// The places of the two policies between whose regions it decides; across provinces it rests on their openings too. A
-    /// quota is drawn for the patient, whose policy is the first; other steps are about the first two.
+    /// The places of the two policies between whose regions it decides, the owner's first; across provinces it rests on their openings too.
+    /// Who pays pays for the patient, whose policy is the first; other steps are about the first two.
     pub fn between(&self) -> Option<(usize, usize)> {
         use Rule as R;
-        if self.rule == R::QuotaDraw {
-            return Some((0, usize::from(self.policy)));
+        if matches!(self.rule, R::QuotaDraw | R::ExcludedAcross) {
+            return Some((usize::from(self.policy), 0));
         }
         let of_two = [R::ModeBetween, R::CrossProvince, R::QuotaBetween, R::Transfer, R::WalletTransfer];
         of_two.contains(&self.rule).then_some((0, 1))

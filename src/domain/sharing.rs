@@ -108,6 +108,16 @@ pub fn modes_between<'p>(
     if shared.is_empty() { Err(none) } else { Ok(Cow::Owned(shared)) }
 }
 
+/// Whether the two regions lie in different provinces, so that openings and the modes across provinces decide.
+pub fn crosses(owner: &Policy, beneficiary: &Policy) -> bool {
+    owner.region.province() != beneficiary.region.province()
+}
+
+/// The step that tells which modes there are between the two regions.
+pub fn mode_rule(owner: &Policy, beneficiary: &Policy) -> Rule {
+    if crosses(owner, beneficiary) { Rule::CrossProvince } else { Rule::ModeBetween }
+}
+
 /// Why money may not be drawn at settlement between the two regions, if it may not.
 pub fn direct_draw_refused(owner: &Policy, beneficiary: &Policy, regions: &RegionBook, on: Date) -> Option<Refusal> {
     match modes_between(owner, beneficiary, regions, on) {
@@ -188,9 +198,7 @@ pub fn check(
     };
     check(Rule::RelationAllowed, relation_refused(owner, beneficiary, relation));
     let modes = modes_between(owner, beneficiary, regions, on);
-    let crosses = owner.region.province() != beneficiary.region.province();
-    let rule = if crosses { Rule::CrossProvince } else { Rule::ModeBetween };
-    check(rule, modes.as_ref().err().copied());
+    check(mode_rule(owner, beneficiary), modes.as_ref().err().copied());
     reasons.dedup();
     let modes = if reasons.is_empty() { modes.unwrap_or_default().into_owned() } else { Vec::new() };
     SharingDecision { modes, reasons, trace }

@@ -42,7 +42,7 @@ pub fn refusals(
         Ok(modes) if modes.contains(&Mode::TransferBeforehand) => None,
         Ok(_) => Some(by_owner(Reason::ModeNotTransfer)),
     };
-    check(trace, Rule::ModeBetween, mode);
+    check(trace, sharing::mode_rule(of_owner, of_beneficiary), mode);
     let has_account = owner_account.is_some();
     check(trace, Rule::OwnerInsurance, sharing::owner_refused(owner, has_account, of_owner, of_beneficiary));
     check(trace, Rule::BeneficiaryInsurance, sharing::beneficiary_refused(beneficiary, of_owner, of_beneficiary));

@@ -185,7 +185,7 @@ pub fn decide_sending(
         Err(refusal) => Some(refusal),
         Ok(modes) => when(!modes.contains(&Mode::WalletTransfer), Reason::ModeNotTransfer),
     };
-    check(trace, Rule::ModeBetween, mode);
+    check(trace, sharing::mode_rule(of_owner, of_beneficiary), mode);
     // Money in a wallet is the sender's own whatever the insurance; money in an account is the owner's to share.
     let owner_no = if ask.from_wallet {
         when(!rules.owner_states.contains(&ask.owner.insurance.state), Reason::OwnerStateNotAllowed)

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, Streaming};
 
 use super::enums::Wire;
-use super::explanation::{self, Basis};
+use super::explanation;
 use super::fields::{Fields, all3};
 use super::imports::{self, Imported};
 use super::proto::account_service_server::AccountService;
@@ -109,7 +109,7 @@ impl AccountService for Service {
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
         let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
-        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        let basis = self.basis(&policies, &outcome.policies, None);
         Ok(Response::new(proto::TransferFundsResponse {
             transfer_id: outcome.transfer.id.to_string(),
             mode: outcome.mode.to_wire(),
@@ -148,7 +148,7 @@ impl AccountService for Service {
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
         let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
-        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        let basis = self.basis(&policies, &outcome.policies, None);
         Ok(Response::new(proto::ClaimTransferResponse {
             transfer_id: outcome.transfer.id.to_string(),
             amount_fen: outcome.transfer.amount.as_fen(),
@@ -231,7 +231,7 @@ impl Service {
     fn account(&self, view: &AccountView, explain: proto::ExplanationView) -> proto::Account {
         let digests = [view.policy.revision.digest];
         let policies = self.ledger.revisions_of(std::slice::from_ref(&view.policy));
-        let basis = Basis { policies: &policies, digests: &digests, bill: None };
+        let basis = self.basis(&policies, &digests, None);
         let bucket = |bucket: &Bucket| {
             let (available, held) = (view.account.balance(*bucket), Mark::held(&view.holds, &view.account, *bucket));
             proto::BucketBalance {

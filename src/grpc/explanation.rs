@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::enums::{Wire, reason_to_wire};
-use super::proto;
+use super::{operation, proto};
 use crate::domain::bill::{Bill, BillContent};
-use crate::domain::money::Money;
+use crate::domain::ids::RegionCode;
 use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
+use crate::domain::region::{Opening, RegionBook};
 use crate::domain::rule::{Input, Outcome, Rule, Step, Subject, Trace};
 use crate::domain::vocabulary::Grade;
 use crate::ledger::page::hex;
@@ -22,6 +23,8 @@ pub struct Basis<'a> {
     pub digests: &'a [[u8; 32]],
     /// Names the lines.
     pub bill: Option<&'a Bill>,
+    /// Tells when regions of different provinces opened for each other.
+    pub regions: &'a RegionBook,
 }
 
 /// A value longer than this is left out of a summary: it stands in the policy.
@@ -35,9 +38,9 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
         proto::ExplanationView::Full => true,
     };
     let steps = if full {
-        trace.steps.iter().map(|step| full_step(step, basis)).collect()
+        trace.steps.iter().map(|step| full_step(step, trace, basis)).collect()
     } else {
-        summary_steps(trace).map(|step| summary_step(step, basis)).collect()
+        summary_steps(trace).map(|step| summary_step(step, trace, basis)).collect()
     };
     let citations = if full { citations(trace, basis) } else { Vec::new() };
     let revisions = basis.policies.iter().zip(basis.digests).map(|(policy, digest)| revision(policy, digest));
@@ -46,7 +49,7 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
         steps,
         citations,
         policy_revisions: revisions.collect(),
-        lowest_grade: lowest_grade(trace, basis.policies).map_or(0, Wire::to_wire),
+        lowest_grade: lowest_grade(trace, basis).map_or(0, Wire::to_wire),
         policy_set_digest: hex(&trace.policy_set),
     })
 }
@@ -86,16 +89,39 @@ pub fn deciding(step: &Step) -> Option<Param> {
     step.params().first().copied()
 }
 
-/// The least sure grade among the values that the steps rest on.
-pub fn lowest_grade(trace: &Trace, policies: &[Arc<StoredPolicy>]) -> Option<Grade> {
+/// The least sure grade among the values and openings that the steps rest on.
+fn lowest_grade(trace: &Trace, basis: &Basis<'_>) -> Option<Grade> {
     let values = trace.steps.iter().flat_map(|step| {
-        let policy = policies.get(usize::from(step.policy));
+        let policy = policy(step, basis);
         step.params().iter().filter_map(move |param| value(policy?, *param))
     });
-    values.map(|value| value.grade).max()
+    let openings = trace.steps.iter().flat_map(|step| openings(step, trace, basis));
+    values.map(|value| value.grade).chain(openings.map(|(_, opening)| opening.citation.grade)).max()
 }
 
-fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
+/// The openings that a step between two provinces rests on, the owner's first. They are no policy values and are not kept with
+/// a decision: one that was made under another policy set shows none.
+fn openings<'a>(step: &Step, trace: &Trace, basis: &Basis<'a>) -> impl Iterator<Item = (RegionCode, &'a Opening)> {
+    let region = |place: usize| basis.policies.get(place).map(|policy| policy.region);
+    let sides = step.between().filter(|_| trace.policy_set == basis.regions.policy_set);
+    let sides = sides.and_then(|(one, other)| Some([region(one)?, region(other)?]));
+    let across = sides.filter(|[one, other]| one.province() != other.province());
+    across.into_iter().flatten().filter_map(|region| Some((region, basis.regions.opening(region)?)))
+}
+
+fn opened((region, opening): (RegionCode, &Opening)) -> proto::Parameter {
+    proto::Parameter {
+        name: "cross_province_since".to_owned(),
+        value: opening.since.to_string(),
+        region_code: region.to_string(),
+        start_date: opening.since.to_string(),
+        citation_id: opening.citation.id.clone(),
+        grade: opening.citation.grade.to_wire(),
+        note: String::new(),
+    }
+}
+
+fn summary_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
     let deciding = deciding(step).and_then(|param| value(policy(step, basis)?, param));
     let parameter = deciding.map(|value| {
         let row = row_name(step, basis, Input::Row).zip(step.rounded);
@@ -106,7 +132,7 @@ fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
         rule_id: step.rule.id().to_owned(),
         subject: Shown { subject: step.subject, bill: basis.bill }.to_string(),
         citation_id: deciding.map(|value| value.citation.id.clone()).unwrap_or_default(),
-        parameters: parameter.into_iter().collect(),
+        parameters: parameter.into_iter().chain(openings(step, trace, basis).map(opened)).collect(),
         result,
         result_fen,
         ..proto::Step::default()
@@ -122,9 +148,10 @@ pub fn short(mut parameter: proto::Parameter, row: Option<String>) -> proto::Par
     parameter
 }
 
-fn full_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
+fn full_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
     let values = step.params().iter().filter_map(|param| value(policy(step, basis)?, *param));
-    let parameters: Vec<proto::Parameter> = values.map(parameter).collect();
+    let parameters: Vec<proto::Parameter> =
+        values.map(parameter).chain(openings(step, trace, basis).map(opened)).collect();
     let inputs = step.inputs.iter().map(|(input, amount)| proto::NamedValue {
         name: input.name().to_owned(),
         value: row_name(step, basis, *input).unwrap_or_else(|| amount.to_string()),
@@ -143,7 +170,7 @@ fn full_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
         citation_id: parameters.first().map(|parameter| parameter.citation_id.clone()).unwrap_or_default(),
         inputs: inputs.collect(),
         parameters,
-        operation: operation(step),
+        operation: operation::of(step, trace),
         rounding,
         result,
         result_fen,
@@ -212,114 +239,6 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The arithmetic as text, in fen, so that a person with a pocket calculator gets the same figure.
-fn operation(step: &Step) -> String {
-    let Outcome::Amount(result) = step.outcome else {
-        return String::new();
-    };
-    let input = |wanted: Input| {
-        step.inputs.iter().find(|(input, _)| *input == wanted).map_or(Money::ZERO, |(_, amount)| *amount)
-    };
-    let minus = |first: Input, rest: &[Input]| {
-        let rest: Vec<String> = rest.iter().map(|wanted| input(*wanted).to_string()).collect();
-        format!("{} − {}", input(first), rest.join(" − "))
-    };
-    let min = |of: &[Input]| {
-        let of: Vec<String> = of.iter().map(|wanted| input(*wanted).to_string()).collect();
-        format!("min({})", of.join(", "))
-    };
-    let left = if let Some(rounded) = step.rounded {
-        if step.rule == Rule::FundBand {
-            format!("({}) ÷ {}", minus(Input::Limit, &[Input::FundPaidThisYear]), rounded.rate)
-        } else {
-            format!("{} × {}", rounded.of, rounded.rate)
-        }
-    } else {
-        match step.rule {
-            Rule::InScope => minus(Input::Total, &[Input::FullSelfPay, Input::OverLimit, Input::FirstSelfPay]),
-            Rule::Deductible => min(&[Input::InScope, Input::DeductibleLeft]),
-            Rule::PriceCap => minus(Input::Amount, &[Input::PriceCap]),
-            Rule::AidLimit => return String::new(),
-            Rule::FundYearCap => min(&[Input::Fund, Input::CapLeft]),
-            Rule::PersonPart => minus(Input::Total, &[Input::Fund, Input::HospitalPart]),
-            Rule::Adjudicated => minus(Input::Total, &[Input::HospitalPart, Input::PersonPart]),
-            Rule::OwnDraw => min(&[Input::Payable, Input::OwnBalance]),
-            Rule::OwnerUsable | Rule::UsableByRelatives => {
-                format!("min({}, max(0, {}))", input(Input::Drawable), minus(Input::Balance, &[Input::Floor]))
-            }
-            Rule::OwnerDraw | Rule::QuotaDraw if step.inputs.len() > 2 => {
-                min(&[Input::StillToPay, Input::Usable, Input::CapLeft])
-            }
-            Rule::OwnerDraw | Rule::QuotaDraw => min(&[Input::StillToPay, Input::Usable]),
-            Rule::Cash => minus(Input::PersonPart, &[Input::OwnAccount, Input::MutualAid]),
-            Rule::HoldCash => {
-                format!("{} + {} − {}", input(Input::Cash), input(Input::Held), input(Input::Accounts))
-            }
-            Rule::RefundOther => {
-                format!("{} + {} + {}", input(Input::Fund), input(Input::HospitalPart), input(Input::Cash))
-            }
-            Rule::InterestTotal if step.inputs.len() > 1 => {
-                format!("{} + {}", input(Input::InterestCurrent), input(Input::InterestPrior))
-            }
-            Rule::FullSelfPay
-            | Rule::OverLimit
-            | Rule::FirstSelfPay
-            | Rule::FundShare
-            | Rule::FundBand
-            | Rule::GrantsOffered
-            | Rule::FundTotal
-            | Rule::OwnPayable
-            | Rule::OwnAccountOrder
-            | Rule::RelativesPayable
-            | Rule::OwnerOrder
-            | Rule::Excluded
-            | Rule::MutualAidTotal
-            | Rule::TwoPersons
-            | Rule::RelationAllowed
-            | Rule::ModeBetween
-            | Rule::OwnerInsurance
-            | Rule::BeneficiaryInsurance
-            | Rule::ChannelOffered
-            | Rule::EvidenceComplete
-            | Rule::NotBoundYet
-            | Rule::MembersPerOwner
-            | Rule::OwnersPerMember
-            | Rule::PurposeAllowed
-            | Rule::Transfer
-            | Rule::RefundAccounts
-            | Rule::CrossProvince
-            | Rule::BindingsPerMember
-            | Rule::FamilySize
-            | Rule::OneFamilyPerPerson
-            | Rule::CardActive
-            | Rule::MinorEvidence
-            | Rule::Verification
-            | Rule::EffectiveDay
-            | Rule::ReleaseOffered
-            | Rule::CardActivation
-            | Rule::WalletsOpen
-            | Rule::WalletHours
-            | Rule::WalletPerDay
-            | Rule::WalletPerTransfer
-            | Rule::WalletTransfer
-            | Rule::WalletClaim
-            | Rule::QuotaBetween
-            | Rule::QuotaEvidence
-            | Rule::QuotaLimit
-            | Rule::QuotaSet
-            | Rule::HoldTaken
-            | Rule::RefundReversed
-            | Rule::YearEnded
-            | Rule::InterestCurrent
-            | Rule::InterestPrior
-            | Rule::InterestTotal
-            | Rule::OwnExcluded
-            | Rule::WalletPayable => return String::new(),
-        }
-    };
-    format!("{left} = {result}")
-}
-
 pub fn parameter(value: &StoredValue) -> proto::Parameter {
     proto::Parameter {
         name: value.param.name().to_owned(),
@@ -340,6 +259,11 @@ fn citations(trace: &Trace, basis: &Basis<'_>) -> Vec<proto::Citation> {
                 && found.iter().all(|known| known.id != value.citation.id)
             {
                 found.push(citation(&value.citation));
+            }
+        }
+        for (_, opening) in openings(step, trace, basis) {
+            if found.iter().all(|known| known.id != opening.citation.id) {
+                found.push(super::regions::citation(&opening.citation));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::explanation::{self, Basis};
+use super::explanation;
 use super::fields::{Fields, all3};
 use super::imports::{self, Imported};
 use super::people::{self, created_millis};
@@ -14,6 +14,7 @@ use crate::domain::vocabulary::CardChannel;
 use crate::ledger::OfMade;
 use crate::ledger::cards::ActivateCard;
 use crate::ledger::members::{CreateMember, SERVERS_DAY, UpdateInsurance};
+use crate::store::entity::Decided;
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -51,21 +52,26 @@ impl MemberService for Service {
         &self,
         request: Request<proto::UpdateInsuranceRequest>,
     ) -> Reply<proto::UpdateInsuranceResponse> {
-        let proto::UpdateInsuranceRequest { request_id, member, insurance, etag } = request.into_inner();
+        let proto::UpdateInsuranceRequest { request_id, member, insurance, etag, explanation_view } =
+            request.into_inner();
         let mut fields = Fields::new();
         let request_id = fields.request_id(&request_id);
         let member = fields.person("member", member);
         let insurance = read_insurance(&mut fields, insurance);
-        let (request_id, member, insurance) = fields.done(all3(request_id, member, insurance))?;
+        let view = fields.explanation_view(explanation_view, proto::ExplanationView::Full);
+        let ((request_id, member, insurance), view) = fields.done(all3(request_id, member, insurance).zip(view))?;
         let command = UpdateInsurance { caller: self.caller(), request_id, member, insurance, etag };
         let done = self.ledger.run(&command).await?;
         let (member, person) = (&done.outcome.member, done.outcome.person.as_ref());
         let card = done.outcome.card.as_ref();
+        let Decided { trace, policies: digests } = &done.outcome.decided;
+        let policies = self.ledger.revisions(digests).await.of_made()?;
         Ok(Response::new(proto::UpdateInsuranceResponse {
             member: Some(people::member(member, person, card, done.position, created_millis(member.id), false)),
             released_binding_ids: done.outcome.released.iter().map(ToString::to_string).collect(),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
+            explanation: explanation::render(trace, &self.basis(&policies, digests, None), view),
         }))
     }
 
@@ -88,7 +94,7 @@ impl MemberService for Service {
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
         let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
-        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        let basis = self.basis(&policies, &outcome.policies, None);
         let (member, person, card) = (&outcome.member, outcome.person.as_ref(), outcome.card.as_ref());
         let created = created_millis(member.id);
         Ok(Response::new(proto::ActivateCardResponse {

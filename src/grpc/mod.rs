@@ -13,6 +13,7 @@ pub mod fields;
 pub mod imports;
 pub mod ledger;
 pub mod members;
+mod operation;
 pub mod people;
 pub mod reconciliation;
 pub mod regions;
@@ -28,8 +29,10 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::domain::bill::Bill;
 use crate::domain::time::Moment;
 use crate::ledger::{Caller, Ledger};
+use crate::store::entity::StoredPolicy;
 
 /// The generated types of package `gongji.v1`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::nursery, reason = "generated code")]
@@ -100,6 +103,18 @@ impl std::ops::Deref for Service {
     type Target = Api;
     fn deref(&self) -> &Api {
         &self.0
+    }
+}
+
+impl Service {
+    /// What a trace is rendered with, by the regions of now.
+    fn basis<'a>(
+        &'a self,
+        policies: &'a [Arc<StoredPolicy>],
+        digests: &'a [[u8; 32]],
+        bill: Option<&'a Bill>,
+    ) -> explanation::Basis<'a> {
+        explanation::Basis { policies, digests, bill, regions: &self.ledger.book.regions }
     }
 }
 

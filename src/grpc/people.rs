@@ -57,23 +57,21 @@ pub fn member(
     full: bool,
 ) -> proto::Member {
     let show = |text: &str, mask: fn(&str) -> String| if full { text.to_owned() } else { mask(text) };
-    let (name, id_number, birth_date, cards, personal, computer) = person.map_or_else(Default::default, |person| {
+    let (name, id_number, birth_date, card, personal, computer) = person.map_or_else(Default::default, |person| {
         let id_number = if full { person.id_number.reveal().to_owned() } else { person.id_number.masked() };
         let birth_date = if full { person.id_number.birth_date().to_string() } else { String::new() };
-        let cards = if person.card_number.is_empty() {
-            Vec::new()
-        } else {
+        let card = (!person.card_number.is_empty()).then(|| {
             let active = card.is_none_or(|card| card.active);
             let state = if active { proto::CardState::Active } else { proto::CardState::Inactive };
-            vec![proto::Card {
+            proto::Card {
                 card_number: show(&person.card_number, mask_number),
                 state: state as i32,
                 issuing_bank_code: card.map(|card| card.issuing_bank.clone()).unwrap_or_default(),
-            }]
-        };
+            }
+        });
         let personal = show(&person.personal_number, mask_number);
         let computer = show(&person.computer_number, mask_number);
-        (show(&person.name, mask_name), id_number, birth_date, cards, personal, computer)
+        (show(&person.name, mask_name), id_number, birth_date, card, personal, computer)
     });
     let millis = i64::try_from(created_millis).unwrap_or(i64::MAX / 1000);
     proto::Member {
@@ -84,7 +82,7 @@ pub fn member(
         sex: member.sex.to_wire(),
         region_code: member.insurance.region.to_string(),
         insurance: Some(insurance(&member.insurance)),
-        cards,
+        card,
         personal_number: personal,
         computer_number: computer,
         etag: position.to_string(),

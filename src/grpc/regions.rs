@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use tonic::{Request, Response, Status};
 
 use super::enums::{Wire, to_wire_all};
-use super::explanation::{self, Basis};
+use super::explanation;
 use super::fields::{Fields, all3};
 use super::proto::region_service_server::RegionService;
 use super::{Service, proto};
@@ -76,6 +76,7 @@ impl RegionService for Service {
         let code = fields.region("region_code", &region_code);
         let on = self.read_on(&mut fields, &on);
         let (code, on) = fields.done(code.zip(on))?;
+        self.valid_region(code, on)?;
         let found = self.ledger.book.policy(code, on).ok_or(Failure::NotFound(Thing::Region))?;
         let (calculation_tables, calculation_citations) = self.calculation_tables(code, on);
         let policy = Some(policy(found));
@@ -142,22 +143,21 @@ impl RegionService for Service {
         let ((owner, beneficiary, relation), (on, view)) =
             fields.done(all3(owner, beneficiary, relation).zip(on.zip(view)))?;
         let book = &self.ledger.book;
-        let find = |code| book.policy(code, on).cloned().ok_or(Failure::NotFound(Thing::Region));
+        let find = |code| {
+            self.valid_region(code, on)?;
+            book.policy(code, on).cloned().ok_or(Failure::NotFound(Thing::Region))
+        };
         let used = vec![find(owner)?, find(beneficiary)?];
         let decision = sharing::check(&used[0], &used[1], &book.regions, relation, on);
         self.ledger.check_grades(&decision.trace, &used, on)?;
         let (policies, digests) = self.rendering(&used);
-        let basis = Basis { policies: &policies, digests: &digests, bill: None };
+        let basis = self.basis(&policies, &digests, None);
         let yes = decision.reasons.is_empty();
-        let mut rendered = explanation::render(&decision.trace, &basis, view);
-        if let Some(rendered) = &mut rendered {
-            self.cite_openings(rendered, owner, beneficiary, on);
-        }
         Ok(Response::new(proto::CheckSharingResponse {
             decision: (if yes { proto::Decision::Yes } else { proto::Decision::No }) as i32,
             modes: to_wire_all(&decision.modes),
             reasons: explanation::reason_notes(&decision.reasons),
-            explanation: rendered,
+            explanation: explanation::render(&decision.trace, &basis, view),
         }))
     }
 }
@@ -166,6 +166,12 @@ impl Service {
     /// The day asked about; the server's own when left out.
     fn read_on(&self, fields: &mut Fields, on: &str) -> Option<Date> {
         Some(fields.optional_day("on", on)?.unwrap_or_else(|| self.ledger.now().civil_day()))
+    }
+
+    /// A region as it is on a day; one that is not yet or no longer is none, though whoever stays insured there keeps its law.
+    fn valid_region(&self, code: RegionCode, on: Date) -> Result<&Region, Failure> {
+        let found = self.ledger.book.regions.get(code).filter(|region| region.is_valid_on(on));
+        found.ok_or(Failure::NotFound(Thing::Region))
     }
 
     /// The tables that calculations of a region and day rest on, with their sources.
@@ -192,37 +198,6 @@ impl Service {
         (tables, citations)
     }
 
-    /// Openings are no policy values: the step that rests on them gets both regions' as parameters.
-    fn cite_openings(
-        &self,
-        explanation: &mut proto::Explanation,
-        owner: RegionCode,
-        beneficiary: RegionCode,
-        on: Date,
-    ) {
-        let Some(step) = explanation.steps.iter_mut().find(|step| step.rule_id == "sharing.cross_province") else {
-            return;
-        };
-        for code in [owner, beneficiary] {
-            let Some(opening) = self.ledger.book.regions.opening(code) else {
-                continue;
-            };
-            let value = if opening.since <= on { "OPEN" } else { "NOT_YET_OPEN" };
-            step.parameters.push(proto::Parameter {
-                name: "cross_province_since".to_owned(),
-                value: value.to_owned(),
-                region_code: code.to_string(),
-                start_date: opening.since.to_string(),
-                citation_id: opening.citation.id.clone(),
-                grade: opening.citation.grade.to_wire(),
-                note: String::new(),
-            });
-            if explanation.citations.iter().all(|known| known.id != opening.citation.id) {
-                explanation.citations.push(citation(&opening.citation));
-            }
-        }
-    }
-
     fn region(&self, region: &Region, on: Date) -> proto::Region {
         let opening = self.ledger.book.regions.open_on(region.code, on).filter(|_| region.level.is_pool());
         let mut sources = vec![citation(&region.citation)];
@@ -242,7 +217,7 @@ impl Service {
     }
 }
 
-fn citation(citation: &Citation) -> proto::Citation {
+pub(super) fn citation(citation: &Citation) -> proto::Citation {
     proto::Citation {
         id: citation.id.clone(),
         document: citation.document.clone(),

@@ -147,7 +147,13 @@ pub fn of(failure: &Failure) -> Status {
             let both = pairs.into_iter().flat_map(|(name, quoted, now)| {
                 [(format!("quoted_{name}"), quoted.to_string()), (format!("now_{name}"), now.to_string())]
             });
-            refused(&[Reason::QuoteStale], both.collect())
+            let mut told: HashMap<String, String> = both.collect();
+            let differing = pairs.iter().filter(|(_, quoted, now)| quoted != now).map(|(name, ..)| *name);
+            let differing: Vec<&str> = differing.collect();
+            // The same sums of other people, buckets or parts.
+            let differs = if differing.is_empty() { "contributions".to_owned() } else { differing.join(",") };
+            told.insert("differs".to_owned(), differs);
+            refused(&[Reason::QuoteStale], told)
         }
         Failure::PositionCompacted(first) => {
             refused(&[Reason::PositionCompacted], HashMap::from([("first_position".to_owned(), first.to_string())]))

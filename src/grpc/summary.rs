@@ -99,8 +99,18 @@ impl Summaries {
         Some(pieces.get_or_init(|| Pieces::of(policy)))
     }
 
-    /// The encoded summary; none where a piece is missing.
+    /// Whether a step rests on the openings of two provinces, which are no pieces of a revision.
+    fn crosses_provinces(&self, trace: &Trace, digests: &[[u8; 32]]) -> bool {
+        let province = |place: usize| Some(self.0.get(digests.get(place)?)?.0.region.province());
+        let crosses = |(one, other)| province(one).zip(province(other)).is_some_and(|(one, other)| one != other);
+        trace.steps.iter().filter_map(Step::between).any(crosses)
+    }
+
+    /// The encoded summary; none where a piece is missing, or openings are to be told.
     pub fn render(&self, trace: &Trace, digests: &[[u8; 32]], bill: Option<&Bill>) -> Option<Vec<u8>> {
+        if self.crosses_provinces(trace, digests) {
+            return None;
+        }
         let pieces: Vec<&Pieces> = digests.iter().map(|digest| self.pieces(digest)).collect::<Option<_>>()?;
         let mut out = Vec::with_capacity(2048);
         out.push(VIEW);
@@ -230,7 +240,7 @@ mod tests {
             let digests = [policy.revision.digest];
             let stored = [Arc::new(StoredPolicy::of(policy))];
             for trace in traces(policy) {
-                let basis = Basis { policies: &stored, digests: &digests, bill: Some(&bill) };
+                let basis = Basis { policies: &stored, digests: &digests, bill: Some(&bill), regions: &book.regions };
                 let message = render(&trace, &basis, proto::ExplanationView::Summary).expect("a summary");
                 let pieces = summaries.render(&trace, &digests, Some(&bill)).expect("every piece is there");
                 assert_eq!(proto::Explanation::decode(&*pieces), Ok(message.clone()), "{}", policy.region);

@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::explanation::{self, Basis};
+use super::explanation;
 use super::fields::{Fields, all3};
 use super::{Service, proto, timestamp, wire_position};
 use crate::domain::year_close::YearClose;
@@ -26,7 +26,7 @@ pub async fn close(service: &Service, request: proto::CloseYearRequest) -> Resul
             let done = service.ledger.run(&command).await?;
             let outcome = &done.outcome;
             let policies = service.ledger.revisions(&outcome.policies).await.of_made()?;
-            let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+            let basis = service.basis(&policies, &outcome.policies, None);
             Ok(proto::CloseYearResponse {
                 account: Some(service.account_after(&outcome.account, &done).await?),
                 interest_fen: outcome.interest.as_fen(),

@@ -304,10 +304,13 @@ impl Ledger {
         self.book.policy(member.insurance.region, on).ok_or(Failure::NotFound(Thing::Region))
     }
 
-    /// Refuses a region of care that does not exist on the day.
+    /// Refuses a place of care that is nowhere. Any division of a province will do, a district as well as a pool: the place
+    /// says no more than local or away, and a bill is not refused for a code that the list of pools does not have.
     pub fn check_care_region(&self, visit: &Visit) -> Result<(), Failure> {
-        let found = self.book.regions.get(visit.care_region).filter(|region| region.is_valid_on(visit.date));
-        found.map(|_| ()).ok_or(Failure::NotFound(super::failure::Thing::Region))
+        match self.book.regions.get(visit.care_region.province()) {
+            Some(_) => Ok(()),
+            None => Err(Failure::invalid("visit.care_region_code", "lies in no province")),
+        }
     }
 
     /// Refuses future days and days too long past.

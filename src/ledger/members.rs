@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::failure::{Failure, Thing};
+use super::failure::{Failure, Thing, Violation};
 use super::fingerprint::Fingerprint;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of, quotas};
@@ -14,12 +14,13 @@ use crate::domain::card::Card;
 use crate::domain::identity::mask_name;
 use crate::domain::ids::{BindingId, MemberId, RegionCode, RequestId};
 use crate::domain::member::{Insurance, Member, MemberRef, Person};
-use crate::domain::policy::Param;
+use crate::domain::policy::{Param, Policy};
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
+use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{InsuranceState, Scheme, TieSide};
-use crate::store::entity::Standing;
+use crate::store::entity::{Decided, Standing};
 use crate::store::{Entity, Key, ListKey, ListKind};
 
 /// The first day of an insurance whose start was left out: the server's day when it is decided, whichever that is. Before any
@@ -51,28 +52,32 @@ pub struct MemberOutcome {
     pub person: Option<Person>,
     pub card: Option<Card>,
     pub released: Vec<BindingId>,
+    /// Why they were.
+    pub decided: Decided,
 }
 
 impl Ledger {
     /// What is wrong with insurance data in themselves.
-    pub fn check_insurance(&self, insurance: &Insurance, today: Date) -> Result<(), Failure> {
-        let region = self.book.regions.get(insurance.region).ok_or(Failure::NotFound(Thing::Region))?;
-        if !region.level.is_pool() {
-            return Err(Failure::invalid("insurance.region_code", "is not the code of a pooling region"));
+    pub fn check_insurance(&self, insurance: &Insurance, birth: Option<Date>, today: Date) -> Result<(), Failure> {
+        let region = self.book.regions.get(insurance.region);
+        let is_pool = region.is_none_or(|region| region.level.is_pool());
+        let resident_account = insurance.scheme == Scheme::Resident && insurance.has_account;
+        let faults = [
+            (birth.is_some_and(|birth| birth > today), "id_number", "has a birth date in the future"),
+            (!is_pool, "insurance.region_code", "is not the code of a pooling region"),
+            (insurance.start > today, "insurance.start_date", "lies in the future"),
+            (resident_account, "insurance.has_account", "must be false: resident insurance has no personal account"),
+        ];
+        let bad = faults.into_iter().filter(|(is_bad, ..)| *is_bad);
+        let told =
+            |(_, field, what): (bool, &str, &str)| Violation { field: field.to_owned(), description: what.to_owned() };
+        let bad: Vec<Violation> = bad.map(told).collect();
+        if !bad.is_empty() {
+            return Err(Failure::Invalid(bad));
         }
-        if !region.is_valid_on(insurance.start) {
-            return Err(Failure::NotFound(Thing::Region));
-        }
-        if insurance.start > today {
-            return Err(Failure::invalid("insurance.start_date", "lies in the future"));
-        }
-        if insurance.scheme == Scheme::Resident && insurance.has_account {
-            return Err(Failure::invalid(
-                "insurance.has_account",
-                "must be false: resident insurance has no personal account",
-            ));
-        }
-        Ok(())
+        // A pool of the day the insurance began and of today: it is recorded as the insurance of now.
+        let valid = region.is_some_and(|region| region.is_valid_on(insurance.start) && region.is_valid_on(today));
+        if valid { Ok(()) } else { Err(Failure::NotFound(Thing::Region)) }
     }
 }
 
@@ -106,10 +111,7 @@ impl Command for CreateMember {
     ) -> Result<Plan<MemberOutcome>, Failure> {
         let today = now.civil_day();
         let insurance = from_today(&self.insurance, today);
-        ledger.check_insurance(&insurance, today)?;
-        if self.person.id_number.birth_date() > today {
-            return Err(Failure::invalid("id_number", "has a birth date in the future"));
-        }
+        ledger.check_insurance(&insurance, Some(self.person.id_number.birth_date()), today)?;
         let id = MemberId::from_u128(fresh.id);
         let references = self.person.references();
         let keys: Vec<Key> =
@@ -134,7 +136,8 @@ impl Command for CreateMember {
         puts.extend(card.clone().map(|card| (Key::Card(id), Entity::Card(Arc::new(card)))));
         let record = Record { event: Event::MemberCreated { member: member.clone() }, postings: Vec::new() };
         let lists = vec![insured_in(&member), (members_of(member.insurance.region), id.as_u128())];
-        let outcome = MemberOutcome { member, person: Some(person), card, released: Vec::new() };
+        let released = Vec::new();
+        let outcome = MemberOutcome { member, person: Some(person), card, released, decided: Decided::default() };
         Ok(Plan { record, puts, lists, outcome })
     }
 
@@ -148,7 +151,7 @@ impl Command for CreateMember {
         let Event::MemberCreated { member } = record.event else {
             return Err(Failure::Bug("a create request made another record"));
         };
-        outcome(reading, member, Vec::new()).await
+        outcome(reading, member, Vec::new(), Decided::default()).await
     }
 }
 
@@ -166,11 +169,12 @@ async fn outcome(
     reading: &mut Reading<'_>,
     member: Member,
     released: Vec<BindingId>,
+    decided: Decided,
 ) -> Result<MemberOutcome, Failure> {
     let (key, card) = (Key::Person(member.id), Key::Card(member.id));
     reading.get(&[key, card]).await?;
     let (person, card) = (reading.person(&key)?.cloned(), reading.card(&card)?.cloned());
-    Ok(MemberOutcome { member, person, card, released })
+    Ok(MemberOutcome { member, person, card, released, decided })
 }
 
 /// `UpdateInsurance`.
@@ -200,11 +204,11 @@ impl Command for UpdateInsurance {
         ledger: &Ledger,
         reading: &mut Reading<'_>,
         now: Moment,
-        _: Fresh,
+        fresh: Fresh,
     ) -> Result<Plan<MemberOutcome>, Failure> {
         let today = now.civil_day();
         let insurance = from_today(&self.insurance, today);
-        ledger.check_insurance(&insurance, today)?;
+        ledger.check_insurance(&insurance, None, today)?;
         let id = ledger.resolve(reading, &self.member).await?;
         let key = Key::Person(id);
         reading.get(&[Key::Standing(id), Key::Wards(id), key, Key::Card(id)]).await?;
@@ -242,6 +246,12 @@ impl Command for UpdateInsurance {
         let mut ending = standing_of(reading, &others, today)?;
         ending.retain(|bound| releases(bound));
         let released = release_all(reading, &ending, now, &mut standings, &mut puts)?;
+        let mut decided = Decided::default();
+        if !released.is_empty() {
+            decided = why(&released, &policy, ledger);
+            puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided.clone()))));
+            ledger.policy_puts(&[policy.clone()], &mut puts);
+        }
         // What was set aside for a binding that ends goes back; so does what was set aside between two regions when one of
         // them is another from now on: the new pair may know no quota, and nobody would look for it.
         // Nor can one be drawn whose owner is no employee any more.
@@ -267,7 +277,7 @@ impl Command for UpdateInsurance {
         let event = Event::InsuranceUpdated { member: member.clone(), released: released.clone() };
         let record = Record { event, postings };
         let card = reading.card(&Key::Card(id))?.cloned();
-        Ok(Plan { record, puts, lists, outcome: MemberOutcome { member, person, card, released } })
+        Ok(Plan { record, puts, lists, outcome: MemberOutcome { member, person, card, released, decided } })
     }
 
     async fn replay(
@@ -275,13 +285,25 @@ impl Command for UpdateInsurance {
         _: &Ledger,
         reading: &mut Reading<'_>,
         record: Record,
-        _: [u8; 16],
+        request: [u8; 16],
     ) -> Result<MemberOutcome, Failure> {
         let Event::InsuranceUpdated { member, released } = record.event else {
             return Err(Failure::Bug("an update request made another record"));
         };
-        outcome(reading, member, released).await
+        let key = Key::Decided(request);
+        reading.get(&[key]).await?;
+        let decided = reading.decided(&key)?.cloned().unwrap_or_default();
+        outcome(reading, member, released, decided).await
     }
+}
+
+/// Each released by the policy of the region that the person was insured in.
+fn why(released: &[BindingId], policy: &Policy, ledger: &Ledger) -> Decided {
+    let mut trace = Trace::under(ledger.book.digest);
+    for binding in released {
+        trace.verdict(Rule::InsuranceReleases, Subject::Binding(*binding), 0, None);
+    }
+    Decided { trace, policies: vec![policy.revision.digest] }
 }
 
 /// A binding of a member, and who is at its other end: the beneficiary whose family it stands in, and the owner.

@@ -159,8 +159,11 @@ impl<'a> Reading<'a> {
     }
 
     fn entity(&self, key: &Key) -> Result<Option<&Entity>, Failure> {
-        let fact = self.find(key).ok_or(Failure::Bug("a fact was used that was not loaded"))?;
-        Ok(fact.entity.as_ref())
+        // Not made before it is wanted: a decision asks dozens of times.
+        match self.find(key) {
+            Some(fact) => Ok(fact.entity.as_ref()),
+            None => Err(Failure::Bug("a fact was used that was not loaded")),
+        }
     }
 }
 

@@ -15,9 +15,10 @@ use crate::domain::member::MemberRef;
 use crate::domain::quota::Quota;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record, ReleasedBy};
-use crate::domain::rule::Trace;
+use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Channel;
+use crate::store::entity::Decided;
 use crate::store::{Entity, Key, ListKind};
 
 /// `ReleaseBinding`.
@@ -60,7 +61,7 @@ impl Command for ReleaseBinding {
         ledger: &Ledger,
         reading: &mut Reading<'_>,
         now: Moment,
-        _: Fresh,
+        fresh: Fresh,
     ) -> Result<Plan<BindingOutcome>, Failure> {
         let today = now.civil_day();
         let id = match &self.target {
@@ -97,6 +98,11 @@ impl Command for ReleaseBinding {
             Err((Reason::EvidenceMissing, missing)) => return Err(Failure::EvidenceMissing(missing)),
             Err((reason, _)) => return Err(Failure::refused(reason)),
         };
+        let mut trace = Trace::under(ledger.book.digest);
+        trace.verdict(Rule::ReleaseOffered, Subject::Binding(id), 0, None);
+        ledger.check_grades(&trace, &[&policy], today)?;
+        let policies = vec![policy.revision.digest];
+        let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut standings = Standings::new(reading);
         let family = &mut standings.of(binding.beneficiary)?.family;
         let mut wards = reading.wards(&wards_key)?.cloned().unwrap_or_default();
@@ -120,10 +126,12 @@ impl Command for ReleaseBinding {
         let ends = [(id, binding.owner)];
         let changed = quotas::end_all(reading, &ends, today, &mut standings, &mut puts, &mut postings)?;
         puts.extend(standings.into_puts());
+        puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
+        ledger.policy_puts(&[policy], &mut puts);
         let lists = changed.iter().map(|member| (list_of(ListKind::AccountEntries, member.as_u128()), 0)).collect();
         let (owner, beneficiary, by, channel) = (binding.owner, binding.beneficiary, self.by, self.channel);
         let event = Event::BindingReleased { binding: id, owner, beneficiary, by, channel };
-        let outcome = BindingOutcome { current: binding.clone(), binding, trace: Trace::new(), policies: Vec::new() };
+        let outcome = BindingOutcome { current: binding.clone(), binding, trace, policies };
         Ok(Plan { record: Record { event, postings }, puts, lists, outcome })
     }
 
@@ -132,14 +140,16 @@ impl Command for ReleaseBinding {
         _: &Ledger,
         reading: &mut Reading<'_>,
         record: Record,
-        _: [u8; 16],
+        request: [u8; 16],
     ) -> Result<BindingOutcome, Failure> {
         let Event::BindingReleased { binding, .. } = record.event else {
             return Err(Failure::Bug("a release request made another record"));
         };
-        let key = Key::Binding(binding);
-        reading.get(&[key]).await?;
+        let (key, decided) = (Key::Binding(binding), Key::Decided(request));
+        reading.get(&[key, decided]).await?;
+        // None where it was released before a reason was kept.
+        let Decided { trace, policies } = reading.decided(&decided)?.cloned().unwrap_or_default();
         let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a released binding is missing"))?;
-        Ok(BindingOutcome { binding: current.clone(), current, trace: Trace::new(), policies: Vec::new() })
+        Ok(BindingOutcome { binding: current.clone(), current, trace, policies })
     }
 }

@@ -76,7 +76,9 @@ impl Stored for u8 {
         out.push(*self);
     }
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
-        take_bytes(input, 1).map(|bytes| bytes[0])
+        let (first, rest) = input.split_first().ok_or(DecodeError::Short)?;
+        *input = rest;
+        Ok(*first)
     }
 }
 
@@ -104,6 +106,11 @@ impl Stored for u64 {
         out.push(rest as u8);
     }
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        // Most are small.
+        if let [first @ ..0x80, rest @ ..] = *input {
+            *input = rest;
+            return Ok(u64::from(*first));
+        }
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = u8::take(input)?;
@@ -195,7 +202,11 @@ impl<T: Stored> Stored for Vec<T> {
         if length > input.len() {
             return Err(DecodeError::Short);
         }
-        (0..length).map(|_| T::take(input)).collect()
+        let mut items = Self::new();
+        for _ in 0..length {
+            items.push(T::take(input)?);
+        }
+        Ok(items)
     }
 }
 

@@ -76,7 +76,9 @@ impl Around for Meddled {
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
         if self.loses_verdicts.load(Ordering::SeqCst) {
-            let lost = block_on(self.inner.commit(changes, now)).into_iter().map(|verdict| Err(CommitError::Unknown(verdict.ok())));
+            let lost = block_on(self.inner.commit(changes, now))
+                .into_iter()
+                .map(|verdict| Err(CommitError::Unknown(verdict.ok())));
             return Box::pin(std::future::ready(lost.collect()));
         }
         self.blind.fetch_or(self.blind_after_commit.load(Ordering::SeqCst), Ordering::SeqCst);

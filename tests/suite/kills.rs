@@ -446,6 +446,7 @@ pub async fn plan(
         let pair = proto::BindingPair { owner: reference(0), beneficiary: reference(newcomer - 1) };
         let (by, channel) = (proto::BindingParty::Owner, proto::Channel::AgencyWindow);
         let release = Op::Release(proto::ReleaseBindingRequest {
+            explanation_view: 0,
             evidence: crate::support::release_evidence(),
             request_id: format!("release-{round}"),
             requested_by: by as i32,

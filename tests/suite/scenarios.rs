@@ -527,6 +527,7 @@ impl Story {
         let by_owner = words.text("by", "OWNER") == "OWNER";
         let party = if by_owner { proto::BindingParty::Owner } else { proto::BindingParty::Beneficiary };
         let request = proto::ReleaseBindingRequest {
+            explanation_view: 0,
             evidence: match words.get("evidence") {
                 Some("none") => Vec::new(),
                 Some(kinds) => kinds.split(',').map(evidence).collect(),
@@ -662,7 +663,7 @@ impl Story {
         let both = [read.ledger_position, member.ledger_position];
         assert_eq!(both, [done.ledger_position; 2], "a card changes the record it is shown with");
         assert_eq!(read.etag, member.etag);
-        enum_name(member.cards[0].state().as_str_name(), "CARD_STATE_")
+        enum_name(member.card.expect("it has one").state().as_str_name(), "CARD_STATE_")
     }
 
     /// The nightly job, by hand for a day.
@@ -730,6 +731,7 @@ impl Story {
         insurance.has_account = words.text("account", if insurance.has_account { "yes" } else { "no" }) == "yes";
         let request_id = self.request();
         let request = proto::UpdateInsuranceRequest {
+            explanation_view: 0,
             request_id,
             member: self.id(&name),
             insurance: Some(insurance),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::enums::{Wire, to_wire_all};
-use super::explanation::{self, Basis};
+use super::explanation;
 use super::fields::{Fields, all3};
 use super::people::Names;
 use super::proto::binding_service_server::BindingService;
@@ -71,7 +71,7 @@ impl BindingService for Service {
         let answer = self.ledger.check_binding(&ask).await?;
         let decision = &answer.decision;
         let (policies, digests) = self.rendering(&answer.policies);
-        let basis = Basis { policies: &policies, digests: &digests, bill: None };
+        let basis = self.basis(&policies, &digests, None);
         let yes = decision.reasons.is_empty();
         Ok(Response::new(proto::CheckBindingResponse {
             decision: (if yes { proto::Decision::Yes } else { proto::Decision::No }) as i32,
@@ -124,7 +124,7 @@ impl BindingService for Service {
         let done = self.ledger.run(&CreateBinding { caller: self.caller(), request_id, ask }).await?;
         let outcome = &done.outcome;
         let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
-        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        let basis = self.basis(&policies, &outcome.policies, None);
         let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await.of_made()?;
         let now = self.ledger.now();
         Ok(Response::new(proto::CreateBindingResponse {
@@ -275,7 +275,7 @@ impl BindingService for Service {
             }
         }
         let (policies, digests) = self.rendering(&used);
-        let basis = Basis { policies: &policies, digests: &digests, bill: None };
+        let basis = self.basis(&policies, &digests, None);
         // The working shows balances, which are the owners' own affair: only the summary goes out.
         let view = if view == proto::ExplanationView::None { view } else { proto::ExplanationView::Summary };
         Ok(Response::new(proto::ListPayersResponse {

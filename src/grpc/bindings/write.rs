@@ -4,7 +4,7 @@ use tonic::{Response, Status};
 
 use super::read::{read_party, read_target};
 use super::{DEFAULT_VIEW, binding, state};
-use crate::grpc::explanation::{self, Basis};
+use crate::grpc::explanation;
 use crate::grpc::fields::{Fields, all3};
 use crate::grpc::{Service, proto, wire_position};
 use crate::ledger::OfMade;
@@ -30,7 +30,7 @@ impl Service {
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
         let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
-        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        let basis = self.basis(&policies, &outcome.policies, None);
         let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await.of_made()?;
         let now = self.ledger.now();
         Ok(Response::new(proto::VerifyBindingResponse {
@@ -56,7 +56,7 @@ impl Service {
             self.ledger.run(&SetQuota { caller: self.caller(), request_id, binding: id, wanted, evidence }).await?;
         let outcome = &done.outcome;
         let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
-        let basis = Basis { policies: &policies, digests: &outcome.policies, bill: None };
+        let basis = self.basis(&policies, &outcome.policies, None);
         let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await.of_made()?;
         let quota_fen = outcome.quota.left().as_fen();
         let binding = binding(&outcome.binding, &names, done.at, done.position);
@@ -104,25 +104,30 @@ impl Service {
     }
 
     pub(super) async fn release(&self, request: proto::ReleaseBindingRequest) -> Reply<proto::ReleaseBindingResponse> {
-        let proto::ReleaseBindingRequest { request_id, target, requested_by, channel, evidence } = request;
+        let proto::ReleaseBindingRequest { request_id, target, requested_by, channel, evidence, explanation_view } =
+            request;
         let mut fields = Fields::new();
         let request_id = fields.request_id(&request_id);
         let target = read_target(&mut fields, target);
         let by = read_party(&mut fields, requested_by);
         let channel = fields.word("channel", channel);
         let evidence = self.read_evidence(&mut fields, evidence);
-        let ((request_id, target, by), (channel, evidence)) =
-            fields.done(all3(request_id, target, by).zip(channel.zip(evidence)))?;
+        let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
+        let ((request_id, target, by), (channel, evidence, view)) =
+            fields.done(all3(request_id, target, by).zip(all3(channel, evidence, view)))?;
         let command = ReleaseBinding { caller: self.caller(), request_id, target, by, channel, evidence };
         let done = self.ledger.run(&command).await?;
         let outcome = &done.outcome;
         let names = self.names(vec![outcome.binding.owner, outcome.binding.beneficiary]).await.of_made()?;
+        let policies = self.ledger.revisions(&outcome.policies).await.of_made()?;
+        let basis = self.basis(&policies, &outcome.policies, None);
         let now = self.ledger.now();
         Ok(Response::new(proto::ReleaseBindingResponse {
             binding: Some(binding(&outcome.binding, &names, now, done.position)),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
             current_state: state(outcome.current.state(now.civil_day())),
+            explanation: explanation::render(&outcome.trace, &basis, view),
         }))
     }
 }

@@ -54,7 +54,7 @@ impl Service {
             return Ok(summary);
         }
         let policies = self.ledger.revisions(digests).await?;
-        Ok(encoded(trace, &Basis { policies: &policies, digests, bill }, view))
+        Ok(encoded(trace, &self.basis(&policies, digests, bill), view))
     }
 
     /// One settlement, in a call of its own or among many.
@@ -141,7 +141,7 @@ impl SettlementService for Service {
             Some(summary) => summary,
             None => {
                 let policies = self.ledger.revisions_of(quote.policies.iter().copied());
-                let basis = Basis { policies: &policies, digests: &digests, bill: Some(&ask.bill) };
+                let basis = self.basis(&policies, &digests, Some(&ask.bill));
                 encoded(&decision.trace, &basis, view)
             }
         };

@@ -71,13 +71,13 @@ impl Service {
                 None
             }
         };
-        let bill = Bill { total: total?, content: content? };
-        let faults = bill.faults();
+        let content = content?;
+        let faults = content.faults(total);
         let good = faults.is_empty();
         for (field, what) in faults {
             fields.bad(field, what);
         }
-        good.then_some(bill)
+        good.then_some(Bill { total: total?, content })
     }
 
     fn read_papers(&self, fields: &mut Fields, papers: Vec<proto::PaperAuthorisation>) -> Option<Vec<Paper>> {
@@ -188,7 +188,13 @@ pub(super) fn read_line(fields: &mut Fields, place: usize, line: proto::Line) ->
     let amount = fields.money("amount_fen", amount_fen);
     let over_limit = fields.money("over_limit_fen", over_limit_fen);
     let rate = fields.rate("first_self_pay_rate", &first_self_pay_rate);
-    fields.place_since(before, &format_args!("bill.lines[{place}]"));
+    if amount.zip(over_limit).is_some_and(|(amount, over_limit)| over_limit > amount) {
+        fields.bad("over_limit_fen", "is more than the line's amount_fen");
+    }
+    if fields.len() > before {
+        fields.place_since(before, &format_args!("bill.lines[{place}]"));
+        return None;
+    }
     Some(Line {
         id: id?,
         item_code: item_code?,

@@ -124,7 +124,9 @@ impl Comparison {
             }
             Some(Lead::RefundOf(settlement)) => {
                 let free = |(position, _): &(u64, Figures)| self.is_free(*position);
-                if let Some((position, _)) = ledger.refunds(settlement, self.book.until()).await?.stand.into_iter().find(free) {
+                if let Some((position, _)) =
+                    ledger.refunds(settlement, self.book.until()).await?.stand.into_iter().find(free)
+                {
                     self.take(position, Stage::Posted);
                 }
             }
@@ -287,7 +289,8 @@ impl Comparison {
             let whole = !refunds.is_empty() && unseen && line.figures.total == given_back;
             if whole { Absent::WhollyRefunded } else { Absent::Settlement }
         } else {
-            let made = ledger.settlement_line(line.settlement, until).await?.and_then(|made| self.book.at(made.position));
+            let made =
+                ledger.settlement_line(line.settlement, until).await?.and_then(|made| self.book.at(made.position));
             let known = made.is_none_or(|made| self.book.is_taken(made));
             if known { Absent::RefundOfKnown } else { Absent::RefundOfUnknown }
         };

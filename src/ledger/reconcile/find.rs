@@ -92,7 +92,11 @@ impl Finder<'_> {
         }
         if found.is_none() && request > 0 {
             // A hold is named by its own request, and by what confirmed or ended it.
-            found = self.ledger.line_behind(request, self.book.until()).await?.filter(|line| line.kind == LineKind::Settlement);
+            found = self
+                .ledger
+                .line_behind(request, self.book.until())
+                .await?
+                .filter(|line| line.kind == LineKind::Settlement);
         }
         if found.is_none() {
             found = self.by_reference().await?;
@@ -132,7 +136,9 @@ impl Finder<'_> {
         let key = Key::Settlement(id);
         reading.get(&[key]).await?;
         match reading.settlement(&key)? {
-            Some(known) if known.institution == *self.institution => self.ledger.settlement_line(id, self.book.until()).await,
+            Some(known) if known.institution == *self.institution => {
+                self.ledger.settlement_line(id, self.book.until()).await
+            }
             Some(_) | None => Ok(None),
         }
     }

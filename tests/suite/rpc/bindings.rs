@@ -131,6 +131,7 @@ fn bindings_are_listed_by_party_state_and_day() {
         server.clock().set("2025-03-04T09:00:00+08:00");
         let pair = proto::BindingPair { owner: by_id(&son), beneficiary: by_id(&mother) };
         let release = proto::ReleaseBindingRequest {
+            explanation_view: 0,
             evidence: release_evidence(),
             request_id: "r".to_owned(),
             target: Some(proto::release_binding_request::Target::Pair(pair)),
@@ -173,6 +174,7 @@ fn what_is_not_there_is_not_found() {
     let (mother, nobody) = (server.member(1, "440300", 0), format!("mem_{:032}", 0));
     let binding_id = format!("bnd_{:032}", 0);
     let release = proto::ReleaseBindingRequest {
+        explanation_view: 0,
         evidence: release_evidence(),
         request_id: "r".to_owned(),
         target: Some(proto::release_binding_request::Target::BindingId(binding_id.clone())),

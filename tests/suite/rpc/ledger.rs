@@ -118,6 +118,7 @@ fn a_binding_that_is_not_what_its_records_make_of_it_is_found() {
     let released = |server: &TestServer, owner: &str, beneficiary: &str| {
         let binding_id = server.bind(owner, beneficiary);
         let request = proto::ReleaseBindingRequest {
+            explanation_view: 0,
             request_id: "release".to_owned(),
             target: Some(proto::release_binding_request::Target::BindingId(binding_id.clone())),
             requested_by: proto::BindingParty::Owner as i32,

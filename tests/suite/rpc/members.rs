@@ -60,7 +60,7 @@ fn everything_is_shown_only_where_the_server_may() {
         let found = look_up(&server, Ref::CardNumber("CARD-1".to_owned()), proto::View::Full);
         if reveal {
             let found = found.expect("shown");
-            let card = found.cards.first().map(|card| card.card_number.as_str());
+            let card = found.card.as_ref().map(|card| card.card_number.as_str());
             let shown = (found.name.as_str(), found.id_number.as_str(), found.birth_date.as_str(), card);
             assert_eq!(shown, ("张小明", "11010519491231002X", "1949-12-31", Some("CARD-1")));
         } else {
@@ -110,6 +110,20 @@ fn insurance_is_checked() {
     assert_eq!(row(|new| new.start_date = "2025-03-04".to_owned()), bad("start_date"));
     assert_eq!(row(|new| new.start_date = "soon".to_owned()), bad("start_date"));
     assert_eq!(row(|new| new.scheme = proto::Scheme::Resident as i32), bad("has_account"));
+    let all = row(|new| {
+        (new.scheme, new.start_date) = (proto::Scheme::Resident as i32, "2025-03-04".to_owned());
+        new.region_code = "440000".to_owned();
+    });
+    assert_eq!(all, "InvalidArgument INVALID_FIELDS insurance.has_account insurance.region_code insurance.start_date");
+    // A pool that ended takes nobody in any more, whenever the insurance is said to have begun; nor does one before its time.
+    assert_eq!(
+        row(|new| (new.region_code, new.start_date) = ("371200".to_owned(), "2018-01-01".to_owned())),
+        "NotFound REGION_NOT_FOUND"
+    );
+    assert_eq!(
+        row(|new| (new.region_code, new.start_date) = ("133100".to_owned(), "2017-03-31".to_owned())),
+        "NotFound REGION_NOT_FOUND"
+    );
     assert_eq!(row(|new| (new.scheme, new.state) = (0, 9)), format!("{} insurance.state", bad("scheme")));
     assert_eq!(
         failed(server.create_member(proto::CreateMemberRequest::default())),
@@ -126,6 +140,7 @@ fn an_update_needs_the_record_as_it_is() {
         let server = setup.start();
         let created = server.create_member(person(1, "440300")).expect("recorded").member.expect("set");
         let update = |request_id: &str, tier: &str, etag: Option<&str>| proto::UpdateInsuranceRequest {
+            explanation_view: 0,
             request_id: request_id.to_owned(),
             member: by_id(&created.member_id),
             insurance: Some(proto::Insurance { tier: tier.to_owned(), ..created.insurance.clone().expect("set") }),

@@ -15,6 +15,7 @@ mod members;
 mod pages;
 mod parallel;
 pub mod reconciliation;
+mod reasons;
 mod regions;
 mod repeats;
 mod resolutions;

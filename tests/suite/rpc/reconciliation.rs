@@ -541,6 +541,58 @@ fn holds_are_in_flight_until_they_end_and_what_is_put_back_is_no_line() {
     });
 }
 
+/// Found by review: the line was taken for a hold that had ended, and the advice was to settle anew what was still paid.
+#[test]
+fn a_refund_that_was_put_back_is_struck_and_never_settled_anew() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let (mother, _) = server.family(900_000);
+        let id = settled(&server, "s", &mother, 1_000);
+        server.refund_settlement(refund_whole("f", &id)).expect("refunded");
+        let mut client = ReconciliationServiceClient::new(server.channel());
+        let mut page = |page_token: &str| {
+            let request = proto::ListLinesRequest {
+                institution_code: HOSPITAL.to_owned(),
+                start_date: DAY.to_owned(),
+                last_day: DAY.to_owned(),
+                page_size: 1,
+                page_token: page_token.to_owned(),
+                ..Default::default()
+            };
+            server.wait(client.list_lines(request)).expect("a page").into_inner()
+        };
+        let first = page("");
+        let put_back = proto::ResolveOutcomeRequest {
+            on_missing: proto::OnMissing::Report as i32,
+            if_applied: proto::IfApplied::Reverse as i32,
+            ..fence("put-back", "f")
+        };
+        server.resolve_outcome(put_back).expect("put back");
+        let rest = page(&first.next_page_token);
+        assert_eq!(rest.lines.len(), 1, "pages of one look agree: it was put back after that");
+        let anew = page("");
+        let rest = page(&anew.next_page_token);
+        assert_eq!((anew.lines.len(), rest.lines.len()), (1, 0), "a new look has the settlement only");
+        assert_eq!(totals(&server, vec![], "").expect("told").ours.iter().map(|row| row.count).max(), Some(1));
+        let settlement = format!("S {DAY} 1000 req=s");
+        for name in ["req=f".to_owned(), "of=s".to_owned(), format!("stl={id}")] {
+            let theirs = lines(&[&settlement, &format!("R {DAY} 1000 {name}")]);
+            let (found, summary) = compared(&server, start(DAY, ""), vec![theirs]);
+            assert_eq!(found.len(), 1, "{name}: {found:?}");
+            assert!(found[0].starts_with("STATE STRIKE_REVERSED | "), "{name}: {found:?}");
+            assert_eq!((summary.ours, summary.agreed), (1, 1), "{name}");
+        }
+        // Another refund stands; the same line may mean it.
+        server.refund_settlement(refund_whole("g", &id)).expect("refunded");
+        let theirs = lines(&[&settlement, &format!("R {DAY} 1000 stl={id}")]);
+        let (found, summary) = compared(&server, start(DAY, ""), vec![theirs]);
+        assert_eq!((found, summary.equal), (Vec::new(), true));
+        let theirs = lines(&[&settlement, &format!("R {DAY} 1000 req=f"), &format!("R {DAY} 1000 req=g")]);
+        let (found, _) = compared(&server, start(DAY, ""), vec![theirs]);
+        assert_eq!(found, ["STATE STRIKE_REVERSED | R f 1000 | R f 1000"]);
+    });
+}
+
 /// An institution books a settlement when it is paid (结算时间): what was held before midnight and confirmed after it is of the
 /// second day, by whatever name it is called.
 #[test]

@@ -104,6 +104,44 @@ fn sharing_is_asked_with_all_fields() {
     assert_eq!(failed(server.check_sharing(unknown)), "NotFound REGION_NOT_FOUND");
 }
 
+/// Found by review: what GetRegion did not know had a policy, and shared.
+#[test]
+fn a_region_answers_on_the_days_on_which_it_exists() {
+    let server = Setup::memory().start();
+    let told = |code: &str, on: &str| {
+        let (region_code, on) = (code.to_owned(), on.to_owned());
+        let region = server.get_region(proto::GetRegionRequest { region_code: region_code.clone(), on: on.clone() });
+        let policy = server.get_policy(proto::GetPolicyRequest { region_code: region_code.clone(), on: on.clone() });
+        let [one, other] = [(&region_code, "130100"), (&"130100".to_owned(), code)].map(|(owner, beneficiary)| {
+            let (owner_region_code, beneficiary_region_code) = (owner.clone(), beneficiary.to_owned());
+            let relation = proto::Relation::Child as i32;
+            let on = on.clone();
+            let explanation_view = 0;
+            let request = proto::CheckSharingRequest {
+                owner_region_code,
+                beneficiary_region_code,
+                relation,
+                on,
+                explanation_view,
+            };
+            server.check_sharing(request).is_ok()
+        });
+        let all = [region.is_ok(), policy.is_ok(), one, other];
+        assert!(all.iter().all(|each| *each == all[0]), "{code} {on:?}: {all:?}");
+        all[0]
+    };
+    // Laiwu became a part of Jinan on 2019-01-01; Xiong'an began on 2017-04-01. Law is asked about for days to come too.
+    for (code, on, exists) in [
+        ("371200", "2018-12-31", true),
+        ("371200", "2019-01-01", false),
+        ("133100", "2017-03-31", false),
+        ("133100", "2017-04-01", true),
+        ("440300", "2099-01-01", true),
+    ] {
+        assert_eq!(told(code, on), exists, "{code} {on}");
+    }
+}
+
 #[test]
 fn revisions_follow_each_other_and_say_what_they_changed() {
     let server = Setup::memory().start();
@@ -170,6 +208,11 @@ fn every_pool_answers_for_every_day_with_sources_that_can_be_looked_up() {
     for pool in &pools {
         for day in DAYS {
             let request = proto::GetPolicyRequest { region_code: pool.clone(), on: day.to_owned() };
+            let there = server.get_region(proto::GetRegionRequest { region_code: pool.clone(), on: day.to_owned() });
+            if there.is_err() {
+                assert_eq!(failed(server.get_policy(request)), "NotFound REGION_NOT_FOUND", "{pool} on {day}");
+                continue;
+            }
             let answer = server.get_policy(request).expect("a policy");
             let found = answer.policy.expect("set");
             assert_eq!(found.values.len(), gongji::domain::policy::Param::ALL.len(), "{pool} on {day}");

@@ -136,6 +136,7 @@ fn every_change_can_be_sent_again() {
 
         let by_pair = proto::BindingPair { owner: by_id(&son), beneficiary: by_id(&mother) };
         let release = proto::ReleaseBindingRequest {
+            explanation_view: 0,
             evidence: release_evidence(),
             request_id: "r-1".to_owned(),
             target: Some(proto::release_binding_request::Target::BindingId(binding_id)),
@@ -153,6 +154,7 @@ fn every_change_can_be_sent_again() {
         assert_eq!(again.current_state(), proto::BindingState::Released);
 
         let update = proto::UpdateInsuranceRequest {
+            explanation_view: 0,
             request_id: "u-1".to_owned(),
             member: by_id(&son),
             insurance: insurance(|new| new.state = proto::InsuranceState::Suspended as i32),
