@@ -40,22 +40,7 @@ pub fn put_short(out: &mut Vec<u8>, first: u8, text: &[u8]) {
 
 /// A text field that is a whole number in decimal.
 pub fn put_decimal(out: &mut Vec<u8>, first: u8, number: i64) {
-    let mut text = [0; 20];
-    let mut start = text.len();
-    let mut rest = number.unsigned_abs();
-    loop {
-        start -= 1;
-        text[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        start -= 1;
-        text[start] = b'-';
-    }
-    put_short(out, first, &text[start..]);
+    put_short(out, first, itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// The field of this number as `write` fills it, with its length before it.
@@ -69,7 +54,7 @@ pub fn put_message<T>(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Ve
 }
 
 /// Puts the length of what was written since `start` into the byte before it, or into as many as it needs.
-fn set_length(out: &mut Vec<u8>, start: usize) {
+pub fn set_length(out: &mut Vec<u8>, start: usize) {
     let length = out.len() - start;
     if length < 0x80 {
         out[start - 1] = length as u8;
