@@ -26,6 +26,7 @@ fn values_change_on_their_day() {
     );
     // The nation, seen through a pool that follows it.
     check("620100", "modes", "2021-04-21", "", "2021-04-22", "DIRECT_DRAW");
+    check("620100", "modes", "2024-12-01", "DIRECT_DRAW", "2024-12-02", "DIRECT_DRAW,WALLET_TRANSFER");
     check("620100", "relations", "2021-04-21", "", "2021-04-22", three);
     check("620100", "relations", "2024-07-25", three, "2024-07-26", eight);
     check("620100", "beneficiary_scope", "2021-04-21", "NOWHERE", "2021-04-22", "SAME_REGION");
@@ -183,7 +184,7 @@ fn inherited_values_are_cut_where_the_region_speaks() {
     assert_eq!((floor.region, floor.end), (RegionCode::NATIONAL, Some(day("2010-01-01"))));
     let policy = BOOK.policy(code("440300"), day("2022-01-01")).expect("a policy on that day");
     let modes = policy.value(Param::Modes);
-    assert_eq!((modes.region, modes.start, modes.end), (RegionCode::NATIONAL, day("2021-04-22"), None));
+    assert_eq!((modes.region, modes.start, modes.end), (RegionCode::NATIONAL, day("2021-04-22"), Some(day("2024-12-02"))));
 }
 
 #[test]
