@@ -55,7 +55,8 @@ fn values_change_on_their_day() {
     check("440300", "floor", "2017-06-30", fixed, "2017-07-01", share);
     check("440300", "floor", "2023-09-30", share, "2023-10-01", zero);
     check("440300", "own_account_order", "2023-09-30", "OWN_FIRST", "2023-10-01", "RELATIVES_ONLY_IF_OWN_ZERO");
-    check("440300", "relative_purposes", "2023-09-30", "OUTPATIENT,VACCINATION", "2023-10-01", care);
+    let (old, new) = ("OUTPATIENT,INPATIENT,VACCINATION", "OUTPATIENT,INPATIENT,PHARMACY,VACCINATION");
+    check("440300", "relative_purposes", "2023-09-30", old, "2023-10-01", new);
     check("440300", "paper_authorisation", "2009-12-31", "false", "2010-01-01", "true");
     check("440300", "paper_authorisation", "2023-09-30", "true", "2023-10-01", "false");
     // Hangzhou.
@@ -100,7 +101,12 @@ fn tables_change_on_their_day() {
             vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE", "STREET_OFFICE"],
         ),
         ("440300", "channels", "2023-09-30", vec!["PERSONAL_WEB_PAGE", "AGENCY_WINDOW", "HOSPITAL_OFFICE"]),
-        ("440300", "channels", "2023-10-01", vec!["CITY_APP", "AGENCY_WINDOW", "E_CARD_FAMILY_SERVICE"]),
+        (
+            "440300",
+            "channels",
+            "2023-10-01",
+            vec!["CITY_APP", "PERSONAL_WEB_PAGE", "AGENCY_WINDOW", "HOSPITAL_OFFICE", "E_CARD_FAMILY_SERVICE"],
+        ),
         ("330100", "channels", "2021-12-31", vec!["CITY_APP"]),
         (
             "330100",
