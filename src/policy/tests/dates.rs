@@ -1,7 +1,12 @@
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+
 use super::super::{PolicyFiles, load};
 use super::{BOOK, FILES, code, day};
 use crate::domain::ids::RegionCode;
-use crate::domain::policy::Param;
+use crate::domain::policy::{Citation, Param};
+use crate::domain::vocabulary::Grade;
 
 /// Each row: region, key, the day before the change, its text, the day of the change, its text.
 #[test]
@@ -181,6 +186,28 @@ fn every_value_of_every_pool_has_a_source_on_every_day() {
             }
         }
     }
+}
+
+/// Whoever is surer than UNVERIFIED does not hold before the day that the source itself gives.
+#[test]
+fn nothing_sourced_begins_before_its_source() {
+    let mut wrong = BTreeSet::new();
+    let mut check = |grade: Grade, start: Date, citation: &Citation, place: String| {
+        let sure = grade.code() <= Grade::Guide.code();
+        if sure && citation.effective.is_some_and(|day| start < day) {
+            wrong.insert(format!("{place} from {start}"));
+        }
+    };
+    for region in BOOK.regions.iter().map(|region| region.code).chain([RegionCode::NATIONAL]) {
+        for value in BOOK.revisions(region).iter().flat_map(|policy| policy.values.iter()) {
+            check(value.grade, value.start, &value.citation, format!("{region} {}", value.param.name()));
+        }
+        let tables = BOOK.calculation.revisions(region).iter().flat_map(|revision| revision.entries.iter().flatten());
+        for origin in tables.filter_map(|entry| entry.origin.as_ref()) {
+            check(origin.grade, origin.start, &origin.citation, origin.place.clone());
+        }
+    }
+    assert_eq!(wrong, BTreeSet::new());
 }
 
 /// A value taken over from the nation is shown with the life it has in the region.
