@@ -220,7 +220,8 @@ fn chosen_age(
 ) -> Result<Vec<Reason>, Refusal> {
     let earliest = earliest_month(law, class, birth)?;
     let now = Month::of(law.on);
-    let compared = || Detail::of(vec![("retirement_month", month.to_string())], format!("{earliest} ≤ {month} ≤ {now}"));
+    let compared =
+        || Detail::of(vec![("retirement_month", month.to_string())], format!("{earliest} ≤ {month} ≤ {now}"));
     let keys = &[Key::FlexibleRetirement, Key::RetirementAges];
     trace.step(Rule::EarliestAge, "", keys, || text(earliest.to_string()), compared);
     let reached = earliest <= month && month <= now;

@@ -218,7 +218,10 @@ fn inherited_values_are_cut_where_the_region_speaks() {
     assert_eq!((floor.region, floor.end), (RegionCode::NATIONAL, Some(day("2010-01-01"))));
     let policy = BOOK.policy(code("440300"), day("2022-01-01")).expect("a policy on that day");
     let modes = policy.value(Param::Modes);
-    assert_eq!((modes.region, modes.start, modes.end), (RegionCode::NATIONAL, day("2021-04-22"), Some(day("2024-12-02"))));
+    assert_eq!(
+        (modes.region, modes.start, modes.end),
+        (RegionCode::NATIONAL, day("2021-04-22"), Some(day("2024-12-02")))
+    );
 }
 
 #[test]
