@@ -4,6 +4,7 @@
 use jiff::civil::date;
 
 use crate::domain::binding::{Caps, Evidence};
+use crate::domain::filing::EITHER;
 use crate::domain::identity::IdNumber;
 use crate::domain::ids::{MemberId, RegionCode, RequestId};
 use crate::domain::member::{Insurance, MemberRef, Person};
@@ -147,15 +148,19 @@ async fn bind(
         caps: Caps::default(),
         priority: 0,
     };
-    // Whatever the channel asks for on this day is handed in.
+    // Whatever the channel asks for on this day is handed in; of several the first.
     let missing = match ledger.check_binding(&ask).await {
         Ok(answer) => answer.decision.missing,
         // Somebody who was left out cannot be bound.
         Err(Failure::NotFound(_)) => return Ok(()),
         Err(failure) => return Err(failure),
     };
-    let evidence =
-        missing.into_iter().map(|kind| Evidence { kind, reference: "demo".to_owned(), digest: String::new() });
+    let first = |kinds: &String| kinds.split(EITHER).next().unwrap_or_default().to_owned();
+    let evidence = missing.iter().map(|kinds| Evidence {
+        kind: first(kinds),
+        reference: "demo".to_owned(),
+        digest: String::new(),
+    });
     ask.evidence = evidence.collect();
     let command = CreateBinding { caller: caller(), request_id: request("binding", number)?, ask };
     ledger.run(&command).await.map(|_| ())

@@ -50,7 +50,7 @@ pub struct Filing<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilingDecision {
     pub reasons: Vec<Reason>,
-    /// Without these no binding is made.
+    /// Without these no binding is made. Where one of several will do, they stand in one text, joined by [`EITHER`].
     pub missing: Vec<String>,
     /// Without these it waits.
     pub pending: Vec<String>,
@@ -101,7 +101,8 @@ pub fn decide_filing(
         let photo = rule.is_some_and(|rule| steps.missing.iter().any(|kind| rule.minor_evidence.contains(kind)));
         check(Rule::MinorEvidence, of_owner, when(photo, of_owner, Reason::EvidenceMissing));
     }
-    let others = steps.missing.iter().any(|kind| rule.is_some_and(|rule| rule.evidence.contains(kind)));
+    let asked = |kind: &String| kind.contains(EITHER) || rule.is_some_and(|rule| rule.evidence.contains(kind));
+    let others = steps.missing.iter().any(asked);
     check(Rule::EvidenceComplete, of_owner, when(others, of_owner, Reason::EvidenceMissing));
     if steps.follow {
         check(Rule::Verification, of_owner, when(steps.skipped, of_owner, Reason::StepSkipped));
@@ -163,6 +164,9 @@ pub fn decide_filing(
     FilingDecision { reasons, missing: steps.missing, pending: steps.pending, grants, start, trace }
 }
 
+/// Between evidence types of which one will do; no type has it in its name.
+pub const EITHER: &str = "|";
+
 /// Where today's policies stand behind those of the first day.
 const NOW: u8 = 2;
 
@@ -190,7 +194,9 @@ impl Steps {
         let young = |line: u32| filing.beneficiary_age.is_none_or(|age| age < line);
         let minor = !rule.minor_evidence.is_empty() && owner.rules.minor_age.is_some_and(young);
         let asked = rule.evidence.iter().chain(rule.minor_evidence.iter().filter(|_| minor));
-        let missing = asked.filter(|kind| !given(kind)).cloned().collect();
+        let any = &rule.evidence_any;
+        let one_of = (!any.is_empty() && !any.iter().any(given)).then(|| any.join(EITHER));
+        let missing = asked.filter(|kind| !given(kind)).cloned().chain(one_of).collect();
         let of_relation = rule.relation_steps.iter().filter(|steps| steps.relations.contains(&filing.relation));
         let of_relation = of_relation.flat_map(|steps| &steps.verification);
         let verification: Vec<&String> = rule.verification.iter().chain(of_relation).collect();

@@ -112,6 +112,8 @@ pub struct ChannelRule {
     pub channel: Channel,
     /// Evidence type codes in the order of the steps, all required when the binding is filed.
     pub evidence: Vec<String>,
+    /// Of these one is required besides, whichever it is; empty: nothing is.
+    pub evidence_any: Vec<String>,
     /// Required as well where the person bound is a minor.
     pub minor_evidence: Vec<String>,
     /// What may follow: until the last of these steps the binding waits for verification (待核验).

@@ -262,6 +262,7 @@ fn policy(policy: &Policy) -> proto::Policy {
     let channels = rules.channels.iter().map(|rule| proto::ChannelPolicy {
         channel: rule.channel.to_wire(),
         evidence_types: rule.evidence.clone(),
+        one_of_evidence_types: rule.evidence_any.clone(),
         grants: to_wire_all(&rule.grants),
         minor_evidence_types: rule.minor_evidence.clone(),
         verification_types: rule.verification.clone(),

@@ -1,4 +1,4 @@
-//! `TransferFunds`: money moves to a relative beforehand, at once within a region, by wallet across provinces.
+//! `TransferFunds`: money moves to a relative beforehand, at once within a region, or by wallet within and across provinces.
 
 use std::sync::Arc;
 

@@ -264,7 +264,7 @@ records! {
     NearRetirement { within_months }
     FlexibleChange { window_first, window_last, effect, per_year, channels }
     ResidentChange { per_year, rule, channels }
-    CertificationCycle { months, dependant_months, every_calendar_year, first_months }
+    CertificationCycle { months, dependant_months, every_calendar_year, first_months, first_opens, start_month }
     InjuryPension { allowance_stops, difference_paid }
     UseRow { code, text }
     BenefitWay { insurance, needs, paid_months, gives }

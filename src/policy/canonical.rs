@@ -52,10 +52,14 @@ fn object(fields: &[(&str, String)]) -> String {
 }
 
 /// With a list that most rows do not have: it stands in the text where it says something.
-fn object_with<T: Json>(fields: &[(&str, String)], (key, rows): (&str, &[T])) -> String {
+fn object_with<T: Json>(fields: &[(&str, String)], list: (&'static str, &[T])) -> String {
     let mut fields = fields.to_vec();
-    fields.extend((!rows.is_empty()).then(|| (key, rows.json())));
+    fields.extend(where_said(list));
     object(&fields)
+}
+
+fn where_said<T: Json>((key, rows): (&'static str, &[T])) -> Option<(&'static str, String)> {
+    (!rows.is_empty()).then(|| (key, rows.json()))
 }
 
 /// A list of vocabulary items by their names.
@@ -141,15 +145,15 @@ impl Json for PriceCap {
 
 impl Json for ChannelRule {
     fn json(&self) -> String {
-        let fields = [
-            ("channel", self.channel.name().json()),
-            ("evidence", self.evidence.json()),
+        let mut fields = vec![("channel", self.channel.name().json()), ("evidence", self.evidence.json())];
+        fields.extend(where_said(("evidence_any", &self.evidence_any)));
+        fields.extend([
             ("minor_evidence", self.minor_evidence.json()),
             ("verification", self.verification.json()),
             ("card_active", self.card_active.to_string()),
             ("effective", self.effective.name().json()),
             ("grants", names!(self.grants)),
-        ];
+        ]);
         object_with(&fields, ("relation_steps", &self.relation_steps))
     }
 }

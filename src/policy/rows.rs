@@ -201,6 +201,13 @@ pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<
         }
         Some(grants)
     });
+    let evidence_any = table.get("evidence_any").map_or(Some(Vec::new()), |node| {
+        let any = codes(&node, problems)?;
+        if any.len() < 2 {
+            node.refuse(problems, "names no choice: what is always asked for belongs to evidence");
+        }
+        Some(any)
+    });
     let minor_evidence = any_codes(table, "minor_evidence", problems);
     let verification = any_codes(table, "verification", problems);
     let steps = table.get("relation_steps").map_or(Some(Vec::new()), |node| relation_steps(&node, problems));
@@ -209,6 +216,7 @@ pub(super) fn channel(table: &mut Table<'_>, problems: &mut Problems) -> Option<
     Some(ChannelRule {
         channel: channel?,
         evidence: evidence?,
+        evidence_any: evidence_any?,
         minor_evidence: minor_evidence?,
         verification: verification?,
         relation_steps: steps?,

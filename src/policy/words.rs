@@ -63,6 +63,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("item_codes", "项目编码", "items"),
     ("channel", "渠道", "channel"),
     ("evidence", "材料", "evidence"),
+    ("evidence_any", "另交任一材料", "one of"),
     ("grants", "授权", "grants"),
     ("minor_evidence", "未成年人另交", "of minors also"),
     ("verification", "后续核验", "to follow"),

@@ -453,11 +453,12 @@ impl Story {
         request.evidence = match words.get("evidence") {
             Some("none") => Vec::new(),
             Some(kinds) => kinds.split(',').map(evidence).collect(),
-            // Whatever the channel asks for.
+            // Whatever the channel asks for, of several the first.
             None => {
                 let missing = self.server.check_binding(check_of(&request));
+                let first = |kinds: &String| evidence(kinds.split('|').next().unwrap_or_default());
                 missing
-                    .map(|answer| answer.missing_evidence.iter().map(|kind| evidence(kind)).collect())
+                    .map(|answer| answer.missing_evidence.iter().map(first).collect())
                     .unwrap_or_default()
             }
         };

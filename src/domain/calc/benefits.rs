@@ -3,7 +3,7 @@
 use super::keys::Key;
 use super::law::{Law, Refusal};
 use super::number::{Month, Ratio};
-use super::retirement::{legal_month, minimum_months};
+use super::retirement::{earliest_month, legal_month, minimum_months};
 use super::tables::BenefitWay;
 use super::trace::{Detail, Rule, Trace, fen, text};
 use super::unemployment;
@@ -20,6 +20,8 @@ pub struct Facts {
     pub local_paid: u32,
     pub continuous: u32,
     pub worker: Option<(RetirementClass, Month)>,
+    /// The month of retirement; none: the legal one.
+    pub retirement: Option<Month>,
     pub injury_recognised: bool,
     pub cause: Option<LeavingCause>,
     pub registered: bool,
@@ -137,11 +139,18 @@ fn judge(
         (Need::UnemploymentConditions, _, Some(cause)) => {
             unemployment::conditions(law, facts.paid, cause, facts.registered, trace)?
         }
-        // The minimum is that of the year of retirement: the legal month's once it is past.
+        // The minimum is that of the year of retirement: where none is named, the legal month's once it is past.
         (Need::MinimumYears, Some((class, birth)), _) => {
-            years(law, facts.paid, legal_month(law, class, birth)?.min(Month::of(law.on)).year(), trace)?
+            let retires = match facts.retirement {
+                Some(month) => month,
+                None => legal_month(law, class, birth)?.min(Month::of(law.on)),
+            };
+            years(law, facts.paid, retires.year(), trace)?
         }
-        (Need::LegalAge, Some((class, birth)), _) => age(law, class, birth, trace)?,
+        (Need::LegalAge, Some((class, birth)), _) => match facts.retirement {
+            Some(month) => chosen_age(law, class, birth, month, trace)?,
+            None => age(law, class, birth, trace)?,
+        },
         (Need::LifelongYears, Some((class, _)), _) => {
             let sex = if class == RetirementClass::Male { Sex::Male } else { Sex::Female };
             let asked = Lifelong { sex, paid: facts.paid, local_paid: facts.local_paid, monthly_base: None };
@@ -198,6 +207,25 @@ fn age(law: &Law<'_>, class: RetirementClass, birth: Month, trace: &mut Trace) -
     let compared = || Detail::of(Vec::new(), format!("{now} ≥ {legal}"));
     trace.step(Rule::LegalAge, "", &[Key::RetirementAges], || text(legal.to_string()), compared);
     Ok(if now < legal { vec![Reason::AgeNotReached] } else { Vec::new() })
+}
+
+/// The month that somebody chose: from the earliest one of flexible retirement on, and not before it has come. There is no
+/// last one here: who lacks years pays on beyond it.
+fn chosen_age(
+    law: &Law<'_>,
+    class: RetirementClass,
+    birth: Month,
+    month: Month,
+    trace: &mut Trace,
+) -> Result<Vec<Reason>, Refusal> {
+    let earliest = earliest_month(law, class, birth)?;
+    let now = Month::of(law.on);
+    let compared =
+        || Detail::of(vec![("retirement_month", month.to_string())], format!("{earliest} ≤ {month} ≤ {now}"));
+    let keys = &[Key::FlexibleRetirement, Key::RetirementAges];
+    trace.step(Rule::EarliestAge, "", keys, || text(earliest.to_string()), compared);
+    let reached = earliest <= month && month <= now;
+    Ok(if reached { Vec::new() } else { vec![Reason::AgeNotReached] })
 }
 
 fn leave_days(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<u32, Refusal> {

@@ -66,28 +66,53 @@ pub struct Due {
 }
 
 /// Both conditions at once: not more than so many months after the last one, and, where the region says so, within the next
-/// calendar year.
+/// year of certification.
 pub fn days(cycle: &CertificationCycle, since: Since, dependant: bool) -> Days {
     let (Since::FirstPaid(from) | Since::Certified(from)) = since;
-    let months = months(cycle, since, dependant);
-    let rolling = Month::of(from).plus(months).day(from.day());
+    let after = |day: Date, months| Month::of(day).plus(months).day(day.day());
+    let opens_or_due = after(from, months(cycle, since, dependant));
+    if begins_later(cycle, since) {
+        // The first cycle only begins on that day, and is as long as any other.
+        let rolling = after(opens_or_due, lasts(cycle, dependant));
+        let calendar = cycle.every_calendar_year.then(|| year_of(cycle, opens_or_due).1);
+        let due = calendar.map_or(rolling, |last| rolling.min(last));
+        return Days { rolling, calendar, not_before: opens_or_due, due };
+    }
+    let rolling = opens_or_due;
     if !cycle.every_calendar_year {
         return Days { rolling, calendar: None, not_before: from, due: rolling };
     }
-    let next = i32::from(from.year()) + 1;
-    let (first, last) = (Month::new(next, 1).day(1), Month::new(next, 12).day(31));
+    let next = year_of(cycle, from).1.tomorrow().unwrap_or(from);
+    let (first, last) = year_of(cycle, next);
     // A cycle shorter than a year may end before the next year begins: then the interval alone decides.
     let not_before = if rolling < first { from } else { first };
     Days { rolling, calendar: Some(last), not_before, due: rolling.min(last) }
 }
 
-/// The longest interval; a dependant's may be shorter than that after a first payment.
+/// The first and the last day of the year of certification in which a day lies.
+fn year_of(cycle: &CertificationCycle, day: Date) -> (Date, Date) {
+    let start = cycle.start_month.and_then(|month| i32::try_from(month).ok()).unwrap_or(1);
+    let year = i32::from(day.year()) - i32::from(i32::from(day.month()) < start);
+    let first = Month::new(year, start);
+    (first.first_day(), first.plus(11).day(31))
+}
+
+/// Whether the months after the first payment lead to the day on which the cycle begins.
+fn begins_later(cycle: &CertificationCycle, since: Since) -> bool {
+    matches!(since, Since::FirstPaid(_)) && cycle.first_opens == Some(true)
+}
+
+/// How long a cycle lasts, in months.
+fn lasts(cycle: &CertificationCycle, dependant: bool) -> u32 {
+    if dependant { cycle.dependant_months } else { cycle.months }
+}
+
+/// The months from the day given; a dependant's may be fewer than those after a first payment.
 fn months(cycle: &CertificationCycle, since: Since, dependant: bool) -> u32 {
     match since {
         Since::FirstPaid(_) if dependant => cycle.first_months.min(cycle.dependant_months),
         Since::FirstPaid(_) => cycle.first_months,
-        Since::Certified(_) if dependant => cycle.dependant_months,
-        Since::Certified(_) => cycle.months,
+        Since::Certified(_) => lasts(cycle, dependant),
     }
 }
 
@@ -103,8 +128,11 @@ pub fn calculate(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Due,
     let days = days(cycle, input.since, input.dependant);
     let keys: &'static [Key] = &[Key::CertificationCycle];
     let operation = || {
-        let months = months(cycle, input.since, input.dependant);
-        Detail::of(vec![(name, from.to_string())], format!("{from} + {months} months"))
+        let mut sum = format!("{from} + {} months", months(cycle, input.since, input.dependant));
+        if begins_later(cycle, input.since) {
+            sum = format!("{sum} + {} months", lasts(cycle, input.dependant));
+        }
+        Detail::of(vec![(name, from.to_string())], sum)
     };
     trace.step(Rule::RollingDue, "", keys, || text(days.rolling.to_string()), operation);
     if let Some(calendar) = days.calendar {

@@ -150,6 +150,12 @@ pub fn fault(value: &Value) -> Option<&'static str> {
             if cycle.months == 0 || cycle.dependant_months == 0 || cycle.first_months == 0 {
                 return Some("must have months of 1 or more");
             }
+            if cycle.start_month.is_some_and(|month| !(1..=12).contains(&month)) {
+                return Some("must have a start_month of 1 to 12");
+            }
+            if cycle.start_month.is_some() && !cycle.every_calendar_year {
+                return Some("has a start_month without every_calendar_year");
+            }
             months(&[cycle.months, cycle.dependant_months, cycle.first_months])
         }
         Value::CertificationWays(ways) => {

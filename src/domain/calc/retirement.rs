@@ -56,7 +56,7 @@ pub fn calculate(law: &Law<'_>, input: &Worker, trace: &mut Trace) -> Result<Ret
     let original = at(row.original_months, 0)?;
     let legal = at(legal_age, 0)?;
     // Never below the original age; among the months allowed the first in which the years suffice.
-    let first = legal_age.saturating_sub(flexible.early_months).max(row.original_months);
+    let first = first_age(row, legal_age, flexible.early_months);
     let mut earliest = at(first, flexible.early_notice_months)?;
     for age in first..legal_age {
         let tried = at(age, flexible.early_notice_months)?;
@@ -130,6 +130,18 @@ fn row<'a>(law: &'a Law<'_>, class: RetirementClass) -> Result<&'a AgeRow, Refus
 pub fn legal_month(law: &Law<'_>, class: RetirementClass, birth: Month) -> Result<Month, Refusal> {
     let row = row(law, class)?;
     Ok(birth.plus(row.original_months + delay_months(row, birth)))
+}
+
+/// The earliest month of flexible retirement, never below the original age, without steps and whatever the years.
+pub fn earliest_month(law: &Law<'_>, class: RetirementClass, birth: Month) -> Result<Month, Refusal> {
+    let row = row(law, class)?;
+    let legal_age = row.original_months + delay_months(row, birth);
+    let early = flexible(law, birth.plus(legal_age))?.early_months;
+    Ok(birth.plus(first_age(row, legal_age, early)))
+}
+
+fn first_age(row: &AgeRow, legal_age: u32, early_months: u32) -> u32 {
+    legal_age.saturating_sub(early_months).max(row.original_months)
 }
 
 /// One month for every few months of birth, up to the most; none before the first delayed month of birth.

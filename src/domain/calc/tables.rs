@@ -332,6 +332,10 @@ pub struct CertificationCycle {
     pub every_calendar_year: bool,
     /// After the first payment.
     pub first_months: u32,
+    /// `first_months` lead to the day on which the first cycle begins; left out or `false`: to the day on which it is due.
+    pub first_opens: Option<bool>,
+    /// The month in which the year of `every_calendar_year` begins; left out: January.
+    pub start_month: Option<u32>,
 }
 
 /// One certification channel.

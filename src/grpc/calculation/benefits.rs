@@ -118,11 +118,12 @@ fn standing(found: &Standing) -> proto::GapAssessment {
 /// Fields of another insurance are refused: they would be passed over in silence.
 fn foreign(request: &proto::CheckBenefitsRequest, insurance: Insurance, fields: &mut Fields) {
     use Insurance::{Injury, Maternity, Medical, Pension, Unemployment};
-    let rows: [(&str, bool, &[Insurance]); 12] = [
+    let rows: [(&str, bool, &[Insurance]); 13] = [
         ("local_paid_months", request.local_paid_months != 0, &[Medical]),
         ("continuous_months", request.continuous_months != 0, &[Maternity]),
         ("class", request.class != 0, &[Pension, Medical]),
         ("birth_date", !request.birth_date.is_empty(), &[Pension, Medical]),
+        ("retirement_month", !request.retirement_month.is_empty(), &[Pension, Medical]),
         ("injury_recognised", request.injury_recognised, &[Injury]),
         ("cause", request.cause != 0, &[Unemployment]),
         ("registered", request.registered, &[Unemployment]),
@@ -153,6 +154,9 @@ impl Calculation for proto::CheckBenefitsRequest {
         let local_paid = fields.count("local_paid_months", self.local_paid_months, 0, MONTHS_MAX);
         let continuous = fields.count("continuous_months", self.continuous_months, 0, MONTHS_MAX);
         let worker = fields.optional_worker(self.class, &self.birth_date);
+        let retirement = fields.optional_month("retirement_month", &self.retirement_month);
+        let ageless = !self.retirement_month.is_empty() && self.birth_date.is_empty();
+        fields.foreign("retirement_month", ageless, "a request with class and birth_date");
         let cause = fields.optional_word("cause", self.cause);
         let wage = fields.money("unit_average_wage_fen", self.unit_average_wage_fen);
         let children = fields.count("children", self.children, 0, 20);
@@ -170,6 +174,7 @@ impl Calculation for proto::CheckBenefitsRequest {
             local_paid: local_paid?,
             continuous: continuous?,
             worker: worker?,
+            retirement: retirement?,
             injury_recognised: self.injury_recognised,
             cause: cause?,
             registered: self.registered,

@@ -9,7 +9,7 @@ use crate::domain::binding::Evidence;
 use crate::domain::filing::{self, Filing};
 use crate::domain::ids::RegionCode;
 use crate::domain::member::Member;
-use crate::domain::policy::{Param, PolicyBook};
+use crate::domain::policy::{ChannelRule, Param, PolicyBook};
 use crate::domain::reason::Reason;
 use crate::domain::sharing;
 use crate::domain::vocabulary::{Channel, Grant, Relation};
@@ -24,7 +24,7 @@ pub(super) struct FilingCase {
     relation: Relation,
     /// Left out: the first that the owner's region offers.
     channel: Option<Channel>,
-    /// Left out: all that the channel asks for.
+    /// Left out: all that the channel asks for, of several the first.
     evidence: Option<Vec<String>>,
     members_now: usize,
     owners_now: usize,
@@ -115,7 +115,8 @@ impl FilingCase {
         };
         let channel = self.channel.or_else(|| of_owner.rules.channels.first().map(|rule| rule.channel));
         let channel = channel.unwrap_or(Channel::CityApp);
-        let asked = of_owner.channel(channel).map(|rule| rule.evidence.clone()).unwrap_or_default();
+        let all = |rule: &ChannelRule| rule.evidence.iter().chain(rule.evidence_any.first()).cloned().collect();
+        let asked = of_owner.channel(channel).map(all).unwrap_or_default();
         let evidence = self.evidence.clone().unwrap_or(asked).into_iter();
         let evidence: Vec<Evidence> =
             evidence.map(|kind| Evidence { kind, reference: "r".to_owned(), digest: String::new() }).collect();

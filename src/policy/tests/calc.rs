@@ -82,6 +82,16 @@ fn tables_are_refused_by_file_line_and_key() {
             "[{ class = \"MALE\", original_months = 720, delay = { first_birth = \"1965-1\", birth_months = 4, most = 36 } }]",
             "10: retirement_ages[0].value[0].delay.first_birth must be a month such as 1965-01",
         ),
+        (
+            "certification_cycle",
+            "{ months = 12, dependant_months = 12, every_calendar_year = true, first_months = 12, start_month = 13 }",
+            "10: certification_cycle[0].value must have a start_month of 1 to 12",
+        ),
+        (
+            "certification_cycle",
+            "{ months = 12, dependant_months = 12, every_calendar_year = false, first_months = 12, start_month = 4 }",
+            "10: certification_cycle[0].value has a start_month without every_calendar_year",
+        ),
         ("retired_credit", "{}", "10: retired_credit[0].value must have one of fixed_fen and of_average_pension"),
         ("average_wage", "0", "10: average_wage[0].value must be above 0"),
         ("tables", "1", "6: tables is not a known key"),

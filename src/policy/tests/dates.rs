@@ -1,7 +1,12 @@
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+
 use super::super::{PolicyFiles, load};
 use super::{BOOK, FILES, code, day};
 use crate::domain::ids::RegionCode;
-use crate::domain::policy::Param;
+use crate::domain::policy::{Citation, Param};
+use crate::domain::vocabulary::Grade;
 
 /// Each row: region, key, the day before the change, its text, the day of the change, its text.
 #[test]
@@ -26,6 +31,7 @@ fn values_change_on_their_day() {
     );
     // The nation, seen through a pool that follows it.
     check("620100", "modes", "2021-04-21", "", "2021-04-22", "DIRECT_DRAW");
+    check("620100", "modes", "2024-12-01", "DIRECT_DRAW", "2024-12-02", "DIRECT_DRAW,WALLET_TRANSFER");
     check("620100", "relations", "2021-04-21", "", "2021-04-22", three);
     check("620100", "relations", "2024-07-25", three, "2024-07-26", eight);
     check("620100", "beneficiary_scope", "2021-04-21", "NOWHERE", "2021-04-22", "SAME_REGION");
@@ -54,7 +60,8 @@ fn values_change_on_their_day() {
     check("440300", "floor", "2017-06-30", fixed, "2017-07-01", share);
     check("440300", "floor", "2023-09-30", share, "2023-10-01", zero);
     check("440300", "own_account_order", "2023-09-30", "OWN_FIRST", "2023-10-01", "RELATIVES_ONLY_IF_OWN_ZERO");
-    check("440300", "relative_purposes", "2023-09-30", "OUTPATIENT,VACCINATION", "2023-10-01", care);
+    let (old, new) = ("OUTPATIENT,INPATIENT,VACCINATION", "OUTPATIENT,INPATIENT,PHARMACY,VACCINATION");
+    check("440300", "relative_purposes", "2023-09-30", old, "2023-10-01", new);
     check("440300", "paper_authorisation", "2009-12-31", "false", "2010-01-01", "true");
     check("440300", "paper_authorisation", "2023-09-30", "true", "2023-10-01", "false");
     // Hangzhou.
@@ -99,7 +106,12 @@ fn tables_change_on_their_day() {
             vec!["AGENCY_WINDOW", "CITY_APP", "NATIONAL_APP", "E_CARD_FAMILY_SERVICE", "STREET_OFFICE"],
         ),
         ("440300", "channels", "2023-09-30", vec!["PERSONAL_WEB_PAGE", "AGENCY_WINDOW", "HOSPITAL_OFFICE"]),
-        ("440300", "channels", "2023-10-01", vec!["CITY_APP", "AGENCY_WINDOW", "E_CARD_FAMILY_SERVICE"]),
+        (
+            "440300",
+            "channels",
+            "2023-10-01",
+            vec!["CITY_APP", "PERSONAL_WEB_PAGE", "AGENCY_WINDOW", "HOSPITAL_OFFICE", "E_CARD_FAMILY_SERVICE"],
+        ),
         ("330100", "channels", "2021-12-31", vec!["CITY_APP"]),
         (
             "330100",
@@ -135,6 +147,7 @@ fn regions_open_on_their_day() {
         ("510100", "2024-12-01", Some("2024-12-02")),
         ("500235", "2024-12-01", Some("2024-12-02")),
         ("133100", "2024-12-01", Some("2024-12-02")),
+        ("133199", "2024-12-01", Some("2024-12-02")),
         ("139900", "2024-12-01", Some("2024-12-02")),
         ("410200", "2025-05-07", Some("2025-05-08")),
         ("429006", "2025-05-07", Some("2025-05-08")),
@@ -150,7 +163,7 @@ fn regions_open_on_their_day() {
     }
     let first = day("2024-12-02");
     let open = BOOK.regions.iter().filter(|region| BOOK.regions.open_on(region.code, first).is_some()).count();
-    assert_eq!(open, 31, "regions open on the first day");
+    assert_eq!(open, 32, "the 31 of the list, and the second code of 雄安");
 }
 
 #[test]
@@ -175,6 +188,28 @@ fn every_value_of_every_pool_has_a_source_on_every_day() {
     }
 }
 
+/// Whoever is surer than UNVERIFIED does not hold before the day that the source itself gives.
+#[test]
+fn nothing_sourced_begins_before_its_source() {
+    let mut wrong = BTreeSet::new();
+    let mut check = |grade: Grade, start: Date, citation: &Citation, place: String| {
+        let sure = grade.code() <= Grade::Guide.code();
+        if sure && citation.effective.is_some_and(|day| start < day) {
+            wrong.insert(format!("{place} from {start}"));
+        }
+    };
+    for region in BOOK.regions.iter().map(|region| region.code).chain([RegionCode::NATIONAL]) {
+        for value in BOOK.revisions(region).iter().flat_map(|policy| policy.values.iter()) {
+            check(value.grade, value.start, &value.citation, format!("{region} {}", value.param.name()));
+        }
+        let tables = BOOK.calculation.revisions(region).iter().flat_map(|revision| revision.entries.iter().flatten());
+        for origin in tables.filter_map(|entry| entry.origin.as_ref()) {
+            check(origin.grade, origin.start, &origin.citation, origin.place.clone());
+        }
+    }
+    assert_eq!(wrong, BTreeSet::new());
+}
+
 /// A value taken over from the nation is shown with the life it has in the region.
 #[test]
 fn inherited_values_are_cut_where_the_region_speaks() {
@@ -183,7 +218,10 @@ fn inherited_values_are_cut_where_the_region_speaks() {
     assert_eq!((floor.region, floor.end), (RegionCode::NATIONAL, Some(day("2010-01-01"))));
     let policy = BOOK.policy(code("440300"), day("2022-01-01")).expect("a policy on that day");
     let modes = policy.value(Param::Modes);
-    assert_eq!((modes.region, modes.start, modes.end), (RegionCode::NATIONAL, day("2021-04-22"), None));
+    assert_eq!(
+        (modes.region, modes.start, modes.end),
+        (RegionCode::NATIONAL, day("2021-04-22"), Some(day("2024-12-02")))
+    );
 }
 
 #[test]

@@ -231,6 +231,11 @@ fn forms_of_values() {
             "[{ channel = \"CITY_APP\", evidence = [], grants = [\"SPEND\"], effective = \"SOON\" }]",
             "11: channels[0].value[0].effective is \"SOON\", not one of AT_ONCE, NEXT_DAY",
         ),
+        (
+            "channels",
+            "[{ channel = \"CITY_APP\", evidence = [], evidence_any = [\"OWNER_ID\"], grants = [\"SPEND\"] }]",
+            "11: channels[0].value[0].evidence_any names no choice: what is always asked for belongs to evidence",
+        ),
         ("releases", "[{ channel = \"CITY_APP\" }]", "11: releases[0].value[0].evidence is missing"),
         (
             "card_activation",

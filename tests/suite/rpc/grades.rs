@@ -32,7 +32,7 @@ fn named(status: &Status) -> String {
 #[test]
 fn a_settlement_rests_on_all_that_lets_relatives_pay() {
     let rows = [
-        ("modes", "2021-04-22"),
+        ("modes", "2024-12-02"),
         ("relations", "2024-07-26"),
         ("beneficiary_scope", "2024-12-31"),
         ("owner_tiers", "1998-12-14"),

@@ -147,6 +147,7 @@ fn channel(
     ChannelRule {
         channel,
         evidence: codes(evidence),
+        evidence_any: Vec::new(),
         minor_evidence: Vec::new(),
         verification: codes(verification),
         relation_steps: Vec::new(),
