@@ -1227,6 +1227,8 @@ async fn wallets(channel: &Channel, methods: &[MethodDescriptor], watcher: &Watc
         assert_eq!(send("OpenWallet", open).await.is_ok(), place < 2);
     }
     send("TransferFunds", transfer(1, 200_001)).await.expect_err("too large");
+    let beforehand = with(transfer(6, 100), "mode", "MODE_TRANSFER_BEFOREHAND");
+    send("TransferFunds", beforehand).await.expect_err("no way between these two regions");
     let mut last = String::new();
     for number in 2..6 {
         match send("TransferFunds", transfer(number, 100)).await {

@@ -1,7 +1,7 @@
 //! The real program as a child process, and what it promises whoever starts, stops and configures it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -119,19 +119,35 @@ fn plain(command: &mut Command) {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 
-/// Runs to the end; one that does not end is killed and is a failure.
+/// Runs to the end; one that does not end is killed and is a failure. What it says is read meanwhile: a pipe holds 64 KiB, and
+/// who says more waits for a reader.
 pub fn ended(mut command: Command) -> Output {
     let mut child = command.spawn().expect("the program can be started");
+    let (stdout, stderr) = (drained(child.stdout.take()), drained(child.stderr.take()));
+    let heard = |pipe: JoinHandle<Vec<u8>>| pipe.join().expect("a pipe was read");
     let deadline = Instant::now() + PATIENCE;
-    while child.try_wait().expect("a child can be waited for").is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            break status;
+        }
         if Instant::now() >= deadline {
             child.kill().expect("a child can be killed");
-            let output = child.wait_with_output().expect("a child can be waited for");
-            panic!("it did not end; it said: {}", String::from_utf8_lossy(&output.stderr));
+            child.wait().expect("a child can be waited for");
+            panic!("it did not end; it said: {}", String::from_utf8_lossy(&heard(stderr)));
         }
         thread::park_timeout(Duration::from_millis(5));
-    }
-    child.wait_with_output().expect("a child can be waited for")
+    };
+    Output { status, stdout: heard(stdout), stderr: heard(stderr) }
+}
+
+fn drained(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_end(&mut said).expect("a pipe can be read");
+        }
+        said
+    })
 }
 
 /// A running server. Killed when dropped.

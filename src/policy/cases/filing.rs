@@ -58,7 +58,7 @@ pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<F
     let age = table.get("age").and_then(|node| node.integer(problems)).unwrap_or(40);
     let card_active = table.get("card_active").and_then(|node| node.flag(problems)).unwrap_or(true);
     let (evidence, pending) = (names(table, "evidence", problems), names(table, "pending", problems));
-    let (missing, grants) = (names(table, "missing", problems), names(table, "grants", problems));
+    let (missing, grants) = (texts(table, "missing", problems), names(table, "grants", problems));
     let chosen = table.get("chosen").map_or(Some(Vec::new()), |node| super::super::value::names(&node, problems));
     let begins = table.get("begins").map(|node| node.day(problems));
     let reasons = expected_reasons(table, problems);
@@ -80,6 +80,13 @@ pub(super) fn filing(table: &mut Table<'_>, problems: &mut Problems) -> Option<F
         chosen: chosen?,
         begins: begins.map_or(Some(None), |day| day.map(Some))?,
     })
+}
+
+/// What is missing may be a choice of several, in one text.
+fn texts(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<Vec<String>> {
+    let node = table.get(key)?;
+    let items = node.items(problems)?;
+    items.iter().map(|item| item.filled(problems).map(str::to_owned)).collect()
 }
 
 /// `expect = []` is a yes.

@@ -20,8 +20,13 @@ fn refuse(setup: &mut Setup, file: &str, from: &str, to: &str) {
 
 /// The national value of a day, made an invented one.
 fn invent(setup: &mut Setup, key: &str, start: &str) {
-    let entry = format!("[[{key}]]\nstart = {start}\n");
-    refuse(setup, "national/policy.toml", &entry, &format!("{entry}grade = \"DEMO\"\n"));
+    let file = "national/policy.toml";
+    let files = PolicyFiles::embedded();
+    let head = format!("[[{key}]]\nstart = {start}\n");
+    let rest = files.0[file].split(&head).nth(1).and_then(|rest| rest.split("\n\n").next()).expect("an entry");
+    let graded = rest.replace("grade = \"UNVERIFIED\"", "grade = \"DEMO\"");
+    let invented = if graded == rest { format!("grade = \"DEMO\"\n{rest}") } else { graded };
+    refuse(setup, file, &format!("{head}{rest}"), &format!("{head}{invented}"));
 }
 
 fn named(status: &Status) -> String {
