@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Waker};
+use std::thread;
 use std::time::Duration;
 
-use gongji::store::postgres::{self, PostgresError, PostgresOptions, PostgresStore, SCHEMA};
+use gongji::store::postgres::{self, MIGRATIONS, PostgresError, PostgresOptions, PostgresStore, SCHEMA};
 use gongji::store::{CommitError, Store, StoreError};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::NoTls;
@@ -216,6 +219,38 @@ fn partitions_are_made_before_they_are_needed() {
         "{made}"
     );
     assert_eq!(store.all().len(), 40);
+}
+
+/// As replicas and an administrator do who start together: each comes to its end, and all is there once.
+#[test]
+fn tables_and_partitions_are_made_once_whoever_makes_them_together() {
+    const HANDS: usize = 6;
+    let database = PostgresServer::shared().fresh_database();
+    let together = || {
+        let begin = Barrier::new(HANDS);
+        thread::scope(|scope| {
+            for _ in 0..HANDS {
+                scope.spawn(|| {
+                    let options = PostgresOptions { lock: PATIENCE, ..PostgresOptions::new(database.url()) };
+                    begin.wait();
+                    runtime().block_on(postgres::up(&options, SECRET, 10)).expect("migrates");
+                });
+            }
+        });
+    };
+    let partitions =
+        "SELECT count(*), min(first), max(last), count(*) FILTER (WHERE last - first <> 9) FROM gongji.partition";
+    let tables =
+        "SELECT count(*) FROM pg_inherits WHERE inhparent IN ('gongji.record'::regclass, 'gongji.posting'::regclass)";
+    together();
+    let made = ["gongji.migration", "gongji.dataset", "gongji_person.secret", "gongji.head"];
+    let rows = made.map(|table| database.sql(&format!("SELECT count(*) FROM {table}")));
+    assert_eq!(rows, [MIGRATIONS.len().to_string().as_str(), "1", "1", "1"]);
+    assert_eq!((database.sql(partitions), database.sql(tables)), ("3|1|30|0".into(), "6".into()));
+    // A ledger that went on without room ahead.
+    database.sql("UPDATE gongji.head SET position = 200");
+    together();
+    assert_eq!((database.sql(partitions), database.sql(tables)), ("23|1|230|0".into(), "46".into()));
 }
 
 #[test]
