@@ -227,8 +227,17 @@ impl TestServer {
 
     /// Ends the server and starts it again on what it kept. A store that keeps nothing beyond its own life goes on living.
     pub fn restart(&mut self) {
-        if matches!(self.setup.place, Place::Embedded(_) | Place::Postgres(_)) {
+        self.restart_after(|_| {});
+    }
+
+    /// The same, with something that comes to pass while it is away.
+    pub fn restart_after(&mut self, meanwhile: impl FnOnce(&ManualClock)) {
+        let is_kept = matches!(self.setup.place, Place::Embedded(_) | Place::Postgres(_));
+        if is_kept {
             self.close();
+        }
+        meanwhile(&self.setup.clock);
+        if is_kept {
             self.open();
         }
     }
