@@ -243,7 +243,7 @@ options! {
     recent_keys / "recent-keys" / "GONGJI_RECENT_KEYS": u32 = 400_000;
     /// Bytes that may wait for the disk; past it changes wait for room.
     queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
-    /// Bytes of changes that gather before the embedded store brings its index up to date: read again after a crash.
+    /// Bytes of changes that gather before the embedded store brings its index up to date: read again at the next start.
     index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 128 << 20;
     @ "Logging"
     /// What is logged: a level, or a filter such as gongji=debug.
