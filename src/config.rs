@@ -114,7 +114,7 @@ options! {
     /// How long a call waits for the database to come back before it is refused, in milliseconds.
     database_wait_ms / "database-wait-ms" / "GONGJI_DATABASE_WAIT_MS": u32 = 3_000;
     /// Most changes in one transaction of the database, and most looks in one statement.
-    database_group / "database-group" / "GONGJI_DATABASE_GROUP": u32 = 256;
+    database_group / "database-group" / "GONGJI_DATABASE_GROUP": u32 = 1_024;
     /// How often a transaction of the database is tried again before its changes are refused.
     database_retries / "database-retries" / "GONGJI_DATABASE_RETRIES": u32 = 8;
     /// How often a server looks for records of other servers while somebody waits for them, in milliseconds.
