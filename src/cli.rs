@@ -133,7 +133,7 @@ pub fn run() -> ExitCode {
         Command::Migrate(options) => migrate::run(options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
-        Command::Copy(options) => copy::run(&options),
+        Command::Copy(options) => copy::run(options),
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),
     };

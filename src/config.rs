@@ -114,7 +114,7 @@ options! {
     /// How long a call waits for the database to come back before it is refused, in milliseconds.
     database_wait_ms / "database-wait-ms" / "GONGJI_DATABASE_WAIT_MS": u32 = 3_000;
     /// Most changes in one transaction of the database, and most looks in one statement.
-    database_group / "database-group" / "GONGJI_DATABASE_GROUP": u32 = 256;
+    database_group / "database-group" / "GONGJI_DATABASE_GROUP": u32 = 1_024;
     /// How often a transaction of the database is tried again before its changes are refused.
     database_retries / "database-retries" / "GONGJI_DATABASE_RETRIES": u32 = 8;
     /// How often a server looks for records of other servers while somebody waits for them, in milliseconds.
@@ -243,7 +243,7 @@ options! {
     recent_keys / "recent-keys" / "GONGJI_RECENT_KEYS": u32 = 400_000;
     /// Bytes that may wait for the disk; past it changes wait for room.
     queue_bytes / "queue-bytes" / "GONGJI_QUEUE_BYTES": u32 = 64 << 20;
-    /// Bytes of changes that gather before the embedded store brings its index up to date: read again after a crash.
+    /// Bytes of changes that gather before the embedded store brings its index up to date: read again at the next start.
     index_bytes / "index-bytes" / "GONGJI_INDEX_BYTES": u32 = 128 << 20;
     @ "Logging"
     /// What is logged: a level, or a filter such as gongji=debug.

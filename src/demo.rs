@@ -152,7 +152,7 @@ async fn bind(
     let missing = match ledger.check_binding(&ask).await {
         Ok(answer) => answer.decision.missing,
         // Somebody who was left out cannot be bound.
-        Err(Failure::NotFound(_)) => return Ok(()),
+        Err(Failure::NobodyThere { .. }) => return Ok(()),
         Err(failure) => return Err(failure),
     };
     let first = |kinds: &String| kinds.split(EITHER).next().unwrap_or_default().to_owned();

@@ -42,9 +42,9 @@ fn block_on<T>(work: impl Future<Output = Result<T, PostgresError>>) -> Result<T
     runtime.block_on(work).map_err(|error| error.to_string())
 }
 
-fn named(config: &Config) -> Result<(), String> {
+pub(crate) fn named(config: &Config) -> Result<(), String> {
     if config.database_url.is_empty() {
-        return Err("database_url: name the database by --database-url or GONGJI_DATABASE_URL".to_owned());
+        return Err("database_url: name the database by --database-url, GONGJI_DATABASE_URL or --config".to_owned());
     }
     Ok(())
 }

@@ -10,10 +10,12 @@ use indicatif::ProgressBar;
 
 use super::{CopyError, compare, copy};
 use crate::backup::{bar, beside, plain};
+use crate::cli::Settings;
 use crate::client::in_words;
+use crate::config::Config;
 use crate::ledger::page::hex;
 use crate::ledger_tool;
-use crate::migrate::PARTITION_RECORDS;
+use crate::migrate::{self, PARTITION_RECORDS};
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::store::kept::Portable;
 use crate::store::postgres::{self, DatabaseUrl, PostgresError, PostgresOptions, PostgresStore};
@@ -22,22 +24,28 @@ use crate::store::{Head, Store};
 /// `gongji copy`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A city grows out of its one process:\n  \
-    gongji copy --from embedded:/var/lib/gongji --to postgres://gongji@db/city\n\
+    export GONGJI_DATABASE_URL=postgres://gongji:password@db/city\n  \
+    gongji copy --from embedded:/var/lib/gongji --to postgres --database-ca /etc/gongji/ca.pem\n\
     Stop the server first, and start none on the target before this has ended. Broken off, run the same line again.")]
 pub struct Options {
-    /// The data set: embedded:DIR or postgres://….
+    /// The data set: embedded:DIR; postgres, the database that --database-url, GONGJI_DATABASE_URL or --config names; or
+    /// postgres://… of another one.
     #[arg(long, value_name = "STORE")]
     from: Place,
-    /// Where it goes: embedded:DIR, absent or empty; or postgres://… of a database without a ledger.
+    /// Where it goes, named likewise: a folder that is absent or empty, or a database without a ledger.
     #[arg(long, value_name = "STORE")]
     to: Place,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// A store as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Embedded(PathBuf),
-    Postgres(DatabaseUrl),
+    /// None: the one that the settings name. What stands on a command line can be read by everybody on the machine, a
+    /// password too.
+    Postgres(Option<DatabaseUrl>),
 }
 
 impl FromStr for Place {
@@ -45,36 +53,73 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(DatabaseUrl(text.to_owned())));
+            return Ok(Self::Postgres(Some(DatabaseUrl(text.to_owned()))));
+        }
+        if text == "postgres" {
+            return Ok(Self::Postgres(None));
         }
         match text.split_once(':') {
             Some(("embedded", dir)) if !dir.is_empty() => Ok(Self::Embedded(dir.into())),
-            Some(("postgres", url)) if !url.is_empty() => Ok(Self::Postgres(DatabaseUrl(url.to_owned()))),
-            Some(_) | None => Err("must be embedded:DIR or postgres://…".to_owned()),
+            Some(("postgres", url)) if !url.is_empty() => Ok(Self::Postgres(Some(DatabaseUrl(url.to_owned())))),
+            Some(_) | None => Err("must be embedded:DIR, postgres or postgres://…".to_owned()),
+        }
+    }
+}
+
+/// A store and how to get to it.
+enum Reached {
+    Embedded(PathBuf),
+    Postgres(PostgresOptions),
+}
+
+impl Place {
+    /// Every bound of talking to a database is that of the settings, and so is who certifies it.
+    fn reached(self, config: &Config) -> Result<Reached, String> {
+        let options = config.postgres_options();
+        match self {
+            Self::Embedded(dir) => Ok(Reached::Embedded(dir)),
+            Self::Postgres(Some(url)) => Ok(Reached::Postgres(PostgresOptions { url, ..options })),
+            Self::Postgres(None) => {
+                migrate::named(config)?;
+                Ok(Reached::Postgres(options))
+            }
+        }
+    }
+}
+
+impl Reached {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Embedded(one), Self::Embedded(other)) => one == other,
+            (Self::Postgres(one), Self::Postgres(other)) => one.url == other.url,
+            (Self::Embedded(_), Self::Postgres(_)) | (Self::Postgres(_), Self::Embedded(_)) => false,
         }
     }
 }
 
 /// `gongji copy`.
-pub fn run(options: &Options) -> Result<(), String> {
+pub fn run(options: Options) -> Result<(), String> {
+    let Options { from, to, settings } = options;
+    let config = settings.read(false)?;
+    let (from, to) = (from.reached(&config)?, to.reached(&config)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let head =
-        runtime.map_err(|error| error.to_string())?.block_on(whole(options)).map_err(|error| error.to_string())?;
+        runtime.map_err(|error| error.to_string())?.block_on(whole(&from, &to)).map_err(|error| error.to_string())?;
     println!("{} changes, digest {}; read again and compared, balances folded anew", head.position, hex(&head.link));
     Ok(())
 }
 
-async fn whole(options: &Options) -> Result<Head, CopyError> {
-    if options.from == options.to {
+async fn whole(from: &Reached, to: &Reached) -> Result<Head, CopyError> {
+    if from.is(to) {
         return Err(CopyError::Other("--from and --to are the same place".to_owned()));
     }
-    let source = match &options.from {
-        Place::Embedded(dir) => open_source(dir)?,
-        Place::Postgres(url) => open_database(&database(url))?,
+    let source = match from {
+        Reached::Embedded(dir) => open_source(dir)?,
+        Reached::Postgres(options) => open_database(options)?,
     };
-    let target = match &options.to {
-        Place::Embedded(dir) => Target::beside(dir, source.secret())?,
-        Place::Postgres(url) => Target::database(&database(url), source.secret()).await?,
+    let target = match to {
+        Reached::Embedded(dir) => Target::beside(dir, source.secret())?,
+        Reached::Postgres(options) => Target::database(options, source.secret()).await?,
     };
     let from = door(&*source)?;
     let head = shown("changes copied", async |told| copy(from, door(&*target.store)?, told).await).await?;
@@ -149,10 +194,6 @@ impl Target {
         let parent = fs::canonicalize(&dir).map_err(io)?;
         fs::File::open(parent.parent().unwrap_or(&parent)).and_then(|parent| parent.sync_all()).map_err(io)
     }
-}
-
-fn database(url: &DatabaseUrl) -> PostgresOptions {
-    PostgresOptions { url: url.clone(), ..PostgresOptions::new("") }
 }
 
 fn open_database(options: &PostgresOptions) -> Result<Arc<dyn Store>, CopyError> {

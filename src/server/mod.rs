@@ -67,10 +67,12 @@ const DRAIN_STEP: Duration = Duration::from_millis(10);
 const WATCHES_END: Duration = Duration::from_millis(500);
 /// How long connections have for their last words once every call has ended: longer only where streams have no end.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+/// How long a thread that serves waits for work that it has handed to others.
+const THREADS_END: Duration = Duration::from_millis(500);
 /// How long a stop keeps answering health checks with NOT_SERVING before connections close.
 const NOT_SERVING_FOR: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` resolves, then drains and closes the store. Ends within `drain_ms` and a second.
+/// Serves until `stop` resolves, then drains, which takes `drain_ms` and a second at most, and closes the store.
 pub async fn run(
     listeners: impl Into<Listeners>,
     config: &Config,
@@ -130,6 +132,9 @@ pub async fn run(
     outcome
 }
 
+/// What a stop takes beside the drain itself is what is promised.
+const _: () = assert!(NOT_SERVING_FOR.as_millis() + LAST_WORDS.as_millis() + THREADS_END.as_millis() <= 1_000);
+
 /// Serves any routes as this server serves its own, until `stop` resolves; awaits `not_serving` before connections close.
 pub async fn serve_routes(
     listener: TcpListener,
@@ -188,20 +193,21 @@ async fn serve_through(
     outcome
 }
 
-/// Waits for running calls, but not for ever.
+/// Waits for running calls, but not for ever; at the same time for those who watch to hear of it.
 async fn drain(gate: &Gate, longest: Duration) {
     let told = async {
         while gate.watching() > 0 {
             tokio::time::sleep(DRAIN_STEP).await;
         }
     };
-    let _ = tokio::time::timeout(longest.min(WATCHES_END), told).await;
     let drained = async {
         while gate.running() > 0 {
             tokio::time::sleep(DRAIN_STEP).await;
         }
     };
-    if tokio::time::timeout(longest, drained).await.is_err() {
+    let told = tokio::time::timeout(longest.min(WATCHES_END), told);
+    let (_, drained) = tokio::join!(told, tokio::time::timeout(longest, drained));
+    if drained.is_err() {
         tracing::warn!(running = gate.running(), "calls were still running at the end of the drain time");
     }
 }
@@ -303,7 +309,7 @@ impl Worker {
                 _ = async { let _ = ended.wait_for(|stop| *stop).await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
             }
         });
-        runtime.shutdown_timeout(Duration::from_millis(500));
+        runtime.shutdown_timeout(THREADS_END);
         result
     }
 }

@@ -39,7 +39,7 @@ impl Dirs {
     }
 }
 
-fn embedded(dir: &Path) -> String {
+pub fn embedded(dir: &Path) -> String {
     format!("embedded:{}", dir.display())
 }
 
@@ -48,20 +48,20 @@ fn copied(from: &Path, to: &Path) -> Output {
 }
 
 #[track_caller]
-fn done(output: &Output) -> String {
+pub fn done(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !said.contains("panicked"), "{said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[track_caller]
-fn refused(output: &Output, part: &str) {
+pub fn refused(output: &Output, part: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains(part) && !said.contains("panicked"), "{said}");
 }
 
 /// A data directory as a server left it.
-fn data_set(dir: &Path, records: u64) {
+pub fn data_set(dir: &Path, records: u64) {
     let server = Server::on(dir, &["--index-bytes", "50000"]);
     run(async {
         people(&server).await;
@@ -159,9 +159,15 @@ fn places_that_will_not_do_are_refused() {
     for wrong in ["memory:", "embedded:", "somewhere"] {
         refused(
             &ended(gongji(&["copy", "--from", wrong, "--to", &embedded(&to)])),
-            "must be embedded:DIR or postgres://…",
+            "must be embedded:DIR, postgres or postgres://…",
         );
     }
+    refused(
+        &ended(gongji(&["copy", "--from", &embedded(&data), "--to", "postgres"])),
+        "database_url: name the database",
+    );
+    let named = ["copy", "--from", "postgres", "--to", "postgres://a@b/c", "--database-url", "postgres://a@b/c"];
+    refused(&ended(gongji(&named)), "the same place");
     // What an earlier attempt with another data set left.
     data_set(&dirs.path("to.copying"), 20);
     refused(&copied(&data, &to), "another data set");

@@ -13,7 +13,7 @@ use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore, Fault, Faults, Ope
 use gongji::store::{CommitError, Head, ListKind, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::store::{HeadNow, SECRET, Verbs, account_key, block_on, change, fen_of, list, listed, opened};
+use crate::store::{HeadNow, SECRET, Verbs, account_key, block_on, change, fen_of, list, listed, opened, recorded};
 
 struct Set {
     dir: TempDir,
@@ -251,6 +251,45 @@ fn a_full_queue_on_a_failed_disk_refuses() {
         parked.join().expect("runs")
     });
     assert_eq!(refused, Err(CommitError::NotApplied(StoreError::Unavailable)));
+}
+
+/// Bytes of changes that the index does not have yet, as `/metrics` tells them.
+fn unindexed(store: &Arc<dyn Store>) -> u64 {
+    let mut page = gongji::metrics::Page::default();
+    store.measure(&mut page);
+    let text = page.into_text();
+    let line = text.lines().find_map(|line| line.strip_prefix("gongji_store_unindexed_bytes "));
+    line.expect("it is told").parse().expect("a number")
+}
+
+/// A close brings little into the index and leaves much to the next start: it must not keep whoever stops the program waiting.
+#[test]
+fn a_close_indexes_so_much_and_no_more_and_nothing_is_missed() {
+    const MIB: usize = 1 << 20;
+    let key = list(ListKind::AccountEntries, 1);
+    // A place for each change is counted too, so the eighth MiB is not quite one.
+    for (last, left) in [(MIB - 8_000, false), (MIB + 8_000, true)] {
+        let set = Set::new();
+        let store = set.open();
+        for number in 0..8_u64 {
+            let bytes = vec![number as u8; if number == 7 { last } else { MIB }];
+            let rows = [(key, u128::from(number) + 1)];
+            store.one(recorded(listed(change(0, &[], &[(u128::from(number), 5)]), &rows), &bytes));
+        }
+        store.settled();
+        block_on(store.close()).expect("closes");
+        drop(store);
+        for start in 0..2 {
+            let store = set.open();
+            assert_eq!(unindexed(&store) > 8 * MIB as u64, left, "{last} bytes, start {start}: {}", unindexed(&store));
+            let all: Vec<_> = (1..=8).map(|number| (number, u128::from(number))).collect();
+            assert_eq!(store.rows(key, 0, 9, 9), all);
+            let facts = store.look(&(0..8).map(account_key).collect::<Vec<_>>());
+            let found: Vec<_> = facts.facts.iter().map(|fact| fact.version).collect();
+            assert_eq!(found, (1..=8).collect::<Vec<u64>>());
+            block_on(store.close()).expect("closes");
+        }
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_full_disk_keeps_what_was_answered_and_answers_nothing_else() {
                     assert!(["OUTCOME_UNKNOWN", "STORE_UNAVAILABLE"].contains(&reason.as_str()), "{status:?}");
                     break;
                 }
-                Outcome::Unknown => panic!("the connection broke"),
+                Outcome::Found(_) | Outcome::Unknown => panic!("the connection broke"),
             }
         }
         // Nothing is told from now on, reads included.

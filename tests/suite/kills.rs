@@ -1,8 +1,8 @@
 //! `kill -9` under load, again and again on one data directory, and after each start an audit by somebody who knows every
 //! answer that was given.
 //!
-//! A seed makes the plan of each round: people, credits, bindings, settlements, refunds, and repeats of earlier ids, over
-//! several connections. The server is killed by whichever connection receives the n-th answer of the round, n from the
+//! A seed makes the plan of each round: people, credits, bindings, settlements, refunds, holds with their confirmations and
+//! releases, fences and reversals beside their originals, and repeats of earlier ids, over several connections. The server is killed by whichever connection receives the n-th answer of the round, n from the
 //! seed too: no clock decides. Afterwards every request of the round is sent again, answered or not, and a sample of the
 //! rounds before; each has one effect and one answer, and the ledger holds nothing beside.
 //!
@@ -52,6 +52,10 @@ pub enum Op {
     Release(proto::ReleaseBindingRequest),
     Settle(Box<proto::SettleRequest>),
     Refund(proto::RefundSettlementRequest),
+    Hold(Box<proto::HoldSettlementRequest>),
+    Confirm(proto::ConfirmSettlementRequest),
+    ReleaseHold(proto::ReleaseHoldRequest),
+    Resolve(proto::ResolveOutcomeRequest),
 }
 
 /// What was answered, without the two fields that tell a repeat.
@@ -64,6 +68,11 @@ pub enum Answer {
     Release(Box<proto::ReleaseBindingResponse>),
     Settle(Box<proto::SettleResponse>),
     Refund(Box<proto::RefundSettlementResponse>),
+    Hold(Box<proto::HoldSettlementResponse>),
+    Confirm(Box<proto::ConfirmSettlementResponse>),
+    ReleaseHold(Box<proto::ReleaseHoldResponse>),
+    /// That fenced or reversed something.
+    Resolve(Box<proto::ResolveOutcomeResponse>),
 }
 
 /// How one sending ended.
@@ -74,6 +83,8 @@ pub enum Outcome {
         answer: Answer,
         replayed: bool,
     },
+    /// A resolution that changed nothing: what it found.
+    Found(proto::ResolvedOutcome),
     Refused(Status),
     /// The connection broke: it may have been done.
     Unknown,
@@ -88,6 +99,10 @@ impl Answer {
             Self::Release(answer) => answer.ledger_position,
             Self::Settle(answer) => answer.ledger_position,
             Self::Refund(answer) => answer.ledger_position,
+            Self::Hold(answer) => answer.ledger_position,
+            Self::Confirm(answer) => answer.ledger_position,
+            Self::ReleaseHold(answer) => answer.ledger_position,
+            Self::Resolve(answer) => answer.ledger_position,
         }
     }
 }
@@ -123,8 +138,27 @@ pub async fn send(channel: &Channel, op: Op) -> Outcome {
             answer.current_state = 0;
             (std::mem::take(&mut answer.replayed), Answer::Refund(Box::new(answer)))
         }),
+        Op::Hold(request) => SettlementServiceClient::new(channel).hold_settlement(*request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            answer.current_state = 0;
+            (std::mem::take(&mut answer.replayed), Answer::Hold(Box::new(answer)))
+        }),
+        Op::Confirm(request) => SettlementServiceClient::new(channel).confirm_settlement(request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            answer.current_state = 0;
+            (std::mem::take(&mut answer.replayed), Answer::Confirm(Box::new(answer)))
+        }),
+        Op::ReleaseHold(request) => SettlementServiceClient::new(channel).release_hold(request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            (std::mem::take(&mut answer.replayed), Answer::ReleaseHold(Box::new(answer)))
+        }),
+        Op::Resolve(request) => SettlementServiceClient::new(channel).resolve_outcome(request).await.map(|answer| {
+            let mut answer = answer.into_inner();
+            (std::mem::take(&mut answer.replayed), Answer::Resolve(Box::new(answer)))
+        }),
     };
     match sent {
+        Ok((_, Answer::Resolve(answer))) if answer.ledger_position == 0 => Outcome::Found(answer.outcome()),
         Ok((replayed, answer)) => Outcome::Done { answer, replayed },
         Err(status) if status.get_details_error_info().is_some_and(|info| info.domain == "gongji") => {
             assert!(status.code() != Code::Internal, "a bug was told: {status:?}");
@@ -202,6 +236,34 @@ pub fn settle(id: String, institution: &str, patient: usize, day: &str, total_fe
     }))
 }
 
+/// A hold of what would be settled; it does not run out while a test runs.
+pub fn hold(settle: Op) -> Op {
+    let Op::Settle(request) = settle else { panic!("a settlement") };
+    Op::Hold(Box::new(crate::support::hold_of(&request, 86_400)))
+}
+
+/// Declares an original void if it had no effect.
+pub fn resolve(id: String, institution: &str, original: &str, if_applied: proto::IfApplied) -> Op {
+    Op::Resolve(proto::ResolveOutcomeRequest {
+        request_id: id,
+        institution_code: institution.to_owned(),
+        original_request_id: original.to_owned(),
+        on_missing: proto::OnMissing::Fence as i32,
+        if_applied: if_applied as i32,
+    })
+}
+
+impl Op {
+    /// Institution and request id of what may be resolved.
+    fn resolvable(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Settle(request) => Some((&request.institution_code, &request.request_id)),
+            Self::Hold(request) => Some((&request.institution_code, &request.request_id)),
+            _ => None,
+        }
+    }
+}
+
 /// The binding of a pair, with whatever evidence the channel asks for today.
 pub async fn binding(channel: &Channel, id: String, owner: usize, beneficiary: usize) -> Op {
     let mut check = proto::CheckBindingRequest {
@@ -231,6 +293,17 @@ struct Known {
     op: Op,
     answer: Option<Answer>,
     seen_first: bool,
+    /// What a resolution said of its original, by a change or without one.
+    found: Option<proto::ResolvedOutcome>,
+}
+
+/// What became of a settlement or hold after its first answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Confirmed,
+    Released,
+    /// Nothing of it stands, whatever was refunded before.
+    Reversed,
 }
 
 /// Who knows every answer.
@@ -243,7 +316,7 @@ pub struct Auditor {
 
 impl Auditor {
     fn plan(&mut self, op: Op) -> usize {
-        self.requests.push(Known { op, answer: None, seen_first: false });
+        self.requests.push(Known { op, answer: None, seen_first: false, found: None });
         self.requests.len() - 1
     }
 
@@ -267,8 +340,17 @@ impl Auditor {
     }
 
     pub fn hear(&mut self, place: usize, outcome: &Outcome) {
-        let Outcome::Done { answer, replayed } = outcome else { return };
         let known = &mut self.requests[place];
+        let found = match outcome {
+            Outcome::Found(found) => Some(*found),
+            Outcome::Done { answer: Answer::Resolve(answer), .. } => Some(answer.outcome()),
+            Outcome::Done { .. } | Outcome::Refused(_) | Outcome::Unknown => None,
+        };
+        if let Some(found) = found {
+            let first = *known.found.get_or_insert(found);
+            assert_eq!(found, first, "another outcome of the same resolution: {:?}", known.op);
+        }
+        let Outcome::Done { answer, replayed } = outcome else { return };
         self.furthest = self.furthest.max(answer.position());
         match &known.answer {
             None => known.answer = Some(answer.clone()),
@@ -278,17 +360,52 @@ impl Auditor {
         known.seen_first |= !replayed;
     }
 
+    /// Settlements and holds, as they were made.
     fn settlements(&self) -> impl Iterator<Item = &proto::Settlement> {
         self.requests.iter().filter_map(|known| match &known.answer {
             Some(Answer::Settle(answer)) => answer.settlement.as_ref(),
+            Some(Answer::Hold(answer)) => answer.settlement.as_ref(),
             _ => None,
         })
     }
 
-    /// What every account must hold, from the answers alone.
-    fn balances(&self) -> BTreeMap<String, i64> {
+    /// What became of them, as far as was answered.
+    fn ends(&self) -> BTreeMap<&str, End> {
+        let mut ends = BTreeMap::new();
+        for known in &self.requests {
+            let (settlement, end) = match &known.answer {
+                Some(Answer::Confirm(answer)) => (answer.settlement.as_ref(), End::Confirmed),
+                Some(Answer::ReleaseHold(answer)) => (answer.settlement.as_ref(), End::Released),
+                // One that fenced names none.
+                Some(Answer::Resolve(answer)) => (answer.settlement.as_ref(), End::Reversed),
+                _ => continue,
+            };
+            let Some(settlement) = settlement else { continue };
+            let id = settlement.settlement_id.as_str();
+            let end = match (ends.get(id), end) {
+                (None, end) => end,
+                (Some(End::Confirmed), End::Reversed) | (Some(End::Reversed), End::Confirmed) => End::Reversed,
+                (Some(before), end) => panic!("{id} ended twice: {before:?}, {end:?}"),
+            };
+            ends.insert(id, end);
+        }
+        ends
+    }
+
+    /// Holds that nobody has resolved, as far as was answered.
+    fn open_holds(&self) -> Vec<proto::Settlement> {
+        let ends = self.ends();
+        let held = self.requests.iter().filter_map(|known| match &known.answer {
+            Some(Answer::Hold(answer)) => answer.settlement.clone(),
+            _ => None,
+        });
+        held.filter(|settlement| !ends.contains_key(settlement.settlement_id.as_str())).collect()
+    }
+
+    /// What every account must have, posted and held, from the answers alone.
+    fn balances(&self) -> BTreeMap<String, [i64; 2]> {
         let mut owners = BTreeMap::new();
-        let mut balances: BTreeMap<String, i64> = BTreeMap::new();
+        let mut balances: BTreeMap<String, [i64; 2]> = BTreeMap::new();
         for known in &self.requests {
             match &known.answer {
                 Some(Answer::Bind(answer)) => {
@@ -298,28 +415,49 @@ impl Auditor {
                 Some(Answer::Credit(answer)) => {
                     let Op::Credit(request) = &known.op else { panic!("another kind of answer") };
                     let account = answer.account.clone().expect("an account");
-                    *balances.entry(account.member_id).or_default() += request.amount_fen;
+                    balances.entry(account.member_id).or_default()[0] += request.amount_fen;
                 }
                 _ => {}
             }
         }
+        let ends = self.ends();
         for known in &self.requests {
-            let (settlement, moved, sign) = match &known.answer {
-                Some(Answer::Settle(answer)) => {
-                    let settlement = answer.settlement.as_ref().expect("a settlement");
-                    (settlement, &settlement.contributions, -1)
-                }
-                Some(Answer::Refund(answer)) => {
-                    (answer.settlement.as_ref().expect("a settlement"), &answer.returned, 1)
-                }
+            let (settlement, returned, change) = match &known.answer {
+                Some(Answer::Settle(answer)) => (answer.settlement.as_ref(), None, [-1, 0]),
+                Some(Answer::Confirm(answer)) => (answer.settlement.as_ref(), None, [-1, 0]),
+                Some(Answer::Hold(answer)) => (answer.settlement.as_ref(), None, [0, 1]),
+                Some(Answer::Refund(answer)) => (answer.settlement.as_ref(), Some(&answer.returned), [1, 0]),
                 _ => continue,
             };
-            for contribution in moved {
+            let settlement = settlement.expect("a settlement");
+            let end = ends.get(settlement.settlement_id.as_str());
+            let is_over = end.is_some() && change == [0, 1];
+            if is_over || end == Some(&End::Reversed) {
+                continue;
+            }
+            for contribution in returned.unwrap_or(&settlement.contributions) {
                 let payer = owners.get(&contribution.binding_id).unwrap_or(&settlement.patient_member_id);
-                *balances.entry(payer.clone()).or_default() += sign * contribution.amount_fen;
+                let balance = balances.entry(payer.clone()).or_default();
+                balance[0] += change[0] * contribution.amount_fen;
+                balance[1] += change[1] * contribution.amount_fen;
             }
         }
         balances
+    }
+
+    /// Of a fence and its original one is in effect and never both, whoever was first. How many were told of a fence.
+    fn fenced(&self) -> usize {
+        let originals: BTreeMap<(&str, &str), bool> =
+            self.requests.iter().filter_map(|known| Some((known.op.resolvable()?, known.answer.is_some()))).collect();
+        let mut fenced = 0;
+        for known in &self.requests {
+            let (Op::Resolve(request), Some(found)) = (&known.op, known.found) else { continue };
+            let key = (request.institution_code.as_str(), request.original_request_id.as_str());
+            let is_void = found == proto::ResolvedOutcome::Fenced;
+            assert_eq!(originals.get(&key), Some(&!is_void), "{key:?} was told to be {found:?}");
+            fenced += usize::from(is_void);
+        }
+        fenced
     }
 }
 
@@ -399,6 +537,7 @@ pub async fn plan(
         .settlements()
         .map(|settlement| (settlement.institution_code.clone(), settlement.settlement_id.clone()))
         .collect();
+    let open = auditor.open_holds();
     let newcomer = 1000 + round;
     let mut work = Vec::new();
     for number in 0..40 + dice.roll(40) {
@@ -430,11 +569,44 @@ pub async fn plan(
             }
             4 => person(10_000 + round * 100 + number, dice.roll(2) == 0),
             5 => binding(&channel, id, dice.roll(OWNERS), OWNERS + dice.roll(PATIENTS)).await,
-            _ => {
+            kind @ 6..=8 if !open.is_empty() => {
+                // Two may choose one hold: then one of them comes too late.
+                let held = dice.one_of(&open);
+                let (request_id, institution_code) = (id, held.institution_code.clone());
+                let settlement_id = held.settlement_id.clone();
+                if kind == 6 {
+                    Op::ReleaseHold(proto::ReleaseHoldRequest { request_id, institution_code, settlement_id })
+                } else {
+                    let all: i64 = held.contributions.iter().map(|part| part.amount_fen).sum();
+                    let accounts_fen = (dice.roll(2) == 0).then_some(all / 2);
+                    let explanation_view = 0;
+                    Op::Confirm(proto::ConfirmSettlementRequest {
+                        request_id,
+                        institution_code,
+                        settlement_id,
+                        accounts_fen,
+                        explanation_view,
+                    })
+                }
+            }
+            kind => {
                 let total = dice.fen(20_000);
                 let fund = if dice.roll(2) == 0 { 0 } else { total / 3 };
                 let institution = dice.one_of(&INSTITUTIONS);
-                settle(id, institution, OWNERS + dice.roll(PATIENTS), day, total, fund)
+                let op = settle(id.clone(), institution, OWNERS + dice.roll(PATIENTS), day, total, fund);
+                let op = if dice.roll(3) == 0 { hold(op) } else { op };
+                if kind < 11 {
+                    // Doubt about what is under way, or has not left yet: next to it, so on another connection.
+                    let if_applied = *dice.one_of(&[proto::IfApplied::Keep, proto::IfApplied::Reverse]);
+                    let doubt = resolve(format!("{id}-doubt"), institution, &id, if_applied);
+                    let mut pair = [op, doubt];
+                    pair.rotate_left(dice.roll(2));
+                    let [first, second] = pair;
+                    work.push((auditor.plan(first.clone()), first));
+                    second
+                } else {
+                    op
+                }
             }
         };
         work.push((auditor.plan(op.clone()), op));
@@ -474,7 +646,7 @@ pub async fn audit(auditor: &Auditor, server: &Server) {
                 ..Default::default()
             };
             let page = client.list_settlements(request).await.expect("settlements can be listed").into_inner();
-            listed.extend(page.settlements.into_iter().map(|settlement| settlement.settlement_id));
+            listed.extend(page.settlements);
             page_token = page.next_page_token;
             if page_token.is_empty() {
                 break;
@@ -482,16 +654,33 @@ pub async fn audit(auditor: &Auditor, server: &Server) {
         }
     }
     let told: BTreeSet<&str> = auditor.settlements().map(|settlement| settlement.settlement_id.as_str()).collect();
-    let found: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
+    let found: BTreeSet<&str> = listed.iter().map(|settlement| settlement.settlement_id.as_str()).collect();
     assert_eq!(found, told, "settlements listed and settlements answered differ");
     assert_eq!(listed.len(), told.len(), "a settlement is listed twice");
+    // In the state that the answers led to.
+    let (ends, open) = (auditor.ends(), auditor.open_holds());
+    let open: BTreeSet<&str> = open.iter().map(|settlement| settlement.settlement_id.as_str()).collect();
+    for settlement in &listed {
+        use proto::SettlementState::{Confirmed, Held, PartiallyRefunded, Refunded, Released};
+        let expected: &[_] = match ends.get(settlement.settlement_id.as_str()) {
+            Some(End::Released) => &[Released],
+            Some(End::Reversed) => &[Released, Refunded],
+            None if open.contains(settlement.settlement_id.as_str()) => &[Held],
+            Some(End::Confirmed) | None => &[Confirmed, PartiallyRefunded, Refunded],
+        };
+        let state = settlement.state();
+        assert!(expected.contains(&state), "{} is {state:?}, not one of {expected:?}", settlement.settlement_id);
+    }
+    auditor.fenced();
     // Money: what the answers add up to is what the accounts hold and what their entries sum to.
     let mut accounts = AccountServiceClient::new(channel.clone());
-    for (member, expected) in auditor.balances() {
+    for (member, [posted, held]) in auditor.balances() {
         let member = Some(proto::MemberRef { r#ref: Some(proto::member_ref::Ref::MemberId(member)) });
         let request = proto::GetAccountRequest { member: member.clone(), ..Default::default() };
         let account = accounts.get_account(request).await.expect("an account").into_inner().account;
-        let posted: i64 = account.expect("an account").buckets.iter().map(|bucket| bucket.posted_fen).sum();
+        let buckets = account.expect("an account").buckets;
+        let found_posted: i64 = buckets.iter().map(|bucket| bucket.posted_fen).sum();
+        let found_held: i64 = buckets.iter().map(|bucket| bucket.held_fen).sum();
         let (mut entries, mut page_token) = (0, String::new());
         loop {
             let request =
@@ -503,7 +692,9 @@ pub async fn audit(auditor: &Auditor, server: &Server) {
                 break;
             }
         }
-        assert_eq!((posted, entries), (expected, expected), "an account's balance and entries, and what was answered");
+        // What is held has left the account's buckets, and is its owner's still.
+        let found = (found_posted, found_held, entries);
+        assert_eq!(found, (posted, held, posted - held), "an account's balance and entries, and what was answered");
     }
     // Records: one for each request that had an effect, and no other.
     let effects: BTreeSet<i64> =
@@ -519,26 +710,32 @@ pub async fn look_up(auditor: &Auditor, server: &Server, places: &[usize]) {
     let mut client = SettlementServiceClient::new(server.channel().await);
     for place in places {
         let known = &auditor.requests[*place];
-        let (Op::Settle(request), Some(Answer::Settle(answer))) = (&known.op, &known.answer) else { continue };
-        let settlement = answer.settlement.clone().expect("a settlement");
-        let by_request = proto::RequestKey {
-            institution_code: request.institution_code.clone(),
-            request_id: request.request_id.clone(),
+        let Some((institution, request_id)) = known.op.resolvable() else { continue };
+        let (settlement, explanation) = match &known.answer {
+            Some(Answer::Settle(answer)) => (answer.settlement.clone(), Some(&answer.explanation)),
+            // What a confirmation took less became cash: its own answer has the amounts.
+            Some(Answer::Hold(answer)) => (answer.settlement.clone(), None),
+            _ => continue,
         };
+        let settlement = settlement.expect("a settlement");
+        let by_request =
+            proto::RequestKey { institution_code: institution.to_owned(), request_id: request_id.to_owned() };
         use proto::get_settlement_request::Key;
         for key in [Key::SettlementId(settlement.settlement_id.clone()), Key::Request(by_request)] {
             let request = proto::GetSettlementRequest { key: Some(key), ..Default::default() };
             let found = client.get_settlement(request).await;
             let found = found.unwrap_or_else(|status| panic!("an answered settlement cannot be read: {status:?}"));
-            let proto::GetSettlementResponse { settlement: found, explanation } = found.into_inner();
+            let proto::GetSettlementResponse { settlement: found, explanation: now } = found.into_inner();
             let found = found.expect("a settlement");
-            assert_eq!((&found.settlement_id, &found.amounts), (&settlement.settlement_id, &settlement.amounts));
+            assert_eq!(found.settlement_id, settlement.settlement_id);
+            let Some(explanation) = explanation else { continue };
+            assert_eq!(found.amounts, settlement.amounts);
             let drawn = |settlement: &proto::Settlement| -> Vec<(String, i32, i64)> {
                 let parts = settlement.contributions.iter();
                 parts.map(|part| (part.binding_id.clone(), part.bucket, part.amount_fen)).collect()
             };
             assert_eq!(drawn(&found), drawn(&settlement));
-            assert_eq!(explanation, answer.explanation, "the explanation is another than at the time");
+            assert_eq!(now, *explanation, "the explanation is another than at the time");
         }
     }
 }
@@ -608,6 +805,9 @@ pub fn kill_again_and_again(usually: u64, start: &dyn Fn() -> Server) {
                     assert!(*replayed || !had_answer, "round {round}: an answered request was done again");
                     redone += usize::from(*replayed && open.contains(place));
                 }
+                Outcome::Found(found) => {
+                    assert!(!had_answer, "round {round}: what an answered resolution did is {found:?} by another");
+                }
                 Outcome::Refused(status) => {
                     assert!(!had_answer, "round {round}: an answered request is refused: {status:?}");
                 }
@@ -619,12 +819,21 @@ pub fn kill_again_and_again(usually: u64, start: &dyn Fn() -> Server) {
     }
     let answered = auditor.requests.iter().filter(|known| known.answer.is_some()).count();
     let told = auditor.settlements().count();
+    let (ends, fenced) = (auditor.ends(), auditor.fenced());
+    let many = |end: End| ends.values().filter(|found| **found == end).count();
     println!(
-        "{kills} kills, seed {seed}: {} requests, {answered} with effect, {told} settlements; {unknown} without an answer at \
-         a kill, {redone} of them had been done",
-        auditor.requests.len()
+        "{kills} kills, seed {seed}: {} requests, {answered} with effect, {told} settlements and holds, {} confirmed, {} \
+         released, {} reversed, {fenced} resolutions told of a fence; {unknown} without an answer at a kill, {redone} of \
+         them had been done",
+        auditor.requests.len(),
+        many(End::Confirmed),
+        many(End::Released),
+        many(End::Reversed),
     );
     assert!(unknown > 0, "no kill met a running request");
+    let each = [End::Confirmed, End::Released, End::Reversed].map(many);
+    let met = fenced > 0 && each.iter().all(|many| *many > 0);
+    assert!(met || kills < 5, "not each kind of end was met: {each:?}, {fenced}");
     let (status, _, log) = server.terminate();
     assert!(status.success(), "{log}");
 }

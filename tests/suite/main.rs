@@ -36,6 +36,7 @@ mod metrics;
 mod power_cut;
 mod process;
 mod readme;
+mod real_disk;
 mod reconcile;
 mod rpc;
 mod rows;

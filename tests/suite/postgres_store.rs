@@ -1,11 +1,13 @@
 //! What the PostgreSQL store promises beyond the laws of every store: its schema, its second line of defence, its bounds,
 //! and how it comes back when connections are cut.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Waker};
+use std::thread;
 use std::time::Duration;
 
-use gongji::store::postgres::{self, PostgresError, PostgresOptions, PostgresStore, SCHEMA};
+use gongji::store::postgres::{self, MIGRATIONS, PostgresError, PostgresOptions, PostgresStore, SCHEMA};
 use gongji::store::{CommitError, Store, StoreError};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::NoTls;
@@ -147,6 +149,105 @@ fn a_commit_waits_for_others_so_long_and_no_longer() {
     driving.abort();
 }
 
+/// A value of `/metrics`.
+fn told(store: &PostgresStore, name: &str) -> u64 {
+    let mut page = gongji::metrics::Page::default();
+    store.measure(&mut page);
+    let text = page.into_text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} is told")).parse().expect("a number")
+}
+
+/// Whoever waits in a statement is told by the database when its time is over: what keeps it waiting is let go much later, and
+/// so would the program give up its connection.
+#[test]
+fn a_statement_takes_so_long_and_no_longer() {
+    let database = ledger_database();
+    let store = open(&database, |options| {
+        (options.statement, options.connections) = (Duration::from_millis(100), 1);
+        (options.lock, options.connect) = (PATIENCE / 2, PATIENCE);
+        (options.commit, options.retries) = (PATIENCE, 2);
+    });
+    let held: Arc<dyn Store> = store.clone();
+    assert_eq!((held.put(1, 1), held.head_now().position), (1, 1));
+    let runtime = runtime();
+    let (client, connection) = runtime.block_on(tokio_postgres::connect(database.url(), NoTls)).expect("connects");
+    let driving = runtime.spawn(connection);
+    let run = |sql: &str| runtime.block_on(client.batch_execute(sql)).expect("runs");
+    let connections = "gongji_database_connections_made_total";
+    let before = told(&store, connections);
+    // A row that every commit needs, and a table that a look reads.
+    run("BEGIN; SELECT 1 FROM gongji.head FOR UPDATE");
+    assert_eq!(held.try_one(change(0, &[], &[(1, 2)])), Err(CommitError::NotApplied(StoreError::Unavailable)));
+    assert_eq!(store.counters().retries.load(Ordering::Relaxed), 2, "as often as it may");
+    run("ROLLBACK; BEGIN; LOCK TABLE gongji.standing IN ACCESS EXCLUSIVE MODE");
+    assert_eq!(block_on(held.load(&[account_key(1)])).map(|_| ()), Err(StoreError::Unavailable));
+    run("ROLLBACK");
+    assert_eq!(told(&store, connections), before, "each connection goes on");
+    assert_eq!(fen_of(&held.look(&[account_key(1)]), 0), Some(1));
+    assert_eq!(held.put(1, 3), 2);
+    driving.abort();
+}
+
+#[test]
+fn so_many_connections_read_and_no_more() {
+    for connections in [1, 3] {
+        let database = ledger_database();
+        let store: Arc<dyn Store> = open(&database, |options| {
+            options.connections = connections;
+            options.group = 64;
+            (options.lock, options.statement) = (PATIENCE, PATIENCE);
+        });
+        store.put(1, 7);
+        let runtime = runtime();
+        let (client, connection) = runtime.block_on(tokio_postgres::connect(database.url(), NoTls)).expect("connects");
+        let driving = runtime.spawn(connection);
+        let run = |sql: &str| runtime.block_on(client.batch_execute(sql)).expect("runs");
+        run("BEGIN; LOCK TABLE gongji.standing IN ACCESS EXCLUSIVE MODE");
+        let ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'gongji'";
+        let looked = thread::scope(|scope| {
+            // More than so many connections take at once, so each of them has something to ask.
+            let looks = scope.spawn(|| {
+                let keys = [account_key(1)];
+                block_on(futures_util::future::join_all((0..400).map(|_| store.load(&keys))))
+            });
+            let waiting = format!("SELECT count(*) {ours} AND wait_event_type = 'Lock'");
+            wait_until("readers that wait", PATIENCE, || {
+                (database.sql(&waiting) == connections.to_string()).then_some(())
+            });
+            let all: usize = database.sql(&format!("SELECT count(*) {ours}")).parse().expect("a number");
+            assert!(all <= connections + 1, "one more writes: {all}");
+            run("ROLLBACK");
+            looks.join().expect("they end")
+        });
+        assert!(looked.iter().all(|facts| facts.as_ref().is_ok_and(|facts| fen_of(facts, 0) == Some(7))));
+        driving.abort();
+    }
+}
+
+/// What another process commits is looked for as often as is said, and not oftener.
+#[test]
+fn others_records_are_looked_for_so_often_and_no_oftener() {
+    for (poll, hears) in [(Duration::from_millis(1), true), (100 * PATIENCE, false)] {
+        let database = ledger_database();
+        let (store, other) = (open(&database, |options| options.poll = poll), over(&database));
+        let mut waiting = store.wait_durable(1);
+        let mut is_pending = || waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+        assert!(is_pending());
+        // It has looked for the first time, and there was nothing yet.
+        wait_until("a look", PATIENCE, || (told(&store, "gongji_database_look_group_jobs_count") > 0).then_some(()));
+        assert_eq!(other.put(1, 5), 1);
+        if hears {
+            wait_until("the other's record", PATIENCE, || (!is_pending()).then_some(()));
+        } else {
+            assert!(is_pending(), "the next look is long from now");
+            // Whoever looks for something else hears of it too.
+            assert_eq!(block_on(store.head()).expect("a head").position, 1);
+            wait_until("the other's record", PATIENCE, || (!is_pending()).then_some(()));
+        }
+    }
+}
+
 #[test]
 fn a_transaction_holds_so_many_changes_and_no_more() {
     for (group, most) in [(3, 3), (7, 7)] {
@@ -216,6 +317,38 @@ fn partitions_are_made_before_they_are_needed() {
         "{made}"
     );
     assert_eq!(store.all().len(), 40);
+}
+
+/// As replicas and an administrator do who start together: each comes to its end, and all is there once.
+#[test]
+fn tables_and_partitions_are_made_once_whoever_makes_them_together() {
+    const HANDS: usize = 6;
+    let database = PostgresServer::shared().fresh_database();
+    let together = || {
+        let begin = Barrier::new(HANDS);
+        thread::scope(|scope| {
+            for _ in 0..HANDS {
+                scope.spawn(|| {
+                    let options = PostgresOptions { lock: PATIENCE, ..PostgresOptions::new(database.url()) };
+                    begin.wait();
+                    runtime().block_on(postgres::up(&options, SECRET, 10)).expect("migrates");
+                });
+            }
+        });
+    };
+    let partitions =
+        "SELECT count(*), min(first), max(last), count(*) FILTER (WHERE last - first <> 9) FROM gongji.partition";
+    let tables =
+        "SELECT count(*) FROM pg_inherits WHERE inhparent IN ('gongji.record'::regclass, 'gongji.posting'::regclass)";
+    together();
+    let made = ["gongji.migration", "gongji.dataset", "gongji_person.secret", "gongji.head"];
+    let rows = made.map(|table| database.sql(&format!("SELECT count(*) FROM {table}")));
+    assert_eq!(rows, [MIGRATIONS.len().to_string().as_str(), "1", "1", "1"]);
+    assert_eq!((database.sql(partitions), database.sql(tables)), ("3|1|30|0".into(), "6".into()));
+    // A ledger that went on without room ahead.
+    database.sql("UPDATE gongji.head SET position = 200");
+    together();
+    assert_eq!((database.sql(partitions), database.sql(tables)), ("23|1|230|0".into(), "46".into()));
 }
 
 #[test]

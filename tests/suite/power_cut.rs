@@ -2,8 +2,8 @@
 //!
 //! The server runs under strace, which notes every call that touches a file or a socket, of all threads in one order.
 //! From these notes the data directory is made again as it may be found after a cut at any instant between two of them,
-//! and opened. Both sides of the comparison come from that one order, so no clocks are compared: a settlement counts as
-//! answered from the moment the server *enters* the socket write that carries its id, and bytes count as safe only once
+//! and opened. Both sides of the comparison come from that one order, so no clocks are compared: a change counts as
+//! answered from the moment the server *enters* the socket write that carries its answer, and bytes count as safe only once
 //! the fsync that covers them has *returned*. The client's own list of answers is the check that the notes miss none.
 //!
 //! # The disk that is assumed
@@ -24,14 +24,18 @@ use std::sync::Arc;
 
 use gongji::demo;
 use gongji::domain::ids::SettlementId;
+use gongji::domain::record::Event;
 use gongji::grpc::proto;
 use gongji::ledger::settlements::SettlementKey;
 use gongji::ledger::source::{RandomIds, SystemClock};
 use gongji::ledger::{Ledger, Limits};
 use gongji::policy::{self, PolicyFiles};
 use gongji::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use gongji::store::record::decode_record;
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use tonic::transport::Channel;
 
 use super::kills::{Answer, Op, Outcome, binding, credit, person, send, settle};
 use super::process::{Dice, PATIENCE, PROGRAM, Replay, Server, from_env, run, today, wait_until};
@@ -246,12 +250,13 @@ struct Disk {
     syncing: HashMap<u32, (usize, usize)>,
     /// How many changes of a node its syncs have covered so far.
     covered: HashMap<usize, usize>,
-    /// Settlements whose ids have gone to a socket.
-    answered: BTreeSet<String>,
+    /// What the client was told, and which of it has gone to a socket.
+    told: Arc<Vec<Told>>,
+    answered: BTreeSet<usize>,
 }
 
 impl Disk {
-    fn new(root: &Path) -> Self {
+    fn new(root: &Path, told: &Arc<Vec<Told>>) -> Self {
         let empty = Node::Dir { synced: BTreeMap::new(), pending: Vec::new(), live: BTreeMap::new() };
         Self {
             root: root.to_owned(),
@@ -260,6 +265,7 @@ impl Disk {
             opened: Vec::new(),
             syncing: HashMap::new(),
             covered: HashMap::new(),
+            told: told.clone(),
             answered: BTreeSet::new(),
         }
     }
@@ -336,7 +342,10 @@ impl Disk {
         match call.name.as_str() {
             "write" | "writev" | "sendto" | "sendmsg" if path.to_string_lossy().starts_with("socket:") => {
                 let bytes = strings(&call.arguments).concat();
-                self.answered.extend(settlement_ids(&bytes));
+                let told = self.told.iter().enumerate().filter(|(place, _)| !self.answered.contains(place));
+                let now = told.filter(|(_, told)| contains(&bytes, &told.marker)).map(|(place, _)| place);
+                let now: Vec<usize> = now.collect();
+                self.answered.extend(now);
             }
             "close" => drop(self.open.remove(&fd)),
             "fsync" | "fdatasync" => {
@@ -540,14 +549,8 @@ fn escaped(path: &Path) -> String {
     path.to_str().expect("a plain path").bytes().map(|byte| format!("\\x{byte:02x}")).collect()
 }
 
-/// Every `stl_…` in what goes to a socket.
-fn settlement_ids(bytes: &[u8]) -> Vec<String> {
-    let starts = bytes.windows(4).enumerate().filter(|(_, word)| *word == b"stl_").map(|(at, _)| at);
-    let ids = starts.filter_map(|at| {
-        let text = std::str::from_utf8(bytes.get(at..at + 36)?).ok()?;
-        text[4..].bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| text.to_owned())
-    });
-    ids.collect()
+fn contains(bytes: &[u8], marker: &[u8]) -> bool {
+    bytes.windows(marker.len()).any(|part| part == marker)
 }
 
 /// The server under strace. `-D` keeps the server itself our child, so that signals reach it.
@@ -564,12 +567,32 @@ fn traced(dir: &Path, trace: &Path) -> Server {
     Server::start(command)
 }
 
-/// What the client was told of a settlement.
-#[derive(Clone, Debug)]
+/// What the client was told of a change.
 struct Told {
-    position: i64,
-    cash_fen: i64,
-    mutual_aid_fen: i64,
+    op: Op,
+    answer: Answer,
+    /// Bytes that no other answer has: where they go to a socket, this one is told.
+    marker: Vec<u8>,
+}
+
+impl Told {
+    fn new(op: Op, answer: Answer) -> Self {
+        // An answer says its position, so it is like no other. The fields that say whether it is a repeat come behind all
+        // else, or are not sent the first time. That of a settlement may be longer than a frame; its id is not.
+        let marker = match &answer {
+            Answer::Member(answer) => answer.encode_to_vec(),
+            Answer::Credit(answer) => answer.encode_to_vec(),
+            Answer::Bind(answer) => answer.encode_to_vec(),
+            Answer::Refund(answer) => answer.encode_to_vec(),
+            Answer::Settle(answer) => settled(answer).settlement_id.clone().into_bytes(),
+            other => panic!("no answer of this test: {other:?}"),
+        };
+        Self { op, answer, marker }
+    }
+}
+
+fn settled(answer: &proto::SettleResponse) -> &proto::Settlement {
+    answer.settlement.as_ref().expect("a settlement")
 }
 
 const OWNERS: usize = 2;
@@ -594,54 +617,71 @@ fn with_lines(mut op: Op) -> Op {
     op
 }
 
-/// Families and settlements over three connections; everything that was answered.
-fn work(server: &Server, session: usize, dice: &mut Dice) -> BTreeMap<String, Told> {
+async fn done(channel: &Channel, op: Op) -> Told {
+    let Outcome::Done { answer, .. } = send(channel, op.clone()).await else { panic!("{op:?} was not done") };
+    Told::new(op, answer)
+}
+
+/// Families, and over three connections settlements, refunds of some, money, people and their bindings; everything that was
+/// answered.
+fn work(server: &Server, session: usize, dice: &mut Dice) -> Vec<Told> {
     run(async {
         let channel = server.channel().await;
         let day = today(channel.clone()).await;
+        let mut told = Vec::new();
         if session == 0 {
             let mut ops: Vec<Op> = (0..OWNERS + PATIENTS).map(|number| person(number, number < OWNERS)).collect();
             ops.extend((0..OWNERS).map(|number| credit(format!("first-{number}"), number, 400_000)));
             for op in ops {
-                let outcome = send(&channel, op).await;
-                assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+                told.push(done(&channel, op).await);
             }
             for patient in 0..PATIENTS {
-                let owner = patient % OWNERS;
-                let op = binding(&channel, format!("bind-{patient}"), owner, OWNERS + patient).await;
-                let outcome = send(&channel, op).await;
-                assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+                let op = binding(&channel, format!("bind-{patient}"), patient % OWNERS, OWNERS + patient).await;
+                told.push(done(&channel, op).await);
             }
         }
         let mut tasks = JoinSet::new();
         for hand in 0..3 {
             let channel = server.channel().await;
-            let ops = (0..20).map(|number| {
-                let patient = OWNERS + dice.roll(PATIENTS);
-                let op = settle(format!("s{session}-{hand}-{number}"), "H001", patient, &day, dice.fen(30_000), 0);
-                if number % 2 == 0 { op } else { with_lines(op) }
-            });
-            let ops: Vec<Op> = ops.collect();
+            let (day, mut dice) = (day.clone(), Dice::new(dice.next()));
             tasks.spawn(async move {
                 let mut told = Vec::new();
-                for op in ops {
-                    let Outcome::Done { answer: Answer::Settle(answer), .. } = send(&channel, op).await else {
-                        panic!("a settlement was not made")
-                    };
-                    let settlement = answer.settlement.expect("a settlement");
-                    let amounts = settlement.amounts.expect("amounts");
-                    let (cash_fen, mutual_aid_fen) = (amounts.cash_fen, amounts.mutual_aid_fen);
-                    let position = answer.ledger_position;
-                    told.push((settlement.settlement_id, Told { position, cash_fen, mutual_aid_fen }));
+                for number in 0..20 {
+                    let id = format!("s{session}-{hand}-{number}");
+                    let op = settle(id.clone(), "H001", OWNERS + dice.roll(PATIENTS), &day, dice.fen(30_000), 0);
+                    let made = done(&channel, if number % 2 == 0 { op } else { with_lines(op) }).await;
+                    let Answer::Settle(answer) = &made.answer else { panic!("a settlement") };
+                    let settlement_id = settled(answer).settlement_id.clone();
+                    told.push(made);
+                    let newcomer = 1_000 + session * 1_000 + hand * 100 + number;
+                    let owner = dice.roll(OWNERS);
+                    told.push(match number % 4 {
+                        0 => done(&channel, credit(format!("{id}-money"), owner, dice.fen(1_000))).await,
+                        1 => done(&channel, refund(format!("{id}-back"), settlement_id)).await,
+                        2 => done(&channel, person(newcomer, false)).await,
+                        _ => {
+                            let op = binding(&channel, format!("{id}-bound"), owner, newcomer - 1).await;
+                            done(&channel, op).await
+                        }
+                    });
                 }
                 told
             });
         }
-        let mut told = BTreeMap::new();
         while let Some(done) = tasks.join_next().await {
             told.extend(done.expect("no panic"));
         }
         told
+    })
+}
+
+fn refund(request_id: String, settlement_id: String) -> Op {
+    Op::Refund(proto::RefundSettlementRequest {
+        request_id,
+        institution_code: "H001".to_owned(),
+        settlement_id,
+        what: Some(proto::refund_settlement_request::What::Whole(true)),
+        explanation_view: 0,
     })
 }
 
@@ -662,24 +702,54 @@ fn open(dir: &Path) -> Result<Ledger, String> {
     Ok(Ledger::new(store, Arc::new(book), Arc::new(SystemClock), Arc::new(RandomIds::from_system()), limits))
 }
 
+/// Looks for a change that had been answered: its record says what was told, and a settlement can be read whole.
+async fn look_for(ledger: &Ledger, told: &Told) -> Result<(), String> {
+    let position = told.answer.position().unsigned_abs();
+    let head = ledger.store().head_now().position;
+    if head < position {
+        return Err(format!("{:?} was answered at {position} and the ledger ends at {head}", told.op));
+    }
+    let stored = ledger.store().records(position, 1).await.map_err(|error| error.to_string())?;
+    let stored = stored.first().ok_or_else(|| format!("{position} has no record"))?;
+    let record = decode_record(&stored.bytes).map_err(|error| format!("{position}: {error}"))?;
+    let is_it = match (&told.op, &told.answer, &record.event) {
+        (_, Answer::Member(answer), Event::MemberCreated { member }) => {
+            answer.member.as_ref().is_some_and(|told| told.member_id == member.id.to_string())
+        }
+        (Op::Credit(asked), Answer::Credit(answer), Event::Credited { after, amount, .. }) => {
+            let is_whose = answer.account.as_ref().is_some_and(|told| told.member_id == after.member.to_string());
+            is_whose && amount.as_fen() == asked.amount_fen
+        }
+        (_, Answer::Bind(answer), Event::BindingCreated { binding, .. }) => {
+            answer.binding.as_ref().is_some_and(|told| told.binding_id == binding.id.to_string())
+        }
+        (Op::Refund(asked), Answer::Refund(_), Event::Refunded { settlement, .. }) => {
+            settlement.to_string() == asked.settlement_id
+        }
+        (_, Answer::Settle(answer), Event::Settled(made)) => settled(answer).settlement_id == made.id.to_string(),
+        _ => false,
+    };
+    if !is_it {
+        return Err(format!("at {position} stands {:?} and not {:?}", record.event, told.op));
+    }
+    let Answer::Settle(answer) = &told.answer else { return Ok(()) };
+    let id = &settled(answer).settlement_id;
+    let key = SettlementKey::Id(SettlementId::parse(id).expect("an id"));
+    let found = ledger.settlement(&key).await.map_err(|failure| format!("{id}: {failure:?}"))?;
+    let (amounts, expected) = (&found.settlement.amounts, settled(answer).amounts.as_ref().expect("amounts"));
+    if (amounts.cash.as_fen(), amounts.mutual_aid.as_fen()) != (expected.cash_fen, expected.mutual_aid_fen) {
+        return Err(format!("{id} has other amounts than were answered"));
+    }
+    ledger.revisions(&found.settlement.policies).await.map_err(|failure| format!("{id}: {failure:?}"))?;
+    Ok(())
+}
+
 /// Opens what was found and looks for everything that had been answered. `Err` says what is wrong.
-fn inspect(dir: &Path, answered: &BTreeSet<String>, told: &BTreeMap<String, Told>) -> Result<(), String> {
+fn inspect(dir: &Path, answered: &BTreeSet<usize>, told: &[Told]) -> Result<(), String> {
     let ledger = open(dir)?;
     let result = run(async {
-        let head = ledger.store().head_now().position;
-        for id in answered {
-            // Answered by the server, but the client was cut off before it could read it.
-            let Some(expected) = told.get(id) else { continue };
-            if head < expected.position.unsigned_abs() {
-                return Err(format!("{id} was answered at {} and the ledger ends at {head}", expected.position));
-            }
-            let key = SettlementKey::Id(SettlementId::parse(id).expect("an id"));
-            let found = ledger.settlement(&key).await.map_err(|failure| format!("{id}: {failure:?}"))?;
-            let amounts = &found.settlement.amounts;
-            if (amounts.cash.as_fen(), amounts.mutual_aid.as_fen()) != (expected.cash_fen, expected.mutual_aid_fen) {
-                return Err(format!("{id} has other amounts than were answered"));
-            }
-            ledger.revisions(&found.settlement.policies).await.map_err(|failure| format!("{id}: {failure:?}"))?;
+        for place in answered {
+            look_for(&ledger, &told[*place]).await?;
         }
         // It is not only readable: it can go on.
         demo::load(&ledger).await.map_err(|failure| format!("nothing can be written: {failure:?}"))?;
@@ -715,7 +785,7 @@ fn what_was_answered_survives_a_power_cut() {
 
     // Two sessions, so that a recovery is among what is cut; the first ends by a kill.
     let mut sessions = Vec::new();
-    let mut told = BTreeMap::new();
+    let mut told = Vec::new();
     for session in 0..2 {
         let trace = ground.path().join(format!("trace-{session}"));
         let server = traced(&data, &trace);
@@ -735,7 +805,8 @@ fn what_was_answered_survives_a_power_cut() {
     // Where to cut: while the data set is made, right after an answer went out, while something is written and not yet
     // synced, and anywhere.
     let lines: usize = sessions.iter().map(Vec::len).sum();
-    let mut disk = Disk::new(&root);
+    let told = Arc::new(told);
+    let mut disk = Disk::new(&root, &told);
     let (mut line, mut after_answers, mut unsynced, mut first_answer) = (0, Vec::new(), Vec::new(), lines);
     for calls in &sessions {
         for call in calls {
@@ -752,8 +823,15 @@ fn what_was_answered_survives_a_power_cut() {
         }
         disk.process_ended();
     }
-    let missed: Vec<&String> = told.keys().filter(|id| !disk.answered.contains(*id)).collect();
-    assert!(missed.is_empty(), "the trace misses {} of {} answers", missed.len(), told.len());
+    let missed: Vec<&Op> =
+        told.iter().enumerate().filter(|(place, _)| !disk.answered.contains(place)).map(|(_, told)| &told.op).collect();
+    assert!(
+        missed.is_empty(),
+        "the trace misses {} of {} answers, {:?} first",
+        missed.len(),
+        told.len(),
+        missed.first()
+    );
     let places = (0..cuts).map(|number| match number % 5 {
         0 => dice.roll(first_answer),
         1 | 2 => *dice.one_of(&after_answers),
@@ -763,7 +841,7 @@ fn what_was_answered_survives_a_power_cut() {
     let mut places: Vec<usize> = places.collect();
     places.sort_unstable();
 
-    let mut disk = Disk::new(&root);
+    let mut disk = Disk::new(&root, &told);
     let (mut line, mut next, mut troubles, mut looked_for) = (0, 0, Vec::new(), 0);
     for calls in &sessions {
         for call in calls {
@@ -785,7 +863,7 @@ fn what_was_answered_survives_a_power_cut() {
         disk.process_ended();
     }
     println!(
-        "{cuts} power cuts in 3 variants, seed {seed}: {lines} calls traced, {} settlements answered, {looked_for} looked for",
+        "{cuts} power cuts in 3 variants, seed {seed}: {lines} calls traced, {} changes answered, {looked_for} looked for",
         told.len()
     );
     assert!(troubles.is_empty(), "{} of {} lost something:\n{}", troubles.len(), cuts * 3, troubles.join("\n"));

@@ -86,6 +86,8 @@ pub struct Setup {
     pub config: Config,
     pub clock: Arc<ManualClock>,
     pub book: Arc<PolicyBook>,
+    /// From where ids are drawn; each start draws others.
+    pub ids: u64,
     /// Whether the ledger is replayed at the end; not where the store was broken on purpose.
     pub check_at_end: bool,
 }
@@ -102,7 +104,7 @@ impl Setup {
         let given =
             Given { return_unclaimed_at, hold_sweep_ms, close_year_per_second, keepalive_ms, ..Given::default() };
         let config = Config::read(given, None, true).expect("the defaults are good");
-        Self { place, faults: Arc::default(), config, clock, book: book(), check_at_end: true }
+        Self { place, faults: Arc::default(), config, clock, book: book(), ids: 0x6061, check_at_end: true }
     }
 
     pub fn memory() -> Self {
@@ -169,7 +171,7 @@ impl TestServer {
     fn open(&mut self) {
         self.starts += 1;
         let setup = &self.setup;
-        let ids = Arc::new(RandomIds::from_seed(0x6061 + self.starts));
+        let ids = Arc::new(RandomIds::from_seed(setup.ids + self.starts));
         let store: Arc<dyn Store> = match &setup.place {
             Place::Memory => Arc::new(MemoryStore::new(ids.secret(), setup.config.memory_records)),
             Place::Given(store) => store.clone(),
@@ -206,6 +208,12 @@ impl TestServer {
         self.running = Some(Running { ledger, address, stop: Some(stop), thread, client, channel });
     }
 
+    /// The same database, for another server.
+    pub fn another_store(&self) -> Arc<dyn Store> {
+        let Place::Postgres(database) = &self.setup.place else { panic!("only a database has several servers") };
+        PostgresStore::open(PostgresOptions::new(database.url())).expect("the database serves")
+    }
+
     /// Tells the server to stop, and does not wait for it.
     pub fn begin_stop(&mut self) {
         if let Some(stop) = self.running.as_mut().and_then(|running| running.stop.take()) {
@@ -227,8 +235,17 @@ impl TestServer {
 
     /// Ends the server and starts it again on what it kept. A store that keeps nothing beyond its own life goes on living.
     pub fn restart(&mut self) {
-        if matches!(self.setup.place, Place::Embedded(_) | Place::Postgres(_)) {
+        self.restart_after(|_| {});
+    }
+
+    /// The same, with something that comes to pass while it is away.
+    pub fn restart_after(&mut self, meanwhile: impl FnOnce(&ManualClock)) {
+        let is_kept = matches!(self.setup.place, Place::Embedded(_) | Place::Postgres(_));
+        if is_kept {
             self.close();
+        }
+        meanwhile(&self.setup.clock);
+        if is_kept {
             self.open();
         }
     }

@@ -7,7 +7,10 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Longest file of `src`, in lines.
 const LINES_MAX: usize = 400;
 /// Longer ones, each with the reason why it is one thing.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] = &[(
+    "store/postgres/migrations/0001_data_set.sql",
+    "a migration is one text under one digest, and says of each column what it is",
+)];
 
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -161,6 +164,32 @@ fn clocks_and_chance_come_in_at_one_place() {
     );
 }
 
+/// What distributed engines that speak PostgreSQL's protocol do not have: whole tables are never locked, nobody locks what is
+/// no row, and nothing happens in the database that no statement of ours says.
+#[test]
+fn the_database_is_asked_for_rows_alone() {
+    let folder = Path::new(ROOT).join("src/store/postgres");
+    let mut found = Vec::new();
+    walk(&folder, &mut found);
+    let migrations = fs::read_dir(folder.join("migrations")).expect("a folder");
+    found.extend(migrations.map(|entry| entry.expect("an entry").path()));
+    let words = ["lock table", "advisory", "trigger", "create rule", "listen ", "notify "];
+    let (mut wrong, mut locks) = (Vec::new(), 0);
+    for path in &found {
+        let text = fs::read_to_string(path).expect("a text").to_lowercase();
+        // Comments may say that there are none.
+        let comment = if path.extension().is_some_and(|ending| ending == "sql") { "--" } else { "//" };
+        for (number, line) in text.lines().enumerate() {
+            let line = line.split(comment).next().unwrap_or_default();
+            locks += usize::from(line.contains("for update"));
+            let found = words.iter().filter(|word| line.contains(**word));
+            wrong.extend(found.map(|word| format!("{}:{}: {word}", path.display(), number + 1)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(locks > 0 && found.iter().any(|path| path.ends_with("0001_data_set.sql")), "the statements were looked at");
+}
+
 /// A server that a test starts by itself is one that nobody stops when the tests are killed.
 #[test]
 fn tests_start_postgresql_in_one_place() {
@@ -182,15 +211,24 @@ fn tests_start_postgresql_in_one_place() {
 
 #[test]
 fn files_are_short() {
+    let folder = Path::new(ROOT).join("src/store/postgres/migrations");
+    let migrations = fs::read_dir(folder).expect("a folder").map(|entry| {
+        let path = entry.expect("an entry").path();
+        let name = path.strip_prefix(Path::new(ROOT).join("src")).expect("below src").to_string_lossy().into_owned();
+        (name, fs::read_to_string(&path).expect("a text"))
+    });
     let long: Vec<String> = sources()
         .into_iter()
+        .chain(migrations)
         .filter(|(name, text)| text.lines().count() > LINES_MAX && LONGER.iter().all(|(known, _)| known != name))
         .map(|(name, text)| format!("src/{name}: {} lines", text.lines().count()))
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
+    let told = fs::read_to_string(Path::new(ROOT).join("ARCHITECTURE.md")).expect("a text");
     for (name, why) in LONGER {
         let lines = fs::read_to_string(Path::new(ROOT).join("src").join(name)).expect("it exists").lines().count();
         assert!(lines > LINES_MAX && !why.is_empty(), "{name} needs no exception");
+        assert!(told.contains(&format!("`src/{name}`")), "ARCHITECTURE.md does not say why {name} is long");
     }
 }
 

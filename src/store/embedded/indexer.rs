@@ -9,6 +9,10 @@ use super::pipeline::Queued;
 use super::sorting::Sorting;
 use super::{Shared, lock};
 
+/// What a close still brings into the index: little work. More is left to the next start, which reads it
+/// from the log as after a crash; a close that wrote all that may wait would keep whoever stops the program waiting.
+const LAST_BYTES: usize = 8 << 20;
+
 pub(super) fn run(shared: &Shared, disk: &Disk) {
     let _guard = Guard(shared);
     let mut sorting = Sorting::default();
@@ -22,11 +26,15 @@ pub(super) fn run(shared: &Shared, disk: &Disk) {
     }
 }
 
-/// Waits for enough to do. `None` when nothing more will come and all is done, or nothing can be written any more.
+/// Waits for enough to do. `None` when nothing more will come and what is left is nothing or much, or when nothing can be written
+/// any more.
 fn next(shared: &Shared) -> Option<Vec<Arc<Queued>>> {
     let mut pipeline = lock(&shared.pipeline);
     loop {
         if shared.progress.check().is_err() {
+            return None;
+        }
+        if pipeline.flusher_ended && pipeline.unindexed_bytes() > LAST_BYTES {
             return None;
         }
         if pipeline.unindexed_bytes() >= shared.index_bytes || pipeline.flusher_ended {

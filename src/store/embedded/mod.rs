@@ -166,7 +166,8 @@ impl EmbeddedStore {
         self.shared.progress.durable()
     }
 
-    /// Flushes, brings the index up to date, ends the threads, lets go of the directory. Blocks until done.
+    /// Flushes, brings the index up to date where little is missing, ends the threads, lets go of the directory. Blocks until
+    /// done; a piece of the index that is being written or merged is finished first.
     fn shut(&self) -> Result<(), StoreError> {
         // The handles' lock is held throughout, so that a second close returns when the first is done and not before.
         let mut threads = lock(&self.threads);

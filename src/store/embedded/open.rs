@@ -43,7 +43,7 @@ pub struct EmbeddedOptions {
     pub recent_keys: usize,
     /// What may wait for the disk. Past it, commits block until there is room.
     pub queue_bytes: usize,
-    /// Rows of changes that gather before the index is brought up to date: read again after a crash. They
+    /// Rows of changes that gather before the index is brought up to date: read again at the next start. They
     /// are held in memory, decoded too; past twice as many, commits wait for the index.
     pub index_bytes: usize,
     /// For the suite.

@@ -103,23 +103,39 @@ async fn apply(
 ) -> Result<(), tokio_postgres::Error> {
     // A long migration is whole or not at all; nobody waits for its statements but whoever called it.
     client.batch_execute("SET statement_timeout = 0; SET enable_seqscan = on; SET enable_hashjoin = on").await?;
-    client.batch_execute(JOURNAL).await?;
+    journal(client).await?;
     for migration in options.migrations {
         let work = client.transaction().await?;
-        work.batch_execute("LOCK TABLE gongji.migration IN EXCLUSIVE MODE").await?;
-        let known = work.query("SELECT 1 FROM gongji.migration WHERE version = $1", &[&migration.version]).await?;
-        if known.is_empty() {
+        // The row that says it was applied comes first and is the lock: a second one waits here for the first one's end,
+        // and then finds it applied, or applies it.
+        let sql = "INSERT INTO gongji.migration (version, name, digest, serves) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (version) DO NOTHING";
+        let row = (migration.version, migration.name, digest(migration.sql), migration.serves);
+        if work.execute(sql, &[&row.0, &row.1, &row.2, &row.3]).await? == 1 {
             work.batch_execute(migration.sql).await?;
             if migration.version == 1 {
                 begin(&work, secret, partition_records).await?;
             }
-            let sql = "INSERT INTO gongji.migration (version, name, digest, serves) VALUES ($1, $2, $3, $4)";
-            let row = (migration.version, migration.name, digest(migration.sql), migration.serves);
-            work.execute(sql, &[&row.0, &row.1, &row.2, &row.3]).await?;
         }
         work.commit().await?;
     }
     words(client).await
+}
+
+/// Makes the table of migrations. Of several who do that at once all but one are refused by the rows of the system's own
+/// tables, which no `IF NOT EXISTS` waits for; by then it is made.
+async fn journal(client: &Client) -> Result<(), tokio_postgres::Error> {
+    if is_there(client).await? {
+        return Ok(());
+    }
+    match client.batch_execute(JOURNAL).await {
+        Err(error) if !is_there(client).await? => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+async fn is_there(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    Ok(client.query_one("SELECT to_regclass('gongji.migration') IS NOT NULL", &[]).await?.get(0))
 }
 
 /// What a data set is made with.
@@ -157,9 +173,7 @@ async fn words(client: &Client) -> Result<(), tokio_postgres::Error> {
 pub(super) async fn check(options: &PostgresOptions, client: &Client) -> Result<(), PostgresError> {
     let url = || options.url.clone();
     let needed = options.migrations.last().map_or(0, |migration| migration.version);
-    let there = client.query("SELECT to_regclass('gongji.migration') IS NOT NULL", &[]).await;
-    let there = there.map_err(|error| refused(options, &error))?;
-    if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
+    if !is_there(client).await.map_err(|error| refused(options, &error))? {
         return Err(PostgresError::NoDataSet { url: url() });
     }
     let found = client.query("SELECT version, digest, serves FROM gongji.migration ORDER BY version", &[]).await;

@@ -88,7 +88,7 @@ impl PostgresOptions {
             lock: Duration::from_secs(3),
             commit: Duration::from_secs(5),
             wait: Duration::from_secs(3),
-            group: 256,
+            group: 1_024,
             retries: 8,
             poll: Duration::from_millis(20),
             migrations: &MIGRATIONS,

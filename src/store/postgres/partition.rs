@@ -13,13 +13,18 @@ pub(super) async fn ensure(client: &mut Client, position: u64) -> Result<u64, to
     let wanted = position.saturating_add(size.saturating_mul(AHEAD));
     loop {
         let work = client.transaction().await?;
-        // One at a time, whoever makes them: a replica, or an administrator.
-        work.batch_execute("LOCK TABLE gongji.partition IN SHARE ROW EXCLUSIVE MODE").await?;
         let last: i64 = work.query_one("SELECT coalesce(max(last), 0) FROM gongji.partition", &[]).await?.get(0);
         if last >= wanted {
             return Ok(u64::try_from(last).unwrap_or(0));
         }
         let (first, next) = (last + 1, last + size);
+        // One at a time, whoever makes them, a replica or an administrator: the row is the lock. A second one waits here for
+        // the first one's end, and if that made it looks anew.
+        let row = "INSERT INTO gongji.partition (first, last) VALUES ($1, $2) ON CONFLICT (first) DO NOTHING";
+        if work.execute(row, &[&first, &next]).await? == 0 {
+            work.rollback().await?;
+            continue;
+        }
         for table in ["record", "posting"] {
             let name = format!("gongji.{table}_{first}");
             // Made apart and attached, which does not stop those who write; the check spares a look through it.
@@ -32,7 +37,6 @@ pub(super) async fn ensure(client: &mut Client, position: u64) -> Result<u64, to
             );
             work.batch_execute(&sql).await?;
         }
-        work.execute("INSERT INTO gongji.partition (first, last) VALUES ($1, $2)", &[&first, &next]).await?;
         work.commit().await?;
     }
 }

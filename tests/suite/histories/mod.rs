@@ -16,7 +16,7 @@ use record::{FAMILIES, History, OPENING, Size, record};
 use crate::process::{Dice, Replay, from_env};
 use crate::support::{Setup, TestServer};
 
-const USUAL: Size = Size { clients: 4, calls: 14, gives_up: true };
+const USUAL: Size = Size { clients: 4, calls: 12, gives_up: true };
 /// Few enough that every order can be tried.
 const SMALL: Size = Size { clients: 3, calls: 5, gives_up: false };
 
@@ -28,15 +28,14 @@ fn explained(history: &History) -> Result<(), Stuck> {
     check(&Position(history.head), &history.positions).map_err(|Stuck(why)| Stuck(format!("positions: {why}")))
 }
 
-fn many(store: &str, setup: fn() -> Setup) {
+fn many(store: &str, start: fn() -> Vec<TestServer>) {
     let histories = from_env("GONGJI_HISTORIES", 4);
     let first = from_env("GONGJI_SEED", Dice::new(u64::from(std::process::id())).next() % 1_000_000_000);
     let (mut calls, mut unheard) = (0, 0);
     for seed in first..first + histories {
         let _replay =
             Replay(format!("GONGJI_SEED={seed} GONGJI_HISTORIES=1 cargo test --test suite histories::{store}"));
-        let server: TestServer = setup().start();
-        let history = record(&server, seed, USUAL);
+        let history = record(&start(), seed, USUAL);
         calls += history.families.iter().map(Vec::len).sum::<usize>();
         unheard += history.families.iter().flatten().filter(|op| op.ended.is_none()).count();
         if let Err(Stuck(why)) = explained(&history) {
@@ -49,12 +48,24 @@ fn many(store: &str, setup: fn() -> Setup) {
 
 #[test]
 fn memory_is_linearizable() {
-    many("memory", Setup::memory);
+    many("memory", || vec![Setup::memory().start()]);
 }
 
 #[test]
 fn embedded_is_linearizable() {
-    many("embedded", Setup::embedded);
+    many("embedded", || vec![Setup::embedded().start()]);
+}
+
+/// Two servers over one database: clients change between them from call to call.
+#[test]
+fn postgres_is_linearizable() {
+    many("postgres", || {
+        let one = Setup::postgres().start();
+        let mut other = Setup::over(one.another_store());
+        // As another process it draws other ids.
+        other.ids = 0x7071;
+        vec![other.start(), one]
+    });
 }
 
 /// What a wrong service would have answered is not explained: each kind of answer, changed by the least, in real histories.
@@ -62,8 +73,7 @@ fn embedded_is_linearizable() {
 fn a_recorded_history_with_one_wrong_answer_is_refused() {
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 1..100 {
-        let server = Setup::memory().start();
-        let history = record(&server, seed, SMALL);
+        let history = record(&[Setup::memory().start()], seed, SMALL);
         assert_eq!(explained(&history), Ok(()), "seed {seed}");
         for (number, family) in history.families.iter().enumerate() {
             for (place, op) in family.iter().enumerate() {
@@ -96,7 +106,7 @@ fn a_recorded_history_with_one_wrong_answer_is_refused() {
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), KINDS);
 }
 
-const KINDS: [&str; 7] = ["balance", "credit", "entries", "list", "outcome", "refund", "settle"];
+const KINDS: [&str; 9] = ["balance", "confirm", "credit", "entries", "list", "outcome", "refund", "release", "settle"];
 
 /// An answer that no order explains, however the calls around it are turned; nothing for a refusal.
 fn spoiled(answer: &Answer) -> Option<(&'static str, Answer)> {
@@ -105,6 +115,10 @@ fn spoiled(answer: &Answer) -> Option<(&'static str, Answer)> {
         Answer::Refunded { returned, cash, replayed } => {
             ("refund", Answer::Refunded { returned, cash, replayed: !replayed })
         }
+        Answer::Confirmed { taken, cash, back, replayed } => {
+            ("confirm", Answer::Confirmed { taken, cash: cash + 1, back, replayed })
+        }
+        Answer::Released { replayed, .. } => ("release", Answer::Released { back: -1, replayed }),
         Answer::Credited { replayed, .. } => ("credit", Answer::Credited { after: -1, replayed }),
         Answer::Balance(_) => ("balance", Answer::Balance(-1)),
         Answer::Outcome { aid, cash, cash_back, .. } => {
@@ -125,8 +139,7 @@ fn spoiled(answer: &Answer) -> Option<(&'static str, Answer)> {
 /// Whether the histories are worth checking: calls overlap, ids are repeated, bills outrun the money.
 #[test]
 fn histories_are_full_of_races() {
-    let server = Setup::memory().start();
-    let history = record(&server, 2, USUAL);
+    let history = record(&[Setup::memory().start()], 2, USUAL);
     let all: Vec<&Op<Call, Answer>> = history.families.iter().flatten().collect();
     let ended = |op: &Op<Call, Answer>| op.ended.as_ref().map_or(u64::MAX, |(ended, _)| *ended);
     let overlap = |op: &&&Op<Call, Answer>| all.iter().any(|other| other.began > op.began && other.began < ended(op));
@@ -137,6 +150,7 @@ fn histories_are_full_of_races() {
     };
     assert!(heard(|answer| matches!(answer, Answer::Settled { replayed: true, .. })) > 0, "repeats");
     assert!(heard(|answer| matches!(answer, Answer::Settled { cash, .. } if *cash > 0)) > 0, "empty accounts");
+    assert!(heard(|answer| matches!(answer, Answer::Confirmed { .. } | Answer::Released { .. })) > 0, "resolved holds");
     assert!(heard(|answer| matches!(answer, Answer::Refused(_))) > 0, "refusals");
     assert!(all.iter().any(|op| op.ended.is_none()), "lost answers");
     assert_eq!(history.families.len(), FAMILIES);

@@ -70,8 +70,10 @@ impl Desk {
     }
 }
 
-/// Sets up the families and lets their clients loose.
-pub fn record(server: &TestServer, seed: u64, size: Size) -> History {
+/// Sets up the families and lets their clients loose, on servers of one ledger: each call goes to one of them by chance, and
+/// so does a repeat.
+pub fn record(servers: &[TestServer], seed: u64, size: Size) -> History {
+    let server = &servers[0];
     let families: Vec<Arc<Known>> = (0..FAMILIES).map(|number| Arc::new(family(server, number))).collect();
     let desk = Arc::new(Desk::default());
     let head = server.head();
@@ -81,16 +83,18 @@ pub fn record(server: &TestServer, seed: u64, size: Size) -> History {
         let mut clients = JoinSet::new();
         for known in &families {
             for client in 0..size.clients {
-                let (known, desk, channel) = (known.clone(), desk.clone(), server.connect());
+                let (known, desk) = (known.clone(), desk.clone());
+                let channels: Vec<Channel> = servers.iter().map(TestServer::connect).collect();
                 let number = (known.number * size.clients + client) as u64;
                 clients.spawn(async move {
                     let mut dice = Dice::new(seed.wrapping_mul(1_000).wrapping_add(number));
                     for _ in 0..size.calls {
                         let call = choose(&known, &mut dice);
-                        let patience = (size.gives_up && dice.roll(6) == 0).then(|| 50 + dice.next() % 3_000);
-                        if !ask(&channel, &known, &desk, call.clone(), patience).await {
+                        let patience = (size.gives_up && dice.roll(8) == 0).then(|| 50 + dice.next() % 3_000);
+                        let channel = dice.one_of(&channels);
+                        if !ask(channel, &known, &desk, call.clone(), patience).await {
                             // Nobody heard: the same again, until somebody does.
-                            ask(&channel, &known, &desk, call, None).await;
+                            ask(dice.one_of(&channels), &known, &desk, call, None).await;
                         }
                     }
                 });
@@ -135,7 +139,7 @@ fn choose(known: &Known, dice: &mut Dice) -> Call {
     let fresh = || Id::try_from(known.next.fetch_add(1, Ordering::SeqCst)).expect("not so many");
     let (son, fen) = (dice.roll(SONS), dice.fen(4_000));
     let settled: Vec<Id> = known.settled.lock().expect("nobody panics with it").keys().copied().collect();
-    let call = match dice.roll(12) {
+    let call = match dice.roll(16) {
         0..4 => Call::Settle { id: fresh(), fen },
         4..6 if !settled.is_empty() => {
             let accounts = (dice.roll(2) == 0).then_some(1 + fen / 4);
@@ -145,6 +149,12 @@ fn choose(known: &Known, dice: &mut Dice) -> Call {
         7..9 => return Call::Balance { son },
         9 => return Call::List,
         10 => return Call::Entries { son },
+        12..14 => Call::Hold { id: fresh(), fen },
+        14 if !settled.is_empty() => {
+            let accounts = (dice.roll(2) == 0).then_some(fen / 4);
+            Call::Confirm { id: fresh(), of: *dice.one_of(&settled), accounts }
+        }
+        15 if !settled.is_empty() => Call::Release { id: fresh(), of: *dice.one_of(&settled) },
         _ => return Call::Outcome { of: dice.roll(known.next.load(Ordering::SeqCst) as usize + 2) as Id },
     };
     known.asked.lock().expect("nobody panics with it").push(call.clone());
@@ -159,7 +169,7 @@ async fn ask(channel: &Channel, known: &Known, desk: &Desk, call: Call, patience
         None => Some(asked.await),
         Some(micros) => tokio::time::timeout(Duration::from_micros(micros), asked).await.ok(),
     };
-    let changes = matches!(call, Call::Settle { .. } | Call::Refund { .. } | Call::Credit { .. });
+    let changes = !matches!(call, Call::Balance { .. } | Call::List | Call::Entries { .. } | Call::Outcome { .. });
     let ended = outcome.map(|outcome| {
         let (answer, position) = outcome.unwrap_or_else(|status| (refusal(&status), None));
         (desk.tick(), answer, position)
@@ -186,6 +196,11 @@ fn refusal(status: &Status) -> Answer {
         "SETTLEMENT_NOT_FOUND" => "SETTLEMENT_NOT_FOUND",
         "ALREADY_REFUNDED" => "ALREADY_REFUNDED",
         "REFUND_EXCEEDS_PAID" => "REFUND_EXCEEDS_PAID",
+        "HOLD_OPEN" => "HOLD_OPEN",
+        "HOLD_RELEASED" => "HOLD_RELEASED",
+        "HOLD_CONFIRMED" => "HOLD_CONFIRMED",
+        "NOT_HELD" => "NOT_HELD",
+        "CONFIRM_EXCEEDS_HELD" => "CONFIRM_EXCEEDS_HELD",
         _ => panic!("nothing here is refused so: {status:?}"),
     })
 }
@@ -198,15 +213,37 @@ async fn call_of(channel: &Channel, known: &Known, call: &Call) -> Result<(Answe
     let fresh = |position: i64, replayed: bool| (!replayed).then_some(position);
     Ok(match call {
         Call::Settle { id, fen } => {
-            let refs = proto::ExternalRefs { msgid: id.to_string(), ..Default::default() };
-            let visit = Some(proto::Visit { external_refs: Some(refs), ..visit() });
-            let request = proto::SettleRequest { visit, ..settle(&name(id), &known.mother, *fen) };
-            let done = settlements.settle(request).await?.into_inner();
+            let done = settlements.settle(known.bill(*id, &name(id), *fen)).await?.into_inner();
             let settled = done.settlement.expect("set");
             let drawn = known.by_son(&settled.contributions);
             known.settled.lock().expect("nobody panics with it").insert(*id, settled.settlement_id);
             let cash = settled.amounts.expect("set").cash_fen;
             (Answer::Settled { drawn, cash, replayed: done.replayed }, fresh(done.ledger_position, done.replayed))
+        }
+        Call::Hold { id, fen } => {
+            let request = hold_of(&known.bill(*id, &name(id), *fen), 3_600);
+            let done = settlements.hold_settlement(request).await?.into_inner();
+            let held = done.settlement.expect("set");
+            let drawn = known.by_son(&held.contributions);
+            known.settled.lock().expect("nobody panics with it").insert(*id, held.settlement_id);
+            let cash = held.amounts.expect("set").cash_fen;
+            (Answer::Settled { drawn, cash, replayed: done.replayed }, fresh(done.ledger_position, done.replayed))
+        }
+        Call::Confirm { id, of, accounts } => {
+            let settlement = known.settled.lock().expect("nobody panics with it")[of].clone();
+            let request =
+                proto::ConfirmSettlementRequest { accounts_fen: *accounts, ..confirm(&name(id), &settlement) };
+            let done = settlements.confirm_settlement(request).await?.into_inner();
+            let settled = done.settlement.expect("set");
+            let (taken, cash) = (known.by_son(&settled.contributions), settled.amounts.expect("set").cash_fen);
+            let answer = Answer::Confirmed { taken, cash, back: done.returned_fen, replayed: done.replayed };
+            (answer, fresh(done.ledger_position, done.replayed))
+        }
+        Call::Release { id, of } => {
+            let settlement = known.settled.lock().expect("nobody panics with it")[of].clone();
+            let done = settlements.release_hold(release_of(&name(id), &settlement)).await?.into_inner();
+            let answer = Answer::Released { back: done.returned_fen, replayed: done.replayed };
+            (answer, fresh(done.ledger_position, done.replayed))
         }
         Call::Refund { id, of, accounts } => {
             let settlement = known.settled.lock().expect("nobody panics with it")[of].clone();
@@ -256,6 +293,13 @@ async fn call_of(channel: &Channel, known: &Known, call: &Call) -> Result<(Answe
 }
 
 impl Known {
+    /// A bill of the mother's that carries its number.
+    fn bill(&self, id: Id, name: &str, fen: i64) -> proto::SettleRequest {
+        let refs = proto::ExternalRefs { msgid: id.to_string(), ..Default::default() };
+        let visit = Some(proto::Visit { external_refs: Some(refs), ..visit() });
+        proto::SettleRequest { visit, ..settle(name, &self.mother, fen) }
+    }
+
     fn by_son(&self, contributions: &[proto::Contribution]) -> [i64; SONS] {
         let of = |binding: &String| {
             let paid = contributions.iter().filter(|paid| paid.binding_id == *binding);

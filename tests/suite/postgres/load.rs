@@ -1,7 +1,7 @@
 //! Replicas over one database, clients that are never content with one of them, and rounds in the middle of which
 //! something breaks. What was answered is kept by the auditor of the kills (`kills.rs`), which knows what must be there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -145,6 +145,44 @@ impl Town {
         self.rounds += 1;
     }
 
+    /// Requests without a pause while one replica after another is killed on a beat; `steady` is killed by nobody, and plans.
+    /// How long it took from one kill to the next. Nothing is compared until `close`.
+    pub fn on_a_beat(&mut self, replicas: &mut Replicas, steady: &Server, kills: u64, beat: Duration) -> Vec<Duration> {
+        let addresses = replicas.addresses.clone();
+        let mut killer = Dice::new(self.dice.next());
+        let (load, ended) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let replicas = &mut *replicas;
+            let beats = scope.spawn(move || {
+                let (mut due, mut last, mut beats) = (Instant::now(), Instant::now(), Vec::new());
+                for _ in 0..kills {
+                    due += beat;
+                    let wait = due.saturating_duration_since(Instant::now());
+                    if ended.recv_timeout(wait) != Err(mpsc::RecvTimeoutError::Timeout) {
+                        // A client has failed; the scope then tells of its panic.
+                        break;
+                    }
+                    beats.push(last.elapsed());
+                    last = Instant::now();
+                    replicas.kill(killer.roll(replicas.servers.len()));
+                }
+                beats
+            });
+            // Held as long as there is load.
+            let _load = load;
+            while !beats.is_finished() {
+                let day = run(async { today(steady.channel().await).await });
+                let work = run(plan(&mut self.auditor, steady, self.rounds, &mut self.dice, &day));
+                self.rounds += 1;
+                let (tell, _nobody) = mpsc::channel();
+                let seed = self.dice.next();
+                let outcomes = run(drive(addresses.clone(), work, seed, usize::MAX, tell, &mut self.told));
+                outcomes.iter().for_each(|(place, outcome)| self.auditor.hear(*place, outcome));
+            }
+            beats.join().expect("no panic")
+        })
+    }
+
     /// Sends again what was sent, and compares the whole ledger with what was answered.
     pub fn ask_again(&mut self, replicas: &Replicas, mut places: Vec<usize>) {
         places.sort_unstable();
@@ -153,14 +191,19 @@ impl Town {
         let again = places.iter().map(|place| (*place, self.auditor.op(*place).clone())).collect();
         let (tell, _nobody) = mpsc::channel();
         let seed = self.dice.next();
+        // As of now: what is done only this time may be heard of twice, from a sending that was given up and from the next.
+        let known: BTreeSet<usize> = places.iter().copied().filter(|place| self.auditor.answered(*place)).collect();
         let outcomes = run(drive(replicas.addresses.clone(), again, seed, usize::MAX, tell, &mut Told::default()));
         for (place, outcome) in &outcomes {
             match outcome {
                 Outcome::Done { replayed, .. } => {
-                    assert!(*replayed || !self.auditor.answered(*place), "an answered request was done again");
+                    assert!(*replayed || !known.contains(place), "an answered request was done again");
+                }
+                Outcome::Found(found) => {
+                    assert!(!known.contains(place), "what an answered resolution did is {found:?} by another");
                 }
                 Outcome::Refused(status) => {
-                    assert!(!self.auditor.answered(*place), "an answered request is refused: {status:?}");
+                    assert!(!known.contains(place), "an answered request is refused: {status:?}");
                 }
                 Outcome::Unknown => unreachable!("every request is sent until it is answered"),
             }
@@ -225,7 +268,8 @@ async fn drive(
             // What was given up ends too, and had better have the same answer.
             while let Some(late) = client.late.join_next().await {
                 let late = late.expect("no panic");
-                outcomes.extend(late.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. })));
+                outcomes
+                    .extend(late.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. } | Outcome::Found(_))));
             }
             (outcomes, client.told)
         });
@@ -310,7 +354,7 @@ impl Client {
 /// Whether a request need not be sent again.
 pub fn is_definite(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Done { .. } => true,
+        Outcome::Done { .. } | Outcome::Found(_) => true,
         Outcome::Unknown => false,
         Outcome::Refused(status) => {
             let reason = status.get_details_error_info().expect("of ours").reason;
