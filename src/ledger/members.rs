@@ -250,7 +250,7 @@ impl Command for UpdateInsurance {
         if !released.is_empty() {
             decided = why(&released, &policy, ledger);
             puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided.clone()))));
-            ledger.policy_puts(&[policy.clone()], &mut puts);
+            ledger.policy_puts(std::slice::from_ref(&policy), &mut puts);
         }
         // What was set aside for a binding that ends goes back; so does what was set aside between two regions when one of
         // them is another from now on: the new pair may know no quota, and nobody would look for it.
