@@ -457,9 +457,7 @@ impl Story {
             None => {
                 let missing = self.server.check_binding(check_of(&request));
                 let first = |kinds: &String| evidence(kinds.split('|').next().unwrap_or_default());
-                missing
-                    .map(|answer| answer.missing_evidence.iter().map(first).collect())
-                    .unwrap_or_default()
+                missing.map(|answer| answer.missing_evidence.iter().map(first).collect()).unwrap_or_default()
             }
         };
         (format!("{owner}>{beneficiary}"), request)
