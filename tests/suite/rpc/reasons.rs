@@ -118,7 +118,7 @@ fn a_release_and_a_move_say_what_ended_a_binding() {
             ..Default::default()
         };
         let done = server.update_insurance(update.clone()).expect("moved");
-        assert_eq!(done.released_binding_ids, [binding.clone()]);
+        assert_eq!(done.released_binding_ids, std::slice::from_ref(&binding));
         let told = done.explanation.clone().expect("set");
         let expected = "YES | release_on_end_or_move 000000, release_sides 000000";
         assert_eq!(steps(&told, "insurance.releases"), [expected]);
