@@ -28,7 +28,7 @@ use gongji::store::entity::{Basis, Request};
 use gongji::store::{Change, Entity, Key, ListKey, ListKind, Store, chain, record};
 use jiff::civil::{Date, date, time};
 
-use crate::process::{Dice, Replay, Server, check_ledger, from_env, run};
+use crate::process::{Dice, PATIENCE, Replay, Server, check_ledger, from_env, run, wait_until};
 
 const HOSPITAL: &str = "H44030001";
 const PLANTED: u64 = 1_000;
@@ -189,9 +189,7 @@ struct Writer {
 
 impl Writer {
     fn write(dir: &Path, books: Books) {
-        // In small pieces, so that all of it is indexed at the end: what the next start reads from the log is in its memory.
-        let options = EmbeddedOptions { index_bytes: 4 << 20, ..EmbeddedOptions::new(dir, [7; 32]) };
-        let store = EmbeddedStore::open(&options).expect("a new data set");
+        let store = EmbeddedStore::open(&EmbeddedOptions::new(dir, [7; 32])).expect("a new data set");
         let mut writer = Self {
             keys: Keys::from_secret(store.secret()),
             store,
@@ -222,6 +220,23 @@ impl Writer {
             writer.flush().await;
             writer.store.close().await.expect("closes");
         });
+        drop(writer);
+        Self::index(dir);
+    }
+
+    /// Brings in what the index lacks: the next start would read it into memory, and give that back while it is measured.
+    fn index(dir: &Path) {
+        let options = EmbeddedOptions { index_bytes: 8 << 20, ..EmbeddedOptions::new(dir, [7; 32]) };
+        let store = EmbeddedStore::open(&options).expect("the data set");
+        wait_until("the index", PATIENCE, || {
+            let mut page = gongji::metrics::Page::default();
+            store.measure(&mut page);
+            let text = page.into_text();
+            let line = text.lines().find_map(|line| line.strip_prefix("gongji_store_unindexed_bytes "));
+            let left: usize = line.expect("it is told").parse().expect("a number");
+            (left < options.index_bytes).then_some(())
+        });
+        run(store.close()).expect("closes");
     }
 
     async fn flush(&mut self) {
