@@ -239,11 +239,10 @@ fn relatives_turn(
         match outcome {
             Ok(()) => paying_owners += 1,
             Err((reason, policy)) => {
-                let across = matches!(reason, Reason::ModeNotDirect | Reason::RegionNotOpen)
-                    && sharing::crosses(owner.policy, table.policy);
-                let (rule, policy) =
-                    if across { (Rule::ExcludedAcross, owner.policy_index) } else { (Rule::Excluded, policy) };
-                trace.verdict(rule, owner.subject(), policy, Some(reason));
+                // Between provinces both regions' openings count: the step names the owner's, the patient's is the first.
+                let of_pair = [Reason::ModeNotDirect, Reason::ModeNotQuota, Reason::RegionNotOpen].contains(&reason);
+                let policy = if of_pair { owner.policy_index } else { policy };
+                trace.verdict(Rule::Excluded, owner.subject(), policy, Some(reason));
                 let binding = owner.paper.is_none().then_some(owner.tie.binding);
                 let relation = Some(owner.tie.relation);
                 draw.excluded.push(Excluded { payer: owner.member.id, binding, relation, reason });

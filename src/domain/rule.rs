@@ -165,8 +165,6 @@ rules! {
     GrantsOffered "binding.grants" "所选授权事项" [Channels];
     /// Why the patient's own account pays nothing though money lies in it.
     OwnExcluded "draw.own_excluded" "本人账户不能支付本次费用" [OwnPurposes, ProhibitedPurposes, OwnComponents];
-    /// A payer in another province whom the rules between provinces leave out.
-    ExcludedAcross "draw.excluded_across_provinces" "不能使用该外省共济账户" [CrossProvinceModes];
     /// A binding ends because one of the two is insured otherwise from now on.
     InsuranceReleases "insurance.releases" "参保变化后解除绑定" [ReleaseOnEndOrMove, ReleaseSides];
 }
@@ -302,11 +300,19 @@ impl Step {
 }
 
 impl Step {
+    /// The values it rests on where the two regions lie in different provinces: a payer whom the rules between provinces leave
+    /// out. Which of both it is, is told by the policies and not by the step.
+    pub fn params_across(&self) -> Option<&'static [Param]> {
+        let of_mode = [Reason::ModeNotDirect, Reason::ModeNotQuota, Reason::RegionNotOpen];
+        let is_it = matches!(self.outcome, Outcome::No(reason) if of_mode.contains(&reason));
+        (self.rule == Rule::Excluded && is_it).then_some(&[Param::CrossProvinceModes])
+    }
+
     /// The places of the two policies between whose regions it decides, the owner's first; across provinces it rests on their openings too.
     /// Who pays pays for the patient, whose policy is the first; other steps are about the first two.
     pub fn between(&self) -> Option<(usize, usize)> {
         use Rule as R;
-        if matches!(self.rule, R::QuotaDraw | R::ExcludedAcross) {
+        if self.rule == R::QuotaDraw || self.params_across().is_some() {
             return Some((usize::from(self.policy), 0));
         }
         let of_two = [R::ModeBetween, R::CrossProvince, R::QuotaBetween, R::Transfer, R::WalletTransfer];

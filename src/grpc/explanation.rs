@@ -40,7 +40,7 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
     let steps = if full {
         trace.steps.iter().map(|step| full_step(step, trace, basis)).collect()
     } else {
-        summary_steps(trace).map(|step| summary_step(step, trace, basis)).collect()
+        summary_steps(trace).map(|step| summary_step(step, basis)).collect()
     };
     let citations = if full { citations(trace, basis) } else { Vec::new() };
     let revisions = basis.policies.iter().zip(basis.digests).map(|(policy, digest)| revision(policy, digest));
@@ -76,6 +76,11 @@ fn in_summary(step: &Step) -> bool {
     !about_a_line && (!working || matches!(step.outcome, Outcome::No(_)))
 }
 
+/// The values that a step rests on, the deciding one first.
+fn params(step: &Step, basis: &Basis<'_>) -> &'static [Param] {
+    step.params_across().filter(|_| across(step, basis).is_some()).unwrap_or_else(|| step.params())
+}
+
 fn policy<'a>(step: &Step, basis: &Basis<'a>) -> Option<&'a StoredPolicy> {
     basis.policies.get(usize::from(step.policy)).map(Arc::as_ref)
 }
@@ -93,20 +98,24 @@ pub fn deciding(step: &Step) -> Option<Param> {
 fn lowest_grade(trace: &Trace, basis: &Basis<'_>) -> Option<Grade> {
     let values = trace.steps.iter().flat_map(|step| {
         let policy = policy(step, basis);
-        step.params().iter().filter_map(move |param| value(policy?, *param))
+        params(step, basis).iter().filter_map(move |param| value(policy?, *param))
     });
-    let openings = trace.steps.iter().flat_map(|step| openings(step, trace, basis));
+    let openings = trace.steps.iter().flat_map(|step| openings(step, basis));
     values.map(|value| value.grade).chain(openings.map(|(_, opening)| opening.citation.grade)).max()
 }
 
-/// The openings that a step between two provinces rests on, the owner's first. They are no policy values and are not kept with
-/// a decision: one that was made under another policy set shows none.
-fn openings<'a>(step: &Step, trace: &Trace, basis: &Basis<'a>) -> impl Iterator<Item = (RegionCode, &'a Opening)> {
+/// The two regions that a step is about, the owner's first, where they lie in different provinces.
+fn across(step: &Step, basis: &Basis<'_>) -> Option<[RegionCode; 2]> {
+    let (one, other) = step.between()?;
     let region = |place: usize| basis.policies.get(place).map(|policy| policy.region);
-    let sides = step.between().filter(|_| trace.policy_set == basis.regions.policy_set);
-    let sides = sides.and_then(|(one, other)| Some([region(one)?, region(other)?]));
-    let across = sides.filter(|[one, other]| one.province() != other.province());
-    across.into_iter().flatten().filter_map(|region| Some((region, basis.regions.opening(region)?)))
+    Some([region(one)?, region(other)?]).filter(|[one, other]| one.province() != other.province())
+}
+
+/// The openings that a step between two provinces rests on. They are no policy values and are not kept with a decision: told is
+/// what is known of them now, which for an old decision may be more than was known then.
+fn openings<'a>(step: &Step, basis: &Basis<'a>) -> impl Iterator<Item = (RegionCode, &'a Opening)> {
+    let regions = basis.regions;
+    across(step, basis).into_iter().flatten().filter_map(|region| Some((region, regions.opening(region)?)))
 }
 
 fn opened((region, opening): (RegionCode, &Opening)) -> proto::Parameter {
@@ -121,8 +130,8 @@ fn opened((region, opening): (RegionCode, &Opening)) -> proto::Parameter {
     }
 }
 
-fn summary_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
-    let deciding = deciding(step).and_then(|param| value(policy(step, basis)?, param));
+fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
+    let deciding = params(step, basis).first().and_then(|param| value(policy(step, basis)?, *param));
     let parameter = deciding.map(|value| {
         let row = row_name(step, basis, Input::Row).zip(step.rounded);
         short(parameter(value), row.map(|(row, rounded)| format!("{row}: {}", rounded.rate)))
@@ -132,7 +141,7 @@ fn summary_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
         rule_id: step.rule.id().to_owned(),
         subject: Shown { subject: step.subject, bill: basis.bill }.to_string(),
         citation_id: deciding.map(|value| value.citation.id.clone()).unwrap_or_default(),
-        parameters: parameter.into_iter().chain(openings(step, trace, basis).map(opened)).collect(),
+        parameters: parameter.into_iter().chain(openings(step, basis).map(opened)).collect(),
         result,
         result_fen,
         ..proto::Step::default()
@@ -149,9 +158,8 @@ pub fn short(mut parameter: proto::Parameter, row: Option<String>) -> proto::Par
 }
 
 fn full_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
-    let values = step.params().iter().filter_map(|param| value(policy(step, basis)?, *param));
-    let parameters: Vec<proto::Parameter> =
-        values.map(parameter).chain(openings(step, trace, basis).map(opened)).collect();
+    let values = params(step, basis).iter().filter_map(|param| value(policy(step, basis)?, *param));
+    let parameters: Vec<proto::Parameter> = values.map(parameter).chain(openings(step, basis).map(opened)).collect();
     let inputs = step.inputs.iter().map(|(input, amount)| proto::NamedValue {
         name: input.name().to_owned(),
         value: row_name(step, basis, *input).unwrap_or_else(|| amount.to_string()),
@@ -254,14 +262,14 @@ pub fn parameter(value: &StoredValue) -> proto::Parameter {
 fn citations(trace: &Trace, basis: &Basis<'_>) -> Vec<proto::Citation> {
     let mut found: Vec<proto::Citation> = Vec::new();
     for step in &trace.steps {
-        for param in step.params() {
+        for param in params(step, basis) {
             if let Some(value) = policy(step, basis).and_then(|policy| value(policy, *param))
                 && found.iter().all(|known| known.id != value.citation.id)
             {
                 found.push(citation(&value.citation));
             }
         }
-        for (_, opening) in openings(step, trace, basis) {
+        for (_, opening) in openings(step, basis) {
             if found.iter().all(|known| known.id != opening.citation.id) {
                 found.push(super::regions::citation(&opening.citation));
             }

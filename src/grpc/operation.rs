@@ -111,7 +111,6 @@ pub fn of(step: &Step, trace: &Trace) -> String {
             | Rule::InterestPrior
             | Rule::InterestTotal
             | Rule::OwnExcluded
-            | Rule::ExcludedAcross
             | Rule::InsuranceReleases
             | Rule::WalletPayable => return String::new(),
         }

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::fingerprint::Fingerprint;
 use super::reading::Reading;
 use super::{Caller, Command, Fresh, Ledger, Plan};
-use crate::domain::calc::certification::{Days, Since, days, open};
+use crate::domain::calc::certification::{Days, Since, counts, days, open};
 use crate::domain::calc::law::Law;
 use crate::domain::calc::words::{CertificationChannel, CertificationState, Precondition};
 use crate::domain::certification::{Certification, may_begin, may_move};
@@ -168,14 +168,14 @@ impl Command for RecordCertification {
         }
         if certification.state == CertificationState::Passed {
             let since = certification.last_passed.map(Since::Certified).or(self.first_paid.map(Since::FirstPaid));
-            let due = law
-                .certification_cycle()
-                .ok()
-                .zip(since)
-                .map(|(cycle, since)| days(cycle, since, certification.dependant));
+            let cycle = law.certification_cycle().ok().zip(since);
+            let dependant = certification.dependant;
+            let due = cycle.map(|(cycle, since)| days(cycle, since, dependant));
             // Late: payment had stopped on the day after, and is made good from there.
             certification.resumed_from = due.filter(|days| today > days.due).and_then(|days| days.due.tomorrow().ok());
-            certification.last_passed = Some(today);
+            if cycle.is_none_or(|(cycle, since)| counts(cycle, since, dependant, today)) {
+                certification.last_passed = Some(today);
+            }
         }
         let puts = vec![(key, Entity::Certification(Arc::new(certification.clone())))];
         let event = Event::CertificationRecorded { certification: certification.clone() };

@@ -5,7 +5,7 @@ use std::hash::Hasher;
 
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher24;
-use siphasher::sip128::{Hasher128, SipHasher13, SipHasher24 as SipHasher128};
+use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher128};
 
 use crate::domain::ids::{InstitutionCode, RequestId};
 use crate::domain::member::MemberRef;
@@ -58,13 +58,6 @@ impl Keys {
     /// The list of an external reference of an institution; `kind` is the field's name.
     pub fn external(&self, code: &InstitutionCode, kind: &str, text: &str) -> [u8; 16] {
         digest128(&self.reference, &[b"external", code.as_str().as_bytes(), kind.as_bytes(), text.as_bytes()])
-    }
-
-    /// What a token is compared by later, within its seal: read by nobody else and kept nowhere, so a faster hash does.
-    pub fn within_token(&self, bytes: &[u8]) -> [u8; 16] {
-        let mut hasher = SipHasher13::new_with_key(&self.token);
-        hasher.write(bytes);
-        hasher.finish128().as_bytes()
     }
 
     /// Seals a token's bytes.
@@ -133,11 +126,6 @@ impl<'a> Fingerprint<'a> {
     /// A person as named: the kind of number and the number.
     pub fn person(&mut self, name: &'static str, reference: &MemberRef) -> &mut Self {
         self.field(name, &reference.parts())
-    }
-
-    /// The digest over all fields for a quote's token.
-    pub fn within_token(&self) -> [u8; 16] {
-        self.keys.within_token(&self.all)
     }
 
     pub fn whole(&self) -> [u8; 16] {

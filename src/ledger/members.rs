@@ -75,9 +75,13 @@ impl Ledger {
         if !bad.is_empty() {
             return Err(Failure::Invalid(bad));
         }
-        // A pool of the day the insurance began and of today: it is recorded as the insurance of now.
-        let valid = region.is_some_and(|region| region.is_valid_on(insurance.start) && region.is_valid_on(today));
-        if valid { Ok(()) } else { Err(Failure::NotFound(Thing::Region)) }
+        self.check_pool(insurance.region, insurance.start)
+    }
+
+    /// Refuses a pool that does not exist on a day. Nobody comes into one that has ended; who is insured there stays.
+    fn check_pool(&self, region: RegionCode, on: Date) -> Result<(), Failure> {
+        let found = self.book.regions.get(region).filter(|region| region.is_valid_on(on));
+        found.map(|_| ()).ok_or(Failure::NotFound(Thing::Region))
     }
 }
 
@@ -112,6 +116,7 @@ impl Command for CreateMember {
         let today = now.civil_day();
         let insurance = from_today(&self.insurance, today);
         ledger.check_insurance(&insurance, Some(self.person.id_number.birth_date()), today)?;
+        ledger.check_pool(insurance.region, today)?;
         let id = MemberId::from_u128(fresh.id);
         let references = self.person.references();
         let keys: Vec<Key> =
@@ -219,6 +224,9 @@ impl Command for UpdateInsurance {
             .is_some_and(|etag| *etag != reading.version(&key).max(reading.version(&Key::Card(id))).to_string())
         {
             return Err(Failure::EtagMismatch);
+        }
+        if before.insurance.region != insurance.region {
+            ledger.check_pool(insurance.region, today)?;
         }
         if before.insurance == insurance {
             return Err(Failure::refused(Reason::InsuranceUnchanged));

@@ -84,12 +84,12 @@ impl Ledger {
         let mut named = Named { refused, names: Vec::new() };
         for step in &trace.steps {
             let Some(policy) = policies.get(usize::from(step.policy)).map(Borrow::borrow) else { continue };
-            step.params().iter().for_each(|param| named.value(policy, *param));
             let sides = step.between().and_then(|(one, other)| Some((policies.get(one)?, policies.get(other)?)));
             let sides = sides.map(|(one, other)| [one.borrow().region, other.borrow().region]);
-            if let Some(sides) = sides.filter(|[one, other]| one.province() != other.province()) {
-                sides.iter().for_each(|region| named.opening(&self.book.regions, *region, on));
-            }
+            let across = sides.filter(|[one, other]| one.province() != other.province());
+            let params = step.params_across().filter(|_| across.is_some()).unwrap_or_else(|| step.params());
+            params.iter().for_each(|param| named.value(policy, *param));
+            across.iter().flatten().for_each(|region| named.opening(&self.book.regions, *region, on));
         }
         named.done()
     }

@@ -101,5 +101,5 @@ fn digest(decision: &Decision, keys: &Keys) -> [u8; 16] {
     for paid in &decision.contributions {
         Contribution { counted: false, from_quota: false, ..paid.clone() }.put(&mut bytes);
     }
-    keys.within_token(&bytes)
+    keys.seal(&bytes)
 }

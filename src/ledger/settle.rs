@@ -101,7 +101,7 @@ impl Ledger {
         let mut fields = Fingerprint::of_all(&self.keys, Settle::METHOD);
         fields.field("institution_code", &ask.institution);
         fingerprint(ask, &mut fields);
-        fields.within_token()
+        fields.whole()
     }
 }
 

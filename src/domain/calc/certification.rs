@@ -102,6 +102,12 @@ fn begins_later(cycle: &CertificationCycle, since: Since) -> bool {
     matches!(since, Since::FirstPaid(_)) && cycle.first_opens == Some(true)
 }
 
+/// Whether a pass on a day begins the next cycle. One before the first cycle has begun does not: nothing was due yet, and what
+/// is due stays so.
+pub fn counts(cycle: &CertificationCycle, since: Since, dependant: bool, on: Date) -> bool {
+    !begins_later(cycle, since) || on >= days(cycle, since, dependant).not_before
+}
+
 /// How long a cycle lasts, in months.
 fn lasts(cycle: &CertificationCycle, dependant: bool) -> u32 {
     if dependant { cycle.dependant_months } else { cycle.months }
