@@ -459,7 +459,7 @@ fn settings_that_cannot_be_are_refused() {
 
 #[test]
 fn a_clock_set_back_is_served_in_memory() {
-    // In 2010 some of the family were not born yet: they and their bindings are left out.
+    // In 2010 some of the family were not born yet, and it serves all the same.
     for day in ["2021-06-01", "2010-06-01"] {
         let server = Server::start(gongji(&["serve", "--demo", "--clock", &format!("{day}T09:00:00+08:00")]));
         let told = run(async { today(server.channel().await).await });

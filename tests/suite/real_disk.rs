@@ -201,16 +201,20 @@ fn a_disk_that_turns_read_only_under_a_server_loses_nothing_that_was_answered() 
     goes_on(&dir, "before", &answered, "134217728");
 }
 
-/// An index of small pieces, so that it is being written most of the time. What is full first is chance, so several times.
+/// An index of small pieces, so that it is being written most of the time. What is full first is chance, so several
+/// times, and until it was the index.
 #[test]
 fn a_full_disk_while_the_index_is_written_loses_nothing_that_was_answered() {
     let Some(disk) = Disk::of(256) else { return };
     let mut met = 0;
-    for turn in 0..6 {
+    for turn in 0..24 {
+        if turn >= 6 && met > 0 {
+            break;
+        }
         let (dir, name) = (disk.path("mounted").join(format!("data-{turn}")), format!("full-{turn}"));
         let server = Server::on(&dir, &["--index-bytes", "8000"]);
         run(people(&server));
-        disk.fill(250 + 60 * turn);
+        disk.fill(250 + 60 * (turn % 6));
         let answered = run(until_refused(&server, &name));
         let log = server.kill();
         assert!(log.contains("cannot be written") && !log.contains("panicked"), "{log}");

@@ -102,6 +102,29 @@ fn a_second_certification_in_one_year_does_not_count_for_the_next() {
     assert_eq!((back.resumed_from_date.as_str(), back.due_date.as_str()), ("2027-01-01", "2028-01-01"));
 }
 
+/// Found by review: a pass before the first cycle begins brought the next due day forward, though it fulfilled nothing.
+#[test]
+fn a_pass_before_the_first_cycle_begins_moves_nothing() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let mother = server.member(1, "350300", 0);
+        let pass = |request_id: &str| {
+            let request = proto::RecordCertificationRequest {
+                first_paid_date: "2024-07-01".to_owned(),
+                ..certify(request_id, &mother, Way::Alipay, ALIPAY, State::Passed)
+            };
+            server.record_certification(request).expect("recorded").certification.expect("set")
+        };
+        // In Putian the first cycle begins a year after the first payment.
+        server.clock().set("2025-06-30T09:00:00+08:00");
+        assert_eq!(pass("early").last_passed_date, "");
+        server.clock().set("2025-07-01T09:00:00+08:00");
+        let done = pass("in-time");
+        assert_eq!((done.last_passed_date.as_str(), done.resumed_from_date.as_str()), ("2025-07-01", ""));
+        assert_eq!(done.due_date, "2026-07-01");
+    });
+}
+
 #[test]
 fn what_is_handed_in_waits_for_its_review() {
     let server = Setup::memory().start();

@@ -134,6 +134,30 @@ fn insurance_is_checked() {
     assert_eq!(found.insurance.expect("set").start_date, &MORNING[..10]);
 }
 
+/// Found by review: whoever was insured in a pool that has ended could only be moved out of it.
+#[test]
+fn who_is_insured_in_a_pool_that_ended_stays_there() {
+    let server = Setup::memory().start();
+    server.clock().set("2018-12-31T09:00:00+08:00");
+    let member = server.member(1, "371200", 0);
+    server.clock().set(MORNING);
+    let to = |region: &str, state: proto::InsuranceState| {
+        let was = person(1, region).insurance.expect("set");
+        let insurance = proto::Insurance { state: state as i32, start_date: "2018-01-01".to_owned(), ..was };
+        let request = proto::UpdateInsuranceRequest {
+            request_id: format!("{region}-{}", state as i32),
+            member: by_id(&member),
+            insurance: Some(insurance),
+            ..Default::default()
+        };
+        server.update_insurance(request).map_or_else(|status| words(&status), |_| "ok".to_owned())
+    };
+    assert_eq!(to("371200", proto::InsuranceState::Suspended), "ok");
+    assert_eq!(to("371200", proto::InsuranceState::Ended), "ok");
+    assert_eq!(to("370100", proto::InsuranceState::Normal), "ok");
+    assert_eq!(to("371200", proto::InsuranceState::Normal), "NotFound REGION_NOT_FOUND");
+}
+
 #[test]
 fn an_update_needs_the_record_as_it_is() {
     for_each_store(|setup| {
