@@ -27,14 +27,12 @@ pub fn of(step: &Step, trace: &Trace) -> String {
         }
     } else {
         match step.rule {
-            Rule::FundTotal => match sum_of(trace, &[Rule::FundShare], result) {
-                Some(sum) => sum,
-                None => return String::new(),
-            },
-            Rule::MutualAidTotal => match sum_of(trace, &[Rule::OwnerDraw, Rule::QuotaDraw], result) {
-                Some(sum) => sum,
-                None => return String::new(),
-            },
+            Rule::FundTotal | Rule::MutualAidTotal => {
+                let parts: &[Rule] =
+                    if step.rule == Rule::FundTotal { &[Rule::FundShare] } else { &[Rule::OwnerDraw, Rule::QuotaDraw] };
+                let Some(sum) = sum_of(trace, parts, result) else { return String::new() };
+                sum
+            }
             Rule::InScope => minus(Input::Total, &[Input::FullSelfPay, Input::OverLimit, Input::FirstSelfPay]),
             Rule::Deductible => min(&[Input::InScope, Input::DeductibleLeft]),
             Rule::PriceCap => minus(Input::Amount, &[Input::PriceCap]),

@@ -10,7 +10,7 @@ use prost::Message as _;
 use super::enums::Wire;
 use super::explanation::{self, Shown, deciding, parameter, result, revision, summary_steps, value};
 use super::proto;
-use super::wire::{put_decimal, put_number, put_short, put_text, set_length};
+use super::wire::{put_decimal, put_number, put_short, put_text};
 use crate::domain::bill::Bill;
 use crate::domain::ids::ID_LENGTH;
 use crate::domain::money::Rate;
@@ -112,14 +112,16 @@ impl Summaries {
             return None;
         }
         let pieces: Vec<&Pieces> = digests.iter().map(|digest| self.pieces(digest)).collect::<Option<_>>()?;
-        let mut out = Vec::with_capacity(3072);
+        let mut out = Vec::with_capacity(2048);
         out.push(VIEW);
         put_number(&mut out, proto::ExplanationView::Summary as u64);
+        let mut inner = Vec::with_capacity(512);
         for step in summary_steps(trace) {
-            out.extend_from_slice(&[STEPS, 0]);
-            let start = out.len();
-            put_step(&mut out, step, pieces.get(usize::from(step.policy)).copied(), bill)?;
-            set_length(&mut out, start);
+            inner.clear();
+            put_step(&mut inner, step, pieces.get(usize::from(step.policy)).copied(), bill)?;
+            out.push(STEPS);
+            put_number(&mut out, inner.len() as u64);
+            out.extend_from_slice(&inner);
         }
         pieces.iter().for_each(|pieces| out.extend_from_slice(&pieces.revision));
         let grades = trace.steps.iter().filter_map(|step| pieces.get(usize::from(step.policy))?.grade(step));

@@ -54,7 +54,7 @@ pub fn put_message<T>(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Ve
 }
 
 /// Puts the length of what was written since `start` into the byte before it, or into as many as it needs.
-pub fn set_length(out: &mut Vec<u8>, start: usize) {
+fn set_length(out: &mut Vec<u8>, start: usize) {
     let length = out.len() - start;
     if length < 0x80 {
         out[start - 1] = length as u8;

@@ -50,22 +50,13 @@ fn first8(bytes: impl IntoIterator<Item = u8>) -> [u8; 8] {
     word
 }
 
-/// Both digits of every byte.
-const HEX: [[u8; 2]; 256] = {
-    let digits = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
 pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = vec![0; bytes.len() * 2];
-    let pairs = text.chunks_exact_mut(2).zip(bytes);
-    pairs.for_each(|(pair, byte)| pair.copy_from_slice(&HEX[usize::from(*byte)]));
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
     String::from_utf8(text).unwrap_or_default()
 }
 

@@ -76,9 +76,7 @@ impl Stored for u8 {
         out.push(*self);
     }
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
-        let (first, rest) = input.split_first().ok_or(DecodeError::Short)?;
-        *input = rest;
-        Ok(*first)
+        take_bytes(input, 1).map(|bytes| bytes[0])
     }
 }
 
@@ -106,11 +104,6 @@ impl Stored for u64 {
         out.push(rest as u8);
     }
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
-        // Most are small.
-        if let [first @ ..0x80, rest @ ..] = *input {
-            *input = rest;
-            return Ok(u64::from(*first));
-        }
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = u8::take(input)?;
@@ -202,11 +195,7 @@ impl<T: Stored> Stored for Vec<T> {
         if length > input.len() {
             return Err(DecodeError::Short);
         }
-        let mut items = Self::new();
-        for _ in 0..length {
-            items.push(T::take(input)?);
-        }
-        Ok(items)
+        (0..length).map(|_| T::take(input)).collect()
     }
 }
 

@@ -205,7 +205,7 @@ impl Comparison {
     }
 
     async fn pair_at(&mut self, ledger: &Ledger, position: u64, theirs: TheirLine) -> Result<Option<Found>, Failure> {
-        let ours = ledger.our_line(position, self.window.read_position).await?;
+        let ours = ledger.our_line(position, self.book.until()).await?;
         let ours = ours.ok_or(Failure::Bug("a refund's record says something else"))?;
         self.pair(ledger, ours, theirs).await
     }
@@ -277,7 +277,7 @@ impl Comparison {
     }
 
     async fn only_ours(&mut self, ledger: &Ledger, place: usize) -> Result<Option<Found>, Failure> {
-        let until = self.window.read_position;
+        let until = self.book.until();
         let Some(line) = ledger.our_line(self.book.position(place), until).await? else { return Ok(None) };
         self.summary.ours += u64::from(line.stage == Stage::Posted);
         let mut refunds = Vec::new();

@@ -61,7 +61,7 @@ fn merging() -> Leveled {
 }
 
 /// Nor while the tables of a merge are opened. Their filters and indexes lie in blocks of 4 KiB, read through the block cache
-/// when they are asked for: read whole they took ten milliseconds a table, with three million people a sixth of a second.
+/// when they are asked for: read whole they are most of what the end of a merge waits for.
 fn in_blocks() -> PartitioningPolicy {
     PartitioningPolicy::all(true)
 }
