@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{FutureExt, Stream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Sleep;
 use tonic::{Code, Request, Status, Streaming};
 
+use super::in_order::InOrder;
 use super::status::{self, transport};
 use crate::ledger::Failure;
 
@@ -23,9 +24,9 @@ pub struct BulkLimits {
     pub settle_items: u32,
     /// Bytes of one answer that holds the results of many.
     pub answer_bytes: u32,
-    /// Items of one call that are carried out together.
+    /// Items of one call under way at a time: carried out, or not told yet.
     pub window: u32,
-    /// Items of all calls together; more wait for their turn.
+    /// Items of all calls together that are carried out at a time; more wait for their turn.
     pub running: u32,
     /// Rows of one import.
     pub import_rows: u32,
@@ -57,36 +58,35 @@ impl Bulk {
         Self { tasks: false, ..self }
     }
 
-    /// An item of a stream as a task of its own: the stream is only asked for more while its reader reads, and an item that
-    /// stood still halfway would keep what others wait for.
-    pub fn apart<R, F>(&self, item: F) -> impl Future<Output = Result<R, Status>> + use<R, F>
+    /// The results of all items, in their order, with so many under way at a time as the limits say: `work` carries an item
+    /// out, `tell` makes its result of what came of it. A result that waits for its reader counts as under way, so what is
+    /// held in memory is bounded too. For whoever asks until there are no more.
+    pub fn in_order<S, W, F, R, T, D>(&self, items: S, work: W, tell: T) -> InOrder<S, W, F, R, T, D>
     where
-        R: Send + 'static,
-        F: Future<Output = R> + Send + 'static,
+        F: Future<Output = Result<R, Status>>,
     {
-        if self.tasks {
-            tokio::spawn(item).map(|done| done.map_err(|_| transport::shutting_down())).left_future()
-        } else {
-            item.map(Ok).right_future()
-        }
+        InOrder::new(items, work, tell, self.limits.window as usize, false)
     }
 
-    /// The results of all items, in their order, with so many under way at a time as the limits say. A result that waits for
-    /// its reader counts as under way, so what is held in memory is bounded too.
-    pub fn in_order<S, F, W>(&self, items: S, work: W) -> impl Stream<Item = F::Output> + use<S, F, W>
+    /// The same for a stream, which is only asked for more while its reader reads.
+    pub fn as_read<S, W, F, R, T, D>(&self, items: S, work: W, tell: T) -> InOrder<S, W, F, R, T, D>
     where
-        S: Stream,
-        F: Future,
-        W: FnMut(S::Item) -> F,
+        F: Future<Output = Result<R, Status>>,
     {
-        items.map(work).buffered(self.limits.window as usize)
+        InOrder::new(items, work, tell, self.limits.window as usize, self.tasks)
     }
 
     /// Carries out one item when it has its turn. A fault of ours ends that item alone.
-    pub async fn one<R>(&self, item: impl Future<Output = Result<R, Status>>) -> Result<R, Status> {
-        let Ok(_place) = self.places.acquire().await else { return Err(transport::shutting_down()) };
-        let done = AssertUnwindSafe(item).catch_unwind().await;
-        done.unwrap_or_else(|_| Err(status::of(&Failure::Bug("an item of many panicked"))))
+    pub fn one<R, F>(&self, item: F) -> impl Future<Output = Result<R, Status>> + use<R, F>
+    where
+        F: Future<Output = Result<R, Status>>,
+    {
+        let places = self.places.clone();
+        async move {
+            let Ok(_place) = places.acquire().await else { return Err(transport::shutting_down()) };
+            let done = AssertUnwindSafe(item).catch_unwind().await;
+            done.unwrap_or_else(|_| Err(status::of(&Failure::Bug("an item of many panicked"))))
+        }
     }
 
     /// The messages of a request.

@@ -48,7 +48,7 @@ pub async fn credits(service: &Service, request: Request<Streaming<proto::Import
 /// Rows until there are no more, or as many as one answer holds. What was begun is finished and told.
 async fn rows<M, F, W>(service: &Service, request: Request<Streaming<M>>, mut work: W) -> Imported
 where
-    F: Future<Output = Result<proto::ImportedRow, Status>>,
+    F: Future<Output = Result<proto::ImportedRow, Status>> + Send + 'static,
     W: FnMut(Service, M) -> (String, F),
 {
     let bulk = &service.bulk;
@@ -74,7 +74,7 @@ where
             }
         }
     };
-    let mut done = std::pin::pin!(bulk.in_order(bulk.intake(request).within(bulk.limits.import_time), one));
+    let mut done = bulk.in_order(bulk.intake(request).within(bulk.limits.import_time), one, future::ready);
     let mut imported = Imported { results: Vec::new(), stopped: None };
     while let Some(found) = done.next().await {
         match found {

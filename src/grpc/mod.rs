@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod bindings;
 pub mod bulk;
+mod in_order;
 pub mod codec;
 pub mod calculation;
 pub mod certifications;

@@ -1,5 +1,6 @@
 //! `BatchSettle` and `StreamSettle`: the way of `Settle`, for many.
 
+use std::future::Future;
 use std::pin::Pin;
 
 use futures_util::{FutureExt, Stream, StreamExt, future, stream};
@@ -9,6 +10,7 @@ use tonic::{Request, Status, Streaming};
 use crate::grpc::bulk::told_id;
 use crate::grpc::fields::Fields;
 use crate::grpc::{Service, proto, status};
+use crate::ledger::RestsOn;
 
 pub type Results = Pin<Box<dyn Stream<Item = Result<proto::StreamSettleResponse, Status>> + Send>>;
 
@@ -27,10 +29,11 @@ pub async fn settle(
     }
     let mut answer = Vec::with_capacity(items.len());
     let mut room = limits.answer_bytes as usize;
-    let results = service.bulk.in_order(stream::iter(items), |item| one(service.clone(), item));
-    let mut results = std::pin::pin!(results);
+    let work = |item| one(service.clone(), item);
+    let tell = |item: Result<Item, Status>| async { Ok::<_, Status>(item?.told(service).await) };
+    let mut results = service.bulk.in_order(stream::iter(items), work, tell);
     while let Some(result) = results.next().await {
-        answer.push(within(&mut room, result));
+        answer.push(within(&mut room, result?));
     }
     Ok(proto::BatchSettleResponse { results: answer })
 }
@@ -38,27 +41,54 @@ pub async fn settle(
 /// Item by item.
 pub fn stream(service: &Service, request: Request<Streaming<proto::StreamSettleRequest>>) -> Results {
     let bulk = service.bulk.clone();
-    let (service, apart) = (service.clone(), bulk.clone());
-    let answers = bulk.in_order(bulk.intake(request), move |message| match message {
-        Ok(proto::StreamSettleRequest { item }) => {
-            let result = apart.apart(one(service.clone(), item.unwrap_or_default()));
-            let told = |result: Result<_, Status>| Ok(proto::StreamSettleResponse { result: Some(result?) });
-            result.map(told).left_future()
-        }
+    let (working, telling) = (service.clone(), service.clone());
+    let work = move |message: Result<proto::StreamSettleRequest, Status>| match message {
+        Ok(proto::StreamSettleRequest { item }) => one(working.clone(), item.unwrap_or_default()).left_future(),
         Err(status) => future::ready(Err(status)).right_future(),
-    });
-    Box::pin(answers)
+    };
+    let tell = move |item: Result<Item, Status>| {
+        let service = telling.clone();
+        async move { Ok(proto::StreamSettleResponse { result: Some(item?.told(&service).await) }) }
+    };
+    Box::pin(bulk.as_read(bulk.intake(request), work, tell))
 }
 
-/// What came of one item.
-async fn one(service: Service, item: proto::SettleRequest) -> proto::SettleResult {
-    use proto::settle_result::Result as Came;
+/// What came of one item, and what that rests on.
+struct Item {
+    request_id: String,
+    came: Result<proto::SettleResponse, Status>,
+    rests_on: Option<RestsOn>,
+}
+
+/// Carries out one item.
+fn one(service: Service, item: proto::SettleRequest) -> impl Future<Output = Result<Item, Status>> {
     let request_id = told_id(item.request_id.clone());
-    let came = match service.bulk.one(service.settle_one(item)).await {
-        Ok(response) => Came::Response(response),
-        Err(error) => Came::Error(status::within(&error)),
-    };
-    proto::SettleResult { request_id, result: Some(came), explanation_left_out: false }
+    let bulk = service.bulk.clone();
+    let begun = bulk.one(async move { service.begin_settle(item).await });
+    begun.map(|begun| {
+        let (came, rests_on) = match begun {
+            Ok((answer, rests_on)) => (answer.map_err(Status::from), Some(rests_on)),
+            Err(status) => (Err(status), None),
+        };
+        Ok(Item { request_id, came, rests_on })
+    })
+}
+
+impl Item {
+    /// Its result, when it may be told.
+    async fn told(self, service: &Service) -> proto::SettleResult {
+        use proto::settle_result::Result as Came;
+        let Self { request_id, came, rests_on } = self;
+        let durable = match rests_on {
+            Some(rests_on) => service.ledger.durable(rests_on).await.map_err(Status::from),
+            None => Ok(()),
+        };
+        let came = match durable.and(came) {
+            Ok(response) => Came::Response(response),
+            Err(error) => Came::Error(status::within(&error)),
+        };
+        proto::SettleResult { request_id, result: Some(came), explanation_left_out: false }
+    }
 }
 
 /// The result as far as there is room: what was done is always told, why only while the answer stays of a size that clients

@@ -19,7 +19,7 @@ use crate::domain::rule::Trace;
 use crate::ledger::Failure;
 use crate::ledger::refund::RefundSettlement;
 use crate::ledger::settle::{Settle, SettleOutcome};
-use crate::ledger::{Begun, Done, OfMade};
+use crate::ledger::{Begun, Done, OfMade, RestsOn};
 use prost::Message as _;
 use read::{filter_of, read_by, read_key, read_refund, read_state, settlement_id_field};
 use write::{amounts, contributions, parts, people, state};
@@ -57,8 +57,11 @@ impl Service {
         Ok(encoded(trace, &self.basis(&policies, digests, bill), view))
     }
 
-    /// One settlement, in a call of its own or among many.
-    async fn settle_one(&self, request: proto::SettleRequest) -> Result<proto::SettleResponse, Status> {
+    /// One settlement as far as its answer, to be told when what it rests on is durable.
+    async fn begin_settle(
+        &self,
+        request: proto::SettleRequest,
+    ) -> Result<(Result<proto::SettleResponse, Failure>, RestsOn), Status> {
         let proto::SettleRequest {
             request_id,
             institution_code,
@@ -81,8 +84,7 @@ impl Service {
             Ok(done) => self.settled(&command, done, view).await.of_made(),
             Err(failure) => Err(failure),
         };
-        self.ledger.durable(rests_on).await?;
-        Ok(answer?)
+        Ok((answer, rests_on))
     }
 
     async fn settled(
@@ -157,7 +159,9 @@ impl SettlementService for Service {
     }
 
     async fn settle(&self, request: Request<proto::SettleRequest>) -> Reply<proto::SettleResponse> {
-        self.settle_one(request.into_inner()).await.map(Response::new)
+        let (answer, rests_on) = self.begin_settle(request.into_inner()).await?;
+        self.ledger.durable(rests_on).await?;
+        Ok(Response::new(answer?))
     }
 
     async fn batch_settle(&self, request: Request<proto::BatchSettleRequest>) -> Reply<proto::BatchSettleResponse> {

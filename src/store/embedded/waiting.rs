@@ -175,7 +175,9 @@ impl Future for Durable<'_> {
             return Poll::Ready(verdict);
         }
         let position = self.position;
-        match lot.waiters.iter_mut().find(|waiter| waiter.ticket == ticket) {
+        // Who stands in line for the first time need not be looked for among hundreds.
+        let known = self.place.and_then(|_| lot.waiters.iter_mut().find(|waiter| waiter.ticket == ticket));
+        match known {
             Some(waiter) => waiter.waker.clone_from(context.waker()),
             None => lot.waiters.push(Waiter { ticket, position, waker: context.waker().clone() }),
         }
