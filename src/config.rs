@@ -195,8 +195,8 @@ options! {
     import_time_ms / "import-time-ms" / "GONGJI_IMPORT_TIME_MS": u32 = 600_000;
     /// Most items of one batch, stream or import under way at a time; more wait in the transport.
     bulk_window / "bulk-window" / "GONGJI_BULK_WINDOW": u32 = 256;
-    /// Most items of all batches, streams and imports carried out at a time; more wait for their turn. A settlement that only
-    /// waits until it may be told is carried out.
+    /// Most items of all batches, streams and imports carried out at a time, and changes before them that may still wait
+    /// for the disk; more wait for their turn.
     bulk_running / "bulk-running" / "GONGJI_BULK_RUNNING": u32 = 2_048;
     /// Most comparisons of books at once (CompareTotals, CompareDetails); each indexes its lines in memory, 29 bytes a line.
     reconciliations / "reconciliations" / "GONGJI_RECONCILIATIONS": u32 = 4;

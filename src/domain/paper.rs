@@ -1,4 +1,4 @@
-//! Paper slips (纸面授权): a relative without a binding, named on the back of a prescription. Each leaves a mark, and where the
+//! Paper slips (书面授权): a relative without a binding, named on the back of a prescription. Each leaves a mark, and where the
 //! policy gives a time, the pair has to be bound within it.
 
 use jiff::civil::Date;

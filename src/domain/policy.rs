@@ -81,7 +81,7 @@ params! {
     OwnersPerMember "owners_per_member" "每名被共济人可绑定共济人数";
     OwnersPerSettlement "owners_per_settlement" "每次结算可用共济人数";
     Channels "channels" "办理渠道与材料";
-    PaperAuthorisation "paper_authorisation" "纸面授权";
+    PaperAuthorisation "paper_authorisation" "书面授权";
     ReleaseOnEndOrMove "release_on_end_or_move" "参保终止或转移时解除绑定";
     FamilySize "family_size" "共济家庭总人数（含共济人）";
     OneFamilyPerPerson "one_family_per_person" "每人只能加入一个共济家庭";
@@ -93,7 +93,7 @@ params! {
     MinorAge "minor_age" "未成年人办理年龄线";
     Releases "releases" "解绑渠道与材料";
     CardActivation "card_activation" "社保卡激活渠道与材料";
-    PaperRegulariseDays "paper_regularise_days" "纸面授权后补办绑定的期限";
+    PaperRegulariseDays "paper_regularise_days" "书面授权后补办绑定的期限";
     CrossProvinceModes "cross_province_modes" "跨省共济方式";
     WalletSources "wallet_sources" "钱包转账资金来源";
     WalletPurposes "wallet_purposes" "钱包资金用途";

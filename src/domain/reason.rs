@@ -28,11 +28,11 @@ reasons! {
     /// The relation is not among those the policy of the day names.
     RelationNotAllowed "RELATION_NOT_ALLOWED" "该亲属关系不在当日政策允许的共济范围内。";
     /// One of the two regions was not open for cross-province sharing.
-    RegionNotOpen "REGION_NOT_OPEN" "两地中有统筹区在该日期尚未开通跨省共济。";
+    RegionNotOpen "REGION_NOT_OPEN" "共济人或被共济人的参保统筹区在该日期尚未开通跨省共济。";
     /// The beneficiary is insured outside the area the owner's or the beneficiary's policy covers.
     BeneficiaryOutOfScope "BENEFICIARY_OUT_OF_SCOPE" "双方参保地不在当日政策允许的共济区域内。";
     /// Money between the two regions may move, but not by direct draw.
-    ModeNotDirect "MODE_NOT_DIRECT" "当日政策不允许在结算时直接使用该共济账户，可通过其他共济方式事先转入。";
+    ModeNotDirect "MODE_NOT_DIRECT" "当日政策不允许在结算时直接使用该共济账户，请改用当日允许的其他共济方式（事先划转、医保钱包转账或共济额度）。";
     /// No transfer beforehand on that day between these regions.
     ModeNotTransfer "MODE_NOT_TRANSFER" "当日政策不允许事先划转个人账户资金。";
     /// Owner and beneficiary are one person.
@@ -98,13 +98,13 @@ reasons! {
     /// Others have paid all there was.
     NothingLeftToPay "NOTHING_LEFT_TO_PAY" "前序账户已支付完毕，无需再使用该账户。";
     /// No paper authorisation under the policy of the day.
-    PaperAuthorisationNotAllowed "PAPER_AUTHORISATION_NOT_ALLOWED" "当日政策不接受未绑定家庭成员的纸面授权。";
+    PaperAuthorisationNotAllowed "PAPER_AUTHORISATION_NOT_ALLOWED" "当日政策不接受未绑定家庭成员的书面授权。";
     /// More was asked than the bucket holds.
     BalanceInsufficient "BALANCE_INSUFFICIENT" "账户余额不足。";
     /// A correction or credit would take a bucket past what one account may hold.
     BalanceTooLarge "BALANCE_TOO_LARGE" "账户余额超过系统允许的上限。";
     /// More than what each payer paid.
-    RefundExceedsPaid "REFUND_EXCEEDS_PAID" "退费金额超过原支付金额。";
+    RefundExceedsPaid "REFUND_EXCEEDS_PAID" "退费金额超过该笔结算相应项目的剩余可退金额。";
     /// Nothing is left to return.
     AlreadyRefunded "ALREADY_REFUNDED" "该笔结算已全部退费。";
     /// The hold was confirmed before.
@@ -124,11 +124,11 @@ reasons! {
     /// The request id was declared void while resolving a lost answer.
     RequestFenced "REQUEST_FENCED" "该请求编号已作废，请使用新的编号。";
     /// What cannot be undone: a release, the resolution of another call, or a refund of what was reversed.
-    NotReversible "NOT_REVERSIBLE" "该操作不能撤销。";
+    NotReversible "NOT_REVERSIBLE" "该操作不能冲正。";
     /// The money that a refund gave back is no longer there.
-    RefundSpent "REFUND_SPENT" "退回账户的资金已被使用，不能撤销该笔退费。";
+    RefundSpent "REFUND_SPENT" "退回账户的资金已被使用，不能冲正该笔退费。";
     /// The server's own bound on refunds of one settlement.
-    RefundsPerSettlementExceeded "REFUNDS_PER_SETTLEMENT_EXCEEDED" "该笔结算的退费次数已达系统上限，只能一次退清剩余金额，且不能再撤销退费。";
+    RefundsPerSettlementExceeded "REFUNDS_PER_SETTLEMENT_EXCEEDED" "该笔结算的退费次数已达系统上限，只能一次退清剩余金额，且退清后不能再冲正退费。";
     /// The decision would differ from the quoted one.
     QuoteStale "QUOTE_STALE" "预结算结果已变化，请重新预结算。";
     /// The quote's short life is over.
@@ -140,7 +140,7 @@ reasons! {
     /// Nothing is waited for.
     BindingAlreadyVerified "BINDING_ALREADY_VERIFIED" "该共济绑定已完成核验。";
     /// A step ahead of it is missing, or it is none of the steps.
-    StepSkipped "STEP_SKIPPED" "办理步骤不能跳过，请按顺序办理。";
+    StepSkipped "STEP_SKIPPED" "前面的办理步骤尚未完成，或该步骤不属于此办理渠道，请按顺序办理。";
     /// 亲情账户 shows a relative's own code: it spends the relative's own money.
     FamilyCodeIsNotSharing "FAMILY_CODE_IS_NOT_SHARING" "亲情账户只展示家属本人的医保码，使用的是其本人的资金，不是家庭共济，请另行办理家庭共济绑定。";
     /// A card that is swiped must be active.
@@ -186,7 +186,7 @@ reasons! {
     /// The ledger has not reached the position a read asked for.
     PositionNotReached "POSITION_NOT_REACHED" "账本尚未到达所要求的位置。";
     /// Records from that position on are not all kept any more.
-    PositionCompacted "POSITION_COMPACTED" "该位置之前的账本记录已归档，请从现存的第一条记录开始读取。";
+    PositionCompacted "POSITION_COMPACTED" "所要求位置的账本记录已归档、不再提供，请从现存的第一条记录开始读取。";
     /// What the caller holds is of another history than this ledger's.
     ChainDiffers "CHAIN_DIFFERS" "账本在该位置的摘要与所持不一致，请核对是否恢复过备份。";
     /// Fewer contribution months than the rule asks for.

@@ -153,7 +153,7 @@ rules! {
     /// What a confirmation does not take becomes cash.
     HoldCash "hold.cash" "未确认的预留金额改为现金支付" [];
     /// A refund put back.
-    RefundReversed "refund.reversed" "撤销退费，退回的资金重新支付" [];
+    RefundReversed "refund.reversed" "冲正退费，已退回的资金重新扣回" [];
     /// What the account held when the year ended; the current part became prior years'.
     YearEnded "year.ended" "年末余额，当年部分结转为历年" [];
     InterestCurrent "interest.current_year" "当年余额计息" [YearInterest];

@@ -87,7 +87,7 @@ vocabulary! {
 vocabulary! {
     /// The parts of what the person owes; which of them accounts may pay is a dated policy value.
     Component {
-        Deductible = 1 "DEDUCTIBLE" "起付线";
+        Deductible = 1 "DEDUCTIBLE" "起付标准";
         CoPayment = 2 "CO_PAYMENT" "按比例自付";
         FirstSelfPay = 3 "FIRST_SELF_PAY" "先行自付";
         OverLimit = 4 "OVER_LIMIT" "超限价自费";
@@ -100,7 +100,7 @@ vocabulary! {
         Level1 = 1 "LEVEL_1" "一级医院";
         Level2 = 2 "LEVEL_2" "二级医院";
         Level3 = 3 "LEVEL_3" "三级医院";
-        CommunityHealthCentre = 4 "COMMUNITY_HEALTH_CENTRE" "社区健康服务中心";
+        CommunityHealthCentre = 4 "COMMUNITY_HEALTH_CENTRE" "社区卫生服务中心";
         Pharmacy = 5 "PHARMACY" "定点零售药店";
         Agency = 6 "AGENCY" "经办机构";
     }
@@ -211,8 +211,8 @@ vocabulary! {
     /// In which order several owners pay.
     OwnerOrder {
         BalanceDesc = 1 "BALANCE_DESC" "余额由大到小";
-        FilingOrder = 2 "FILING_ORDER" "按备案先后";
-        UserOrder = 3 "USER_ORDER" "按使用人设定顺序";
+        FilingOrder = 2 "FILING_ORDER" "按绑定先后";
+        UserOrder = 3 "USER_ORDER" "按被共济人设定的顺序";
         NewestFirst = 4 "NEWEST_FIRST" "最近绑定优先";
     }
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tonic::{Code, Request, Status, Streaming};
 
 use super::in_order::InOrder;
 use super::status::{self, transport};
-use crate::ledger::Failure;
+use crate::ledger::{Failure, Ledger, RestsOn};
 
 /// Bounds on calls of many items; each is a config field and told by `GetServerInfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,8 @@ pub struct BulkLimits {
     pub answer_bytes: u32,
     /// Items of one call under way at a time: carried out, or not told yet.
     pub window: u32,
-    /// Items of all calls together that are carried out at a time; more wait for their turn.
+    /// Items of all calls together that are carried out at a time, and changes before them that may still wait for the disk;
+    /// more wait for their turn.
     pub running: u32,
     /// Rows of one import.
     pub import_rows: u32,
@@ -45,12 +47,15 @@ pub struct Stopping(pub watch::Receiver<bool>);
 pub struct Bulk {
     pub limits: BulkLimits,
     places: Arc<Semaphore>,
+    /// Up to where the ledger must be durable before all that was carried out may be told.
+    newest: Arc<AtomicU64>,
     tasks: bool,
 }
 
 impl Bulk {
     pub fn new(limits: BulkLimits) -> Self {
-        Self { limits, places: Arc::new(Semaphore::new(limits.running as usize)), tasks: true }
+        let places = Arc::new(Semaphore::new(limits.running as usize));
+        Self { limits, places, newest: Arc::default(), tasks: true }
     }
 
     /// For callers that poll everything themselves, whether anybody reads or not.
@@ -87,6 +92,17 @@ impl Bulk {
             let done = AssertUnwindSafe(item).catch_unwind().await;
             done.unwrap_or_else(|_| Err(status::of(&Failure::Bug("an item of many panicked"))))
         }
+    }
+
+    /// Waits while as many changes as items may be carried out at a time wait for the disk: a disk that stands still is not
+    /// piled up on until everybody has to wait for it.
+    pub async fn room(&self, ledger: &Ledger) {
+        ledger.behind(self.newest.load(Ordering::Relaxed).saturating_sub(self.limits.running.into())).await;
+    }
+
+    /// An item was carried out.
+    pub fn note(&self, rests_on: RestsOn) {
+        self.newest.fetch_max(rests_on.position(), Ordering::Relaxed);
     }
 
     /// The messages of a request.

@@ -1,13 +1,12 @@
 //! Items of one call, carried out as there is room and told in their order.
 //!
-//! An item has two halves: it is carried out, which most stores do without waiting, and its outcome is told when it may be.
-//! What need not wait is carried out where it is first asked, in a place that the next item takes again, so that an item of
-//! many costs no task and no memory of its own; only one that has to wait gets these. Outcomes wait to be told in a row, and
-//! only the first of them asks.
+//! An item has two halves: it is carried out, which stores in this process do without waiting, and its outcome is told when
+//! it may be. What need not wait is carried out where it is first asked, in a place that the next item takes again; only one
+//! that has to wait gets memory of its own, or a task. Outcomes wait to be told in a row, and only the first of them asks.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use futures_util::stream::FuturesOrdered;
@@ -16,6 +15,9 @@ use tokio::task::{JoinHandle, coop};
 use tonic::Status;
 
 use super::status::transport;
+
+/// What carrying out an item counts for where a task has to let others have their turn: about what it asks of tokio.
+const TURNS: usize = 3;
 
 /// Room for one future after another.
 type Place<F> = Pin<Box<Option<F>>>;
@@ -78,10 +80,11 @@ where
     fn begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.under_way() < self.window {
             let Some(items) = &mut self.items else { break };
-            let turn = ready!(coop::poll_proceed(cx));
+            for _ in 0..TURNS {
+                ready!(coop::poll_proceed(cx)).made_progress();
+            }
             match items.poll_next_unpin(cx) {
                 Poll::Ready(Some(item)) => {
-                    turn.made_progress();
                     self.place.set(Some((self.work)(item)));
                     self.carry_out(cx);
                 }
@@ -92,9 +95,17 @@ where
         Poll::Ready(())
     }
 
+    /// Takes what has come to its end and is next.
+    fn catch_up(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(outcome)) = self.behind.poll_next_unpin(cx) {
+            self.done.push_back(outcome);
+        }
+    }
+
     fn carry_out(&mut self, cx: &mut Context<'_>) {
         let Some(work) = self.place.as_mut().as_pin_mut() else { return };
-        match work.poll(cx) {
+        // It has had its turn: one that stopped halfway for another's would keep what it holds.
+        match pin!(coop::unconstrained(work)).poll(cx) {
             Poll::Ready(outcome) => {
                 self.place.set(None);
                 if self.behind.is_empty() {
@@ -146,10 +157,10 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<D::Output>> {
         let this = &mut *self;
+        // What waits may hold what others wait for: it goes on before anything is begun.
+        this.catch_up(cx);
         let begun = this.begin(cx);
-        while let Poll::Ready(Some(outcome)) = this.behind.poll_next_unpin(cx) {
-            this.done.push_back(outcome);
-        }
+        this.catch_up(cx);
         if this.telling.is_none()
             && let Some(outcome) = this.done.pop_front()
         {
@@ -185,16 +196,24 @@ mod tests {
         begun: Arc<AtomicUsize>,
         ended: Arc<AtomicUsize>,
         go: Arc<Semaphore>,
+        turns: Arc<Semaphore>,
     }
 
     impl Work {
         fn new() -> Self {
-            Self { begun: Arc::default(), ended: Arc::default(), go: Arc::new(Semaphore::new(0)) }
+            Self {
+                begun: Arc::default(),
+                ended: Arc::default(),
+                go: Arc::new(Semaphore::new(0)),
+                turns: Arc::new(Semaphore::new(9_999)),
+            }
         }
 
         /// Every `waits`th item has to wait.
         async fn item(self, item: usize, waits: usize) -> Result<usize, Status> {
             self.begun.fetch_add(1, Ordering::Relaxed);
+            // Asks tokio, as a real item does.
+            let _turn = self.turns.acquire().await.expect("open");
             if item % waits == waits - 1 {
                 self.go.acquire().await.expect("open").forget();
             }
@@ -288,7 +307,8 @@ mod tests {
             let work = Work::new();
             let many = tokio::spawn(results(&work, (100_000, usize::MAX, 50, false)).count());
             tokio::task::yield_now().await;
-            let (begun, _) = work.counts();
+            let (begun, ended) = work.counts();
+            assert_eq!(begun, ended, "none stands halfway");
             assert!((1..1_000).contains(&begun), "{begun} were carried out before anybody else came to its turn");
             assert_eq!(many.await.expect("counted"), 100_000);
         });

@@ -223,7 +223,9 @@ fn refused(reasons: &[Reason], mut metadata: HashMap<String, String>) -> Status 
 
 fn not_found(thing: Thing, metadata: HashMap<String, String>) -> Status {
     let (reason, message, sentence) = match thing {
-        Thing::Region => ("REGION_NOT_FOUND", "no such region on that day", "没有找到该统筹区。"),
+        Thing::Region => {
+            ("REGION_NOT_FOUND", "no such region on that day", "没有找到该统筹区，或该统筹区在该日期无效。")
+        }
         Thing::Member => ("MEMBER_NOT_FOUND", "no such member", "没有找到该参保人。"),
         Thing::Account => ("ACCOUNT_NOT_FOUND", "the member has no personal account", "该参保人没有医保个人账户。"),
         Thing::Binding => ("BINDING_NOT_FOUND", "no such binding", "没有找到该绑定关系。"),

@@ -28,7 +28,20 @@ impl<T> OfMade for Result<T, Failure> {
     }
 }
 
+impl RestsOn {
+    /// Up to where the ledger must be durable.
+    pub fn position(self) -> u64 {
+        self.position
+    }
+}
+
 impl Ledger {
+    /// Waits until nothing up to a position waits for the disk any more, or never will.
+    pub async fn behind(&self, position: u64) {
+        // A disk that has failed is told by whoever asks for something.
+        let _ = self.store.wait_durable(position).await;
+    }
+
     /// Runs one change to a definite outcome. A refusal leaves only when what it was decided on is durable.
     pub async fn run<C: Command>(&self, command: &C) -> Result<Done<C::Outcome>, Failure> {
         let Begun { result, rests_on } = self.begin(command).await;

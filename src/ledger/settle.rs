@@ -35,7 +35,7 @@ pub struct Ask {
     pub day_given: bool,
 }
 
-/// 纸面授权: a relative without a binding, named on the back of the prescription.
+/// 书面授权: a relative without a binding, named on the back of the prescription.
 #[derive(Clone, Debug)]
 pub struct Paper {
     pub owner: MemberRef,

@@ -20,7 +20,7 @@ pub(super) fn settlement(settlement: &proto::Settlement) -> String {
         writeln!(out, "结算 {}  {}  机构 {}", settlement.settlement_id, state(settlement), settlement.institution_code);
     let _ = writeln!(
         out,
-        "总费用 {} = 统筹基金 {} + 医院负担 {} + 本人账户 {} + 家庭共济 {} + 现金 {} (fen)",
+        "总费用 {} = 统筹基金 {} + 医院负担 {} + 本人账户 {} + 家庭共济 {} + 现金 {}（以下金额单位均为分）",
         amounts.total_fen,
         amounts.fund_fen,
         amounts.hospital_part_fen,
@@ -47,7 +47,7 @@ pub(super) fn settlement(settlement: &proto::Settlement) -> String {
     for refund in &settlement.refunds {
         let parts = refund.amounts.unwrap_or_default();
         let sum = parts.fund_fen + parts.hospital_part_fen + parts.accounts_fen + parts.cash_fen;
-        let reversed = if refund.reversed_by.is_empty() { "" } else { "（已撤销）" };
+        let reversed = if refund.reversed_by.is_empty() { "" } else { "（已冲正）" };
         let _ = writeln!(out, "  退费 {sum} {}{reversed}", refund.request_id);
     }
     out
@@ -88,7 +88,7 @@ pub(super) fn resolution(done: &proto::ResolveOutcomeResponse) -> String {
         proto::ResolvedOutcome::Applied => "已生效。",
         proto::ResolvedOutcome::NotApplied => "尚未生效，仍可能到达；如需作废请加 --fence。",
         proto::ResolvedOutcome::Fenced => "未生效，已作废，不会再生效。",
-        proto::ResolvedOutcome::Reversed => "已撤销。",
+        proto::ResolvedOutcome::Reversed => "已冲正。",
         proto::ResolvedOutcome::Unspecified => "结果不明。",
     };
     let mut out = format!("{}  {sentence}\n", word(done.outcome().as_str_name(), "RESOLVED_OUTCOME_"));

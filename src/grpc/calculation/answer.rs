@@ -206,7 +206,7 @@ impl From<Trouble> for proto::CalculationError {
             }
             Trouble::NoSuchRegion => {
                 error.reason = proto::Reason::RegionNotFound as i32;
-                error.message = "没有找到该统筹区。".to_owned();
+                error.message = "没有找到该统筹区，或该统筹区在该日期无效。".to_owned();
             }
             Trouble::NotKnown(key) => {
                 error.reason = proto::Reason::ValueNotKnown as i32;

@@ -64,7 +64,12 @@ struct Item {
 fn one(service: Service, item: proto::SettleRequest) -> impl Future<Output = Result<Item, Status>> {
     let request_id = told_id(item.request_id.clone());
     let bulk = service.bulk.clone();
-    let begun = bulk.one(async move { service.begin_settle(item).await });
+    let begun = bulk.one(async move {
+        service.bulk.room(&service.ledger).await;
+        let (answer, rests_on) = service.begin_settle(item).await?;
+        service.bulk.note(rests_on);
+        Ok((answer, rests_on))
+    });
     begun.map(|begun| {
         let (came, rests_on) = match begun {
             Ok((answer, rests_on)) => (answer.map_err(Status::from), Some(rests_on)),

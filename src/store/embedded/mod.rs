@@ -342,10 +342,11 @@ impl Store for EmbeddedStore {
     }
 
     fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        if let Err(error) = self.shared.progress.check() {
-            return Box::pin(ready(Err(error)));
+        match self.shared.progress.check() {
+            Err(StoreError::Closed) => Box::pin(ready(Err(StoreError::Closed))),
+            // What was durable before the disk failed still is.
+            _ => Box::pin(Durable::new(&self.shared.progress, position)),
         }
-        Box::pin(Durable::new(&self.shared.progress, position))
     }
 
     fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {

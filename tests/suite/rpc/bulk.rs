@@ -227,6 +227,43 @@ fn a_stop_answers_what_was_taken_in() {
 }
 
 #[test]
+fn only_so_many_wait_for_a_disk_that_stands_still() {
+    let running = 3;
+    let server = Setup::embedded().with(|config| config.bulk_running = running).start();
+    let (mother, son) = server.family(50_000);
+    let start = server.head();
+    server.faults().set(Fault::Paused);
+    let items: Vec<_> = (0..20).map(|place| settle(&format!("s-{place}"), &mother, 100)).collect();
+    server.wait(async {
+        let mut open = Open::begin(&server).await;
+        for item in &items {
+            open.send(item.clone()).await;
+        }
+        let ledger = server.ledger();
+        let head = || i64::try_from(ledger.store().head_now().position).expect("small");
+        let most = start + i64::from(running) + 1;
+        while head() < most {
+            tokio::task::yield_now().await;
+        }
+        // A call of its own, on the same connection and behind all of them, does not wait for its turn.
+        let mut client = SettlementServiceClient::new(server.channel());
+        let mut alone = std::pin::pin!(client.settle(settle("alone", &mother, 200)));
+        while head() < most + 1 {
+            let asked = std::future::poll_fn(|cx| std::task::Poll::Ready(alone.as_mut().poll(cx).is_pending())).await;
+            assert!(asked, "the disk stands still");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(head(), most + 1);
+        server.faults().set(Fault::None);
+        alone.await.expect("answered");
+        for _ in &items {
+            assert_eq!(open.next().await.expect("answered"), "100");
+        }
+    });
+    assert_eq!((server.head(), server.balances(&son)), (start + 21, (0, 47_800)));
+}
+
+#[test]
 fn a_stream_that_is_dropped_leaves_every_item_definite() {
     let server = Setup::embedded().start();
     let (mother, son) = server.family(50_000);
