@@ -8,6 +8,7 @@ use prost::Message as _;
 use tonic::{Request, Status, Streaming};
 
 use super::bulk::told_id;
+use super::items::Many;
 use super::status::{self, transport};
 use super::{Service, proto, wire_position};
 
@@ -18,7 +19,7 @@ pub struct Imported {
 }
 
 pub async fn members(service: &Service, request: Request<Streaming<proto::ImportMembersRequest>>) -> Imported {
-    rows(service, request, |service, proto::ImportMembersRequest { row }| {
+    rows(service, Many::ImportMembers, request, |service, proto::ImportMembersRequest { row }| {
         let row = row.unwrap_or_default();
         let request_id = told_id(row.request_id.clone());
         let done = async move {
@@ -32,7 +33,7 @@ pub async fn members(service: &Service, request: Request<Streaming<proto::Import
 }
 
 pub async fn credits(service: &Service, request: Request<Streaming<proto::ImportCreditsRequest>>) -> Imported {
-    rows(service, request, |service, proto::ImportCreditsRequest { row }| {
+    rows(service, Many::ImportCredits, request, |service, proto::ImportCreditsRequest { row }| {
         let row = row.unwrap_or_default();
         let request_id = told_id(row.request_id.clone());
         let done = async move {
@@ -46,7 +47,7 @@ pub async fn credits(service: &Service, request: Request<Streaming<proto::Import
 }
 
 /// Rows until there are no more, or as many as one answer holds. What was begun is finished and told.
-async fn rows<M, F, W>(service: &Service, request: Request<Streaming<M>>, mut work: W) -> Imported
+async fn rows<M, F, W>(service: &Service, many: Many, request: Request<Streaming<M>>, mut work: W) -> Imported
 where
     F: Future<Output = Result<proto::ImportedRow, Status>> + Send + 'static,
     W: FnMut(Service, M) -> (String, F),
@@ -64,7 +65,8 @@ where
             Ok(row) if !ended => {
                 begun += 1;
                 let (request_id, done) = work(service.clone(), row);
-                bulk.one(done).map(|done| Ok(result(request_id, done))).left_future()
+                let service = service.clone();
+                bulk.one(done).map(move |done| Ok(result(&service, many, request_id, done))).left_future()
             }
             // After the first end nothing more is begun, whatever else has come.
             Ok(_) => future::ready(Err(transport::too_large())).right_future(),
@@ -92,11 +94,22 @@ where
     imported
 }
 
-fn result(request_id: String, done: Result<proto::ImportedRow, Status>) -> proto::ImportResult {
+fn result(
+    service: &Service,
+    many: Many,
+    request_id: String,
+    done: Result<proto::ImportedRow, Status>,
+) -> proto::ImportResult {
     use proto::import_result::Result as Came;
     let came = match done {
-        Ok(row) => Came::Imported(row),
-        Err(error) => Came::Error(status::within(&error)),
+        Ok(row) => {
+            service.items.ok(many);
+            Came::Imported(row)
+        }
+        Err(error) => {
+            service.items.failed(many, &error);
+            Came::Error(status::within(&error))
+        }
     };
     proto::ImportResult { request_id, result: Some(came) }
 }

@@ -4,7 +4,9 @@
 pub mod accounts;
 pub mod bindings;
 pub mod bulk;
+pub mod contract;
 mod in_order;
+pub mod items;
 pub mod codec;
 pub mod calculation;
 pub mod certifications;
@@ -70,6 +72,7 @@ pub struct Api {
     pub info: server_info::Info,
     summaries: summary::Summaries,
     bulk: bulk::Bulk,
+    pub items: items::Items,
     places: reconciliation::Places,
     /// Places for parts of batches of calculations: one for each processor.
     calculating: Arc<Semaphore>,
@@ -79,10 +82,10 @@ impl Api {
     pub fn new(ledger: Arc<Ledger>, limits: WireLimits, reveal: bool, info: server_info::Info) -> Self {
         let summaries = summary::Summaries::of(&ledger.book);
         let places = reconciliation::Places::new(&limits.reconciliation);
-        let bulk = bulk::Bulk::new(limits.bulk);
+        let (bulk, items) = (bulk::Bulk::new(limits.bulk), items::Items::default());
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let calculating = Arc::new(Semaphore::new(processors));
-        Self { ledger, limits, reveal, info, summaries, bulk, places, calculating }
+        Self { ledger, limits, reveal, info, summaries, bulk, items, places, calculating }
     }
 
     /// The same for callers that drive its calls without tasks, as a simulation does that decides itself who is next.

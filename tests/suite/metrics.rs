@@ -170,6 +170,7 @@ impl Scrape {
                     let known = ["calls", "watches", "stopping", "in_the_way", "connection"];
                     assert!(values.iter().all(|cause| known.contains(&cause.as_str())), "{values:?}");
                 }
+                "result" => assert!(values.iter().all(|result| ["ok", "failed"].contains(&result.as_str()))),
                 "version" | "store" | "policy_digest" => assert_eq!(values.len(), 1, "{label}"),
                 "le" => assert!(values.iter().all(|bound| bound == "+Inf" || bound.parse::<f64>().is_ok())),
                 other => panic!("a label that nobody knows: {other}"),
@@ -200,7 +201,7 @@ async fn call(channel: &Channel, path: &str, message: Vec<u8>) -> Result<(), Sta
     let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.expect("connected");
     let path = PathAndQuery::try_from(path).expect("a path");
-    if path.as_str().ends_with("CalculateBatch") {
+    if ["CalculateBatch", "StreamSettle"].iter().any(|streams| path.as_str().ends_with(streams)) {
         let messages = tokio_stream::iter([message]);
         let mut answers = client.streaming(Request::new(messages), path, Raw).await?.into_inner();
         while answers.message().await?.is_some() {}
@@ -284,6 +285,47 @@ fn each_call_counts_under_its_method_and_outcome() {
             }
             let moved = after.value("gongji_ledger_position") - before.value("gongji_ledger_position");
             assert_eq!(moved, u64::from(besides == "gongji_changes_total"), "the ledger's position");
+        }
+    });
+}
+
+#[test]
+fn items_of_many_count_for_themselves() {
+    let server = demo(&["--settle-batch-items", "3"]);
+    let door = door(&server);
+    let items = |items: &[proto::SettleRequest]| proto::BatchSettleRequest { items: items.to_vec() }.encode_to_vec();
+    let three = items(&[bill("m-1", 1_000), bill("m-1", 1_001), bill("m-2", 1_000)]);
+    let one = proto::StreamSettleRequest { item: Some(bill("m-2", -1)) }.encode_to_vec();
+    let row = proto::CreditAccountRequest { member: card("SZ-CARD-1002"), ..support::credit("c-1", "", 100) };
+    let credit = proto::ImportCreditsRequest { row: Some(row) }.encode_to_vec();
+    let nobody = proto::ImportMembersRequest::default().encode_to_vec();
+    let empty = proto::CalculateBatchRequest { items: vec![prost::bytes::Bytes::new()] }.encode_to_vec();
+    // What is called, how many of its items came to something, and why others did not.
+    let rows: [(&str, Vec<u8>, u64, &[&str]); 7] = [
+        ("SettlementService/BatchSettle", three, 2, &["REQUEST_ID_REUSED"]),
+        ("SettlementService/StreamSettle", one, 0, &["INVALID_FIELDS"]),
+        ("AccountService/ImportCredits", credit.clone(), 1, &[]),
+        ("AccountService/ImportCredits", credit, 1, &[]),
+        ("MemberService/ImportMembers", nobody, 0, &["INVALID_FIELDS"]),
+        ("CalculationService/CalculateBatch", empty, 0, &["INVALID_FIELDS"]),
+        ("SettlementService/BatchSettle", items(&[]), 0, &[]),
+    ];
+    run(async {
+        let channel = server.channel().await;
+        for (path, message, ok, reasons) in rows {
+            let before = Scrape::of(door);
+            let _ = call(&channel, &format!("/gongji.v1.{path}"), message).await;
+            let (service, method) = path.split_once('/').expect("both");
+            let labels = format!("service=\"{service}\",method=\"{method}\"");
+            let all = [("ok", ok), ("failed", reasons.len() as u64)];
+            let all = all.into_iter().filter(|(_, count)| *count > 0);
+            let mut wanted: Vec<String> =
+                all.map(|(word, count)| format!("gongji_items_total{{{labels},result=\"{word}\"}} {count}")).collect();
+            wanted.sort();
+            let failed = |reason| format!("gongji_failed_items_total{{{labels},reason=\"{reason}\"}} 1");
+            wanted.extend(reasons.iter().map(failed));
+            let names = ["gongji_items_total", "gongji_failed_items_total"];
+            assert_eq!(Scrape::of(door).since(&before, &names), wanted, "{path}");
         }
     });
 }

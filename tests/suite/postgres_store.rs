@@ -57,6 +57,33 @@ fn a_schema_that_is_not_this_programs_is_refused_by_name() {
     assert!(refusal(&database).contains("newer program"), "{}", refusal(&database));
 }
 
+/// As an engine is whose transactions are all serializable: whoever was in the way of another is told so, and tries again.
+#[test]
+fn a_database_that_is_always_serializable_is_made_and_served_by_many_at_once() {
+    const MANY: u128 = 4;
+    const EACH: i64 = 25;
+    let database = PostgresServer::shared().fresh_database();
+    let name = database.sql("SELECT current_database()");
+    database.sql(&format!("ALTER DATABASE {} SET default_transaction_isolation = 'serializable'", name.trim()));
+    thread::scope(|scope| (1..=MANY).for_each(|_| _ = scope.spawn(|| migrated(database.url(), 20))));
+    // Servers of their own, over the same partitions and the same head.
+    thread::scope(|scope| {
+        for number in 1..=MANY {
+            let database = &database;
+            scope.spawn(move || {
+                let store: Arc<dyn Store> = open(database, |options| options.retries = 100);
+                (1..=EACH).for_each(|fen| assert!(store.put(number, fen) > 0));
+            });
+        }
+    });
+    let store = over(&database);
+    let keys: Vec<_> = (1..=MANY).map(account_key).collect();
+    let facts = store.look(&keys);
+    assert!((0..keys.len()).all(|place| fen_of(&facts, place) == Some(EACH)));
+    let positions: Vec<u64> = store.all().iter().map(|record| record.position).collect();
+    assert_eq!(positions, (1..=MANY as u64 * EACH as u64).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_a_newer_schema_still_serves_is_served() {
     let database = ledger_database();

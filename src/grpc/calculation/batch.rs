@@ -14,6 +14,7 @@ use tonic::{Status, Streaming};
 use super::answer::{self, Asked, Calculation, Trouble, answer};
 use crate::grpc::bulk::reworded;
 use crate::grpc::fields::Fields;
+use crate::grpc::items::Many;
 use crate::grpc::status::transport;
 use crate::grpc::wire::{bytes, put_message, put_text};
 use crate::grpc::{Service, proto, status};
@@ -53,7 +54,7 @@ async fn answer_message(
     let mut results = Vec::with_capacity(items.len());
     if items.len() <= INLINE {
         fill(service, today, &items, &mut room, &mut results);
-        return Ok(proto::CalculateBatchResponse { results });
+        return Ok(answered(service, results));
     }
     let share = items.len().div_ceil(SHARES).max(INLINE);
     let mut shares = Vec::with_capacity(SHARES);
@@ -71,11 +72,30 @@ async fn answer_message(
         let found = share.await.map_err(|_| status::of(&Failure::Bug("a share of a batch was not calculated")))?;
         results.extend(found.into_iter().zip(asked).map(|(result, item)| within(&mut room, result, item)));
     }
-    Ok(proto::CalculateBatchResponse { results })
+    Ok(answered(service, results))
+}
+
+/// The bytes of a result, and the reason if it is an error.
+type Told = (Bytes, Option<proto::Reason>);
+
+fn answered(service: &Service, results: Vec<Told>) -> proto::CalculateBatchResponse {
+    let told = |(result, reason): Told| {
+        match reason {
+            None => service.items.ok(Many::CalculateBatch),
+            Some(reason) => service.items.failed_for(Many::CalculateBatch, spelt(reason)),
+        }
+        result
+    };
+    proto::CalculateBatchResponse { results: results.into_iter().map(told).collect() }
+}
+
+fn spelt(reason: proto::Reason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("REASON_").unwrap_or(name)
 }
 
 /// The results of items one after another, as long as there is room for them.
-fn fill(service: &Service, today: Date, items: &[Bytes], room: &mut usize, results: &mut Vec<Bytes>) {
+fn fill(service: &Service, today: Date, items: &[Bytes], room: &mut usize, results: &mut Vec<Told>) {
     let asked = Asked {
         book: &service.ledger.book.calculation,
         limits: service.limits.calculation,
@@ -89,14 +109,14 @@ fn fill(service: &Service, today: Date, items: &[Bytes], room: &mut usize, resul
             continue;
         }
         out.clear();
-        encode_item(item, &asked, &mut out);
-        results.push(within(room, Bytes::copy_from_slice(&out), item));
+        let reason = encode_item(item, &asked, &mut out);
+        results.push(within(room, (Bytes::copy_from_slice(&out), reason), item));
     }
 }
 
 /// The result if there is room for it in the answer; once there is none, there is none for all that follow.
-fn within(room: &mut usize, result: Bytes, item: &Bytes) -> Bytes {
-    match room.checked_sub(result.len()) {
+fn within(room: &mut usize, result: Told, item: &Bytes) -> Told {
+    match room.checked_sub(result.0.len()) {
         Some(left) if *room > 0 => {
             *room = left;
             result
@@ -108,10 +128,11 @@ fn within(room: &mut usize, result: Bytes, item: &Bytes) -> Bytes {
     }
 }
 
-fn too_large(item: &Bytes) -> Bytes {
+fn too_large(item: &Bytes) -> Told {
     let item_id = proto::CalculationItem::decode(item.clone()).map(|item| item.item_id).unwrap_or_default();
     let sentence = "本批结果过大，请减少每条消息的计算项或降低说明的详细程度。";
-    result_of(item_id, failed(proto::Reason::MessageTooLarge, sentence)).encode_to_vec().into()
+    let reason = proto::Reason::MessageTooLarge;
+    (result_of(item_id, failed(reason, sentence)).encode_to_vec().into(), Some(reason))
 }
 
 fn failed(reason: proto::Reason, sentence: &str) -> proto::CalculationError {
@@ -122,8 +143,9 @@ fn result_of(item_id: String, error: proto::CalculationError) -> proto::Calculat
     proto::CalculationResult { item_id, result: Some(proto::calculation_result::Result::Error(error)) }
 }
 
-/// The bytes of what [`answer_item`] answers. An item that cannot be read is an error of its own.
-pub fn encode_item(item: &Bytes, asked: &Asked<'_>, out: &mut Vec<u8>) {
+/// The bytes of what [`answer_item`] answers, and the reason if that is an error. An item that cannot be read is an error of
+/// its own.
+pub fn encode_item(item: &Bytes, asked: &Asked<'_>, out: &mut Vec<u8>) -> Option<proto::Reason> {
     let Ok(proto::CalculationItem { item_id, calculation }) = proto::CalculationItem::decode(item.clone()) else {
         let error = failed(proto::Reason::MalformedMessage, "计算项无法解析。");
         return put_error(String::new(), error, out);
@@ -134,16 +156,18 @@ pub fn encode_item(item: &Bytes, asked: &Asked<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     let calculated = catch_unwind(AssertUnwindSafe(|| encode(&item_id, calculation, asked, out)));
     let error = match calculated {
-        Ok(Ok(())) => return,
+        Ok(Ok(())) => return None,
         Ok(Err(trouble)) => trouble.into(),
         Err(_) => failed(proto::Reason::InternalError, INTERNAL),
     };
     out.truncate(start);
-    put_error(String::new(), error, out);
+    put_error(String::new(), error, out)
 }
 
-fn put_error(item_id: String, error: proto::CalculationError, out: &mut Vec<u8>) {
+fn put_error(item_id: String, error: proto::CalculationError, out: &mut Vec<u8>) -> Option<proto::Reason> {
+    let reason = error.reason();
     result_of(item_id, error).encode(out).expect("memory takes what is written");
+    Some(reason)
 }
 
 fn encode(

@@ -9,6 +9,7 @@ use tonic::{Request, Status, Streaming};
 
 use crate::grpc::bulk::told_id;
 use crate::grpc::fields::Fields;
+use crate::grpc::items::Many;
 use crate::grpc::{Service, proto, status};
 use crate::ledger::RestsOn;
 
@@ -30,7 +31,7 @@ pub async fn settle(
     let mut answer = Vec::with_capacity(items.len());
     let mut room = limits.answer_bytes as usize;
     let work = |item| one(service.clone(), item);
-    let tell = |item: Result<Item, Status>| async { Ok::<_, Status>(item?.told(service).await) };
+    let tell = |item: Result<Item, Status>| async { Ok::<_, Status>(item?.told(service, Many::BatchSettle).await) };
     let mut results = service.bulk.in_order(stream::iter(items), work, tell);
     while let Some(result) = results.next().await {
         answer.push(within(&mut room, result?));
@@ -48,7 +49,7 @@ pub fn stream(service: &Service, request: Request<Streaming<proto::StreamSettleR
     };
     let tell = move |item: Result<Item, Status>| {
         let service = telling.clone();
-        async move { Ok(proto::StreamSettleResponse { result: Some(item?.told(&service).await) }) }
+        async move { Ok(proto::StreamSettleResponse { result: Some(item?.told(&service, Many::StreamSettle).await) }) }
     };
     Box::pin(bulk.as_read(bulk.intake(request), work, tell))
 }
@@ -81,7 +82,7 @@ fn one(service: Service, item: proto::SettleRequest) -> impl Future<Output = Res
 
 impl Item {
     /// Its result, when it may be told.
-    async fn told(self, service: &Service) -> proto::SettleResult {
+    async fn told(self, service: &Service, many: Many) -> proto::SettleResult {
         use proto::settle_result::Result as Came;
         let Self { request_id, came, rests_on } = self;
         let durable = match rests_on {
@@ -89,8 +90,14 @@ impl Item {
             None => Ok(()),
         };
         let came = match durable.and(came) {
-            Ok(response) => Came::Response(response),
-            Err(error) => Came::Error(status::within(&error)),
+            Ok(response) => {
+                service.items.ok(many);
+                Came::Response(response)
+            }
+            Err(error) => {
+                service.items.failed(many, &error);
+                Came::Error(status::within(&error))
+            }
         };
         proto::SettleResult { request_id, result: Some(came), explanation_left_out: false }
     }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::contract::{Contract, Method};
+use crate::grpc::contract::{Contract, Method};
 use crate::metrics::{Counter, Family, Page, Seen, Sharded, Stopwatch, Times, Unit};
 
 const CALLS: Family = Family::counter("gongji_calls_total", "Calls that ended, by method and status code.");

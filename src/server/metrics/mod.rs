@@ -1,7 +1,6 @@
 //! `--metrics-listen`: what this process has counted, for a Prometheus server that asks over HTTP.
 
 pub mod calls;
-mod contract;
 pub mod listener;
 
 use super::admission::Gate;
@@ -41,6 +40,7 @@ pub fn page(api: &Api, gate: &Gate, ready: bool) -> String {
     page.one(&CONNECTIONS, gate.connections().into());
     page.one(&CONNECTIONS_MAX, gate.most_connections().into());
     gate.calls().measure(&mut page);
+    api.items.measure(&mut page);
     api.ledger.measure(&mut page);
     page.into_text()
 }

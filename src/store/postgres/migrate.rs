@@ -79,14 +79,21 @@ pub async fn up(
 ) -> Result<Vec<Applied>, PostgresError> {
     let maker = Maker::new(Arc::new(options.clone()))?;
     let mut session = maker.connect().await?;
-    let outcome = apply(options, &mut session.client, secret, partition_records).await;
-    if let Err(error) = outcome {
-        return Err(refused(options, &error));
+    let mut left = options.retries;
+    while let Err(error) = apply(options, &mut session.client, secret, partition_records).await {
+        left = again(options, &error, left)?;
     }
     check(options, &session.client).await?;
-    let made = ahead(&mut session.client).await;
-    made.map_err(|error| refused(options, &error))?;
+    while let Err(error) = ahead(&mut session.client).await {
+        left = again(options, &error, left)?;
+    }
     listed(options, &session.client).await
+}
+
+/// How often it may still be tried, if somebody else was in the way: what that one made is found, and not made again.
+fn again(options: &PostgresOptions, error: &tokio_postgres::Error, left: u32) -> Result<u32, PostgresError> {
+    let left = left.checked_sub(1).filter(|_| Trouble::of(error) == Trouble::Again);
+    left.ok_or_else(|| refused(options, error))
 }
 
 /// Makes partitions beyond where the ledger stands: the program's own role may not be allowed to.

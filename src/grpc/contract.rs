@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
-use crate::grpc::proto;
+use super::proto;
 
 /// Of the package whose calls are counted.
 const PACKAGE: &str = "gongji.v1";
