@@ -20,9 +20,10 @@ use crate::policy::{self, PolicyFiles};
 use crate::store::Store;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
+use crate::terminal::{put, remark};
 use crate::{
     backup, bench, calc, copy, demo, import, ledger_tool, migrate, policy_tool, reconcile, run, server, settle_tool,
-    telemetry,
+    telemetry, terminal,
 };
 
 /// Family mutual aid of Chinese medical-insurance personal accounts (职工医保个人账户家庭共济) over gRPC.
@@ -122,11 +123,11 @@ pub fn run() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
-        Command::Config { demo, settings } => settings.read(demo).map(|config| print!("{}", config.print())),
+        Command::Config { demo, settings } => settings.read(demo).map(|config| put!("{}", config.print())),
         Command::Calc(options) => calc::run(&options),
         Command::Policy(options) => policy_tool::run(&options),
-        Command::Reconcile(options) => return reconcile::run(&options),
-        Command::Import(options) => return import::run(&options),
+        Command::Reconcile(options) => return terminal::end(reconcile::run(&options)),
+        Command::Import(options) => return terminal::end(import::run(&options)),
         Command::Settle(options) => settle_tool::run(&options),
         Command::Run { job } => run::run(job),
         Command::Ledger(options) => ledger_tool::run(options),
@@ -137,13 +138,13 @@ pub fn run() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::BenchServer(options) => bench::server::run(options),
     };
-    match result {
+    terminal::end(match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
-            eprintln!("gongji: {text}");
+            remark!("gongji: {text}");
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
 /// The command line as its help tells it: each setting with its default.
@@ -265,6 +266,17 @@ pub(crate) fn open_store(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Sto
 }
 
 fn open_embedded(config: &Config, ids: &RandomIds) -> Result<Arc<EmbeddedStore>, String> {
+    if !EmbeddedStore::is_there(&config.data_dir) {
+        if let Some(begun) = backup::unfinished(&config.data_dir) {
+            return Err(format!(
+                "{} is not there yet: {} was begun and did not come to its end; give the same line again that began it, \
+                 or remove that folder",
+                config.data_dir.display(),
+                begun.display()
+            ));
+        }
+        tracing::info!(data_dir = %config.data_dir.display(), "a new data set is made");
+    }
     let options = EmbeddedOptions {
         cache_bytes: config.cache_bytes,
         cached_facts: config.cached_facts as usize,

@@ -1,5 +1,7 @@
 //! A server at the other end, for the programs that ask one: connected, asked for its bounds, its refusals put into words.
 
+use std::time::Duration;
+
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt;
@@ -18,17 +20,34 @@ pub struct Client {
     limits: Vec<proto::Limit>,
 }
 
+/// How long a connection may take, and how long a server may be silent before it is asked whether it is there, and to say
+/// so: one that stands still must not be waited for without end, and a long answer may take its time.
+const CONNECT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// A channel to the server at an address.
 pub async fn connect(address: &str) -> Result<Channel, String> {
     // host:port, as other tools take it, is as good.
-    let whole = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(whole).map_err(|error| format!("--connect: {error}"))?;
+    let whole = match address.split_once("://") {
+        None => format!("http://{address}"),
+        Some(("http", _)) => address.to_owned(),
+        Some((scheme, _)) => return Err(format!("--connect: {scheme} is not spoken here, only http: host:port")),
+    };
+    let endpoint =
+        Endpoint::from_shared(whole).map_err(|_| format!("--connect: {address} is no address: host:port"))?;
     let endpoint = endpoint
         .tcp_nodelay(true)
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(SILENCE)
+        .keep_alive_timeout(ANSWER)
         .initial_stream_window_size(server::STREAM_WINDOW)
         .initial_connection_window_size(server::CONNECTION_WINDOW);
-    endpoint.connect().await.map_err(|error| format!("no server at {address}: {error}"))
+    endpoint.connect().await.map_err(|_| format!("no server answers at {address}"))
 }
+
+/// What is said of a call that ended without an answer of the server's.
+const BROKEN: &str = "the connection to the server broke, or the server did not answer";
 
 impl Client {
     pub async fn connect(address: &str) -> Result<Self, String> {
@@ -61,7 +80,9 @@ impl Refusal {
     pub fn of(status: &Status) -> Self {
         let details = status.get_error_details();
         let reason = details.error_info().map_or_else(|| format!("{:?}", status.code()), |info| info.reason.clone());
-        let sentence = details.localized_message().map_or(status.message(), |message| message.message.as_str());
+        // What the transport says of itself is for programmers.
+        let said = if std::error::Error::source(status).is_some() { BROKEN } else { status.message() };
+        let sentence = details.localized_message().map_or(said, |message| message.message.as_str());
         let bad = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
         let fields = bad.iter().map(|bad| (bad.field.clone(), bad.description.clone())).collect();
         Self { reason, sentence: sentence.to_owned(), fields }

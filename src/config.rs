@@ -258,8 +258,8 @@ options! {
 pub enum ConfigError {
     #[error("cannot read {path}: {error}")]
     File { path: PathBuf, error: std::io::Error },
-    #[error("{path}: {error}")]
-    Toml { path: PathBuf, error: Box<toml::de::Error> },
+    #[error("{path}: {what}")]
+    Toml { path: PathBuf, what: String },
     #[error("{0}")]
     Setting(String),
 }
@@ -273,7 +273,7 @@ impl Config {
                 let text =
                     std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.into(), error })?;
                 toml::from_str(&text)
-                    .map_err(|error| ConfigError::Toml { path: path.into(), error: Box::new(error) })?
+                    .map_err(|error| ConfigError::Toml { path: path.into(), what: toml_text::told(&error, &text) })?
             }
         };
         let names_a_place =

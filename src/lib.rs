@@ -12,6 +12,7 @@ pub mod config;
 pub mod server;
 pub mod demo;
 pub mod telemetry;
+pub mod terminal;
 pub mod client;
 pub mod rows;
 pub mod calc;

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::ledger::source::RandomIds;
 use crate::store::Store;
 use crate::store::postgres::{self, Applied, PostgresError, PostgresStore};
+use crate::terminal::say;
 
 /// Records in one partition of the ledger: some 10 GB with their postings.
 pub(crate) const PARTITION_RECORDS: u64 = 10_000_000;
@@ -64,7 +65,7 @@ pub fn run(options: Options) -> Result<(), String> {
         }
     };
     for Applied { version, name, at } in found {
-        println!("{version:>4}  {:<28}  {name}", at.as_deref().unwrap_or("not applied"));
+        say!("{version:>4}  {:<28}  {name}", at.as_deref().unwrap_or("not applied"));
     }
     Ok(())
 }

@@ -14,7 +14,9 @@ use crate::domain::time::parse_day;
 use crate::domain::year_close::YearClose;
 use crate::ledger::source::RandomIds;
 use crate::ledger::{Failure, Ledger};
+use crate::store::embedded::{EmbeddedStore, OpenError};
 use crate::telemetry;
+use crate::terminal::say;
 
 /// The jobs there are.
 #[derive(Debug, Subcommand)]
@@ -70,6 +72,9 @@ fn on_data(
         return Err("store: the memory store keeps nothing to work on".to_owned());
     }
     telemetry::start(&config.log, config.log_json)?;
+    if config.store == StoreChoice::Embedded && !EmbeddedStore::is_there(&config.data_dir) {
+        return Err(OpenError::Absent { dir: config.data_dir }.to_string());
+    }
     let ids = Arc::new(RandomIds::from_system());
     let book = cli::read_policies(&config)?;
     let store = cli::open_store(&config, &ids)?;
@@ -79,7 +84,7 @@ fn on_data(
     runtime.block_on(async {
         let done = work(&ledger).await;
         ledger.store().close().await.map_err(|error| error.to_string())?;
-        println!("{}", done?.map_err(|failure| told(&failure))?);
+        say!("{}", done?.map_err(|failure| told(&failure))?);
         Ok(())
     })
 }

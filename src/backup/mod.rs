@@ -15,10 +15,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::ledger::page::hex;
 use crate::store::Head;
 use crate::store::embedded::{BackupError, EmbeddedStore, OpenError};
+use crate::terminal::say;
 
 /// The file of a backup, and what it is called until it is whole.
 const CHANGES: &str = "changes";
 const UNFINISHED: &str = "changes.unfinished";
+/// Behind the name of a data directory: it is being made there, of a backup or of another data set.
+const RESTORING: &str = ".restoring";
+pub(crate) const COPYING: &str = ".copying";
 /// Says in words what the backup is of.
 const HEAD: &str = "HEAD";
 /// How long either side waits for the other.
@@ -52,7 +56,7 @@ pub struct RestoreOptions {
 /// Takes a backup.
 pub fn backup(options: &BackupOptions) -> Result<(), String> {
     let head = take(&options.data_dir, &options.to).map_err(|error| told(&options.data_dir, &error))?;
-    println!("{}: {} changes, digest {}", options.to.display(), head.position, hex(&head.link));
+    say!("{}: {} changes, digest {}", options.to.display(), head.position, hex(&head.link));
     Ok(())
 }
 
@@ -114,8 +118,8 @@ fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
 /// Makes a data set of a backup.
 pub fn restore(options: &RestoreOptions) -> Result<(), String> {
     let head = make(&options.from, &options.data_dir).map_err(|error| told(&options.from, &error))?;
-    println!("{}: {} changes, digest {}", options.data_dir.display(), head.position, hex(&head.link));
-    println!("gongji ledger verify --data-dir {} reads all of it again", options.data_dir.display());
+    say!("{}: {} changes, digest {}", options.data_dir.display(), head.position, hex(&head.link));
+    say!("gongji ledger verify --data-dir {} reads all of it again", options.data_dir.display());
     Ok(())
 }
 
@@ -134,7 +138,7 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
         return Err(io::Error::other(format!("{} is not empty", data_dir.display())).into());
     }
     // Made beside its place and moved there when it is whole.
-    let (new, data_dir) = (beside(data_dir, ".restoring")?, &plain(data_dir));
+    let (new, data_dir) = (beside(data_dir, RESTORING)?, &plain(data_dir));
     if new.try_exists()? {
         if !new.join("FORMAT").try_exists()? {
             return Err(io::Error::other(format!("{} is in the way", new.display())).into());
@@ -163,6 +167,11 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
     let parent = fs::canonicalize(data_dir)?;
     File::open(parent.parent().unwrap_or(&parent))?.sync_all()?;
     Ok(head)
+}
+
+/// What a restore or a copy to this folder left, that did not come to its end or is still going on.
+pub(crate) fn unfinished(dir: &Path) -> Option<PathBuf> {
+    [RESTORING, COPYING].iter().find_map(|ending| beside(dir, ending).ok().filter(|made_in| made_in.exists()))
 }
 
 /// A folder's name without the slashes that may stand behind it.

@@ -9,6 +9,7 @@ use super::summary::{Summary, Sums};
 use super::{Calculator, Options};
 use crate::rows::results::{Results, bar, task, write_summary};
 use crate::rows::{Row, Rows};
+use crate::terminal::{put, say};
 
 /// Rows of one thread's piece.
 const PIECE: usize = 4_096;
@@ -66,13 +67,17 @@ pub fn run(calculator: &Calculator<'_>, options: &Options, input: &Path) -> Resu
     let elapsed = bar.elapsed();
     let done = summary.rows - began_with;
     let per_second = u128::from(done) * 1_000 / elapsed.as_millis().max(1);
-    print!("{summary}");
-    println!(
+    put!("{summary}");
+    say!(
         "{done} rows in {}.{:03} s, {per_second} a second, {threads} threads",
         elapsed.as_secs(),
         elapsed.subsec_millis()
     );
-    options.summary.as_deref().map_or(Ok(()), |path| write_summary(path, &summary))
+    options.summary.as_deref().map_or(Ok(()), |path| write_summary(path, &summary))?;
+    match summary.failed() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} rows have no result; {} says why", out.display())),
+    }
 }
 
 /// What one thread made of its piece.

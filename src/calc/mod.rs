@@ -17,6 +17,7 @@ use crate::grpc::calculation::{Asked, CalculationLimits, answer_item};
 use crate::grpc::proto;
 use crate::ledger::source::{Clock, SystemClock};
 use crate::policy::{self, PolicyFiles};
+use crate::terminal::{put, say};
 
 /// Periods of one history, as the server's default.
 const PERIODS: u32 = 600;
@@ -27,7 +28,8 @@ const PERIODS: u32 = 600;
     gongji calc contribution '{\"region_code\":\"110000\",\"on\":\"2025-08-01\",\"wage_fen\":1000000}' --explain en\n\
     A file (CSV with the fields' names in its first line, or JSON lines); an optional column item_id names the rows:\n  \
     gongji calc contribution staff.csv --region 310000 --on 2025-08-01 --out staff.jsonl\n\
-    Stopped half-way, the same line with --resume goes on where it was.")]
+    Stopped half-way, the same line with --resume goes on where it was.\n\
+    Ends with 0: everything is calculated; 1: something is not, and the results or the message say what.")]
 pub struct Options {
     /// Which calculation; its fields are those of the request in proto/gongji/v1/calculation.proto.
     #[arg(value_enum)]
@@ -161,12 +163,12 @@ fn one(calculator: &Calculator<'_>, options: &Options, object: &str) -> Result<(
     }
     if let Some(language) = options.explain {
         let explanation = json::explanation(found).ok_or("no explanation")?;
-        print!("{}", text::render(explanation, language));
+        put!("{}", text::render(explanation, language));
         return Ok(());
     }
     let mut answer = serde_json::to_value(&result).map_err(|error| error.to_string())?;
     let answer = answer[calculator.kind.name()].take();
-    println!("{}", serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?);
+    say!("{}", serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?);
     Ok(())
 }
 

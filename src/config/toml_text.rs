@@ -39,3 +39,12 @@ impl ToToml for PathBuf {
         format!("{:?}", self.display().to_string())
     }
 }
+
+/// What is wrong with a text, and in which line, without the line itself: it may hold a password.
+pub(super) fn told(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    // What a value is instead of what it should be may be the value.
+    let what = error.message().split(", expected ").last().unwrap_or_default();
+    let expected = if what == error.message() { String::new() } else { "must be ".to_owned() };
+    format!("line {}: {expected}{what}", before.matches('\n').count() + 1)
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 
 use super::{CopyError, compare, copy};
-use crate::backup::{bar, beside, plain};
+use crate::backup::{COPYING, bar, beside, plain};
 use crate::cli::Settings;
 use crate::client::in_words;
 use crate::config::Config;
@@ -20,6 +20,7 @@ use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::store::kept::Portable;
 use crate::store::postgres::{self, DatabaseUrl, PostgresError, PostgresOptions, PostgresStore};
 use crate::store::{Head, Store};
+use crate::terminal::say;
 
 /// `gongji copy`.
 #[derive(Debug, clap::Args)]
@@ -105,7 +106,7 @@ pub fn run(options: Options) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let head =
         runtime.map_err(|error| error.to_string())?.block_on(whole(&from, &to)).map_err(|error| error.to_string())?;
-    println!("{} changes, digest {}; read again and compared, balances folded anew", head.position, hex(&head.link));
+    say!("{} changes, digest {}; read again and compared, balances folded anew", head.position, hex(&head.link));
     Ok(())
 }
 
@@ -173,7 +174,7 @@ impl Target {
         if dir.try_exists().map_err(io)? && fs::read_dir(dir).map_err(io)?.next().is_some() {
             return Err(CopyError::Other(format!("{} is not empty", dir.display())));
         }
-        let made_in = beside(dir, ".copying").map_err(|error| CopyError::Other(error.to_string()))?;
+        let made_in = beside(dir, COPYING).map_err(|error| CopyError::Other(error.to_string()))?;
         let store = EmbeddedStore::open(&EmbeddedOptions::new(&made_in, secret));
         let store = store.map_err(|error| CopyError::Other(error.to_string()))?;
         Ok(Self { store, folders: Some((made_in, plain(dir))) })

@@ -17,6 +17,7 @@ use self::summary::Summary;
 use crate::client::{Client, Refusal};
 use crate::rows::results::{Results, bar, task, write_summary};
 use crate::rows::{Row, Rows};
+use crate::terminal::{put, remark};
 
 /// Rows of a call, and between two notes of where the run stands, unless the options say otherwise.
 const CALL_ROWS: usize = 5_000;
@@ -101,7 +102,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(summary) if summary.failed() == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(text) => {
-            eprintln!("gongji: {text}");
+            remark!("gongji: {text}");
             ExitCode::from(2)
         }
     }
@@ -110,6 +111,11 @@ pub fn run(options: &Options) -> ExitCode {
 async fn import<K: Kind>(options: &Task) -> Result<Summary, String> {
     let input = options.file.as_path();
     let mut rows = Rows::open(input)?;
+    if options.batch.as_deref().is_some_and(|batch| batch.trim().is_empty()) {
+        return Err(
+            "--batch: must be a name; the same rows under no name at all would be one import for ever".to_owned()
+        );
+    }
     let reader = Reader::<K>::new(rows.columns(), options.batch.as_deref())
         .map_err(|error| format!("{}: {error}", input.display()))?;
     let size = std::fs::metadata(input).map_err(|error| format!("{}: {error}", input.display()))?.len();
@@ -134,7 +140,7 @@ async fn import<K: Kind>(options: &Task) -> Result<Summary, String> {
             if let Err(refusal) = &outcome
                 && results.summary().failed() <= PRINTED_MAX
             {
-                bar.suspend(|| eprintln!("line {}: {refusal}", row.line));
+                bar.suspend(|| remark!("line {}: {refusal}", row.line));
             }
         }
         results.reach(rows.place());
@@ -145,9 +151,9 @@ async fn import<K: Kind>(options: &Task) -> Result<Summary, String> {
     let summary = results.finish()?;
     bar.finish_and_clear();
     if summary.failed() > PRINTED_MAX {
-        eprintln!("… {} further refused rows: {}", summary.failed() - PRINTED_MAX, options.out.display());
+        remark!("… {} further refused rows: {}", summary.failed() - PRINTED_MAX, options.out.display());
     }
-    print!("{summary}");
+    put!("{summary}");
     options.summary.as_deref().map_or(Ok(()), |path: &Path| write_summary(path, &summary))?;
     Ok(summary)
 }

@@ -33,12 +33,17 @@ impl<'a, K: Kind> Reader<'a, K> {
     pub fn new(columns: &[String], batch: Option<&'a str>) -> Result<Self, String> {
         let read = columns.iter().enumerate().map(|(place, name)| {
             if columns[..place].contains(name) {
-                return Err(format!("column {name} is there twice"));
+                return Err(format!("column {} of the first line is there twice", place + 1));
             }
             let path: Vec<String> = name.split('.').map(str::to_owned).collect();
             let text = wrong::<K>(&path, Value::String("0".to_owned()));
             if text.is_some_and(|what| what == UNKNOWN) {
-                return Err(format!("column {name} {UNKNOWN}; `gongji import {} --help` names them", K::NAME));
+                // Not what stands there: where the first line is a row it is somebody's number.
+                let place = place + 1;
+                return Err(format!(
+                    "column {place} of the first line {UNKNOWN}; `gongji import {} --help` names them",
+                    K::NAME
+                ));
             }
             let is_bool = wrong::<K>(&path, Value::Bool(true)).is_none();
             Ok(Column { path, is_bool })

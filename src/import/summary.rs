@@ -16,8 +16,11 @@ pub struct Summary {
     pub replayed: u64,
     /// Rows without an effect, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Fen of the rows carried out, now or before; as text, since it may be larger than 64 bits. None where rows have none.
+    /// Fen of the rows carried out by this import; as text, since it may be larger than 64 bits. None where rows have none.
     pub sum_fen: Option<String>,
+    /// Fen of those that had been carried out before: an equal row of the same file among them moved nothing.
+    #[serde(default)]
+    pub replayed_fen: Option<String>,
 }
 
 impl Summary {
@@ -27,8 +30,9 @@ impl Summary {
             Ok(row) => {
                 *if row.replayed { &mut self.replayed } else { &mut self.imported } += 1;
                 if let Some(fen) = fen {
-                    let sum = self.sum_fen.as_ref().and_then(|text| text.parse::<i128>().ok()).unwrap_or_default();
-                    self.sum_fen = Some((sum + i128::from(fen)).to_string());
+                    let sum = if row.replayed { &mut self.replayed_fen } else { &mut self.sum_fen };
+                    let known = sum.as_ref().and_then(|text| text.parse::<i128>().ok()).unwrap_or_default();
+                    *sum = Some((known + i128::from(fen)).to_string());
                 }
             }
             Err(refusal) => *self.refused.entry(refusal.reason.clone()).or_default() += 1,
@@ -42,11 +46,13 @@ impl Summary {
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rows, imported, replayed, refused, sum_fen } = self;
+        let Self { rows, imported, replayed, refused, sum_fen, replayed_fen } = self;
         writeln!(f, "{rows} rows: {imported} imported, {replayed} there before, {} refused", self.failed())?;
         for (reason, count) in refused {
             writeln!(f, "  {reason}: {count}")?;
         }
-        sum_fen.iter().try_for_each(|sum| writeln!(f, "  sum of amount_fen imported and there before: {sum}"))
+        let sums = [(sum_fen, "imported"), (replayed_fen, "there before")];
+        sums.iter()
+            .try_for_each(|(sum, word)| sum.iter().try_for_each(|sum| writeln!(f, "  sum of amount_fen {word}: {sum}")))
     }
 }

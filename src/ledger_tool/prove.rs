@@ -11,6 +11,7 @@ use crate::domain::time::Moment;
 use crate::grpc::proto;
 use crate::ledger::page::{hex, unhex};
 use crate::store::Head;
+use crate::terminal::say;
 
 /// Whose balance.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub(super) async fn run(options: &Options) -> Result<(), String> {
     if MemberId::parse(member).is_none() {
         return Err("the member must be mem_ and 32 hexadecimal digits".to_owned());
     }
-    let mut source = Source::of(place)?;
+    let mut source = Source::of(place).await?;
     let head = source.head().await?;
     let shown = bar("records of the chain");
     shown.set_length(head);
@@ -35,7 +36,7 @@ pub(super) async fn run(options: &Options) -> Result<(), String> {
         .read(proto::WatchRequest::default(), |message| {
             for record in &message.records {
                 for line in proof.add(record)? {
-                    shown.suspend(|| println!("{line}"));
+                    shown.suspend(|| say!("{line}"));
                 }
             }
             shown.set_position(proof.at.position);
@@ -48,11 +49,11 @@ pub(super) async fn run(options: &Options) -> Result<(), String> {
         return Err(format!("no posting of {member} in {} records", proof.at.position));
     }
     let all: i64 = proof.balances.values().sum();
-    println!("{} postings; balance {}", proof.postings, yuan(all));
+    say!("{} postings; balance {}", proof.postings, yuan(all));
     for (bucket, fen) in &proof.balances {
-        println!("    {bucket} {}", yuan(*fen));
+        say!("    {bucket} {}", yuan(*fen));
     }
-    println!(
+    say!(
         "every link from the first record to {} follows from the one before; the last is {}",
         proof.at.position,
         hex(&proof.at.link)

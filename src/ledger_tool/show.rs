@@ -6,6 +6,7 @@ use crate::backup::bar;
 use crate::domain::ids::{MemberId, SettlementId};
 use crate::domain::money::Money;
 use crate::grpc::proto;
+use crate::terminal::{is_unread, put};
 
 /// Which records.
 #[derive(Debug, clap::Args)]
@@ -40,7 +41,7 @@ pub(super) async fn run(options: &Options) -> Result<(), String> {
     if settlement.as_ref().is_some_and(|settlement| SettlementId::parse(settlement).is_none()) {
         return Err("--settlement: must be stl_ and 32 hexadecimal digits".to_owned());
     }
-    let mut source = Source::of(place)?;
+    let mut source = Source::of(place).await?;
     let head = source.head().await?;
     let (first, last) = positions.unwrap_or((1, head));
     if first > head && positions.is_some() {
@@ -63,12 +64,12 @@ pub(super) async fn run(options: &Options) -> Result<(), String> {
                 if within && wanted {
                     found += 1;
                     let text = text(record);
-                    shown.suspend(|| print!("{text}"));
+                    shown.suspend(|| put!("{text}"));
                 }
             }
             let position = u64::try_from(position).unwrap_or_default();
             shown.set_position(position);
-            Ok(position < last)
+            Ok(position < last && !is_unread())
         })
         .await;
     shown.finish_and_clear();

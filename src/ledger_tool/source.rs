@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::Place;
+use crate::client::{connect, told};
 use crate::config::{Config, Given};
 use crate::grpc::proto;
 use crate::grpc::proto::ledger_service_client::LedgerServiceClient;
@@ -34,20 +35,14 @@ pub(crate) fn ledger(store: Arc<dyn Store>) -> Result<(Ledger, Config), String> 
     Ok((Ledger::new(store, Arc::new(book), Arc::new(SystemClock), ids, config.ledger_limits()), config))
 }
 
-pub(super) fn client(url: &str) -> Result<LedgerServiceClient<Channel>, String> {
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| format!("--connect: {error}"))?;
-    Ok(LedgerServiceClient::new(endpoint.connect_lazy()))
-}
-
-/// What a status says, in a line.
-pub(super) fn told(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
+pub(super) async fn client(address: &str) -> Result<LedgerServiceClient<Channel>, String> {
+    connect(address).await.map(LedgerServiceClient::new)
 }
 
 impl Source {
-    pub fn of(place: &Place) -> Result<Self, String> {
-        if let Some(url) = &place.connect {
-            return client(url).map(Self::Server);
+    pub async fn of(place: &Place) -> Result<Self, String> {
+        if let Some(address) = &place.connect {
+            return client(address).await.map(Self::Server);
         }
         let store = EmbeddedStore::open_existing(&place.data_dir).map_err(|error| error.to_string())?;
         let (ledger, config) = ledger(store)?;

@@ -8,11 +8,12 @@ use tokio::runtime::Runtime;
 use super::Place;
 use super::source;
 use crate::backup::bar;
-use crate::client::in_words;
+use crate::client::{in_words, told};
 use crate::grpc::proto;
 use crate::ledger::check::Report;
 use crate::ledger::page::hex;
 use crate::store::embedded::{EmbeddedStore, IndexReport};
+use crate::terminal::say;
 
 pub(super) fn run(place: &Place, runtime: &Runtime) -> Result<(), String> {
     let problems = match &place.connect {
@@ -20,7 +21,7 @@ pub(super) fn run(place: &Place, runtime: &Runtime) -> Result<(), String> {
         None => offline(place, runtime)?,
     };
     for problem in &problems {
-        println!("{problem}");
+        say!("{problem}");
     }
     match problems.len() {
         0 => Ok(()),
@@ -29,10 +30,10 @@ pub(super) fn run(place: &Place, runtime: &Runtime) -> Result<(), String> {
 }
 
 async fn online(url: &str) -> Result<Vec<String>, String> {
-    let answer = source::client(url)?.check_ledger(proto::CheckLedgerRequest {}).await;
-    let found = answer.map_err(|status| source::told(&status))?.into_inner();
+    let answer = source::client(url).await?.check_ledger(proto::CheckLedgerRequest {}).await;
+    let found = answer.map_err(|status| told(&status))?.into_inner();
     let head = found.head.unwrap_or_default();
-    println!(
+    say!(
         "{} records, {} postings, {} accounts, {} bindings; head {} {}",
         found.records_checked,
         found.postings_checked,
@@ -62,11 +63,11 @@ fn offline(place: &Place, runtime: &Runtime) -> Result<Vec<String>, String> {
         bar.finish_and_clear();
     }
     let Findings { tables, report, index } = found?;
-    println!("{tables} tables as they were written");
+    say!("{tables} tables as they were written");
     let Report { records, postings, accounts, bindings, .. } = &report;
-    println!("{records} records, {postings} postings, {accounts} accounts, {bindings} bindings");
-    println!("{} facts and {} list rows of {} changes in the index", index.facts, index.list_rows, index.changes);
-    println!("head {} {}", report.head.position, hex(&report.head.link));
+    say!("{records} records, {postings} postings, {accounts} accounts, {bindings} bindings");
+    say!("{} facts and {} list rows of {} changes in the index", index.facts, index.list_rows, index.changes);
+    say!("head {} {}", report.head.position, hex(&report.head.link));
     Ok([report.problems, index.problems].concat())
 }
 

@@ -23,6 +23,9 @@ pub fn run(options: &Options, files: &PolicyFiles) -> Result<(), String> {
     let (tried, unshown) = cases::unshown(files, &cases).map_err(|error| error.to_string())?;
     let wanted = |case: &&cases::WorkedCase| options.folder.as_ref().is_none_or(|folder| case.folder == *folder);
     let chosen: Vec<_> = cases.iter().filter(wanted).collect();
+    if let Some(folder) = options.folder.as_ref().filter(|_| chosen.is_empty()) {
+        return Err(format!("--folder: {folder} has no cases; a folder of the policies such as 440300-shenzhen"));
+    }
     let place = |case: &cases::WorkedCase| format!("{}:{}", case.file, case.line);
     let width = chosen.iter().map(|case| place(case).len()).max().unwrap_or(0);
     let rules = chosen.iter().map(|case| case.rules.join(", ").len()).max().unwrap_or(0).min(40);

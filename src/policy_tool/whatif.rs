@@ -15,10 +15,9 @@ use crate::domain::policy::PolicyBook;
 use crate::domain::record::Event;
 use crate::domain::settlement::Amounts;
 use crate::domain::vocabulary::Relation;
-use crate::ledger::source::RandomIds;
 use crate::policy::words::yuan;
 use crate::policy::{self, PolicyFiles};
-use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::store::embedded::EmbeddedStore;
 use crate::store::{Store, record};
 
 #[derive(Debug, Args)]
@@ -43,13 +42,14 @@ pub struct Options {
 const CHUNK: usize = 256;
 
 pub fn run(options: &Options, files: &PolicyFiles) -> Result<(), String> {
+    if let (Some(from), Some(to)) = (options.from, options.to)
+        && from > to
+    {
+        return Err("--from: lies after --to".to_owned());
+    }
     let now = super::load(files)?;
     let draft = with_draft(options, files)?;
-    if !options.data_dir.is_dir() {
-        return Err(format!("{}: no data directory", options.data_dir.display()));
-    }
-    let store = EmbeddedStore::open(&EmbeddedOptions::new(&options.data_dir, RandomIds::from_system().secret()))
-        .map_err(|error| error.to_string())?;
+    let store = EmbeddedStore::open_existing(&options.data_dir).map_err(|error| error.to_string())?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let report = runtime.block_on(replay_all(options, store.as_ref(), &now, &draft))?;

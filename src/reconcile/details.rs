@@ -15,6 +15,7 @@ use crate::client::{ANSWER_BYTES, Client, told};
 use crate::grpc::proto;
 use crate::grpc::proto::compare_details_request::Part;
 use crate::grpc::proto::reconciliation_service_client::ReconciliationServiceClient;
+use crate::terminal::{put, remark, say};
 
 /// Rows of the table that are printed; the results file has all.
 const PRINTED_MAX: usize = 1_000;
@@ -162,20 +163,20 @@ impl Gathered {
         let summary = self.summary.ok_or("the stream ended without a summary: nothing is settled, compare again")?;
         if !self.rows.is_empty() {
             let head = vec![HEAD.map(str::to_owned).to_vec()];
-            print!("{}", table::table(&[head, self.rows].concat()));
+            put!("{}", table::table(&[head, self.rows].concat()));
         }
         for bad in &self.bad {
             let told = bad.violations.iter().map(|bad| format!("{} {}", bad.field, bad.description)).collect();
             // What was wrong here is why it was sent without amounts.
             let told: Vec<String> = wrong.get(&bad.line_number).cloned().unwrap_or(told);
-            eprintln!("line {}: {}", bad.line_number, told.join("; "));
+            remark!("line {}: {}", bad.line_number, told.join("; "));
         }
         let differences: i64 = summary.differences.iter().map(|count| count.count).sum();
         let kinds = summary.differences.iter().map(|count| {
             let name = count.kind().as_str_name().trim_start_matches("DIFFERENCE_KIND_");
             format!("{name} {}", count.count)
         });
-        println!(
+        say!(
             "{} lines, {} of the ledger up to position {}: {} agree, {differences} differences ({}), {} outside the days, {} bad lines",
             summary.lines,
             summary.ours,

@@ -38,6 +38,13 @@ impl Lines {
         if names.contains(&Column::MedfeeSumamt.name()) {
             lines.columns = names.into_iter().map(Column::named).collect();
             lines.number = 1;
+        } else if !first.trim().is_empty() && names.len() != UNNAMED.len() {
+            return Err(format!(
+                "{}: line 1 names no columns and has {} cells, not {}: cells are separated by tabs",
+                path.display(),
+                names.len(),
+                UNNAMED.len()
+            ));
         } else {
             lines.columns = UNNAMED.into_iter().map(Column::named).collect();
             lines.first = Some(first);

@@ -8,6 +8,7 @@ mod fields;
 mod table;
 mod totals;
 
+use crate::terminal::remark;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -113,7 +114,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(Outcome::Different) => ExitCode::from(1),
         Ok(Outcome::Incomplete) => ExitCode::from(2),
         Err(text) => {
-            eprintln!("gongji: {text}");
+            remark!("gongji: {text}");
             ExitCode::from(2)
         }
     }

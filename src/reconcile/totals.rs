@@ -9,6 +9,7 @@ use super::{Book, Outcome, table};
 use crate::client::{ANSWER_BYTES, Client, told};
 use crate::grpc::proto;
 use crate::grpc::proto::reconciliation_service_client::ReconciliationServiceClient;
+use crate::terminal::{put, remark, say};
 
 /// Bad lines that are told.
 const BAD_MAX: u64 = 100;
@@ -24,7 +25,7 @@ pub async fn run(book: &Book, path: &Path) -> Result<Outcome, String> {
         if !read.wrong.is_empty() {
             bad += 1;
             if bad <= BAD_MAX {
-                eprintln!("line {}: {}", read.line.line_number, read.wrong.join("; "));
+                remark!("line {}: {}", read.line.line_number, read.wrong.join("; "));
             }
             continue;
         }
@@ -80,7 +81,7 @@ fn print(found: &proto::CompareTotalsResponse) {
         ]);
     }
     if !found.differences.is_empty() {
-        print!("{}", table::table(&rows));
+        put!("{}", table::table(&rows));
     }
     let all = found.ours.iter().filter(|row| row.date.is_empty());
     let all = all.map(|row| {
@@ -89,7 +90,7 @@ fn print(found: &proto::CompareTotalsResponse) {
     });
     let all: Vec<String> = all.collect();
     let word = if found.equal { "equal" } else { "different" };
-    println!("{word}: ledger up to position {}: {}", found.read_position, all.join(", "));
+    say!("{word}: ledger up to position {}: {}", found.read_position, all.join(", "));
 }
 
 /// Sums of one kind; a part that any line leaves out is not summed.

@@ -49,6 +49,7 @@ impl<S: Default + Serialize + DeserializeOwned> Results<S> {
                 ));
             }
             let mut file = OpenOptions::new().write(true).open(out).map_err(told)?;
+            alone(&file, out)?;
             // What was written after the last note is done again.
             file.set_len(note.output_bytes).map_err(told)?;
             file.seek(SeekFrom::End(0)).map_err(told)?;
@@ -65,6 +66,7 @@ impl<S: Default + Serialize + DeserializeOwned> Results<S> {
             let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
             if is_there { format!("{}: is there already", out.display()) } else { told(error) }
         })?;
+        alone(&file, out)?;
         let note = Note { task, read: Place::default(), output_bytes: 0, summary: S::default() };
         let mut results = Self { file, out: out.to_owned(), noted, note };
         results.note()?;
@@ -114,6 +116,11 @@ impl<S: Default + Serialize + DeserializeOwned> Results<S> {
     }
 }
 
+/// Two runs at once would write their results over each other's.
+fn alone(file: &File, out: &Path) -> Result<(), String> {
+    file.try_lock().map_err(|_| format!("{}: another run writes to it", out.display()))
+}
+
 /// What makes a run this run and no other: its options, and the input by name, size and time of change.
 pub fn task(input: &Path, options: &[&str]) -> Result<String, String> {
     let told = |error: std::io::Error| format!("{}: {error}", input.display());
@@ -138,4 +145,28 @@ pub fn bar(bytes: u64) -> ProgressBar {
 pub fn write_summary(path: &Path, summary: &impl Serialize) -> Result<(), String> {
     let text = serde_json::to_string_pretty(summary).map_err(|error| error.to_string())?;
     fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_run_at_a_time_writes_and_a_stopped_one_goes_on() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let out = dir.path().join("out");
+        let begin = |resume| Results::<u64>::begin(&out, resume, "task".to_owned());
+        let told = |begun: Result<Results<u64>, String>| begun.map(|results| *results.summary()).unwrap_err();
+        let mut first = begin(false).expect("begun");
+        first.write(b"row\n").expect("written");
+        first.note().expect("noted");
+        assert!(told(begin(true)).ends_with("another run writes to it"));
+        assert!(told(begin(false)).contains("--resume goes on"));
+        drop(first);
+        let second = begin(true).expect("goes on");
+        assert!(told(begin(true)).ends_with("another run writes to it"));
+        second.finish().expect("whole");
+        assert_eq!(fs::read(&out).expect("read"), b"row\n");
+        assert!(told(begin(true)).contains("there is no run to go on with"));
+    }
 }

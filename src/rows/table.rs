@@ -101,6 +101,13 @@ impl<R: io::Read> Table<R> {
         if std::str::from_utf8(&self.line).is_err() {
             return Err("is not UTF-8: save the file as UTF-8, not as GBK".to_owned());
         }
+        if !self.tabs && has_stray_quote(&self.line) {
+            return Err(
+                "has a quotation mark within a cell: what is left of a cell that ran over two lines, or one that \
+                        must be doubled in a cell in quotation marks"
+                    .to_owned(),
+            );
+        }
         self.line.push(b'\n');
         // Cells are never longer than the line they stand in.
         self.text.resize(self.line.len(), 0);
@@ -123,6 +130,31 @@ impl<R: io::Read> Table<R> {
         let cells: Result<csv::StringRecord, _> = cells.map(std::str::from_utf8).collect();
         cells.map_err(|_| "is not a row of text".to_owned())
     }
+}
+
+/// Whether a quotation mark stands where no cell begins or ends. The rest of a cell that ran over a line's end has one, and
+/// would be read as a row of its own.
+fn has_stray_quote(line: &[u8]) -> bool {
+    let (mut within, mut last) = (false, b',');
+    let mut bytes = line.iter().copied().peekable();
+    if line.starts_with("\u{feff}".as_bytes()) {
+        bytes.nth(2);
+    }
+    while let Some(byte) = bytes.next() {
+        if byte == b'"' {
+            let next = bytes.peek().copied();
+            match (within, next) {
+                (false, _) if last != b',' => return true,
+                (false, _) => within = true,
+                // A doubled one is part of the cell.
+                (true, Some(b'"')) => drop(bytes.next()),
+                (true, None | Some(b',')) => within = false,
+                (true, Some(_)) => return true,
+            }
+        }
+        last = byte;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -155,6 +187,14 @@ mod tests {
         check("a,b\r1,2\r3,4\r", false, &["2: 1|2", "3: 3|4"]);
         check("a,b\n1,\"2\n3,4\n5,\"6\n", false, &[&format!("2: {open}"), "3: 3|4", &format!("4: {open}")]);
         check("a,b\n1\n1,2,3\n,\n", false, &["2: has 1 cells, not 2", "3: has 3 cells, not 2", "4: |"]);
+        let stray = "has a quotation mark within a cell: what is left of a cell that ran over two lines, or one that must be \
+                     doubled in a cell in quotation marks";
+        check("a,b\n\"x\ny\",2\n3,4\n", false, &[&format!("2: {open}"), &format!("3: {stray}"), "4: 3|4"]);
+        check(
+            "a,b\n1\"2,3\n\"1\"2,3\n\"\",\"\"\"\"\n",
+            false,
+            &[&format!("2: {stray}"), &format!("3: {stray}"), "4: |\""],
+        );
         check("a\tb\n\"1\tnull\n", true, &["2: \"1|"]);
         let many = vec!["7"; 100].join(",");
         check(&format!("{many}\n{many}\n"), false, &[&format!("2: {}", many.replace(',', "|"))]);

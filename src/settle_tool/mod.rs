@@ -8,6 +8,7 @@ use crate::client::{ANSWER_BYTES, connect, told};
 use crate::grpc::proto;
 use crate::grpc::proto::get_settlement_request::Key;
 use crate::grpc::proto::settlement_service_client::SettlementServiceClient;
+use crate::terminal::put;
 
 /// `gongji settle`.
 #[derive(Debug, clap::Args)]
@@ -70,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             }
         }
     })?;
-    print!("{printed}");
+    put!("{printed}");
     Ok(())
 }
 

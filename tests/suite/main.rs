@@ -14,6 +14,7 @@ mod broken_off;
 mod calculation;
 #[cfg(feature = "test-clock")]
 mod clock;
+mod command_line;
 mod copy;
 mod damage;
 mod embedded;

@@ -150,6 +150,12 @@ fn nothing_unfinished_is_left() {
 }
 
 #[test]
+fn tools_print_in_one_place() {
+    // Whoever prints otherwise panics where nobody reads any more.
+    check("", &["bench", "terminal"], &["println!", "print!(", "eprint!("]);
+}
+
+#[test]
 fn money_meets_no_float() {
     // Readers of JSON have to name every type that there is, to refuse floats too.
     check("", &["bench", "telemetry", "grpc/calculation/json.rs", "policy/json.rs"], &["f32", "f64"]);

@@ -145,6 +145,11 @@ impl EmbeddedStore {
         Ok(Arc::new(Self { shared, threads: Mutex::new(Some(threads)) }))
     }
 
+    /// Whether a directory holds a data set.
+    pub fn is_there(dir: &Path) -> bool {
+        open::must_exist(dir).is_ok()
+    }
+
     /// Opens the data set in a directory, and makes none.
     pub fn open_existing(dir: &Path) -> Result<Arc<Self>, OpenError> {
         open::must_exist(dir)?;
