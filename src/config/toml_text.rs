@@ -43,8 +43,12 @@ impl ToToml for PathBuf {
 /// What is wrong with a text, and in which line, without the line itself: it may hold a password.
 pub(super) fn told(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    // What a value is instead of what it should be may be the value.
-    let what = error.message().split(", expected ").last().unwrap_or_default();
-    let expected = if what == error.message() { String::new() } else { "must be ".to_owned() };
-    format!("line {}: {expected}{what}", before.matches('\n').count() + 1)
+    let what = match error.message().split_once(", expected ") {
+        // A key is no secret, and which there are `gongji config` tells.
+        Some((unknown, _)) if unknown.starts_with("unknown field") => unknown.to_owned(),
+        // What a value is instead of what it should be may be the value.
+        Some((_, expected)) => format!("must be {expected}"),
+        None => error.message().to_owned(),
+    };
+    format!("line {}: {what}", before.matches('\n').count() + 1)
 }

@@ -188,6 +188,7 @@ fn a_regions_close_that_is_killed_closes_each_account_once() {
 fn a_close_by_hand_says_what_is_wrong() {
     let dir = TempDir::new().expect("a directory");
     let data = dir.path().to_str().expect("a plain path");
+    drop(Server::on(dir.path(), &[]));
     for (region, year, said) in [
         ("44", "2025", "--region: must be a six-digit code"),
         ("440300", "9000", "尚未结束"),

@@ -120,7 +120,7 @@ fn people_and_their_money_are_imported_and_every_bad_row_is_told() {
             id_number(1),
         ),
     );
-    let parts = ["2 rows: 2 imported, 0 there before, 0 refused", "sum of amount_fen imported and there before: 1000"];
+    let parts = ["2 rows: 2 imported, 0 there before, 0 refused", "sum of amount_fen imported: 1000"];
     desk.check(&["credits", "credits.jsonl", "--out", "c-1.jsonl", "--batch", "c"], 0, &parts);
     let told = desk.results("c-1.jsonl");
     assert_eq!((&told[0]["request_id"], &told[0]["line"], &told[1]["line"]), (&"mine".into(), &1.into(), &3.into()));
@@ -133,12 +133,17 @@ fn people_and_their_money_are_imported_and_every_bad_row_is_told() {
     let credits = |out: &str, batch: &str, code: i32, part: &str| {
         desk.check(&["credits", "credits.txt", "--out", out, "--batch", batch], code, &[part]);
     };
-    credits("c-2.jsonl", "c", 0, "1 rows: 0 imported, 1 there before, 0 refused");
+    credits(
+        "c-2.jsonl",
+        "c",
+        0,
+        "1 rows: 0 imported, 1 there before, 0 refused\n  sum of amount_fen there before: 300\n",
+    );
     credits("c-3.jsonl", "d", 0, "1 rows: 1 imported, 0 there before, 0 refused");
 
     // What cannot begin says why, and leaves nothing.
     desk.write("wrong.csv", "name,nam\n张,1\n");
-    desk.check(&["members", "wrong.csv", "--out", "w.jsonl"], 2, &["column nam is no field of a row"]);
+    desk.check(&["members", "wrong.csv", "--out", "w.jsonl"], 2, &["column 2 of the first line is no field of a row"]);
     desk.check(&["members", "people.csv", "--out", "people.jsonl"], 2, &["is there already"]);
     desk.check(&["members", "people.doc", "--out", "w.jsonl"], 2, &["people.doc"]);
     desk.check(&["members", "people.csv", "--out", "w.jsonl", "--resume"], 2, &["there is no run to go on with"]);
@@ -151,7 +156,7 @@ fn people_and_their_money_are_imported_and_every_bad_row_is_told() {
         command
     });
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no server at"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no server answers at"));
     run(async { check_ledger(server.channel().await).await });
 }
 

@@ -16,6 +16,13 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("text")
 }
 
+/// What is said at the end of a file with rows that have no result.
+fn partly(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("1 rows have no result"));
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
 fn refused(output: &Output) -> String {
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr.clone()).expect("text")
@@ -81,7 +88,7 @@ fn a_file_is_answered_row_by_row_in_order() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path();
     fs::write(path.join("staff.csv"), staff(20_000)).expect("written");
-    let summary = said(&run_file(path, "staff.csv", "out.jsonl", &["--summary", "sum.json"]));
+    let summary = partly(&run_file(path, "staff.csv", "out.jsonl", &["--summary", "sum.json"]));
     assert!(summary.starts_with("20000 rows, 19999 results, 1 errors\n  MALFORMED_MESSAGE: 1\n"), "{summary}");
     let results = fs::read_to_string(path.join("out.jsonl")).expect("results");
     let (mut total, mut count) = (0_i64, 0);
@@ -106,7 +113,7 @@ fn a_file_is_answered_row_by_row_in_order() {
         })
         .collect();
     fs::write(path.join("staff.jsonl"), lines).expect("written");
-    said(&run_file(path, "staff.jsonl", "lines.jsonl", &["--threads", "1"]));
+    partly(&run_file(path, "staff.jsonl", "lines.jsonl", &["--threads", "1"]));
     let of_lines = fs::read_to_string(path.join("lines.jsonl")).expect("results");
     let without_error =
         |text: &str| text.lines().filter(|line| !line.contains("\"error\"")).map(str::to_owned).collect::<Vec<_>>();
@@ -124,7 +131,7 @@ fn a_run_that_was_stopped_goes_on_where_it_was() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path();
     fs::write(path.join("staff.csv"), staff(120_000)).expect("written");
-    said(&run_file(path, "staff.csv", "whole.jsonl", &["--threads", "2"]));
+    partly(&run_file(path, "staff.csv", "whole.jsonl", &["--threads", "2"]));
     let whole = fs::read_to_string(path.join("whole.jsonl")).expect("results");
     let mut child = Command::new(env!("CARGO_BIN_EXE_gongji"))
         .args(["calc", "contribution", "staff.csv", "--out", "part.jsonl", "--threads", "2"])
@@ -152,7 +159,7 @@ fn a_run_that_was_stopped_goes_on_where_it_was() {
     assert!(refused(&run_file(path, "staff.csv", "part.jsonl", &[])).contains("--resume"));
     let other = calc(path, &["contribution", "staff.csv", "--out", "part.jsonl", "--resume", "--region", "110000"]);
     assert!(refused(&other).contains("another"));
-    let summary = said(&run_file(path, "staff.csv", "part.jsonl", &["--resume"]));
+    let summary = partly(&run_file(path, "staff.csv", "part.jsonl", &["--resume"]));
     assert!(summary.starts_with("120000 rows, 119999 results, 1 errors"), "{summary}");
     assert!(fs::read_to_string(path.join("part.jsonl")).expect("results") == whole, "the results differ");
 }

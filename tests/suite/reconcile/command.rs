@@ -187,5 +187,5 @@ fn bad_lines_and_bad_words_are_told_and_end_with_2() {
     desk.check("details", &["--to", "2020-01-01", "gbk.txt"], 2, &["INVALID_FIELDS", "last_day"]);
     desk.check("totals", &["--to", "soon", "gbk.txt"], 2, &["--to: must be a day"]);
     let nobody = Desk { connect: "http://127.0.0.1:1".to_owned(), ..desk };
-    nobody.check("export", &[], 2, &["no server at http://127.0.0.1:1"]);
+    nobody.check("export", &[], 2, &["no server answers at http://127.0.0.1:1"]);
 }
