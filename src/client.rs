@@ -1,7 +1,10 @@
 //! A server at the other end, for the programs that ask one: connected, asked for its bounds, its refusals put into words.
 
+use std::sync::OnceLock;
+use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt;
@@ -24,7 +27,7 @@ pub struct Client {
 /// so: one that stands still must not be waited for without end, and a long answer may take its time.
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(10);
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// A channel to the server at an address.
 pub async fn connect(address: &str) -> Result<Channel, String> {
@@ -43,7 +46,24 @@ pub async fn connect(address: &str) -> Result<Channel, String> {
         .keep_alive_timeout(ANSWER)
         .initial_stream_window_size(server::STREAM_WINDOW)
         .initial_connection_window_size(server::CONNECTION_WINDOW);
-    endpoint.connect().await.map_err(|_| format!("no server answers at {address}"))
+    let connecting = aside()?.spawn(async move { endpoint.connect().await });
+    let connected = connecting.await.map_err(|error| error.to_string())?;
+    connected.map_err(|_| format!("no server answers at {address}"))
+}
+
+/// Where connections live, in a thread of their own: whoever works or prints for long must not keep them from hearing the
+/// other end.
+fn aside() -> Result<&'static Handle, String> {
+    static ASIDE: OnceLock<Result<Handle, String>> = OnceLock::new();
+    let begin = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let run = move || runtime.block_on(std::future::pending::<()>());
+        thread::Builder::new().name("connection".to_owned()).spawn(run)?;
+        Ok(handle)
+    };
+    let begun = ASIDE.get_or_init(|| begin().map_err(|error: std::io::Error| error.to_string()));
+    begun.as_ref().map_err(Clone::clone)
 }
 
 /// What is said of a call that ended without an answer of the server's.

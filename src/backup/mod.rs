@@ -140,7 +140,7 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
     // Made beside its place and moved there when it is whole.
     let (new, data_dir) = (beside(data_dir, RESTORING)?, &plain(data_dir));
     if new.try_exists()? {
-        if !new.join("FORMAT").try_exists()? {
+        if !is_ours(&new)? {
             return Err(io::Error::other(format!("{} is in the way", new.display())).into());
         }
         // What an earlier attempt left, unless that is still going on.
@@ -169,9 +169,21 @@ fn make(from: &Path, data_dir: &Path) -> Result<Head, BackupError> {
     Ok(head)
 }
 
+/// Whether a folder holds what making a data set leaves, however early it was broken off, and nothing else.
+fn is_ours(dir: &Path) -> io::Result<bool> {
+    let known = ["LOCK", "FORMAT", "FORMAT.new", "data", "data.new"];
+    let mut names = fs::read_dir(dir)?;
+    names.try_fold(true, |ours, entry| {
+        Ok(ours && known.iter().any(|name| entry.as_ref().is_ok_and(|it| it.file_name() == *name)))
+    })
+}
+
 /// What a restore or a copy to this folder left, that did not come to its end or is still going on.
 pub(crate) fn unfinished(dir: &Path) -> Option<PathBuf> {
-    [RESTORING, COPYING].iter().find_map(|ending| beside(dir, ending).ok().filter(|made_in| made_in.exists()))
+    // By its own name too, where it was named through a link or as the folder one is in.
+    let named = [Some(dir.to_owned()), fs::canonicalize(dir).ok()];
+    let places = named.iter().flatten().flat_map(|dir| [RESTORING, COPYING].map(|ending| beside(dir, ending)));
+    places.flatten().find(|made_in| made_in.exists())
 }
 
 /// A folder's name without the slashes that may stand behind it.

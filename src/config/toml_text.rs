@@ -43,12 +43,16 @@ impl ToToml for PathBuf {
 /// What is wrong with a text, and in which line, without the line itself: it may hold a password.
 pub(super) fn told(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let what = match error.message().split_once(", expected ") {
+    let message = error.message();
+    let what = match message.rsplit_once(", expected ") {
         // A key is no secret, and which there are `gongji config` tells.
-        Some((unknown, _)) if unknown.starts_with("unknown field") => unknown.to_owned(),
+        Some(_) if message.starts_with("unknown field") => message.split(',').next().unwrap_or_default().to_owned(),
         // What a value is instead of what it should be may be the value.
-        Some((_, expected)) => format!("must be {expected}"),
-        None => error.message().to_owned(),
+        Some((invalid, expected)) if invalid.starts_with("invalid type") || invalid.starts_with("invalid value") => {
+            format!("must be {expected}")
+        }
+        Some(_) => "is not as TOML is written".to_owned(),
+        None => message.to_owned(),
     };
     format!("line {}: {what}", before.matches('\n').count() + 1)
 }

@@ -11,7 +11,7 @@ use crate::domain::time::Moment;
 use crate::grpc::proto;
 use crate::ledger::page::{hex, unhex};
 use crate::store::Head;
-use crate::terminal::say;
+use crate::terminal::{is_unread, say};
 
 /// Whose balance.
 #[derive(Debug, clap::Args)]
@@ -40,11 +40,14 @@ pub(super) async fn run(options: &Options) -> Result<(), String> {
                 }
             }
             shown.set_position(proof.at.position);
-            Ok(proof.at.position < head)
+            Ok(proof.at.position < head && !is_unread())
         })
         .await;
     shown.finish_and_clear();
     outcome?;
+    if is_unread() {
+        return Ok(());
+    }
     if proof.postings == 0 {
         return Err(format!("no posting of {member} in {} records", proof.at.position));
     }

@@ -7,7 +7,6 @@ mod show;
 mod test;
 mod whatif;
 
-use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -18,6 +17,7 @@ use crate::domain::policy::{Policy, PolicyBook};
 use crate::domain::time::parse_day;
 use crate::policy::words::Language;
 use crate::policy::{self, PolicyFiles};
+use crate::terminal::put;
 
 /// Where the policy files are.
 #[derive(Debug, Args)]
@@ -68,12 +68,10 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
 }
 
-/// Prints a whole text; a reader who has seen enough and closed the pipe is no failure.
+/// Prints a whole text.
 fn print(text: &str) -> Result<(), String> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    put!("{text}");
+    Ok(())
 }
 
 fn files(folder: Option<&Path>) -> Result<PolicyFiles, String> {

@@ -1,6 +1,5 @@
 //! `gongji reconcile export`: the ledger's lines as a file that `details` and `totals` read.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,6 +11,7 @@ use super::{Book, MutualAid, Outcome};
 use crate::client::{ANSWER_BYTES, Client, told};
 use crate::grpc::proto;
 use crate::grpc::proto::reconciliation_service_client::ReconciliationServiceClient;
+use crate::terminal::{is_unread, put};
 
 pub async fn run(book: &Book, path: Option<&Path>) -> Result<Outcome, String> {
     let client = Client::connect(&book.connect).await?;
@@ -24,7 +24,10 @@ pub async fn run(book: &Book, path: Option<&Path>) -> Result<Outcome, String> {
     );
     let mut write = |text: String| match &mut out {
         Some(file) => file.write(&text),
-        None => std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot write: {error}")),
+        None => {
+            put!("{text}");
+            Ok(())
+        }
     };
     // The two that no line of the ledger has keep the shape.
     let names = ["psn_no", "mdtrt_id"].into_iter().chain(Column::ALL.map(Column::name));
@@ -42,7 +45,7 @@ pub async fn run(book: &Book, path: Option<&Path>) -> Result<Outcome, String> {
             write(text(line, book.mutual_aid))?;
         }
         bar.inc(page.lines.len() as u64);
-        if page.next_page_token.is_empty() {
+        if page.next_page_token.is_empty() || is_unread() {
             break;
         }
         request.page_token = page.next_page_token;

@@ -1,7 +1,7 @@
 //! The results of a run over a file of rows, and beside them a note of how far it has come, so that a run that was stopped
 //! goes on where it was.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -118,7 +118,11 @@ impl<S: Default + Serialize + DeserializeOwned> Results<S> {
 
 /// Two runs at once would write their results over each other's.
 fn alone(file: &File, out: &Path) -> Result<(), String> {
-    file.try_lock().map_err(|_| format!("{}: another run writes to it", out.display()))
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(format!("{}: another run writes to it", out.display())),
+        // A disk that knows no locks keeps nobody from working.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
 }
 
 /// What makes a run this run and no other: its options, and the input by name, size and time of change.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use super::options::{PostgresError, PostgresOptions};
@@ -92,7 +93,9 @@ pub async fn up(
 
 /// How often it may still be tried, if somebody else was in the way: what that one made is found, and not made again.
 fn again(options: &PostgresOptions, error: &tokio_postgres::Error, left: u32) -> Result<u32, PostgresError> {
-    let left = left.checked_sub(1).filter(|_| Trouble::of(error) == Trouble::Again);
+    // Whoever cancels it means it.
+    let in_the_way = Trouble::of(error) == Trouble::Again && error.code() != Some(&SqlState::QUERY_CANCELED);
+    let left = left.checked_sub(1).filter(|_| in_the_way);
     left.ok_or_else(|| refused(options, error))
 }
 
