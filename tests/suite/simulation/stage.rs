@@ -483,8 +483,8 @@ impl State {
             // What was done, by this call or by another sending, and cannot be told or be known to stay.
             Failure::OutcomeUnknown if flight.away && (effect || flight.may_repeat()) => return Ok(()),
             Failure::StoreUnavailable if flight.away && !effect => return Ok(()),
-            // A torn look is a race lost too, without the store.
-            Failure::Contention if flight.conflicts >= super::RETRIES && !effect => return Ok(()),
+            // A torn look is a race lost too, without the store; only the first two attempts run among others.
+            Failure::Contention if flight.conflicts + 2 > super::RETRIES && !effect => return Ok(()),
             // Somebody else has gone on with the same close.
             Failure::Contention if matches!(flight.op.what, What::CloseStep { .. }) => return Ok(()),
             Failure::StoreUnavailable | Failure::Contention if effect => {
