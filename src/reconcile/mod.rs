@@ -8,9 +8,10 @@ mod fields;
 mod table;
 mod totals;
 
-use crate::terminal::remark;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use crate::terminal::remark;
 
 /// `gongji reconcile`.
 #[derive(Debug, clap::Args)]

@@ -102,11 +102,7 @@ impl<R: io::Read> Table<R> {
             return Err("is not UTF-8: save the file as UTF-8, not as GBK".to_owned());
         }
         if !self.tabs && has_stray_quote(&self.line) {
-            return Err(
-                "has a quotation mark within a cell: what is left of a cell that ran over two lines, or one that \
-                        must be doubled in a cell in quotation marks"
-                    .to_owned(),
-            );
+            return Err(STRAY_QUOTE.to_owned());
         }
         self.line.push(b'\n');
         // Cells are never longer than the line they stand in.
@@ -131,6 +127,9 @@ impl<R: io::Read> Table<R> {
         cells.map_err(|_| "is not a row of text".to_owned())
     }
 }
+
+const STRAY_QUOTE: &str = "has a quotation mark within a cell: what is left of a cell that ran over two lines, or one that must \
+                           be doubled in a cell in quotation marks";
 
 /// Whether a quotation mark stands where no cell begins or ends. The rest of a cell that ran over a line's end has one, and
 /// would be read as a row of its own.
@@ -187,8 +186,7 @@ mod tests {
         check("a,b\r1,2\r3,4\r", false, &["2: 1|2", "3: 3|4"]);
         check("a,b\n1,\"2\n3,4\n5,\"6\n", false, &[&format!("2: {open}"), "3: 3|4", &format!("4: {open}")]);
         check("a,b\n1\n1,2,3\n,\n", false, &["2: has 1 cells, not 2", "3: has 3 cells, not 2", "4: |"]);
-        let stray = "has a quotation mark within a cell: what is left of a cell that ran over two lines, or one that must be \
-                     doubled in a cell in quotation marks";
+        let stray = STRAY_QUOTE;
         check("a,b\n\"x\ny\",2\n3,4\n", false, &[&format!("2: {open}"), &format!("3: {stray}"), "4: 3|4"]);
         check(
             "a,b\n1\"2,3\n\"1\"2,3\n\"\",\"\"\"\"\n",
