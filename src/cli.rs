@@ -180,6 +180,8 @@ fn serve(config: &Config, demo: bool) -> Result<(), String> {
     let clock = clock(config)?;
     let ids = Arc::new(RandomIds::from_system());
     let book = read_policies(config)?;
+    // An address that cannot be had is told before a data set is made. Nobody is let in yet: bound again once all is there.
+    drop(server::Listeners::bind(config).map_err(|error| error.to_string())?);
     let mut backups = None;
     let store: Arc<dyn Store> = match config.store {
         StoreChoice::Memory | StoreChoice::Postgres => open_store(config, &ids)?,
@@ -253,7 +255,9 @@ pub(crate) fn clock(config: &Config) -> Result<Arc<dyn Clock>, String> {
     if config.clock.is_empty() {
         return Ok(Arc::new(SystemClock));
     }
-    let instant: jiff::Timestamp = config.clock.parse().map_err(|error| format!("clock: {error}"))?;
+    let instant: jiff::Timestamp = config.clock.parse().map_err(|_| {
+        format!("clock: {} is no instant with an offset, such as 2026-06-01T09:00:00+08:00", config.clock)
+    })?;
     Ok(Arc::new(ShiftedClock::starting_at(Moment::from_micros(instant.as_microsecond()))))
 }
 

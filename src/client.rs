@@ -20,6 +20,8 @@ pub const ANSWER_BYTES: usize = 64 << 20;
 /// See the module.
 pub struct Client {
     pub channel: Channel,
+    /// Which data set answers there.
+    pub data_set: String,
     limits: Vec<proto::Limit>,
 }
 
@@ -73,8 +75,9 @@ impl Client {
     pub async fn connect(address: &str) -> Result<Self, String> {
         let channel = connect(address).await?;
         let info = ServerServiceClient::new(channel.clone()).get_server_info(proto::GetServerInfoRequest {}).await;
-        let limits = info.map_err(|status| told(&status))?.into_inner().limits;
-        Ok(Self { channel, limits })
+        let proto::GetServerInfoResponse { limits, data_set_id, .. } =
+            info.map_err(|status| told(&status))?.into_inner();
+        Ok(Self { channel, data_set: data_set_id, limits })
     }
 
     /// A bound of the server's.

@@ -198,6 +198,9 @@ options! {
     /// Most items of all batches, streams and imports carried out at a time, and changes before them that may still wait
     /// for the disk; more wait for their turn.
     bulk_running / "bulk-running" / "GONGJI_BULK_RUNNING": u32 = 2_048;
+    /// Most checks of the whole ledger at once (CheckLedger): each keeps some 700 bytes an account in memory, and a processor
+    /// busy; more are OVERLOADED.
+    ledger_checks / "ledger-checks" / "GONGJI_LEDGER_CHECKS": u32 = 1;
     /// Most comparisons of books at once (CompareTotals, CompareDetails); each indexes its lines in memory, 29 bytes a line.
     reconciliations / "reconciliations" / "GONGJI_RECONCILIATIONS": u32 = 4;
     /// Most days of one comparison of books; more are INVALID_FIELDS.
@@ -352,6 +355,7 @@ impl Config {
             ("bulk_running", self.bulk_running),
             ("import_rows", self.import_rows),
             ("import_time_ms", self.import_time_ms),
+            ("ledger_checks", self.ledger_checks),
             ("reconciliations", self.reconciliations),
             ("reconciliation_days", self.reconciliation_days),
             ("reconciliation_lines", self.reconciliation_lines),

@@ -82,6 +82,7 @@ impl Config {
                     differences: self.reconciliation_differences,
                 },
             },
+            ledger_checks: self.ledger_checks,
             watch_filter_values: self.watch_filter_values,
             watch: WatchLimits {
                 message_bytes: self.watch_message_bytes as usize,
@@ -120,6 +121,7 @@ impl Config {
             row("call_time_ms", self.call_time_ms.into(), "milliseconds"),
             row("stream_idle_ms", self.stream_idle_ms.into(), "milliseconds"),
             row("check_time_ms", self.check_time_ms.into(), "milliseconds"),
+            row("ledger_checks", self.ledger_checks.into(), "calls"),
             row("reconciliations", self.reconciliations.into(), "calls"),
             row("reconciliation_days", self.reconciliation_days.into(), "days"),
             row("reconciliation_lines", self.reconciliation_lines.into(), "lines"),

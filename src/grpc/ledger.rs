@@ -1,13 +1,18 @@
 //! LedgerService: proof, and the feed.
 
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use super::fields::{Fields, all3};
 use super::proto::ledger_service_server::LedgerService;
+use super::status::transport;
 use super::{Service, proto, timestamp, watch, wire_position};
 use crate::domain::money::Money;
 use crate::domain::record::{Event, Record};
 use crate::domain::settlement::hold::HoldEnd;
+use crate::ledger::Failure;
+use crate::ledger::check::Report;
 use crate::ledger::page::hex;
 use crate::store::{Head, StoredRecord, chain};
 
@@ -48,7 +53,7 @@ impl LedgerService for Service {
     }
 
     async fn check_ledger(&self, _: Request<proto::CheckLedgerRequest>) -> Reply<proto::CheckLedgerResponse> {
-        let report = self.ledger.check().await?;
+        let report = self.check_aside().await?;
         Ok(Response::new(proto::CheckLedgerResponse {
             head: Some(head(&report.head)),
             records_checked: wire_position(report.records),
@@ -64,6 +69,29 @@ impl LedgerService for Service {
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Reply<watch::Feed> {
         watch::stream(self, request.into_inner()).await.map(Response::new)
+    }
+}
+
+impl Service {
+    /// Checks the ledger on a thread that serves nobody: it keeps a processor busy for minutes, and for seconds without a pause
+    /// where it sorts what millions of accounts have. Ends early when the caller is gone.
+    async fn check_aside(&self) -> Result<Report, Status> {
+        let place = self.checks.clone().try_acquire_owned().map_err(|_| transport::overloaded())?;
+        let (_caller, gone) = oneshot::channel::<()>();
+        let (ledger, runtime) = (self.ledger.clone(), Handle::current());
+        let check = move || {
+            let _place = place;
+            runtime.block_on(async {
+                tokio::select! {
+                    report = ledger.check() => Some(report),
+                    _ = gone => None,
+                }
+            })
+        };
+        match tokio::task::spawn_blocking(check).await {
+            Ok(Some(report)) => Ok(report?),
+            Ok(None) | Err(_) => Err(Failure::Bug("a check of the ledger came to no end").into()),
+        }
     }
 }
 

@@ -59,6 +59,7 @@ pub struct WireLimits {
     pub bulk: bulk::BulkLimits,
     pub reconciliation: reconciliation::ReconciliationLimits,
     /// Values of one filter of `Watch`.
+    pub ledger_checks: u32,
     pub watch_filter_values: u32,
     pub watch: crate::ledger::watch::WatchLimits,
 }
@@ -74,6 +75,8 @@ pub struct Api {
     bulk: bulk::Bulk,
     pub items: items::Items,
     places: reconciliation::Places,
+    /// Places for checks of the whole ledger.
+    checks: Arc<Semaphore>,
     /// Places for parts of batches of calculations: one for each processor.
     calculating: Arc<Semaphore>,
 }
@@ -85,7 +88,8 @@ impl Api {
         let (bulk, items) = (bulk::Bulk::new(limits.bulk), items::Items::default());
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let calculating = Arc::new(Semaphore::new(processors));
-        Self { ledger, limits, reveal, info, summaries, bulk, items, places, calculating }
+        let checks = Arc::new(Semaphore::new(limits.ledger_checks as usize));
+        Self { ledger, limits, reveal, info, summaries, bulk, items, places, checks, calculating }
     }
 
     /// The same for callers that drive its calls without tasks, as a simulation does that decides itself who is next.

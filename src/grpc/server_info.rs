@@ -41,6 +41,7 @@ impl ServerService for Service {
             started_at: Some(timestamp(self.info.started_at)),
             policy_differences: self.info.policy_differences.clone(),
             refused_grades: self.ledger.limits.refused_grades.list().map(Wire::to_wire).collect(),
+            data_set_id: hex(&self.ledger.keys.data_set()),
         }))
     }
 }

@@ -33,7 +33,7 @@ made of --batch and all of its content: choose a name that is this import's alon
 the file is sent again. Two rows of one batch that are equal in everything are one: the second is told as there before.\n\n\
 The results: a line of JSON for each row, in the order of the rows: line, request_id, and member_id, ledger_position and\n\
 replayed, or error with reason, message and the bad fields. Beside it a note (.progress) tells how far the run has come:\n\
-stopped at any instant, the same line with --resume goes on where it was.\n\n\
+stopped at any instant, the same line with --resume goes on where it was. At a server with other data it does not.\n\n\
 A server that is away or overloaded is asked again; what it has done by then is not done twice.\n\
 Ends with 0: every row is carried out; 1: some rows are refused, the results say which; 2: the run did not come to its end.\n";
 
@@ -121,7 +121,7 @@ async fn import<K: Kind>(options: &Task) -> Result<Summary, String> {
     let size = std::fs::metadata(input).map_err(|error| format!("{}: {error}", input.display()))?.len();
     let client = Client::connect(&options.connect).await?;
     let call_rows = options.call_rows.clamp(1, client.limit("import_rows")?);
-    let asked = task(input, &[K::NAME, options.batch.as_deref().unwrap_or_default()])?;
+    let asked = task(input, &[K::NAME, options.batch.as_deref().unwrap_or_default(), &client.data_set])?;
     let mut results = Results::<Summary>::begin(&options.out, options.resume, asked)?;
     if results.read().byte > 0 {
         rows.go_to(results.read())?;

@@ -19,6 +19,7 @@ pub struct Keys {
     reference: [u8; 16],
     content: [u8; 16],
     token: [u8; 16],
+    data_set: [u8; 16],
 }
 
 impl Keys {
@@ -36,7 +37,13 @@ impl Keys {
             reference: derive("reference"),
             content: derive("content"),
             token: derive("token"),
+            data_set: derive("data set"),
         }
+    }
+
+    /// What a data set is called: the same for every replica over it, and wherever it is copied to. No key.
+    pub fn data_set(&self) -> [u8; 16] {
+        self.data_set
     }
 
     /// Where a request id of a scope stands.

@@ -44,7 +44,7 @@ impl<S: Default + Serialize + DeserializeOwned> Results<S> {
                 serde_json::from_slice(&known).map_err(|error| format!("{}: {error}", noted.display()))?;
             if note.task != task {
                 return Err(format!(
-                    "{}: the run it notes is another: other input, options, tables or day",
+                    "{}: the run it notes is another: other input, options, tables, day or server's data",
                     noted.display()
                 ));
             }

@@ -121,6 +121,20 @@ fn a_folder_that_is_still_being_made_is_not_served() {
 }
 
 #[test]
+fn a_server_that_cannot_listen_makes_no_data_set() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    for settings in [&["--listen"][..], &["--listen", "127.0.0.1:0", "--metrics-listen"]] {
+        let mut serve = gongji(&["serve"]);
+        serve.args(settings).arg(&address).arg("--data-dir").arg(&data);
+        refused(serve, &["cannot listen", &address], &[]);
+        assert!(!data.exists());
+    }
+}
+
+#[test]
 fn files_and_settings_are_refused_without_what_stands_in_them() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = |name: &str, text: &str| {

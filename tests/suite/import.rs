@@ -184,6 +184,13 @@ fn a_killed_import_goes_on_and_every_row_has_one_effect() {
     let other = ["members", "people.csv", "--out", "out.jsonl", "--batch", "c", "--resume"];
     desk.check(&other, 2, &["is another"]);
     let again = [&asked[..], &["--resume"]].concat();
+    let elsewhere = Server::on(&dir.path().join("other"), &[]);
+    Desk::at(dir.path(), &elsewhere).check(&again, 2, &["is another"]);
+    assert_eq!(
+        run(async { check_ledger(elsewhere.channel().await).await }).records_checked,
+        0,
+        "other data, other run"
+    );
     let said = desk.check(&again, 0, &[&format!("{ROWS} rows: "), " 0 refused"]);
     let results = desk.results("out.jsonl");
     let lines: Vec<u64> = results.iter().map(|result| result["line"].as_u64().expect("a line")).collect();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gongji::config::Config;
 use gongji::domain::time::Moment;
 use gongji::store::embedded::Fault;
 use gongji::store::memory::MemoryStore;
@@ -37,7 +38,7 @@ fn lines(count: usize) -> proto::Bill {
 
 #[test]
 fn lists_in_a_request_have_bounds() {
-    let small = |config: &mut gongji::config::Config| {
+    let small = |config: &mut Config| {
         config.bill_lines = 3;
         config.paper_authorisations = 2;
         config.evidence = 5;
@@ -271,6 +272,43 @@ fn so_many_calls_run_at_once() {
     });
     assert_eq!(answers, ["ResourceExhausted OVERLOADED", "ok", "ok", "ok"]);
     assert_eq!(outcome(server.settle(settle("after", &mother, 1))), "ok");
+}
+
+/// A check waits for what it has seen to be on the disk; another at the same time is told at once.
+#[test]
+fn so_many_checks_of_the_ledger_run_at_once() {
+    let server = Setup::embedded().with(|config| config.call_time_ms = 100).start();
+    let (mother, _) = server.family(50_000);
+    server.faults().set(Fault::Paused);
+    assert_eq!(failed(server.settle(settle("s", &mother, 1))), "DeadlineExceeded TIME_LIMIT");
+    let answers = server.wait(async {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            let mut client = proto::ledger_service_client::LedgerServiceClient::new(server.channel());
+            calls.spawn(async move { client.check_ledger(proto::CheckLedgerRequest {}).await });
+        }
+        let refused = calls.join_next().await.expect("one ends").expect("it does not panic");
+        server.faults().set(Fault::None);
+        let checked = calls.join_next().await.expect("the other ends").expect("it does not panic");
+        assert!(checked.as_ref().is_ok_and(|checked| checked.get_ref().ok), "{checked:?}");
+        [outcome(refused), outcome(checked)]
+    });
+    assert_eq!(answers, ["ResourceExhausted OVERLOADED", "ok"]);
+}
+
+#[test]
+fn a_check_of_the_ledger_that_nobody_waits_for_ends() {
+    let short = |config: &mut Config| (config.call_time_ms, config.check_time_ms) = (100, 100);
+    let server = Setup::embedded().with(short).start();
+    let (mother, _) = server.family(50_000);
+    server.faults().set(Fault::Paused);
+    assert_eq!(failed(server.settle(settle("s", &mother, 1))), "DeadlineExceeded TIME_LIMIT");
+    let check = || failed(server.check_ledger(proto::CheckLedgerRequest {}));
+    assert_eq!(check(), "DeadlineExceeded TIME_LIMIT");
+    // Its place is free as soon as its thread has heard of it.
+    let given_back = (0..1_000).map(|_| check()).find(|answer| answer != "ResourceExhausted OVERLOADED");
+    server.faults().set(Fault::None);
+    assert_eq!(given_back.as_deref(), Some("DeadlineExceeded TIME_LIMIT"));
 }
 
 /// A store on which every change of the kind wanted loses its race.

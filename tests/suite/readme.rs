@@ -5,6 +5,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use jiff::Timestamp;
+use jiff::tz::{TimeZone, offset};
 use serde_json::Value;
 
 /// A page: where it lies, and its text in both languages.
@@ -51,15 +53,15 @@ fn values(text: &str) -> Vec<Value> {
     stream.map(|value| mask(value.expect("an answer is JSON"))).collect()
 }
 
-/// Ids, instants, digests and positions differ from run to run.
+/// Ids, instants, digests, positions and the day differ from run to run.
 fn mask(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(mask_text(&text)),
         Value::Array(items) => Value::Array(items.into_iter().map(mask).collect()),
         Value::Object(fields) => {
             let masked = fields.into_iter().map(|(name, value)| {
-                let value = if name == "ledgerPosition" || name == "readPosition" { Value::Null } else { mask(value) };
-                (name, value)
+                let differs = ["ledgerPosition", "readPosition", "year"].contains(&name.as_str());
+                (name, if differs { Value::Null } else { mask(value) })
             });
             Value::Object(masked.collect())
         }
@@ -70,7 +72,7 @@ fn mask(value: Value) -> Value {
 fn mask_text(text: &str) -> String {
     let is_hex = |part: &str| part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_instant = text.len() > 19 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
-    if is_hex(text) || is_instant {
+    if is_hex(text) || is_instant || text == today() {
         return "…".to_owned();
     }
     for prefix in ["mem_", "bnd_", "stl_", "trf_"] {
@@ -83,7 +85,12 @@ fn mask_text(text: &str) -> String {
     text.to_owned()
 }
 
-/// The demonstration as a newcomer starts it, on a port of its own.
+/// The day in Beijing.
+fn today() -> String {
+    Timestamp::now().to_zoned(TimeZone::fixed(offset(8))).date().to_string()
+}
+
+/// The demonstration as a newcomer starts it, but on a port of its own, and in the morning: wallets rest at night.
 struct Demo(Child, u16);
 
 impl Demo {
@@ -94,6 +101,7 @@ impl Demo {
             .port();
         let mut child = Command::new(env!("CARGO_BIN_EXE_gongji"))
             .args(["serve", "--demo", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["--clock", &format!("{}T10:00:00+08:00", today())])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -145,6 +153,23 @@ fn the_two_readmes_are_level() {
     for command in ["cargo run --release -- serve --demo", "./check --install", "cargo run --release -- bench"] {
         assert!(PAGES[0].english.contains(command) && PAGES[0].chinese.contains(command), "{command}");
     }
+}
+
+#[test]
+fn the_people_in_the_guide_are_those_of_the_demonstration() {
+    let family = include_str!("../../src/demo.rs");
+    let rows = |text: &str| -> Vec<[String; 4]> {
+        let cells = text.lines().filter_map(|line| line.strip_prefix("| ")).map(|line| line.split(" | ").collect());
+        let people = cells.filter(|cells: &Vec<&str>| cells.len() == 7 && cells[1].starts_with('`'));
+        people.map(|cells| [0, 1, 2, 3].map(|place| cells[place].trim_matches('`').to_owned())).collect()
+    };
+    let [english, chinese] = [PAGES[1].english, PAGES[1].chinese].map(rows);
+    assert_eq!(english, chinese);
+    for [name, number, card, region] in &english {
+        let line = format!("(\"{name}\", \"{number}\", \"{card}\", \"{region}\",");
+        assert!(family.contains(&line), "{line}");
+    }
+    assert_eq!(english.len(), family.matches("-CARD-").count(), "all of them");
 }
 
 #[test]

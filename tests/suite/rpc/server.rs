@@ -57,7 +57,7 @@ fn reflection_lists_every_service_in_both_versions() {
 #[test]
 fn the_server_tells_what_it_is() {
     for_each_store(|setup| {
-        let server = setup.start();
+        let mut server = setup.start();
         let told = server.get_server_info(proto::GetServerInfoRequest {}).expect("told");
         assert_eq!((told.version.as_str(), told.api_package.as_str()), (env!("CARGO_PKG_VERSION"), "gongji.v1"));
         assert!(["memory", "embedded", "postgres"].contains(&told.store_kind.as_str()) && told.clock_fixed);
@@ -68,6 +68,10 @@ fn the_server_tells_what_it_is() {
             let told = limit.value > 0 || ["close_year_per_second", "hold_sweep_ms"].contains(&limit.name.as_str());
             assert!(told && !limit.unit.is_empty() && !limit.comment.is_empty(), "{limit:?}");
         }
+        assert_eq!(told.data_set_id.len(), 32);
+        server.restart();
+        let again = server.get_server_info(proto::GetServerInfoRequest {}).expect("told").data_set_id;
+        assert_eq!(again, told.data_set_id, "{}", told.store_kind);
     });
 }
 
