@@ -120,10 +120,11 @@ impl Ledger {
             Found::Missing if ask.fence => Looked::Changes,
             Found::Missing => Looked::Nothing(Resolved::NotApplied),
             Found::Fenced => Looked::Nothing(Resolved::Fenced),
-            Found::Applied(applied) if !ask.reverse => Looked::Nothing(Resolved::Applied(applied)),
+            // Whoever only asks is told it too.
             Found::Applied(applied) if applied.is_reversed() && !applied.may_be_paid_again() => {
                 Looked::Nothing(Resolved::Reversed(applied))
             }
+            Found::Applied(applied) if !ask.reverse => Looked::Nothing(Resolved::Applied(applied)),
             Found::Applied(_) => Looked::Changes,
         })
     }

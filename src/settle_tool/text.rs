@@ -83,12 +83,18 @@ pub(super) fn explanation(explanation: &proto::Explanation) -> String {
     out
 }
 
+/// Whether the bill that it was about has gone back whole.
+fn is_given_back(done: &proto::ResolveOutcomeResponse) -> bool {
+    done.settlement.as_ref().is_some_and(|settlement| settlement.state() == proto::SettlementState::Refunded)
+}
+
 pub(super) fn resolution(done: &proto::ResolveOutcomeResponse) -> String {
     let sentence = match done.outcome() {
+        proto::ResolvedOutcome::Applied if is_given_back(done) => "已生效，款项已全部退回。",
         proto::ResolvedOutcome::Applied => "已生效。",
         proto::ResolvedOutcome::NotApplied => "尚未生效，仍可能到达；如需作废请加 --fence。",
         proto::ResolvedOutcome::Fenced => "未生效，已作废，不会再生效。",
-        proto::ResolvedOutcome::Reversed => "已冲正。",
+        proto::ResolvedOutcome::Reversed => "已冲正（预留则已释放或已过期），不再有效。",
         proto::ResolvedOutcome::Unspecified => "结果不明。",
     };
     let mut out = format!("{}  {sentence}\n", word(done.outcome().as_str_name(), "RESOLVED_OUTCOME_"));

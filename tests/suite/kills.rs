@@ -347,8 +347,11 @@ impl Auditor {
             Outcome::Done { .. } | Outcome::Refused(_) | Outcome::Unknown => None,
         };
         if let Some(found) = found {
-            let first = *known.found.get_or_insert(found);
-            assert_eq!(found, first, "another outcome of the same resolution: {:?}", known.op);
+            let before = known.found.replace(found);
+            use proto::ResolvedOutcome as R;
+            // What was only asked about may be reversed by somebody else; nothing else changes.
+            let stays = before.is_none_or(|before| before == found || (before, found) == (R::Applied, R::Reversed));
+            assert!(stays, "another outcome of the same resolution: {before:?}, {found:?}: {:?}", known.op);
         }
         let Outcome::Done { answer, replayed } = outcome else { return };
         self.furthest = self.furthest.max(answer.position());

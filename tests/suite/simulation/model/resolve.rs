@@ -5,7 +5,7 @@ use gongji::domain::settlement::RefundAsk;
 use gongji::ledger::resolve::Original;
 use gongji::store::ListKind;
 
-use super::{Draft, Known, Life, Model, No, Of, Turn, refused};
+use super::{Draft, Known, Life, Model, No, Of, Settled, Turn, refused};
 use crate::simulation::op::{How, Op, Reply, What};
 
 impl Known {
@@ -48,24 +48,30 @@ impl Model {
         let kind = known.original();
         let id = known.reply.settlement();
         let of = Some((kind, known.position, id));
-        if !reverse {
-            return Ok(Draft::look(told(How::Applied, of)));
-        }
-        let no = || refused(&[Reason::NotReversible]);
-        let id = id.ok_or_else(no)?;
-        let settled = &self.settlements[&id];
-        let gone = match kind {
+        let settled = id.map(|id| &self.settlements[&id]);
+        let is_gone = |settled: &Settled| match kind {
             Original::Settle | Original::Confirm => settled.is_gone(),
             Original::Hold => {
                 settled.is_gone() || settled.hold.is_some_and(|hold| matches!(hold.now, Life::Released | Life::Expired))
             }
             Original::Refund(place) => !settled.refunds[usize::from(place)].stands,
-            Original::Release | Original::Resolve => return Err(no()),
+            Original::Release | Original::Resolve => false,
+        };
+        let gone = settled.is_some_and(|settled| is_gone(settled));
+        // Gone by refunds alone: they may be put back, until that is noted.
+        let by_refunds = settled.is_some_and(|settled| settled.is_gone() && settled.reversed_by.is_empty())
+            && !matches!(kind, Original::Refund(_));
+        if !reverse {
+            let how = if gone && !by_refunds { How::Reversed } else { How::Applied };
+            return Ok(Draft::look(told(how, of)));
+        }
+        let no = || refused(&[Reason::NotReversible]);
+        let (Some(id), Some(settled), false) = (id, settled, matches!(kind, Original::Release | Original::Resolve))
+        else {
+            return Err(no());
         };
         let reply = told(How::Reversed, of);
-        // Gone by refunds alone: that is noted, so that none of them is put back.
-        let by_refunds = settled.is_gone() && settled.reversed_by.is_empty();
-        if gone && by_refunds && !matches!(kind, Original::Refund(_)) {
+        if gone && by_refunds {
             let mut noted = settled.as_ref().clone();
             noted.reversed_by.clone_from(&op.id);
             let mut draft = Draft { reply, ..Draft::new() };
