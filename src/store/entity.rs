@@ -193,11 +193,14 @@ pub struct PayerFact {
     pub cap_left: Option<Money>,
 }
 
-/// A paper authorisation as it was handed in.
+/// A paper authorisation that was handed in. Numbers of people lie with people only: the card and the telephone number stand
+/// on the paper, and the request's fingerprint covers them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaperFact {
     pub owner: MemberId,
+    /// Empty, but in what was stored before.
     pub user_card: String,
+    /// Empty, but in what was stored before.
     pub phone: String,
     pub signature_ref: String,
 }

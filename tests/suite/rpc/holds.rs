@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gongji::domain::ids::SettlementId;
+use gongji::store::Key;
 use prost::Message;
 use proto::SettlementState as S;
 use proto::settlement_service_client::SettlementServiceClient;
@@ -242,5 +244,10 @@ fn one_paper_payer_has_one_name_in_every_explanation() {
         assert_eq!(about("hold.taken"), rich(1_500));
         assert_eq!(about("refund.accounts"), rich(1_500));
         assert_eq!(about("draw.excluded"), [("payer:paper-0".to_owned(), 0)]);
+        // What stands on the paper stays on it.
+        let key = Key::Basis(SettlementId::parse(&held.settlement_id).expect("an id"));
+        let found = server.wait(server.ledger().store().load(&[key])).expect("a look").facts;
+        let kept = format!("{found:?}");
+        assert!(kept.contains("slip-1") && !kept.contains("13800000000") && !kept.contains("CARD-1"), "{kept}");
     });
 }
