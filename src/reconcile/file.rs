@@ -171,8 +171,8 @@ impl Lines {
             // A number of another system's tells nothing here.
             settlement_id: if setl_id.starts_with("stl_") { setl_id.to_owned() } else { String::new() },
             request_id: if request_id.is_empty() { msgid } else { request_id }.to_owned(),
-            // A refund's message is its own, not its settlement's.
-            msgid: if is_refund { String::new() } else { msgid.to_owned() },
+            // A refund's message is its own or, where it names no other, perhaps its settlement's: many books give both one.
+            msgid: if is_refund && !of(Column::Omsgid).is_empty() { String::new() } else { msgid.to_owned() },
             medins_setl_id: of(Column::MedinsSetlId).to_owned(),
             refunded_request_id: if is_refund { of(Column::Omsgid).to_owned() } else { String::new() },
             amounts: wrong.is_empty().then_some(amounts),

@@ -103,6 +103,8 @@ pub enum PostgresError {
     Url,
     #[error("database_ca: {path}: {what}", path = path.display())]
     Ca { path: PathBuf, what: String },
+    #[error("database_ca: sslmode=require needs the file of who certifies the server")]
+    NoCa,
     #[error("the database at {url} cannot be reached: {what}")]
     Unreachable { url: DatabaseUrl, what: String },
     #[error("the database at {url} holds no ledger; make one: gongji migrate up --database-url …")]

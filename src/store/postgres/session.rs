@@ -102,10 +102,7 @@ impl Maker {
         config.application_name("gongji");
         let tls = if options.ca.as_os_str().is_empty() {
             if config.get_ssl_mode() == SslMode::Require {
-                return Err(PostgresError::Ca {
-                    path: options.ca.clone(),
-                    what: "sslmode=require needs the file of who certifies the server".to_owned(),
-                });
+                return Err(PostgresError::NoCa);
             }
             None
         } else {

@@ -120,6 +120,9 @@ fn a_book_is_written_compared_and_its_faults_are_named() {
     desk.write("short.txt", short);
     desk.check("details", &["short.txt"], 0, &["3 agree"]);
     desk.check("totals", &["short.txt"], 0, &["equal"]);
+    // The refund under the message of its settlement.
+    desk.write("one-message.txt", &short.replace("M-3", "M-2"));
+    desk.check("details", &["one-message.txt"], 0, &["3 agree"]);
 
     // A refund not booked, a wrong amount, a line that nobody else has.
     let wrong = "msgid\trefd_setl_flag\tmedfee_sumamt\tfund_pay_sumamt\n\
