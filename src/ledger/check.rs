@@ -109,6 +109,13 @@ impl Ledger {
                 report.problem(link.position + 1, "is missing");
                 break;
             }
+            // Without its beginning nothing can be folded. A gap further on is damage.
+            if let Some(first) = records.first()
+                && link.position == 0
+                && first.position > 1
+            {
+                return Err(Failure::PositionCompacted(first.position));
+            }
             for stored in records {
                 link = check_record(&stored, &link, &mut made, &mut report);
             }

@@ -47,8 +47,7 @@ impl Ledger {
                 }
                 looked_at += 1;
                 after = row.position;
-                let stored =
-                    self.store().records(row.position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
+                let stored = self.record_at(row.position).await?;
                 let record = Arc::new(record::decode_record(&stored.bytes).map_err(StoreError::from)?);
                 let effects = record.postings.iter().flat_map(|posting| posting.effects(member));
                 let skipped = if row.position == begun { shown } else { 0 };

@@ -372,9 +372,10 @@ impl Ledger {
         }
     }
 
+    /// The record at a position, which there is or was.
     async fn record_at(&self, position: u64) -> Result<crate::store::StoredRecord, Failure> {
-        let mut found = self.store.records(position, 1).await?;
-        found.pop().filter(|record| record.position == position).ok_or(Failure::Bug("a request's record is missing"))
+        let found = self.store.records(position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
+        if found.position == position { Ok(found) } else { Err(Failure::PositionCompacted(found.position)) }
     }
 }
 

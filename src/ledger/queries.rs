@@ -338,6 +338,11 @@ impl Ledger {
         let left = page.until.saturating_sub(page.after);
         let limit = usize::try_from(left).unwrap_or(usize::MAX).min(page.limit);
         let stored = self.store().records(page.after + 1, limit).await?;
+        if let Some(first) = stored.first()
+            && first.position != page.after + 1
+        {
+            return Err(Failure::PositionCompacted(first.position));
+        }
         let mut records = Vec::with_capacity(stored.len());
         for stored in stored {
             let record = record::decode_record(&stored.bytes).map_err(StoreError::from)?;

@@ -106,7 +106,7 @@ impl Ledger {
     }
 
     async fn record(&self, position: u64) -> Result<Record, Failure> {
-        let stored = self.store().records(position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
+        let stored = self.record_at(position).await?;
         Ok(record::decode_record(&stored.bytes).map_err(StoreError::from)?)
     }
 }

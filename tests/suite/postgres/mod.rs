@@ -7,6 +7,7 @@
 
 #![allow(dead_code, unused_imports, reason = "verbs that every test of servers may use")]
 
+mod archive;
 mod clocks;
 mod cluster;
 mod failover;
@@ -25,6 +26,13 @@ mod server;
 mod tls;
 mod upgrade;
 mod wire;
+
+/// The block of SQL in the document for operators that begins with these words.
+pub fn printed(first: &str) -> &'static str {
+    let text = include_str!("../../../docs/deployment.md");
+    let mut blocks = text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().trim());
+    blocks.find(|block| block.starts_with(first)).expect("the document has it")
+}
 
 pub use cluster::{Cluster, Durability, Node, try_sql};
 pub use pair::Pair;

@@ -3,16 +3,9 @@
 
 use super::cluster::{sql, try_sql};
 use super::server::migrate;
-use super::{Cluster, Durability};
+use super::{Cluster, Durability, printed};
 use crate::kills::{Outcome, credit, person, send};
 use crate::process::{Server, check_ledger, gongji, run};
-
-/// The block of SQL in the document that begins with these words.
-fn printed(first: &str) -> String {
-    let text = include_str!("../../../docs/deployment.md");
-    let blocks = text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
-    blocks.into_iter().find(|block| block.starts_with(first)).expect("the document has it").to_owned()
-}
 
 #[test]
 fn the_printed_grants_let_each_role_do_its_work_and_no_more() {
@@ -21,7 +14,7 @@ fn the_printed_grants_let_each_role_do_its_work_and_no_more() {
     node.sql("CREATE DATABASE gongji");
     let url = node.url("gongji");
     migrate(&url);
-    sql(&url, &printed("CREATE ROLE gongji_app"));
+    sql(&url, printed("CREATE ROLE gongji_app"));
     for role in ["gongji_app", "gongji_analyst"] {
         sql(&url, &format!("ALTER ROLE {role} PASSWORD 'of-{role}'"));
     }
@@ -39,7 +32,13 @@ fn the_printed_grants_let_each_role_do_its_work_and_no_more() {
     assert_eq!(sql(&analyst, "SELECT count(*) FROM gongji.record"), "3");
     for (who, statement) in [
         (&app, "UPDATE gongji.record SET bytes = ''"),
+        (&app, "UPDATE gongji.record_1 SET bytes = ''"),
+        (&app, "DELETE FROM gongji.record_1"),
         (&app, "DELETE FROM gongji.posting"),
+        (&app, "UPDATE gongji.posting_1 SET amount_fen = 1"),
+        (&app, "INSERT INTO gongji.posting_1 SELECT * FROM gongji.posting"),
+        (&app, "DELETE FROM gongji.request"),
+        (&app, "DELETE FROM gongji.settlement"),
         (&app, "TRUNCATE gongji.record"),
         (&app, "DELETE FROM gongji.list"),
         (&app, "DROP TABLE gongji.head"),

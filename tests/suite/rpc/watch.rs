@@ -288,13 +288,15 @@ impl Around for Compacted {
     }
 }
 
+const COMPACTED: &str = "FailedPrecondition POSITION_COMPACTED";
+
 #[test]
 fn a_position_that_is_not_kept_is_refused_by_name() {
     let store = Arc::new(Wrapped(Compacted { inner: MemoryStore::new([7; 32], 1_000), first: 0.into() }));
     let mut setup = Setup::over(store.clone());
     setup.check_at_end = false;
     let server = setup.start();
-    history(&server);
+    let (mother, son) = history(&server);
     store.first.store(6, std::sync::atomic::Ordering::SeqCst);
     for (position, refused) in [(0, true), (1, true), (6, true), (7, false), (11, false)] {
         let outcome = server.wait(async {
@@ -309,6 +311,19 @@ fn a_position_that_is_not_kept_is_refused_by_name() {
             assert_eq!((told.reason.as_str(), told.metadata["first_position"].as_str()), ("POSITION_COMPACTED", "6"));
         }
     }
+    // Nor is a list cut, or a ledger called broken, for want of what was archived.
+    let records = |from_position| proto::ListRecordsRequest { from_position, ..Default::default() };
+    assert_eq!(failed(server.list_records(records(0))), COMPACTED);
+    assert_eq!(failed(server.list_records(records(5))), COMPACTED);
+    assert_eq!(server.list_records(records(6)).expect("kept").records[0].position, 6);
+    let entries = proto::ListEntriesRequest { member: by_id(&son), ..Default::default() };
+    let refused = [
+        server.check_ledger(proto::CheckLedgerRequest {}).map(drop),
+        server.list_entries(entries).map(drop),
+        server.settle(settle("s", &mother, 1_000)).map(drop),
+    ];
+    let names = refused.map(|answer| answer.map_or_else(|status| words(&status), |()| "ok".to_owned()));
+    assert_eq!(names, [COMPACTED; 3]);
 }
 
 /// Money that a confirmation gives back into a quota is its owner's, though no account and no payer of the bill says so.
