@@ -36,7 +36,18 @@ pub async fn settle(
     while let Some(result) = results.next().await {
         answer.push(within(&mut room, result?));
     }
-    Ok(proto::BatchSettleResponse { results: answer })
+    let mut answer = proto::BatchSettleResponse { results: answer };
+    // What the last ones did is told whatever room the explanations before them took: so of those the last are left out.
+    let mut over = answer.encoded_len().saturating_sub(limits.answer_bytes as usize);
+    for result in answer.results.iter_mut().rev() {
+        if over == 0 {
+            break;
+        }
+        let before = result.encoded_len();
+        leave_out(result);
+        over = over.saturating_sub(before.saturating_sub(result.encoded_len()));
+    }
+    Ok(answer)
 }
 
 /// Item by item.
@@ -106,13 +117,18 @@ impl Item {
 /// The result as far as there is room: what was done is always told, why only while the answer stays of a size that clients
 /// take.
 fn within(room: &mut usize, mut result: proto::SettleResult) -> proto::SettleResult {
-    if result.encoded_len() > *room
-        && let Some(proto::settle_result::Result::Response(response)) = &mut result.result
+    if result.encoded_len() > *room {
+        leave_out(&mut result);
+    }
+    *room = room.saturating_sub(result.encoded_len());
+    result
+}
+
+fn leave_out(result: &mut proto::SettleResult) {
+    if let Some(proto::settle_result::Result::Response(response)) = &mut result.result
         && !response.explanation.is_empty()
     {
         response.explanation = Vec::new();
         result.explanation_left_out = true;
     }
-    *room = room.saturating_sub(result.encoded_len());
-    result
 }
