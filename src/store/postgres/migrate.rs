@@ -27,8 +27,15 @@ pub struct Migration {
 }
 
 /// Those that this program knows, in their order.
-pub const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "data set", sql: include_str!("migrations/0001_data_set.sql"), serves: 1 }];
+pub const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "data set", sql: include_str!("migrations/0001_data_set.sql"), serves: 1 },
+    Migration {
+        version: 2,
+        name: "words and checks",
+        sql: include_str!("migrations/0002_words_and_checks.sql"),
+        serves: 1,
+    },
+];
 
 /// What this program reads and writes.
 pub const SCHEMA: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;

@@ -2,7 +2,7 @@
 //! is newer than itself, and one that it must not touch.
 
 use gongji::store::Store;
-use gongji::store::postgres::{self, MIGRATIONS, Migration, PostgresError, PostgresOptions, PostgresStore};
+use gongji::store::postgres::{self, MIGRATIONS, Migration, PostgresError, PostgresOptions, PostgresStore, SCHEMA};
 
 use super::load::{Replicas, Town};
 use super::server::migrate;
@@ -58,8 +58,21 @@ fn replicas_serve_on_while_the_schema_moves() {
 }
 
 /// The schema of the next program: ours and one migration more, which only adds.
-const NEXT: [Migration; 2] =
-    [MIGRATIONS[0], Migration { version: 2, name: "wards and notes", sql: include_str!("next_schema.sql"), serves: 1 }];
+const NEXT: [Migration; MIGRATIONS.len() + 1] = {
+    let next = Migration {
+        version: SCHEMA + 1,
+        name: "wards and notes",
+        sql: include_str!("next_schema.sql"),
+        serves: SCHEMA,
+    };
+    let mut all = [next; MIGRATIONS.len() + 1];
+    let mut place = 0;
+    while place < MIGRATIONS.len() {
+        all[place] = MIGRATIONS[place];
+        place += 1;
+    }
+    all
+};
 
 fn next(url: &str) -> PostgresOptions {
     let mut options = PostgresOptions::new(url);
@@ -75,7 +88,8 @@ fn the_next_program_and_this_one_serve_one_database() {
     let old = Server::start(gongji(&serve(database.url())));
     run(people(&old));
     let refused = PostgresStore::open(next(database.url())).err().expect("the next program wants its schema");
-    assert!(refused.to_string().contains("has schema 1, this program needs 2"), "{refused}");
+    let words = format!("has schema {SCHEMA}, this program needs {}", SCHEMA + 1);
+    assert!(refused.to_string().contains(&words), "{refused}");
     let first = std::thread::scope(|scope| {
         let loading = scope.spawn(|| run(load(&old, 0, 600)));
         let applied =
@@ -85,7 +99,7 @@ fn the_next_program_and_this_one_serve_one_database() {
                 Err(PostgresError::Refused { code, .. }) if ["40P01", "55P03"].contains(&code.as_str()) => None,
                 Err(error) => panic!("{error}"),
             });
-        assert_eq!(applied.iter().filter(|migration| migration.at.is_some()).count(), 2);
+        assert_eq!(applied.iter().filter(|migration| migration.at.is_some()).count(), NEXT.len());
         loading.join().expect("whoever loads is answered throughout")
     });
     let store = PostgresStore::open(next(database.url())).expect("the next program serves");

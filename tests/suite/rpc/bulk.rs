@@ -113,9 +113,7 @@ fn a_batch_has_so_many_items_and_bytes() {
         assert_eq!(failed(refused), "InvalidArgument INVALID_FIELDS items");
     }
     // Past the bytes an answer has no explanation, and its money all the same.
-    let size = |results: &[proto::SettleResult]| {
-        proto::BatchSettleResponse { results: results.to_vec() }.encoded_len()
-    };
+    let size = |results: &[proto::SettleResult]| proto::BatchSettleResponse { results: results.to_vec() }.encoded_len();
     let whole = in_batch(&server, items("at", 5));
     let all = size(&whole);
     let Some(Came::Response(response)) = &whole[4].result else { panic!("{whole:?}") };

@@ -13,7 +13,7 @@ mod differential;
 mod durable;
 mod ends;
 mod expectations;
-mod kinds;
+pub mod kinds;
 mod lists;
 mod looks;
 mod moved;
