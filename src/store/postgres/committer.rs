@@ -21,7 +21,7 @@ use super::judge::{Judged, Pending, judge};
 use super::known::Known;
 use super::looks::connected;
 use super::names::Names;
-use super::partition;
+use super::partition::{self, Room};
 use super::progress::Progress;
 use super::session::{Maker, Session, Trouble, told};
 use super::write::{Made, Param, Write, writes};
@@ -55,8 +55,8 @@ pub(super) struct Committer {
     pub counters: Arc<Counters>,
     pub names: Arc<Names>,
     pub known: Known,
-    /// The last position there is a partition for.
-    pub room: u64,
+    /// What there are partitions for.
+    pub room: Room,
     pub session: Option<Session>,
 }
 
@@ -189,7 +189,7 @@ impl Committer {
             session.given_up = !self.rolled_back(session).await;
             return Outcome::Done(verdicts);
         }
-        if head.position > self.room {
+        if head.position > self.room.last {
             if !self.rolled_back(session).await {
                 return Outcome::Failed(Trouble::Lost);
             }
@@ -238,6 +238,10 @@ impl Committer {
                 self.maker.measured.groups.saw(applied.len(), watch.micros());
                 self.progress.seen(head.position);
                 self.known.committed(&before, head, &applied, group);
+                // In time: what lies ahead is made when the last partition begins, and wanted when it ends.
+                if before.position < self.room.last_from && head.position >= self.room.last_from {
+                    self.make_room(session, head.position).await;
+                }
                 Outcome::Done(verdicts)
             }
             (None, Err(error)) if matches!(Trouble::of(&error), Trouble::Again) && !is_canceled(&error) => {
@@ -270,18 +274,28 @@ impl Committer {
         true
     }
 
-    /// Makes the next partitions. The attempt is made again either way.
+    /// Makes the next partitions, or finds those that somebody else has made: this role need not be allowed to. The attempt is
+    /// made again either way.
     async fn make_room(&mut self, session: &mut Session, position: u64) -> Trouble {
-        match partition::ensure(&mut session.client, position).await {
-            Ok(room) => {
+        let made = partition::ensure(&mut session.client, position).await;
+        let trouble = match (made, Room::read(&session.client).await) {
+            (made, Ok(room)) => {
                 self.room = room;
-                Trouble::Again
+                if position < room.last_from {
+                    return Trouble::Again;
+                }
+                let Err(error) = made else { return Trouble::Again };
+                if position <= room.last {
+                    let last = room.last;
+                    tracing::warn!(error = told(&error), last, "the last partition is being filled; run: gongji migrate up");
+                    return Trouble::Again;
+                }
+                error
             }
-            Err(error) => {
-                tracing::error!(error = told(&error), "no partition for the next records; run: gongji migrate up");
-                Trouble::of(&error)
-            }
-        }
+            (_, Err(error)) => error,
+        };
+        tracing::error!(error = told(&trouble), "no partition for the next records; run: gongji migrate up");
+        Trouble::of(&trouble)
     }
 }
 

@@ -56,7 +56,9 @@ pub(super) async fn begin(
     let row = session.client.query_one(&lock, &[]);
     let (begun, row, rows) = tokio::join!(biased; begin, row, expected.ask(session));
     begun.map_err(failed)?;
-    let (row, rows) = (row.map_err(failed)?, rows?);
+    // The first that failed is the cause: what was sent behind it is only told that the transaction is over.
+    let row = row.map_err(failed)?;
+    let rows = rows.map_err(failed)?;
     Ok((head(&row)?, expected.versions(&rows)?))
 }
 
@@ -101,14 +103,14 @@ impl Expected {
 
     async fn rows(&self, session: &mut Session) -> Result<Vec<Row>, Trouble> {
         self.prepare(session).await?;
-        self.ask(session).await
+        self.ask(session).await.map_err(failed)
     }
 
-    async fn ask(&self, session: &Session) -> Result<Vec<Row>, Trouble> {
+    async fn ask(&self, session: &Session) -> Result<Vec<Row>, Error> {
         let Some(statement) = session.known(&self.sql) else { return Ok(Vec::new()) };
         let columns = self.kinds.values().flat_map(|(columns, _)| columns);
         let params: Vec<&(dyn ToSql + Sync)> = columns.map(|column| column as &(dyn ToSql + Sync)).collect();
-        session.client.query(statement, &params).await.map_err(failed)
+        session.client.query(statement, &params).await
     }
 
     fn versions(&self, rows: &[Row]) -> Result<Versions, Trouble> {

@@ -107,7 +107,7 @@ fn again(options: &PostgresOptions, error: &tokio_postgres::Error, left: u32) ->
 }
 
 /// Makes partitions beyond where the ledger stands: the program's own role may not be allowed to.
-async fn ahead(client: &mut Client) -> Result<u64, tokio_postgres::Error> {
+async fn ahead(client: &mut Client) -> Result<(), tokio_postgres::Error> {
     let position: i64 = client.query_one("SELECT position FROM gongji.head", &[]).await?.get(0);
     partition::ensure(client, u64::try_from(position).unwrap_or(0)).await
 }

@@ -97,7 +97,7 @@ type Entries = Mutex<Option<mpsc::UnboundedSender<Entry>>>;
 struct Opened {
     secret: [u8; 32],
     position: u64,
-    room: u64,
+    room: partition::Room,
     session: Session,
 }
 
@@ -214,7 +214,7 @@ async fn open(maker: &Maker) -> Result<Opened, PostgresError> {
     let unreadable = |_: cell::Unreadable| PostgresError::Unreadable { url: options.url.clone() };
     let secret = session.client.query_one("SELECT secret FROM gongji_person.secret", &[]).await.map_err(refused)?;
     let head = session.client.query_one("SELECT position FROM gongji.head", &[]).await.map_err(refused)?;
-    let room = partition::room(&session.client).await.map_err(refused)?;
+    let room = partition::Room::read(&session.client).await.map_err(refused)?;
     Ok(Opened {
         secret: cell::digest(&secret, 0).map_err(unreadable)?,
         position: cell::number(&head, 0).map_err(unreadable)?,

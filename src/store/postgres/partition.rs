@@ -6,8 +6,8 @@ use tokio_postgres::Client;
 /// So many whole partitions lie ahead when new ones are made.
 const AHEAD: i64 = 3;
 
-/// Makes partitions until enough lie beyond `position`. Returns the last position there is room for.
-pub(super) async fn ensure(client: &mut Client, position: u64) -> Result<u64, tokio_postgres::Error> {
+/// Makes partitions until enough lie beyond `position`.
+pub(super) async fn ensure(client: &mut Client, position: u64) -> Result<(), tokio_postgres::Error> {
     let position = i64::try_from(position).unwrap_or(i64::MAX);
     let size: i64 = client.query_one("SELECT partition_records FROM gongji.dataset", &[]).await?.get(0);
     let wanted = position.saturating_add(size.saturating_mul(AHEAD));
@@ -15,7 +15,7 @@ pub(super) async fn ensure(client: &mut Client, position: u64) -> Result<u64, to
         let work = client.transaction().await?;
         let last: i64 = work.query_one("SELECT coalesce(max(last), 0) FROM gongji.partition", &[]).await?.get(0);
         if last >= wanted {
-            return Ok(u64::try_from(last).unwrap_or(0));
+            return Ok(());
         }
         let (first, next) = (last + 1, last + size);
         // One at a time, whoever makes them, a replica or an administrator: the row is the lock. A second one waits here for
@@ -41,8 +41,18 @@ pub(super) async fn ensure(client: &mut Client, position: u64) -> Result<u64, to
     }
 }
 
-/// The last position there is room for.
-pub(super) async fn room(client: &Client) -> Result<u64, tokio_postgres::Error> {
-    let last: i64 = client.query_one("SELECT coalesce(max(last), 0) FROM gongji.partition", &[]).await?.get(0);
-    Ok(u64::try_from(last).unwrap_or(0))
+/// The last position there is room for, and where the last partition begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    pub last: u64,
+    pub last_from: u64,
+}
+
+impl Room {
+    pub async fn read(client: &Client) -> Result<Self, tokio_postgres::Error> {
+        let sql = "SELECT coalesce(max(last), 0), coalesce(max(first), 0) FROM gongji.partition";
+        let row = client.query_one(sql, &[]).await?;
+        let [last, last_from] = [0, 1].map(|place| u64::try_from(row.get::<_, i64>(place)).unwrap_or(0));
+        Ok(Self { last, last_from })
+    }
 }

@@ -30,6 +30,21 @@ fn the_printed_grants_let_each_role_do_its_work_and_no_more() {
         check_ledger(channel).await;
     });
     assert_eq!(sql(&analyst, "SELECT count(*) FROM gongji.record"), "3");
+    // Partitions that the owner makes while it runs are found when they are needed; when they end, it says so before.
+    let fill = |name: &'static str, changes: u64| {
+        run(async {
+            let channel = server.channel().await;
+            for number in 0..changes {
+                let outcome = send(&channel, credit(format!("{name}-{number}"), 1, 100)).await;
+                assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}\n{}", server.log());
+            }
+        });
+    };
+    fill("first", 590);
+    assert!(server.log().contains("the last partition is being filled"), "{}", server.log());
+    migrate(&url);
+    fill("second", 20);
+    assert_eq!(sql(&analyst, "SELECT count(*) > 600 FROM gongji.record"), "t");
     for (who, statement) in [
         (&app, "UPDATE gongji.record SET bytes = ''"),
         (&app, "UPDATE gongji.record_1 SET bytes = ''"),
