@@ -121,6 +121,9 @@ impl Settings {
 pub fn run() -> ExitCode {
     let matches = with_defaults(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if !matches!(cli.command, Command::Serve { .. } | Command::BenchServer(_)) {
+        misspelt().for_each(|name| remark!("gongji: no setting is named by the variable {name}"));
+    }
     let result = match cli.command {
         Command::Serve { demo, settings } => settings.read(demo).and_then(|config| serve(&config, demo)),
         Command::Config { demo, settings } => settings.read(demo).map(|config| put!("{}", config.print())),
@@ -171,11 +174,17 @@ fn unknown_variables(given: impl Iterator<Item = String>) -> Vec<String> {
     given.filter(|name| name.starts_with("GONGJI_") && !known(name)).collect()
 }
 
+fn misspelt() -> impl Iterator<Item = String> {
+    unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())).into_iter()
+}
+
 fn serve(config: &Config, demo: bool) -> Result<(), String> {
     telemetry::start(&config.log, config.log_json)?;
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for name in unknown_variables(names) {
+    for name in misspelt() {
         tracing::warn!(name, "no setting is named by this variable");
+    }
+    if config.store != StoreChoice::Postgres && !config.database_url.is_empty() {
+        tracing::warn!(store = %config.store, "database_url is given and not used: the store is another");
     }
     let clock = clock(config)?;
     let ids = Arc::new(RandomIds::from_system());
@@ -241,7 +250,8 @@ pub(crate) fn read_policies(config: &Config) -> Result<PolicyBook, String> {
     let files = if config.policies.as_os_str().is_empty() {
         PolicyFiles::embedded()
     } else {
-        PolicyFiles::from_dir(&config.policies).map_err(|error| error.to_string())?
+        let told = |error| format!("policies: {}: {error}", config.policies.display());
+        PolicyFiles::from_dir(&config.policies).map_err(told)?
     };
     policy::load(&files).map_err(|error| error.to_string())
 }

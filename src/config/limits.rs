@@ -49,6 +49,7 @@ impl Config {
             retries: self.database_retries,
             poll: milliseconds(self.database_poll_ms),
             migrations: &MIGRATIONS,
+            copying: false,
         }
     }
 

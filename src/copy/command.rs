@@ -161,11 +161,17 @@ fn open_source(dir: &Path) -> Result<Arc<dyn Store>, CopyError> {
     Ok(EmbeddedStore::open_existing(dir).map_err(told)?)
 }
 
-/// A data set that is being made beside its place, and moved there when it is whole.
+/// A data set that is being made, and that nobody serves until it is whole.
 struct Target {
     store: Arc<dyn Store>,
-    /// Where it is made and where it goes; a database is made in its place.
-    folders: Option<(PathBuf, PathBuf)>,
+    made_in: MadeIn,
+}
+
+enum MadeIn {
+    /// Where it is made and where it goes when it is whole.
+    Beside(PathBuf, PathBuf),
+    /// In its place, with a mark.
+    Database(PostgresOptions),
 }
 
 impl Target {
@@ -177,19 +183,27 @@ impl Target {
         let made_in = beside(dir, COPYING).map_err(|error| CopyError::Other(error.to_string()))?;
         let store = EmbeddedStore::open(&EmbeddedOptions::new(&made_in, secret));
         let store = store.map_err(|error| CopyError::Other(error.to_string()))?;
-        Ok(Self { store, folders: Some((made_in, plain(dir))) })
+        Ok(Self { store, made_in: MadeIn::Beside(made_in, plain(dir)) })
     }
 
     /// Makes a ledger in a database that holds none; one that was begun goes on.
     async fn database(options: &PostgresOptions, secret: [u8; 32]) -> Result<Self, CopyError> {
         let told = |error: PostgresError| CopyError::Other(error.to_string());
         postgres::up(options, secret, PARTITION_RECORDS).await.map_err(told)?;
-        Ok(Self { store: open_database(options)?, folders: None })
+        postgres::begin_copy(options).await.map_err(told)?;
+        let options = PostgresOptions { copying: true, ..options.clone() };
+        Ok(Self { store: open_database(&options)?, made_in: MadeIn::Database(options) })
     }
 
     async fn done(self) -> Result<(), CopyError> {
         self.store.close().await.map_err(CopyError::Target)?;
-        let Some((made_in, dir)) = self.folders else { return Ok(()) };
+        let (made_in, dir) = match self.made_in {
+            MadeIn::Database(options) => {
+                let told = |error: PostgresError| CopyError::Other(error.to_string());
+                return postgres::end_copy(&options).await.map_err(told);
+            }
+            MadeIn::Beside(made_in, dir) => (made_in, dir),
+        };
         let io = |error: io::Error| CopyError::Other(format!("{}: {error}", dir.display()));
         fs::rename(&made_in, &dir).map_err(io)?;
         let parent = fs::canonicalize(&dir).map_err(io)?;

@@ -14,7 +14,8 @@ use crate::terminal::put;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
   gongji settle explain stl_0193d0c1f8e07d2a9c41b7e60a5f3d21\n\
-  gongji settle resolve --institution H44030001 --request lost-0007 --fence R-20261122-0042")]
+  The answer to H44030001-0042 was lost; H44030001-ask-1 is a new id, of this question:\n\
+  gongji settle resolve --institution H44030001 --request H44030001-ask-1 --fence H44030001-0042")]
 pub struct Options {
     #[command(subcommand)]
     task: Task,
@@ -67,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
                     on_missing: on_missing as i32,
                     if_applied: if_applied as i32,
                 };
-                resolve(client, request).await
+                resolve(client, request, original).await
             }
         }
     })?;
@@ -91,7 +92,8 @@ async fn explain(mut client: SettlementServiceClient<Channel>, id: &str) -> Resu
 async fn resolve(
     mut client: SettlementServiceClient<Channel>,
     request: proto::ResolveOutcomeRequest,
+    original: &str,
 ) -> Result<String, String> {
     let done = client.resolve_outcome(request).await.map_err(|status| told(&status))?.into_inner();
-    Ok(text::resolution(&done))
+    Ok(format!("{original}  {}", text::resolution(&done)))
 }

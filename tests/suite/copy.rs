@@ -133,6 +133,12 @@ fn a_copy_that_is_killed_goes_on_where_it_was() {
     // A city grows into a database, and back.
     let database = PostgresServer::shared().fresh_database();
     let grown = copied_at_last(&mut dice, &embedded(&data), database.url(), || false);
+    // Until it is whole nobody serves it; the line that began it goes on and ends it.
+    database.sql("INSERT INTO gongji.copying VALUES (true, now())");
+    let serve = gongji(&["serve", "--store", "postgres", "--listen", "127.0.0.1:0", "--database-url", database.url()]);
+    refused(&ended(serve), "did not come to its end");
+    assert!(ended(gongji(&["copy", "--from", &embedded(&data), "--to", database.url()])).status.success());
+    assert_eq!(database.sql("SELECT count(*) FROM gongji.copying"), "0");
     let shrunk = copied_at_last(&mut dice, database.url(), &embedded(&back), || back.exists());
     println!("killed {kills}, {grown} and {shrunk} times");
     let [ours, theirs] = [&data, &back].map(|dir| EmbeddedStore::open_existing(dir).expect("opens"));

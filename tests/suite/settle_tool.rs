@@ -48,7 +48,7 @@ fn a_settlement_is_explained_and_a_lost_answer_is_resolved() {
     };
     resolve("M-1", &[], true, &["APPLIED", "SETTLE", &id]);
     resolve("M-9", &[], true, &["NOT_APPLIED"]);
-    resolve("M-9", &["--fence"], true, &["FENCED"]);
+    resolve("M-9", &["--fence"], true, &["M-9  FENCED"]);
     resolve("M-1", &["--reverse"], false, &["REQUEST_ID_REUSED"]);
     check(&connect, &["explain", "stl_1"], false, &["INVALID_FIELDS", "settlement_id"]);
     check("http://127.0.0.1:1", &["explain", &id], false, &["no server answers at"]);

@@ -131,8 +131,14 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<(Disk, [u8; 32]), OpenEr
 /// Refuses a directory that holds no data set.
 pub(super) fn must_exist(dir: &Path) -> Result<(), OpenError> {
     // One whose making was cut off holds nothing yet.
-    let there = [FORMAT_FILE, DATA].iter().all(|name| dir.join(name).exists());
-    if there { Ok(()) } else { Err(OpenError::Absent { dir: dir.to_owned() }) }
+    for name in [FORMAT_FILE, DATA] {
+        // Who may not look does not know that there is nothing.
+        let there = dir.join(name).try_exists().map_err(|source| OpenError::Io { dir: dir.to_owned(), source })?;
+        if !there {
+            return Err(OpenError::Absent { dir: dir.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// Makes the directory this process's, for as long as the file is held.

@@ -49,6 +49,9 @@ pub struct Counters {
     pub unknown: AtomicU64,
 }
 
+/// After so long it is said that a COMMIT takes long, and again.
+const COMMIT_LONG: Duration = Duration::from_secs(5);
+
 pub(super) struct Committer {
     pub maker: Maker,
     pub progress: Arc<Progress>,
@@ -223,8 +226,9 @@ impl Committer {
             return Outcome::Failed(trouble);
         }
         let commit = client.batch_execute("SET LOCAL statement_timeout = 0; COMMIT");
-        let (written, committed) =
-            tokio::join!(futures_util::future::join_all(sent.iter_mut().map(|write| write.as_mut())), commit);
+        let done =
+            async { tokio::join!(futures_util::future::join_all(sent.iter_mut().map(|write| write.as_mut())), commit) };
+        let (written, committed) = waited_for(done).await;
         drop(written);
         let failed = sent.into_iter().find_map(|mut write| write.as_mut().take_output().and_then(Result::err));
         match (failed, committed) {
@@ -287,7 +291,11 @@ impl Committer {
                 let Err(error) = made else { return Trouble::Again };
                 if position <= room.last {
                     let last = room.last;
-                    tracing::warn!(error = told(&error), last, "the last partition is being filled; run: gongji migrate up");
+                    tracing::warn!(
+                        error = told(&error),
+                        last,
+                        "the last partition is being filled; run: gongji migrate up"
+                    );
                     return Trouble::Again;
                 }
                 error
@@ -296,6 +304,21 @@ impl Committer {
         };
         tracing::error!(error = told(&trouble), "no partition for the next records; run: gongji migrate up");
         Trouble::of(&trouble)
+    }
+}
+
+/// A COMMIT has no time limit: only the database knows what becomes of it. So somebody is told when it takes long.
+async fn waited_for<T>(commit: impl Future<Output = T>) -> T {
+    let mut commit = std::pin::pin!(commit);
+    let mut seconds = 0;
+    loop {
+        match timeout(COMMIT_LONG, commit.as_mut()).await {
+            Ok(done) => return done,
+            Err(_) => {
+                seconds += COMMIT_LONG.as_secs();
+                tracing::warn!(seconds, "a COMMIT is not answered yet: is its synchronous standby there?");
+            }
+        }
     }
 }
 

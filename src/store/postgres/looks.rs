@@ -63,6 +63,8 @@ pub(super) struct Jobs {
 const FEW: usize = 64;
 /// How long fewer wait for that one at most, however many come meanwhile: it may be slow, and they are not.
 const MOMENT: Duration = Duration::from_millis(5);
+/// Longest pause between two attempts to connect.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 impl Default for Jobs {
     fn default() -> Self {
@@ -186,12 +188,18 @@ pub(super) async fn connected(session: Option<Session>, maker: &Maker) -> Option
         return Some(session);
     }
     let connecting = async {
+        let mut pause = maker.options.poll;
         loop {
             match maker.connect().await {
-                Ok(session) => return session,
+                Ok(session) => {
+                    maker.quiet.found();
+                    return session;
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "the connection to the database is lost");
-                    sleep(maker.options.poll).await;
+                    maker.quiet.lost(&error);
+                    sleep(pause).await;
+                    // Many ask, and one that comes back is found soon enough.
+                    pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
         }

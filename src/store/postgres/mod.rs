@@ -24,6 +24,7 @@ mod answer;
 mod cell;
 mod cells;
 mod committer;
+mod copying;
 mod expectations;
 mod facts;
 mod hosts;
@@ -37,8 +38,10 @@ mod names;
 mod options;
 mod partition;
 mod progress;
+mod quiet;
 mod session;
 mod tables;
+mod words;
 mod write;
 
 use std::sync::mpsc::sync_channel;
@@ -64,6 +67,7 @@ use crate::domain::time::Moment;
 use crate::metrics::Page;
 
 pub use committer::Counters;
+pub use copying::{begin_copy, end_copy};
 pub use migrate::{Applied, MIGRATIONS, Migration, SCHEMA, status, up};
 pub use options::{DatabaseUrl, PostgresError, PostgresOptions};
 
@@ -210,6 +214,7 @@ async fn open(maker: &Maker) -> Result<Opened, PostgresError> {
     let options = &maker.options;
     let session = maker.connect().await?;
     migrate::check(options, &session.client).await?;
+    copying::check(options, &session.client).await?;
     let refused = |error: tokio_postgres::Error| migrate::refused(options, &error);
     let unreadable = |_: cell::Unreadable| PostgresError::Unreadable { url: options.url.clone() };
     let secret = session.client.query_one("SELECT secret FROM gongji_person.secret", &[]).await.map_err(refused)?;

@@ -75,6 +75,8 @@ pub struct PostgresOptions {
     pub poll: Duration,
     /// The schema this program knows; another one only to try how versions get along.
     pub migrations: &'static [Migration],
+    /// To go on with a data set that is being copied here.
+    pub copying: bool,
 }
 
 impl PostgresOptions {
@@ -92,8 +94,13 @@ impl PostgresOptions {
             retries: 8,
             poll: Duration::from_millis(20),
             migrations: &MIGRATIONS,
+            copying: false,
         }
     }
+}
+
+fn words_of(code: &str) -> String {
+    super::words::meaning(code).map(|words| format!(" ({words})")).unwrap_or_default()
 }
 
 /// Why a database cannot be used. Says where it is, and neither password nor data.
@@ -117,7 +124,12 @@ pub enum PostgresError {
     Ahead { url: DatabaseUrl, found: i32, known: i32 },
     #[error("migration {version} of the database at {url} is not the one this program knows")]
     Changed { url: DatabaseUrl, version: i32 },
-    #[error("the database at {url} refused: SQLSTATE {code}")]
+    #[error(
+        "a data set is being copied into the database at {url}, or that did not come to its end; give the same line again that \
+         began it, or make the database anew"
+    )]
+    Copying { url: DatabaseUrl },
+    #[error("the database at {url} refused: SQLSTATE {code}{words}", words = words_of(code))]
     Refused { url: DatabaseUrl, code: String },
     #[error("the database at {url} does not answer as its schema says")]
     Unreadable { url: DatabaseUrl },

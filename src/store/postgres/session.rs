@@ -19,6 +19,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::hosts::Hosts;
 use super::measured::Measured;
 use super::options::{PostgresError, PostgresOptions};
+use super::quiet::Quiet;
+use super::words;
 
 /// How sessions are made.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ pub(super) struct Maker {
     tls: Option<MakeRustlsConnect>,
     pub options: Arc<PostgresOptions>,
     pub measured: Arc<Measured>,
+    pub quiet: Arc<Quiet>,
 }
 
 pub(super) struct Session {
@@ -80,7 +83,9 @@ pub(super) fn told(error: &tokio_postgres::Error) -> String {
         Some(error) => {
             let named = |what: &str, name: Option<&str>| name.map(|name| format!(" {what} {name}")).unwrap_or_default();
             let (table, rule) = (named("table", error.table()), named("constraint", error.constraint()));
-            format!("SQLSTATE {}{table}{rule}", error.code().code())
+            let code = error.code().code();
+            let said = words::meaning(code).map(|words| format!(" ({words})")).unwrap_or_default();
+            format!("SQLSTATE {code}{said}{table}{rule}")
         }
     }
 }
@@ -110,7 +115,7 @@ impl Maker {
             config.ssl_mode(SslMode::Require);
             Some(tls(&options)?)
         };
-        Ok(Self { hosts: Arc::new(Hosts::of(&config)), tls, options, measured: Arc::default() })
+        Ok(Self { hosts: Arc::new(Hosts::of(&config)), tls, options, measured: Arc::default(), quiet: Arc::default() })
     }
 
     /// What the database may take for a statement, and the network for a while.
@@ -129,8 +134,8 @@ impl Maker {
             Ok(Ok(session)) => Ok(session),
             Ok(Err(None)) => Err(unreachable("it takes too long".to_owned())),
             Ok(Err(Some(error))) => Err(unreachable(match error.as_db_error() {
-                Some(error) => format!("SQLSTATE {}", error.code().code()),
-                None => "no answer, or not the answer of a database that may be written".to_owned(),
+                Some(_) => told(&error),
+                None => words::connecting(&error).to_owned(),
             })),
             Err(_) => Err(unreachable("it takes too long".to_owned())),
         }

@@ -63,6 +63,16 @@ INSERT INTO gongji.word (list, code, name, zh) VALUES
 COMMENT ON COLUMN gongji.record.event IS 'what happened; names in gongji.word; null: not readable by the version that wrote it';
 COMMENT ON COLUMN gongji.request.method IS 'method of the request; names in gongji.word';
 
+CREATE TABLE gongji.copying (
+    one boolean NOT NULL,
+    begun_at timestamptz NOT NULL,
+    PRIMARY KEY (one),
+    CHECK (one)
+);
+COMMENT ON TABLE gongji.copying IS 'One row while a data set is copied into this database; nobody serves it then.';
+COMMENT ON COLUMN gongji.copying.one IS 'always true';
+COMMENT ON COLUMN gongji.copying.begun_at IS 'when the copy was begun';
+
 ALTER TABLE gongji.record ADD CONSTRAINT record_position_check CHECK (position > 0) NOT VALID;
 ALTER TABLE gongji.posting ADD CONSTRAINT posting_place_check CHECK (position > 0 AND place >= 0) NOT VALID;
 ALTER TABLE gongji.posting
