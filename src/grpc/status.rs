@@ -236,6 +236,12 @@ fn not_found(thing: Thing, metadata: HashMap<String, String>) -> Status {
         Thing::Region => {
             ("REGION_NOT_FOUND", "no such region on that day", "没有找到该统筹区，或该统筹区在该日期无效。")
         }
+        Thing::Province => ("REGION_NOT_FOUND", "no such province on that day", "没有找到该省级区划。"),
+        Thing::Pool => (
+            "REGION_NOT_FOUND",
+            "the region is no pool: nobody is insured there, and it has no policy",
+            "该区划不是统筹区，没有参保政策，请使用统筹区编码。",
+        ),
         Thing::Member => ("MEMBER_NOT_FOUND", "no such member", "没有找到该参保人。"),
         Thing::Account => ("ACCOUNT_NOT_FOUND", "the member has no personal account", "该参保人没有医保个人账户。"),
         Thing::Binding => ("BINDING_NOT_FOUND", "no such binding", "没有找到该绑定关系。"),
