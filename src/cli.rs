@@ -156,15 +156,14 @@ fn with_defaults(mut command: clap::Command) -> clap::Command {
     for name in names {
         command = command.mut_subcommand(name, with_defaults);
     }
-    for (name, default) in Config::defaults() {
-        if command.get_arguments().any(|argument| argument.get_id() == name) && default != "\"\"" {
-            command = command.mut_arg(name, |argument| {
-                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-                argument.help(format!("{help} [default: {}]", default.trim_matches('"')))
-            });
-        }
-    }
-    command
+    let defaults = Config::defaults();
+    // In place: `mut_arg` would put each behind those that it leaves alone, and the help follows that order.
+    command.mut_args(|argument| {
+        let default = defaults.iter().find(|(name, default)| argument.get_id() == name && default != "\"\"");
+        let Some((_, default)) = default.filter(|_| argument.get_default_values().is_empty()) else { return argument };
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        argument.help(format!("{help} [default: {}]", default.trim_matches('"')))
+    })
 }
 
 /// Variables that look like settings and are none: a misspelt one would be passed over in silence.

@@ -156,7 +156,6 @@ options! {
     stream_idle_ms / "stream-idle-ms" / "GONGJI_STREAM_IDLE_MS": u32 = 60_000;
     /// Most streams of Watch open at once; more are refused as OVERLOADED.
     watch_streams / "watch-streams" / "GONGJI_WATCH_STREAMS": u32 = 64;
-    @ "Sizes of requests and answers"
     /// Bytes of records, as stored, after which one message of Watch ends.
     watch_message_bytes / "watch-message-bytes" / "GONGJI_WATCH_MESSAGE_BYTES": u32 = 128 << 10;
     /// Longest time a Watch is silent before it sends a checkpoint, in milliseconds.
@@ -167,6 +166,7 @@ options! {
     drain_ms / "drain-ms" / "GONGJI_DRAIN_MS": u32 = 5_000;
     /// How often a server asks whether its store answers and its clock is right, in milliseconds: what health checks tell.
     readiness_ms / "readiness-ms" / "GONGJI_READINESS_MS": u32 = 1_000;
+    @ "Sizes of requests and answers"
     /// Largest message received, in bytes; a larger one is MESSAGE_TOO_LARGE.
     message_bytes / "message-bytes" / "GONGJI_MESSAGE_BYTES": u32 = 1 << 20;
     /// Most lines of one bill; more are INVALID_FIELDS.
@@ -175,9 +175,6 @@ options! {
     page_size_default / "page-size-default" / "GONGJI_PAGE_SIZE_DEFAULT": u32 = 50;
     /// Most items on a page; a larger page_size is INVALID_FIELDS.
     page_size_max / "page-size-max" / "GONGJI_PAGE_SIZE_MAX": u32 = 500;
-    /// Most active bindings of one person, as owner or as beneficiary; one more is
-    /// BINDINGS_PER_MEMBER_EXCEEDED.
-    bindings_per_member / "bindings-per-member" / "GONGJI_BINDINGS_PER_MEMBER": u32 = 32;
     /// Most paper authorisations of one settlement; more are INVALID_FIELDS.
     paper_authorisations / "paper-authorisations" / "GONGJI_PAPER_AUTHORISATIONS": u32 = 8;
     /// Most pieces of evidence of one binding; more are INVALID_FIELDS.
@@ -222,6 +219,9 @@ options! {
     retries / "retries" / "GONGJI_RETRIES": u32 = 8;
     /// Grades of policy values to refuse, such as demo,unverified: a decision that rests on one is refused. Empty: none.
     refuse_grade / "refuse-grade" / "GONGJI_REFUSE_GRADE": String = String::new();
+    /// Most active bindings of one person, as owner or as beneficiary; one more is
+    /// BINDINGS_PER_MEMBER_EXCEEDED.
+    bindings_per_member / "bindings-per-member" / "GONGJI_BINDINGS_PER_MEMBER": u32 = 32;
     /// How long a quote's token holds, in seconds; past it QUOTE_EXPIRED.
     quote_seconds / "quote-seconds" / "GONGJI_QUOTE_SECONDS": u32 = 300;
     /// Longest time for which money may be held, in seconds; a longer hold_for is INVALID_FIELDS.

@@ -37,7 +37,7 @@ pub struct BackupOptions {
     /// Data directory of the server, running or not.
     #[arg(long, env = "GONGJI_DATA_DIR", value_name = "DIR", default_value = "gongji-data")]
     data_dir: PathBuf,
-    /// Where the backup goes: a directory that is absent or empty, or holds one that was broken off.
+    /// Where the backup goes: a directory outside the data directory that is absent or empty, or holds one that was broken off.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 }
@@ -76,6 +76,10 @@ fn told(place: &Path, error: &BackupError) -> String {
 }
 
 fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
+    if lies_in(to, data_dir)? {
+        let what = "lies in the data directory and would be lost with it; name a place outside";
+        return Err(io::Error::other(format!("--to {} {what}", to.display())).into());
+    }
     if to.try_exists()? {
         let mut names = fs::read_dir(to)?.map(|entry| entry.map(|entry| entry.file_name()));
         if names.any(|name| name.map_or(true, |name| name != UNFINISHED && name != HEAD)) {
@@ -113,6 +117,15 @@ fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
     fs::rename(&unfinished, to.join(CHANGES))?;
     File::open(to)?.sync_all()?;
     Ok(head)
+}
+
+/// Whether a place that may not be there yet is a folder or lies in it, whatever links and dots name either.
+fn lies_in(place: &Path, folder: &Path) -> io::Result<bool> {
+    let Ok(folder) = fs::canonicalize(folder) else { return Ok(false) };
+    let place = std::path::absolute(place)?;
+    // Up to what is there: only that can be a link, and what is yet to be made cannot lead elsewhere.
+    let there = place.ancestors().find_map(|above| fs::canonicalize(above).ok());
+    Ok(there.is_some_and(|there| there.starts_with(&folder)))
 }
 
 /// Makes a data set of a backup.

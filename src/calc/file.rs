@@ -6,15 +6,18 @@ use std::path::Path;
 
 use super::rows::{ITEM_ID, result};
 use super::summary::{Summary, Sums};
-use super::{Calculator, Options};
+use super::{Calculator, Options, error_text};
+use crate::grpc::proto::calculation_result::Result as Found;
 use crate::rows::results::{Results, bar, task, write_summary};
 use crate::rows::{Row, Rows};
-use crate::terminal::{put, say};
+use crate::terminal::{put, remark, say};
 
 /// Rows of one thread's piece.
 const PIECE: usize = 4_096;
 /// Rounds of pieces between two notes of where the run stands.
 const NOTE_EVERY: u32 = 8;
+/// Rows without a result that are printed; the results have all.
+const PRINTED_MAX: usize = 100;
 
 pub fn run(calculator: &Calculator<'_>, options: &Options, input: &Path) -> Result<(), String> {
     let out = options.out.as_deref().ok_or("--out: name the file for the results")?;
@@ -37,7 +40,7 @@ pub fn run(calculator: &Calculator<'_>, options: &Options, input: &Path) -> Resu
     let columns = rows.columns().to_vec();
     let id = columns.iter().position(|name| name == ITEM_ID);
     let began_with = results.summary().rows;
-    let mut round = 0_u32;
+    let (mut round, mut printed) = (0_u32, 0);
     loop {
         let mut pieces = Vec::with_capacity(threads);
         while pieces.len() < threads {
@@ -53,6 +56,10 @@ pub fn run(calculator: &Calculator<'_>, options: &Options, input: &Path) -> Resu
         for piece in calculate(calculator, pieces, &columns, id)? {
             results.write(&piece.bytes)?;
             results.sum_up(|summary| summary.merge(&piece.summary, &piece.sums));
+            for (line, what) in piece.refused.iter().take(PRINTED_MAX - printed) {
+                printed += 1;
+                bar.suspend(|| remark!("line {line}: {what}"));
+            }
         }
         results.reach(rows.place());
         bar.set_position(rows.place().byte);
@@ -85,6 +92,8 @@ struct Done {
     bytes: Vec<u8>,
     summary: Summary,
     sums: Sums,
+    /// The first rows without a result, by their lines.
+    refused: Vec<(u64, String)>,
 }
 
 fn calculate(
@@ -94,12 +103,22 @@ fn calculate(
     id: Option<usize>,
 ) -> Result<Vec<Done>, String> {
     let one = |piece: Vec<Row>| -> Result<Done, String> {
-        let mut done =
-            Done { bytes: Vec::with_capacity(piece.len() * 512), summary: Summary::default(), sums: Sums::default() };
+        let mut done = Done {
+            bytes: Vec::with_capacity(piece.len() * 512),
+            summary: Summary::default(),
+            sums: Sums::default(),
+            refused: Vec::new(),
+        };
         for row in piece {
+            let line = row.line;
             let result = result(row, calculator, columns, id);
             done.summary.add(&result);
             done.sums.add(&result);
+            if let Some(Found::Error(error)) = &result.result
+                && done.refused.len() < PRINTED_MAX
+            {
+                done.refused.push((line, error_text(error)));
+            }
             serde_json::to_writer(&mut done.bytes, &result).map_err(|error| error.to_string())?;
             done.bytes.push(b'\n');
         }

@@ -29,6 +29,7 @@ const PERIODS: u32 = 600;
     A file (CSV with the fields' names in its first line, or JSON lines); an optional column item_id names the rows:\n  \
     gongji calc contribution staff.csv --region 310000 --on 2025-08-01 --out staff.jsonl\n\
     Stopped half-way, the same line with --resume goes on where it was.\n\
+    Rows without a result are told by their lines, the first hundred of them; the results have all.\n\
     Ends with 0: everything is calculated; 1: something is not, and the results or the message say what.")]
 pub struct Options {
     /// Which calculation; its fields are those of the request in proto/gongji/v1/calculation.proto.
@@ -179,7 +180,8 @@ fn error_text(error: &proto::CalculationError) -> String {
         text.push_str(&format!("\n  {}", error.parameter));
     }
     for violation in &error.violations {
-        text.push_str(&format!("\n  {} {}", violation.field, violation.description));
+        let field = if violation.field.is_empty() { String::new() } else { format!("{} ", violation.field) };
+        text.push_str(&format!("\n  {field}{}", violation.description));
     }
     text
 }

@@ -36,14 +36,19 @@ pub fn result(
 fn from_line(kind: Kind, line: &[u8]) -> (String, Result<proto::calculation_item::Calculation, String>) {
     let is_plain = !line.windows(ITEM_ID.len()).any(|part| part == ITEM_ID.as_bytes());
     if is_plain {
-        let read = kind.read(&mut serde_json::Deserializer::from_slice(line)).map_err(|error| error.to_string());
+        let read = kind.read(&mut serde_json::Deserializer::from_slice(line)).map_err(|error| told(&error));
         return (String::new(), read);
     }
     let mut value: serde_json::Value = match serde_json::from_slice(line) {
         Ok(value) => value,
-        Err(error) => return (String::new(), Err(error.to_string())),
+        Err(error) => return (String::new(), Err(told(&error))),
     };
     let id = value.as_object_mut().and_then(|fields| fields.remove(ITEM_ID));
     let id = id.and_then(|id| id.as_str().map(str::to_owned)).unwrap_or_default();
     (id, kind.read(value).map_err(|error| error.to_string()))
+}
+
+/// What is wrong with a line: it is a text of one line, wherever it stands in the file.
+fn told(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
 }

@@ -23,7 +23,7 @@ pub enum RegionLevel {
     CityPool,
     /// A county-level unit that is a pool of its own.
     County,
-    /// A unit outside the ordinary scheme, such as 雄安新区 or the XPCC.
+    /// A unit outside the ordinary scheme, such as 雄安新区; or the Corps (兵团), province and pool in one.
     Special,
 }
 

@@ -185,6 +185,11 @@ impl Fields {
         if text.as_ref().is_empty() { Some(String::new()) } else { self.code(field, text) }
     }
 
+    /// A code or reference that may be left out, which leaves it empty.
+    pub fn given_code(&mut self, field: &str, text: Option<String>) -> Option<String> {
+        text.map_or(Some(String::new()), |text| self.code(field, text))
+    }
+
     /// Words of people: at most `max` characters, no control characters.
     pub fn text(
         &mut self,

@@ -1,5 +1,6 @@
 //! MemberService: insured persons and their insurance.
 
+use jiff::civil::Date;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::explanation;
@@ -8,12 +9,13 @@ use super::imports::{self, Imported};
 use super::people::{self, created_millis};
 use super::proto::member_service_server::MemberService;
 use super::{Service, proto, wire_position};
+use crate::domain::identity::IdNumber;
 use crate::domain::ids::MemberId;
 use crate::domain::member::{Insurance, MemberRef, Person};
 use crate::domain::vocabulary::CardChannel;
 use crate::ledger::OfMade;
 use crate::ledger::cards::ActivateCard;
-use crate::ledger::members::{CreateMember, SERVERS_DAY, UpdateInsurance};
+use crate::ledger::members::{Claimed, CreateMember, SERVERS_DAY, UpdateInsurance};
 use crate::store::entity::Decided;
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -57,7 +59,7 @@ impl MemberService for Service {
         let mut fields = Fields::new();
         let request_id = fields.request_id(&request_id);
         let member = fields.person("member", member);
-        let insurance = read_insurance(&mut fields, insurance);
+        let insurance = self.read_insurance(&mut fields, insurance, None);
         let view = fields.explanation_view(explanation_view, proto::ExplanationView::Full);
         let ((request_id, member, insurance), view) = fields.done(all3(request_id, member, insurance).zip(view))?;
         let command = UpdateInsurance { caller: self.caller(), request_id, member, insurance, etag };
@@ -154,15 +156,16 @@ impl Service {
         let request_id = fields.request_id(&request_id);
         let name = fields.text("name", &name, 64, true);
         let id_number = fields.id_number("id_number", &id_number);
-        let card = fields.optional_code("card_number", card_number.unwrap_or_default());
-        let personal = fields.optional_code("personal_number", personal_number.unwrap_or_default());
-        let computer = fields.optional_code("computer_number", computer_number.unwrap_or_default());
-        let insurance = read_insurance(&mut fields, insurance);
+        let no_card = card_number.is_none();
+        let card = fields.given_code("card_number", card_number);
+        let personal = fields.given_code("personal_number", personal_number);
+        let computer = fields.given_code("computer_number", computer_number);
+        let birth = id_number.as_ref().map(IdNumber::birth_date);
+        let insurance = self.read_insurance(&mut fields, insurance, birth);
         let full = fields.full_view(view);
         let card_active = read_card_state(&mut fields, card_state);
         let bank = fields.optional_code("issuing_bank_code", &issuing_bank_code);
-        if card.as_ref().is_some_and(String::is_empty) && (card_active == Some(false) || !issuing_bank_code.is_empty())
-        {
+        if no_card && (card_active == Some(false) || !issuing_bank_code.is_empty()) {
             fields.bad("card_number", "is required with card_state or issuing_bank_code");
         }
         let person = all3(name, id_number, card).zip(personal).zip(computer);
@@ -188,6 +191,28 @@ impl Service {
         })
     }
 
+    /// `birth` of the person whose insurance it is, where the request says it.
+    fn read_insurance(
+        &self,
+        fields: &mut Fields,
+        insurance: Option<proto::Insurance>,
+        birth: Option<Date>,
+    ) -> Option<Insurance> {
+        let today = self.ledger.now().civil_day();
+        let Some(proto::Insurance { scheme, tier, state, region_code, has_account, start_date }) = insurance else {
+            fields.bad("insurance", "is required");
+            fields.beside(self.ledger.check_claimed(Claimed { birth, ..Claimed::default() }, today));
+            return None;
+        };
+        let scheme = fields.word("insurance.scheme", scheme);
+        let tier = fields.optional_code("insurance.tier", &tier);
+        let state = fields.word("insurance.state", state);
+        let region = fields.region("insurance.region_code", &region_code);
+        let start = fields.optional_day("insurance.start_date", &start_date).map(|day| day.unwrap_or(SERVERS_DAY));
+        fields.beside(self.ledger.check_claimed(Claimed { birth, region, start, scheme, has_account }, today));
+        Some(Insurance { scheme: scheme?, tier: tier?, state: state?, region: region?, has_account, start: start? })
+    }
+
     async fn look_up(
         &self,
         mut fields: Fields,
@@ -208,17 +233,4 @@ impl Service {
         member.certification = certification.as_ref().map(super::certifications::certification);
         Ok(member)
     }
-}
-
-fn read_insurance(fields: &mut Fields, insurance: Option<proto::Insurance>) -> Option<Insurance> {
-    let Some(proto::Insurance { scheme, tier, state, region_code, has_account, start_date }) = insurance else {
-        fields.bad("insurance", "is required");
-        return None;
-    };
-    let scheme = fields.word("insurance.scheme", scheme);
-    let tier = fields.optional_code("insurance.tier", &tier);
-    let state = fields.word("insurance.state", state);
-    let region = fields.region("insurance.region_code", &region_code);
-    let start = fields.optional_day("insurance.start_date", &start_date).map(|day| day.unwrap_or(SERVERS_DAY));
-    Some(Insurance { scheme: scheme?, tier: tier?, state: state?, region: region?, has_account, start: start? })
 }

@@ -47,8 +47,11 @@ impl RegionService for Service {
         let filter = format!("regions {province_code} {cross_province_only} {on} {name}");
         let page = self.ledger.page(&page_token, filter.as_bytes(), size, u64::from(u32::MAX))?;
         let regions = &self.ledger.book.regions;
-        if province.is_some_and(|province| !regions.get(province).is_some_and(|region| region.is_valid_on(day))) {
-            return Err(Failure::NotFound(Thing::Region).into());
+        let is_province = |code: RegionCode| {
+            code == code.province() && regions.get(code).is_some_and(|region| region.is_valid_on(day))
+        };
+        if province.is_some_and(|province| !is_province(province)) {
+            return Err(Failure::NotFound(Thing::Province).into());
         }
         let wanted = |region: &&Region| {
             u64::from(region.code.as_u32()) > page.after
@@ -77,7 +80,7 @@ impl RegionService for Service {
         let on = self.read_on(&mut fields, &on);
         let (code, on) = fields.done(code.zip(on))?;
         self.valid_region(code, on)?;
-        let found = self.ledger.book.policy(code, on).ok_or(Failure::NotFound(Thing::Region))?;
+        let found = self.ledger.book.policy(code, on).ok_or(Failure::NotFound(Thing::Pool))?;
         let (calculation_tables, calculation_citations) = self.calculation_tables(code, on);
         let policy = Some(policy(found));
         Ok(Response::new(proto::GetPolicyResponse { policy, calculation_tables, calculation_citations }))
@@ -96,7 +99,8 @@ impl RegionService for Service {
         let filter = format!("revisions {region_code}");
         let page = self.ledger.page(&page_token, filter.as_bytes(), size, revisions.len() as u64)?;
         if revisions.is_empty() {
-            return Err(Failure::NotFound(Thing::Region).into());
+            let thing = if self.ledger.book.regions.get(code).is_some() { Thing::Pool } else { Thing::Region };
+            return Err(Failure::NotFound(thing).into());
         }
         let from = usize::try_from(page.after).unwrap_or(usize::MAX).min(revisions.len());
         let to = from.saturating_add(page.limit).min(revisions.len());
@@ -145,7 +149,7 @@ impl RegionService for Service {
         let book = &self.ledger.book;
         let find = |code| {
             self.valid_region(code, on)?;
-            book.policy(code, on).cloned().ok_or(Failure::NotFound(Thing::Region))
+            book.policy(code, on).cloned().ok_or(Failure::NotFound(Thing::Pool))
         };
         let used = vec![find(owner)?, find(beneficiary)?];
         let decision = sharing::check(&used[0], &used[1], &book.regions, relation, on);
@@ -201,7 +205,9 @@ impl Service {
     fn region(&self, region: &Region, on: Date) -> proto::Region {
         let opening = self.ledger.book.regions.open_on(region.code, on).filter(|_| region.level.is_pool());
         let mut sources = vec![citation(&region.citation)];
-        sources.extend(opening.map(|opening| citation(&opening.citation)));
+        // One source may say both.
+        let other = opening.filter(|opening| opening.citation.id != region.citation.id);
+        sources.extend(other.map(|opening| citation(&opening.citation)));
         proto::Region {
             code: region.code.to_string(),
             name: region.name.clone(),

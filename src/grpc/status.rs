@@ -43,6 +43,16 @@ fn plain(code: Code, reason: &str, message: &str, sentence: &str) -> Status {
     make(code, reason, message, sentence, HashMap::new())
 }
 
+/// A token that is no good: a bad field with a reason of its own.
+fn bad_token(reason: &str, field: &str, what: &str, sentence: &str) -> Status {
+    let mut details = ErrorDetails::new();
+    details
+        .set_error_info(reason, DOMAIN, HashMap::new())
+        .set_localized_message("zh-CN", sentence)
+        .add_bad_request_violation(field, what);
+    Status::with_error_details(Code::InvalidArgument, format!("{field} {what}"), details)
+}
+
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         of(&failure)
@@ -93,16 +103,16 @@ pub fn of(failure: &Failure) -> Status {
             };
             Status::with_error_details(Code::InvalidArgument, message, details)
         }
-        Failure::PageTokenInvalid => plain(
-            Code::InvalidArgument,
+        Failure::PageTokenInvalid => bad_token(
             "PAGE_TOKEN_INVALID",
-            "page_token is not one of this listing",
+            "page_token",
+            "is not one of this listing",
             "分页标记无效，请从第一页重新查询。",
         ),
-        Failure::QuoteTokenInvalid => plain(
-            Code::InvalidArgument,
+        Failure::QuoteTokenInvalid => bad_token(
             "QUOTE_TOKEN_INVALID",
-            "quote_token is not one of this content",
+            "quote_token",
+            "is not one of this content",
             "预结算凭证无效，请重新预结算。",
         ),
         Failure::NotFound(thing) => not_found(*thing, HashMap::new()),
@@ -226,6 +236,12 @@ fn not_found(thing: Thing, metadata: HashMap<String, String>) -> Status {
         Thing::Region => {
             ("REGION_NOT_FOUND", "no such region on that day", "没有找到该统筹区，或该统筹区在该日期无效。")
         }
+        Thing::Province => ("REGION_NOT_FOUND", "no such province on that day", "没有找到该省级区划。"),
+        Thing::Pool => (
+            "REGION_NOT_FOUND",
+            "the region is no pool: nobody is insured there, and it has no policy",
+            "该区划不是统筹区，没有参保政策，请使用统筹区编码。",
+        ),
         Thing::Member => ("MEMBER_NOT_FOUND", "no such member", "没有找到该参保人。"),
         Thing::Account => ("ACCOUNT_NOT_FOUND", "the member has no personal account", "该参保人没有医保个人账户。"),
         Thing::Binding => ("BINDING_NOT_FOUND", "no such binding", "没有找到该绑定关系。"),

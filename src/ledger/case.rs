@@ -14,7 +14,7 @@ use crate::domain::account::Account;
 use crate::domain::bill::{Bill, Visit};
 use crate::domain::binding::{AidUse, Caps, Family, Spends, Tie};
 use crate::domain::draw::{Contribution, Owner, Patient};
-use crate::domain::ids::{BindingId, MemberId};
+use crate::domain::ids::{BindingId, MemberId, RegionCode};
 use crate::domain::member::{Member, MemberRef};
 use crate::domain::money::Money;
 use crate::domain::paper::Slip;
@@ -307,7 +307,11 @@ impl Ledger {
     /// Refuses a place of care that is nowhere. Any division of a province will do, a district as well as a pool: the place
     /// says no more than local or away, and a bill is not refused for a code that the list of pools does not have.
     pub fn check_care_region(&self, visit: &Visit) -> Result<(), Failure> {
-        match self.book.regions.get(visit.care_region.province()) {
+        self.check_care_code(visit.care_region)
+    }
+
+    pub fn check_care_code(&self, code: RegionCode) -> Result<(), Failure> {
+        match self.book.regions.get(code.province()) {
             Some(_) => Ok(()),
             None => Err(Failure::invalid("visit.care_region_code", "lies in no province")),
         }

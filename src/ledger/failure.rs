@@ -19,6 +19,10 @@ pub struct Violation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Thing {
     Region,
+    /// A region where a province is asked for.
+    Province,
+    /// A region that is there, and where nobody is insured.
+    Pool,
     Member,
     Account,
     Binding,

@@ -56,26 +56,42 @@ pub struct MemberOutcome {
     pub decided: Decided,
 }
 
+/// Insurance data as far as they could be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claimed {
+    pub birth: Option<Date>,
+    pub region: Option<RegionCode>,
+    pub start: Option<Date>,
+    pub scheme: Option<Scheme>,
+    pub has_account: bool,
+}
+
 impl Ledger {
     /// What is wrong with insurance data in themselves.
-    pub fn check_insurance(&self, insurance: &Insurance, birth: Option<Date>, today: Date) -> Result<(), Failure> {
-        let region = self.book.regions.get(insurance.region);
+    fn check_insurance(&self, insurance: &Insurance, birth: Option<Date>, today: Date) -> Result<(), Failure> {
+        let &Insurance { scheme, tier: _, state: _, region, has_account, start } = insurance;
+        let (scheme, region, start) = (Some(scheme), Some(region), Some(start));
+        self.check_claimed(Claimed { birth, region, start, scheme, has_account }, today)?;
+        self.check_pool(insurance.region, insurance.start)
+    }
+
+    /// The bad fields of what could be read, to be told with those that could not.
+    pub fn check_claimed(&self, claimed: Claimed, today: Date) -> Result<(), Failure> {
+        let Claimed { birth, region, start, scheme, has_account } = claimed;
+        let region = region.and_then(|region| self.book.regions.get(region));
         let is_pool = region.is_none_or(|region| region.level.is_pool());
-        let resident_account = insurance.scheme == Scheme::Resident && insurance.has_account;
+        let resident_account = scheme == Some(Scheme::Resident) && has_account;
         let faults = [
             (birth.is_some_and(|birth| birth > today), "id_number", "has a birth date in the future"),
             (!is_pool, "insurance.region_code", "is not the code of a pooling region"),
-            (insurance.start > today, "insurance.start_date", "lies in the future"),
+            (start.is_some_and(|start| start > today), "insurance.start_date", "lies in the future"),
             (resident_account, "insurance.has_account", "must be false: resident insurance has no personal account"),
         ];
         let bad = faults.into_iter().filter(|(is_bad, ..)| *is_bad);
         let told =
             |(_, field, what): (bool, &str, &str)| Violation { field: field.to_owned(), description: what.to_owned() };
         let bad: Vec<Violation> = bad.map(told).collect();
-        if !bad.is_empty() {
-            return Err(Failure::Invalid(bad));
-        }
-        self.check_pool(insurance.region, insurance.start)
+        if bad.is_empty() { Ok(()) } else { Err(Failure::Invalid(bad)) }
     }
 
     /// Refuses a pool that does not exist on a day. Nobody comes into one that has ended; who is insured there stays.

@@ -119,7 +119,9 @@ fn followed(row: &Row, level: RegionLevel, folders: &BTreeSet<&str>, problems: &
 
 fn check_parent(row: &Row, regions: &BTreeMap<RegionCode, Region>, problems: &mut Problems) {
     let Some(region) = RegionCode::parse(row.get("code")).and_then(|code| regions.get(&code)) else { return };
-    let is_root = matches!(region.level, RegionLevel::ProvinceNode | RegionLevel::Municipality);
+    // The Corps is a province by its code and a pool of its own kind.
+    let alone = region.level == RegionLevel::Special && region.code == region.code.province();
+    let is_root = alone || matches!(region.level, RegionLevel::ProvinceNode | RegionLevel::Municipality);
     match region.parent {
         None if is_root => {}
         None => row.refuse(problems, "parent", "is empty: only provinces and municipalities have no parent"),
@@ -166,7 +168,8 @@ pub(super) fn openings(
     for row in rows(OPENINGS, text, OPENING_COLUMNS, problems) {
         let unit = row.code("unit", problems);
         let since = row.day("since", problems);
-        let citation = row.citation(row.get("unit"), row.get("note"), sources, problems);
+        // Another name than that of the unit's own row in the table of regions.
+        let citation = row.citation(&format!("open-{}", row.get("unit")), row.get("note"), sources, problems);
         if let Some(unit) = unit.filter(|unit| !regions.contains_key(unit)) {
             row.refuse(problems, "unit", format!("{unit} is not a code of regions.csv"));
         }

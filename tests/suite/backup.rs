@@ -127,6 +127,15 @@ fn a_stopped_server_is_backed_up_too_and_nothing_is_written_over() {
     let (status, _, log) = server.terminate();
     assert!(status.success(), "{log}");
     assert!(!data.join("backup.sock").exists(), "a server that stops takes its socket away");
+    // A backup within what it is of would be lost with it, whichever way the place is named.
+    std::os::unix::fs::symlink(&data, place.path("link")).expect("links");
+    let before = fs::read_dir(&data).expect("there").count();
+    for within in ["data", "data/to", "data/a/b", "data/../data/to", "link/to", "link", "data/data"] {
+        refused(&backup(&data, &place.path(within)), "lies in the data directory");
+        refused(&backup(&place.path("link"), &place.path(within)), "lies in the data directory");
+    }
+    assert_eq!(fs::read_dir(&data).expect("there").count(), before, "nothing was made");
+    assert!(done(&backup(&data, &place.path("data-2"))).contains(&digest), "a name that begins so is another place");
     assert!(done(&backup(&data, &to)).contains(&digest));
     refused(&backup(&data, &to), "is not empty");
     assert!(done(&restore(&to, &restored)).contains(&digest));

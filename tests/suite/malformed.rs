@@ -623,11 +623,6 @@ const NOT_REACHED: &[(&str, &str)] = &[
     ("WALLET_CLOSED_HOURS", "the clock stands at nine in the morning; `scenarios/wallet_hours.txt`"),
     ("WALLET_NOT_OFFERED", "the clock stands after the first wallet; `scenarios/wallet_hours.txt`"),
     ("TRANSFER_RETURNED", "nothing goes back on the day it is sent; `scenarios/wallet_claims.txt`"),
-    ("FAMILY_SIZE_EXCEEDED", "the clock stands after the pool's year of that bound; `scenarios/region_limits.txt`"),
-    (
-        "ALREADY_IN_ANOTHER_FAMILY",
-        "the clock stands after the pool's year of that bound; `scenarios/region_limits.txt`",
-    ),
     ("CERTIFICATION_CHANNEL_NOT_OFFERED", "the nation's list has every channel"),
     ("RECONCILIATION_TOO_LARGE", "nobody settles two million bills here; `rpc/reconciliation.rs` lowers the bound"),
     (
@@ -662,8 +657,9 @@ pub fn check(usually: u64, start: &dyn Fn(&[&str]) -> Server) {
         "1",
         "--max-backdate-days",
         "10000",
+        // Anhui's families have room for one less.
         "--bindings-per-member",
-        "4",
+        "7",
         // What the server does by itself moves the ledger too.
         "--close-year-per-second",
         "0",
@@ -893,10 +889,6 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         ("rich", insurance("440300")),
         ("poor", insurance("440300")),
         ("patient", with(insurance("440300"), "hasAccount", false)),
-        ("ward-1", insurance("440300")),
-        ("ward-2", insurance("440300")),
-        ("ward-3", insurance("440300")),
-        ("ward-4", insurance("440300")),
         ("head", insurance("980300")),
         ("head-2", insurance("980300")),
         ("head-3", insurance("980300")),
@@ -906,8 +898,15 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         ("limit-4", insurance("980300")),
         ("cold", insurance("440300")),
         ("young", insurance("440300")),
-    ];
-    for (place, (card, insurance)) in people.into_iter().enumerate() {
+        ("joined", insurance("320500")),
+        ("family-1", insurance("320500")),
+        ("family-2", insurance("320500")),
+        ("house", insurance("340100")),
+    ]
+    .map(|(card, insurance)| (card.to_owned(), insurance));
+    let wards = (1..=6).map(|number| (format!("ward-{number}"), insurance("440300")));
+    let kin = (1..=7).map(|number| (format!("kin-{number}"), insurance("340100")));
+    for (place, (card, insurance)) in people.into_iter().chain(wards).chain(kin).enumerate() {
         let member = json!({
             "requestId": format!("directed-{card}"), "name": "测试", "idNumber": id_number(320_000 + place),
             "cardNumber": format!("D-{card}"), "insurance": insurance,
@@ -943,31 +942,36 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
         "ownerRegionCode": "440300", "beneficiaryRegionCode": "440100", "relation": "RELATION_CHILD", "on": "2022-06-01",
     });
     send("CheckSharing", sharing).await.expect("an answer");
-    // Bindings that are made, with whatever evidence is asked for, until one person has as many as this server keeps.
-    let mut made = Vec::new();
-    for (place, (owner, patient, cap)) in [
-        ("D-rich", "D-patient", 1),
-        ("D-poor", "D-patient", 1_000),
-        ("CD-CARD-4001", "HE-CARD-3002", 1_000),
-        ("D-rich", "D-ward-1", 1_000),
-        ("D-rich", "D-ward-2", 1_000),
-        ("D-rich", "D-ward-3", 1_000),
-        ("D-rich", "D-ward-4", 1_000),
-    ]
-    .into_iter()
-    .enumerate()
+    // Bindings with whatever evidence is asked for: until one person has as many as this server keeps, a second family of one
+    // person, and a family that is too large.
+    let mut rows = vec![
+        ("D-rich", "D-patient".to_owned(), 1, ""),
+        ("D-poor", "D-patient".to_owned(), 1_000, ""),
+        ("CD-CARD-4001", "HE-CARD-3002".to_owned(), 1_000, ""),
+        ("D-family-1", "D-joined".to_owned(), 1_000, ""),
+        ("D-family-2", "D-joined".to_owned(), 1_000, "ALREADY_IN_ANOTHER_FAMILY"),
+    ];
+    for (owner, member, last, refusal) in
+        [("D-rich", "ward", 6, "BINDINGS_PER_MEMBER_EXCEEDED"), ("D-house", "kin", 7, "FAMILY_SIZE_EXCEEDED")]
     {
-        let mut filing = with(filing(owner, patient, "RELATION_SIBLING"), "caps", json!({ "perDayFen": cap }));
+        let told = |number| if number == last { refusal } else { "" };
+        rows.extend((1..=last).map(|number| (owner, format!("D-{member}-{number}"), 1_000, told(number))));
+    }
+    let mut first = String::new();
+    for (place, (owner, patient, cap, refusal)) in rows.into_iter().enumerate() {
+        let mut filing = with(filing(owner, &patient, "RELATION_SIBLING"), "caps", json!({ "perDayFen": cap }));
         filing["evidence"] = json!([]);
         let check = send("CheckBinding", filing.clone()).await.expect("an answer");
         let missing = check.get_field_by_name("missing_evidence").expect("a field").into_owned();
         let missing = missing.as_list().expect("a list").iter().filter_map(|kind| kind.as_str().map(str::to_owned));
         filing["evidence"] = missing.map(|kind| json!({ "type": kind, "reference": "paper" })).collect();
-        if let Ok(binding) = send("CreateBinding", with(filing, "requestId", format!("made-{place}"))).await {
-            made.push(text_at(&binding, &["binding", "binding_id"]));
+        let answer = send("CreateBinding", with(filing, "requestId", format!("made-{place}"))).await;
+        let told = answer.as_ref().err().and_then(|status| status.get_details_error_info()).map(|info| info.reason);
+        assert_eq!(told.unwrap_or_default(), refusal, "{owner} {patient}: {answer:?}");
+        if let (0, Ok(binding)) = (place, answer) {
+            first = text_at(&binding, &["binding", "binding_id"]);
         }
     }
-    assert!(made.len() > 3, "only {} bindings were made", made.len());
     // A pool with every limit: the last two columns are the day filed for and the refusal,
     // by the numbers of the day it is filed on.
     for (place, (owner, member, start, refusal)) in [
@@ -1047,7 +1051,7 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
     }
     for number in 0..2 {
         let release = json!({
-            "requestId": format!("release-{number}"), "bindingId": made[0], "requestedBy": "BINDING_PARTY_OWNER",
+            "requestId": format!("release-{number}"), "bindingId": first, "requestedBy": "BINDING_PARTY_OWNER",
             "channel": "CHANNEL_AGENCY_WINDOW", "evidence": pieces(&["OWNER_CARD", "USER_CARD_NUMBER"]),
         });
         assert_eq!(send("ReleaseBinding", release).await.is_ok(), number == 0);

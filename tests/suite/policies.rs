@@ -51,6 +51,25 @@ fn every_pool_has_a_policy_for_every_day_of_every_revision() {
     assert!(pools > 300 && revisions > pools);
 }
 
+/// Those that stand, without the invented ones.
+#[test]
+fn the_readmes_tell_how_many_pools_there_are() {
+    let book = book();
+    let real = |code: &str| !code.starts_with("98");
+    let standing = book
+        .regions
+        .iter()
+        .filter(|region| region.level.is_pool() && region.valid_to.is_none() && real(&region.code.to_string()));
+    let pools = standing.count();
+    for (file, words) in [
+        (include_str!("../../README.md"), format!("the law of {pools} pools")),
+        (include_str!("../../README.zh-CN.md"), format!("{pools} 个统筹区")),
+        (include_str!("../../CHANGELOG.md"), format!("Pools of the whole country ({pools})")),
+    ] {
+        assert!(file.contains(&words), "{words}");
+    }
+}
+
 /// Every dated value has a case on its first day and one on the day before.
 #[test]
 fn every_change_of_a_value_has_a_case_on_both_sides() {

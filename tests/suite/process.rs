@@ -483,6 +483,12 @@ fn help_names_every_option() {
         for setting in settings.iter().map(String::as_str).chain(["demo", "config"]) {
             assert!(help.contains(&format!("--{setting}")), "no --{setting} in {command} --help");
         }
+        // In the order of the settings: where it listens and what it keeps come first.
+        let options = help.lines().filter_map(|line| line.trim().strip_prefix("--")?.split_once(' '));
+        let told = options
+            .filter(|(name, rest)| rest.starts_with(['<', '[']) && settings.iter().any(|setting| setting == name));
+        let told: Vec<&str> = told.map(|(name, _)| name).collect();
+        assert_eq!(told, settings, "{command} --help");
     }
 }
 

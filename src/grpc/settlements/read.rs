@@ -10,7 +10,6 @@ use crate::domain::ids::SettlementId;
 use crate::domain::settlement::{Parts, RefundAsk, SettlementState};
 use crate::grpc::fields::Fields;
 use crate::grpc::{Service, proto};
-use crate::ledger::Failure;
 use crate::ledger::queries::SettlementsBy;
 use crate::ledger::settle::{Ask, Paper};
 use crate::ledger::settlements::SettlementKey;
@@ -32,7 +31,7 @@ impl Service {
         let patient = fields.person("patient", patient);
         let day_given = visit.as_ref().is_some_and(|visit| !visit.visit_date.is_empty());
         let today = self.ledger.now().civil_day();
-        let visit = read_visit(fields, visit, today, |day| self.ledger.check_day("visit.visit_date", day, today));
+        let visit = self.read_visit(fields, visit, today);
         let bill = self.read_bill(fields, bill);
         let papers = self.read_papers(fields, papers);
         Some(Ask {
@@ -42,6 +41,42 @@ impl Service {
             bill: Arc::new(bill?),
             papers: papers?,
             day_given,
+        })
+    }
+
+    fn read_visit(&self, fields: &mut Fields, visit: Option<proto::Visit>, today: Date) -> Option<Visit> {
+        let Some(proto::Visit { institution_kind, care_region_code, purpose, visit_date, external_refs }) = visit
+        else {
+            fields.bad("visit", "is required");
+            return None;
+        };
+        let institution_kind = fields.word("visit.institution_kind", institution_kind);
+        let care_region = fields.region("visit.care_region_code", &care_region_code);
+        if let Some(code) = care_region {
+            fields.beside(self.ledger.check_care_code(code));
+        }
+        let purpose = fields.word("visit.purpose", purpose);
+        let date = fields.optional_day("visit.visit_date", &visit_date).map(|day| day.unwrap_or(today));
+        if let Some(day) = date {
+            fields.beside(self.ledger.check_day("visit.visit_date", day, today));
+        }
+        let proto::ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no } = external_refs.unwrap_or_default();
+        let mdtrt_id = fields.optional_code("visit.external_refs.mdtrt_id", mdtrt_id);
+        let medins_setl_id = fields.optional_code("visit.external_refs.medins_setl_id", medins_setl_id);
+        let msgid = fields.optional_code("visit.external_refs.msgid", msgid);
+        let invoice_no = fields.optional_code("visit.external_refs.invoice_no", invoice_no);
+        let external = ExternalRefs {
+            mdtrt_id: mdtrt_id?,
+            medins_setl_id: medins_setl_id?,
+            msgid: msgid?,
+            invoice_no: invoice_no?,
+        };
+        Some(Visit {
+            institution_kind: institution_kind?,
+            care_region: care_region?,
+            purpose: purpose?,
+            date: date?,
+            external,
         })
     }
 
@@ -104,39 +139,6 @@ impl Service {
         // Collected first, so that every entry's fields are looked at.
         read.collect::<Vec<_>>().into_iter().collect()
     }
-}
-
-pub(super) fn read_visit(
-    fields: &mut Fields,
-    visit: Option<proto::Visit>,
-    today: Date,
-    judge: impl FnOnce(Date) -> Result<(), Failure>,
-) -> Option<Visit> {
-    let Some(proto::Visit { institution_kind, care_region_code, purpose, visit_date, external_refs }) = visit else {
-        fields.bad("visit", "is required");
-        return None;
-    };
-    let institution_kind = fields.word("visit.institution_kind", institution_kind);
-    let care_region = fields.region("visit.care_region_code", &care_region_code);
-    let purpose = fields.word("visit.purpose", purpose);
-    let date = fields.optional_day("visit.visit_date", &visit_date).map(|day| day.unwrap_or(today));
-    if let Some(day) = date {
-        fields.beside(judge(day));
-    }
-    let proto::ExternalRefs { mdtrt_id, medins_setl_id, msgid, invoice_no } = external_refs.unwrap_or_default();
-    let mdtrt_id = fields.optional_code("visit.external_refs.mdtrt_id", mdtrt_id);
-    let medins_setl_id = fields.optional_code("visit.external_refs.medins_setl_id", medins_setl_id);
-    let msgid = fields.optional_code("visit.external_refs.msgid", msgid);
-    let invoice_no = fields.optional_code("visit.external_refs.invoice_no", invoice_no);
-    let external =
-        ExternalRefs { mdtrt_id: mdtrt_id?, medins_setl_id: medins_setl_id?, msgid: msgid?, invoice_no: invoice_no? };
-    Some(Visit {
-        institution_kind: institution_kind?,
-        care_region: care_region?,
-        purpose: purpose?,
-        date: date?,
-        external,
-    })
 }
 
 pub(super) fn read_lines(fields: &mut Fields, lines: Vec<proto::Line>) -> Option<Vec<Line>> {

@@ -147,7 +147,8 @@ fn regions_open_on_their_day() {
         ("510100", "2024-12-01", Some("2024-12-02")),
         ("500235", "2024-12-01", Some("2024-12-02")),
         ("133100", "2024-12-01", Some("2024-12-02")),
-        ("133199", "2024-12-01", Some("2024-12-02")),
+        ("133199", "2025-05-07", Some("2025-05-08")),
+        ("660000", "2025-05-07", Some("2025-05-08")),
         ("139900", "2024-12-01", Some("2024-12-02")),
         ("410200", "2025-05-07", Some("2025-05-08")),
         ("429006", "2025-05-07", Some("2025-05-08")),
@@ -161,9 +162,27 @@ fn regions_open_on_their_day() {
         assert!(BOOK.regions.open_on(code(region), day(before)).is_none(), "{region} on {before}");
         assert_eq!(BOOK.regions.opening(code(region)).map(|opening| opening.since), since.map(day), "{region}");
     }
-    let first = day("2024-12-02");
-    let open = BOOK.regions.iter().filter(|region| BOOK.regions.open_on(region.code, first).is_some()).count();
-    assert_eq!(open, 32, "the 31 of the list, and the second code of 雄安");
+}
+
+/// 31 regions in nine provinces, and nobody before or beside them until the next day that is known.
+#[test]
+fn the_first_batch_is_the_published_list() {
+    let hebei =
+        "130100 130181 130200 130300 130400 130500 130600 130682 130700 130800 130900 131000 131100 133100 139900";
+    let others = "320500 340400 371400 410100 411500 420600 421100 421200 421300 422800 429005 500235 510100 511600 519900 622900";
+    let batch: Vec<RegionCode> = hebei.split(' ').chain(others.split(' ')).map(code).collect();
+    let provinces: BTreeSet<RegionCode> = batch.iter().map(|code| code.province()).collect();
+    assert_eq!((batch.len(), provinces.len()), (31, 9));
+    for (on, expected) in [
+        ("1998-12-14", &[][..]),
+        ("2024-12-01", &[]),
+        ("2024-12-02", &batch),
+        ("2024-12-31", &batch),
+        ("2025-05-07", &batch),
+    ] {
+        let open = BOOK.regions.iter().filter(|region| BOOK.regions.open_on(region.code, day(on)).is_some());
+        assert_eq!(open.map(|region| region.code).collect::<Vec<_>>(), expected, "{on}");
+    }
 }
 
 #[test]

@@ -94,6 +94,11 @@ fn rows_of_regions() {
             "440100,广州市,,,CITY,1998-12-14,,national,s,GUIDE\n",
             "regions.csv:4: parent is empty: only provinces and municipalities have no parent",
         ),
+        ("660000,兵团,,,SPECIAL,1998-12-14,,national,s,GUIDE\n", "loads"),
+        (
+            "441900,东莞市,,,SPECIAL,1998-12-14,,national,s,GUIDE\n",
+            "regions.csv:4: parent is empty: only provinces and municipalities have no parent",
+        ),
         (
             "440100,广州市,,430000,CITY,1998-12-14,,national,s,GUIDE\n",
             "regions.csv:4: parent 430000 is not a region of this file",

@@ -88,7 +88,10 @@ fn a_file_is_answered_row_by_row_in_order() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path();
     fs::write(path.join("staff.csv"), staff(20_000)).expect("written");
-    let summary = partly(&run_file(path, "staff.csv", "out.jsonl", &["--summary", "sum.json"]));
+    let output = run_file(path, "staff.csv", "out.jsonl", &["--summary", "sum.json"]);
+    let summary = partly(&output);
+    // The first line names the columns.
+    assert!(String::from_utf8_lossy(&output.stderr).contains("line 4: MALFORMED_MESSAGE: "), "{output:?}");
     assert!(summary.starts_with("20000 rows, 19999 results, 1 errors\n  MALFORMED_MESSAGE: 1\n"), "{summary}");
     let results = fs::read_to_string(path.join("out.jsonl")).expect("results");
     let (mut total, mut count) = (0_i64, 0);
@@ -113,7 +116,9 @@ fn a_file_is_answered_row_by_row_in_order() {
         })
         .collect();
     fs::write(path.join("staff.jsonl"), lines).expect("written");
-    partly(&run_file(path, "staff.jsonl", "lines.jsonl", &["--threads", "1"]));
+    let output = run_file(path, "staff.jsonl", "lines.jsonl", &["--threads", "1"]);
+    partly(&output);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("line 3: MALFORMED_MESSAGE: "), "{output:?}");
     let of_lines = fs::read_to_string(path.join("lines.jsonl")).expect("results");
     let without_error =
         |text: &str| text.lines().filter(|line| !line.contains("\"error\"")).map(str::to_owned).collect::<Vec<_>>();
@@ -122,6 +127,25 @@ fn a_file_is_answered_row_by_row_in_order() {
     assert!(refused(&run_file(path, "staff.csv", "out.jsonl", &[])).contains("is there already"));
     assert!(refused(&run_file(path, "staff.txt", "x.jsonl", &[])).contains("staff.txt"));
     assert!(refused(&calc(path, &["contribution", "staff.csv"])).contains("--out"));
+}
+
+/// The first hundred are printed, and the results have all.
+#[test]
+fn rows_without_a_result_are_printed_by_their_lines_up_to_a_bound() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path();
+    for (rows, printed) in [(100, 100), (101, 100)] {
+        let file = format!("{rows}.csv");
+        fs::write(path.join(&file), format!("wage_fen\n{}", "x\n".repeat(rows))).expect("written");
+        let output = run_file(path, &file, &format!("{rows}.jsonl"), &[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let lines: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("line ")?.split(':').next()).collect();
+        let expected: Vec<String> = (0..printed).map(|row| (row + 2).to_string()).collect();
+        assert_eq!(lines, expected, "{said}");
+        let results = fs::read_to_string(path.join(format!("{rows}.jsonl"))).expect("results");
+        assert_eq!(results.lines().count(), rows);
+        assert!(said.contains(&format!("{rows} rows have no result; {rows}.jsonl says why")), "{said}");
+    }
 }
 
 /// A run stopped at any point: its results and note as they stood, and what was written after the note. Going on gives the

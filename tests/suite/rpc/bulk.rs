@@ -70,7 +70,7 @@ fn every_item_is_answered_as_by_itself_and_in_order() {
             (
                 "a stale token",
                 proto::SettleRequest { quote_token: "0".to_owned(), ..settle("five", &mother, 1) },
-                "InvalidArgument QUOTE_TOKEN_INVALID",
+                "InvalidArgument QUOTE_TOKEN_INVALID quote_token",
             ),
             ("nothing left", settle("six", &mother, 500), "0"),
         ];

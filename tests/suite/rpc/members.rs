@@ -125,11 +125,52 @@ fn insurance_is_checked() {
         "NotFound REGION_NOT_FOUND"
     );
     assert_eq!(row(|new| (new.scheme, new.state) = (0, 9)), format!("{} insurance.state", bad("scheme")));
+    // With what cannot be read, what can be read and is wrong.
+    let wrong = proto::Insurance {
+        scheme: proto::Scheme::Resident as i32,
+        region_code: "440000".to_owned(),
+        has_account: true,
+        start_date: "2025-03-04".to_owned(),
+        ..Default::default()
+    };
+    let faults = "insurance.has_account insurance.region_code insurance.start_date insurance.state";
+    let nameless = proto::CreateMemberRequest {
+        name: String::new(),
+        id_number: "11010520301231000X".to_owned(),
+        insurance: Some(wrong.clone()),
+        ..person(1, "440300")
+    };
+    let told = format!("InvalidArgument INVALID_FIELDS id_number {faults} name");
+    assert_eq!(failed(server.create_member(nameless.clone())), told);
+    let uninsured = proto::CreateMemberRequest { insurance: None, ..nameless };
+    assert_eq!(failed(server.create_member(uninsured)), "InvalidArgument INVALID_FIELDS id_number insurance name");
+    let update = proto::UpdateInsuranceRequest { insurance: Some(wrong), ..Default::default() };
+    let told = format!("InvalidArgument INVALID_FIELDS {faults} member request_id");
+    assert_eq!(failed(server.update_insurance(update)), told);
     assert_eq!(
         failed(server.create_member(proto::CreateMemberRequest::default())),
         "InvalidArgument INVALID_FIELDS id_number insurance name request_id"
     );
     assert_eq!(row(|new| new.start_date = String::new()), "ok");
+    // A number that is given is one.
+    let empty = proto::CreateMemberRequest {
+        card_number: Some(String::new()),
+        personal_number: Some(String::new()),
+        computer_number: Some(String::new()),
+        ..person(2, "440300")
+    };
+    let told = "InvalidArgument INVALID_FIELDS card_number computer_number personal_number";
+    assert_eq!(failed(server.create_member(empty)), told);
+    for (by, field) in [
+        (Ref::MemberId(String::new()), "member_id"),
+        (Ref::IdNumber(String::new()), "id_number"),
+        (Ref::CardNumber(String::new()), "card_number"),
+        (Ref::PersonalNumber(String::new()), "personal_number"),
+        (Ref::ComputerNumber(String::new()), "computer_number"),
+    ] {
+        let told = look_up(&server, by, proto::View::Basic);
+        assert_eq!(failed(told), format!("InvalidArgument INVALID_FIELDS member.{field}"));
+    }
     let found = look_up(&server, Ref::CardNumber("CARD-1".to_owned()), proto::View::Basic).expect("found");
     assert_eq!(found.insurance.expect("set").start_date, &MORNING[..10]);
 }

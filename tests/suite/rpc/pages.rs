@@ -17,12 +17,12 @@ fn check<T: PartialEq + Debug>(
     assert!(end.is_empty() && whole.len() >= 4, "{name}: {} items, end {end:?}", whole.len());
     let (mut found, mut token) = page(2, "").expect("a page");
     assert_eq!(found.len(), 2, "{name}");
-    assert_eq!(failed(other(&token)), "InvalidArgument PAGE_TOKEN_INVALID", "{name}");
+    assert_eq!(failed(other(&token)), "InvalidArgument PAGE_TOKEN_INVALID page_token", "{name}");
     let mut tampered = token.clone();
     let last = if tampered.pop() == Some('0') { '1' } else { '0' };
     tampered.push(last);
-    assert_eq!(failed(page(2, &tampered)), "InvalidArgument PAGE_TOKEN_INVALID", "{name}");
-    assert_eq!(failed(page(2, "x")), "InvalidArgument PAGE_TOKEN_INVALID", "{name}");
+    assert_eq!(failed(page(2, &tampered)), "InvalidArgument PAGE_TOKEN_INVALID page_token", "{name}");
+    assert_eq!(failed(page(2, "x")), "InvalidArgument PAGE_TOKEN_INVALID page_token", "{name}");
     grow();
     while !token.is_empty() {
         let (more, next) = page(2, &token).expect("a page");

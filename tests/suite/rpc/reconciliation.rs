@@ -233,7 +233,7 @@ fn equal_books_are_equal_and_the_ledgers_lines_compare_with_themselves() {
             if token.is_empty() {
                 break;
             }
-            assert_eq!(failed(listed(3, &token, DAY, "")), "InvalidArgument PAGE_TOKEN_INVALID");
+            assert_eq!(failed(listed(3, &token, DAY, "")), "InvalidArgument PAGE_TOKEN_INVALID page_token");
         }
         assert_eq!(paged, ours);
         for line in &mut ours {

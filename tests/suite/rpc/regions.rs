@@ -83,14 +83,50 @@ fn regions_are_found_by_code_name_and_opening() {
     assert!(list("", "", true, "2024-12-01").expect("a page").is_empty(), "nobody is open before the first day");
     let open = list("510000", "", true, "2024-12-02").expect("a page");
     assert!(open.iter().any(|region| region.code == "510100" && region.cross_province_since == "2024-12-02"));
-    assert_eq!(failed(list("990000", "", false, "")), "NotFound REGION_NOT_FOUND");
+    let message = |status: tonic::Status| format!("{} {}", words(&status), status.message());
+    for no_province in ["990000", "440300", "130181"] {
+        let told = message(list(no_province, "", false, "").expect_err("no province"));
+        assert_eq!(told, "NotFound REGION_NOT_FOUND no such province on that day", "{no_province}");
+    }
+    let corps = list("660000", "", true, "2025-05-08").expect("a page");
+    let corps: Vec<_> = corps.iter().map(|region| (&region.code[..], region.level())).collect();
+    assert_eq!(corps, [("660000", proto::RegionLevel::Special)]);
     let get =
         |code: &str| server.get_region(proto::GetRegionRequest { region_code: code.to_owned(), on: String::new() });
     assert_eq!(get("130181").expect("found").region.expect("set").province_code, "130000");
     assert_eq!(failed(get("999999")), "NotFound REGION_NOT_FOUND");
+    // What says both that it is there and that it opened is told once.
+    for (region, on, sources, since, from) in [
+        ("130181", "2024-12-01", 1, "", "1998-12-14"),
+        ("130181", "2024-12-02", 1, "2024-12-02", "1998-12-14"),
+        ("340400", "", 1, "2024-12-02", "1998-12-14"),
+        ("133100", "", 2, "2024-12-02", "2017-04-01"),
+        ("660000", "2025-05-07", 1, "", "1998-12-14"),
+        ("660000", "2025-05-08", 2, "2025-05-08", "1998-12-14"),
+        ("440300", "", 1, "", "1998-12-14"),
+    ] {
+        let request = proto::GetRegionRequest { region_code: region.to_owned(), on: on.to_owned() };
+        let found = server.get_region(request).expect("found").region.expect("set");
+        let ids: std::collections::BTreeSet<_> = found.sources.iter().map(|source| &source.id).collect();
+        assert_eq!((found.sources.len(), ids.len()), (sources, sources), "{region} on {on:?}");
+        assert_eq!((&found.cross_province_since[..], &found.valid_from[..]), (since, from), "{region}");
+    }
     assert_eq!(failed(get("x")), "InvalidArgument INVALID_FIELDS region_code");
+    let no_pool = "NotFound REGION_NOT_FOUND the region is no pool: nobody is insured there, and it has no policy";
     let none = proto::GetPolicyRequest { region_code: "130000".to_owned(), on: String::new() };
-    assert_eq!(failed(server.get_policy(none)), "NotFound REGION_NOT_FOUND");
+    assert_eq!(message(server.get_policy(none).expect_err("no pool")), no_pool);
+    let none = proto::ListPolicyRevisionsRequest { region_code: "130000".to_owned(), ..Default::default() };
+    assert_eq!(message(server.list_policy_revisions(none).expect_err("no pool")), no_pool);
+    let none = proto::CheckSharingRequest {
+        owner_region_code: "440300".to_owned(),
+        beneficiary_region_code: "130000".to_owned(),
+        relation: 1,
+        ..Default::default()
+    };
+    assert_eq!(message(server.check_sharing(none).expect_err("no pool")), no_pool);
+    let corps = proto::GetPolicyRequest { region_code: "660000".to_owned(), on: String::new() };
+    assert_eq!(server.get_policy(corps).expect("a pool").policy.expect("set").region_code, "660000");
+    server.create_member(person(1, "660000")).expect("people are insured there");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_token_of_another_content_or_of_nobody_is_refused() {
             with(&token, proto::SettleRequest { institution_code: "H002".to_owned(), ..request }),
         ];
         for (place, row) in rows.iter().enumerate() {
-            assert_eq!(row, "InvalidArgument QUOTE_TOKEN_INVALID", "row {place}");
+            assert_eq!(row, "InvalidArgument QUOTE_TOKEN_INVALID quote_token", "row {place}");
         }
         assert_eq!(server.balances(&son), (0, 50_000));
     });
@@ -132,11 +132,15 @@ fn what_is_judged_by_the_day_or_by_a_sum_is_named_with_the_rest() {
     let line =
         proto::Line { line_id: "1".to_owned(), category: 1, list_class: 1, amount_fen: 100, ..Default::default() };
     let request = proto::SettleRequest {
-        visit: Some(proto::Visit { visit_date: "2199-01-01".to_owned(), ..visit() }),
+        visit: Some(proto::Visit {
+            visit_date: "2199-01-01".to_owned(),
+            care_region_code: "999999".to_owned(),
+            ..visit()
+        }),
         bill: Some(proto::Bill { total_fen: 99, lines: vec![line], adjudicated: None }),
         ..settle("s", &mother, 1)
     };
-    let fields = "bill.lines[0].item_code bill.total_fen visit.visit_date";
+    let fields = "bill.lines[0].item_code bill.total_fen visit.care_region_code visit.visit_date";
     assert_eq!(failed(server.settle(request.clone())), format!("InvalidArgument INVALID_FIELDS {fields}"));
     assert_eq!(failed(server.quote_settlement(quote_of(&request))), format!("InvalidArgument INVALID_FIELDS {fields}"));
 }
