@@ -67,10 +67,7 @@ macro_rules! options {
                     $(
                         let docs: &[&str] = &[$($doc),*];
                         for doc in docs { out.push_str(&format!("# {}\n", doc.trim())); }
-                        let value = self.$name.to_toml();
-                        // A password is not printed, and what stands in its place is none.
-                        let comment = if value.contains(":***@") { "# " } else { "" };
-                        out.push_str(&format!("{comment}{} = {value}\n", stringify!($name)));
+                        out.push_str(&toml_text::line(stringify!($name), &self.$name.to_toml()));
                     )*
                 )*
                 out

@@ -15,6 +15,12 @@ pub(super) trait ToToml {
     fn to_toml(&self) -> String;
 }
 
+/// A setting as a line of a file. A password is not printed, and what stands in its place is none.
+pub(super) fn line(name: &str, value: &str) -> String {
+    let comment = if value.contains(":***@") { "# " } else { "" };
+    format!("{comment}{name} = {value}\n")
+}
+
 macro_rules! to_toml {
     ($($type:ty: $quote:literal;)*) => {$(
         impl ToToml for $type {

@@ -104,11 +104,12 @@ pub fn mask_name(name: &str) -> String {
     }
 }
 
-/// The last four characters stay.
+/// The last four characters stay, but where fewer than four would be hidden: of those, what is beyond the fourth.
 pub fn mask_number(number: &str) -> String {
     let length = number.chars().count();
-    let tail: String = number.chars().skip(length.saturating_sub(4)).collect();
-    if length <= 4 { "*".repeat(length) } else { "*".repeat(length - 4) + &tail }
+    let shown = length.saturating_sub(4).min(4);
+    let tail: String = number.chars().skip(length - shown).collect();
+    "*".repeat(length - shown) + &tail
 }
 
 #[cfg(test)]
@@ -156,6 +157,11 @@ mod tests {
             (mask_name("张三"), mask_name("欧阳小明"), mask_name("王")),
             ("张*".into(), "欧**".into(), "*".into())
         );
-        assert_eq!((mask_number("6217000012345678"), mask_number("1234")), ("************5678".into(), "****".into()));
+        let check = |number: &str, masked: &str| assert_eq!(mask_number(number), masked, "{number}");
+        check("6217000012345678", "************5678");
+        check("12345678", "****5678");
+        check("123456", "****56");
+        check("12345", "****5");
+        check("1234", "****");
     }
 }

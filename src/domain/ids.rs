@@ -135,7 +135,7 @@ impl fmt::Debug for RegionCode {
     }
 }
 
-/// The caller's name for one change: 1–64 printable ASCII characters, so a national 30-character `msgid` fits.
+/// The caller's name for one change: 1–64 visible ASCII characters, so a national 30-character `msgid` fits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(String);
 
@@ -151,7 +151,7 @@ impl RequestId {
     }
 }
 
-/// The code of a designated institution (定点医药机构), 1–32 printable ASCII characters. Kept in place: a settlement names it in
+/// The code of a designated institution (定点医药机构), 1–32 visible ASCII characters. Kept in place: a settlement names it in
 /// every posting.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstitutionCode(ArrayString<32>);

@@ -14,7 +14,7 @@ use crate::domain::money::{Money, Rate};
 use crate::domain::time::parse_day;
 use crate::ledger::{Failure, Violation};
 
-/// Codes and references: 1–64 printable ASCII characters.
+/// Codes and references: 1–64 visible ASCII characters.
 pub const CODE_MAX: usize = 64;
 
 /// Three values that were read, if all were good.
@@ -95,11 +95,15 @@ impl Fields {
     }
 
     pub fn request_id(&mut self, text: &str) -> Option<RequestId> {
-        self.note("request_id", RequestId::parse(text), "must be 1 to 64 printable ASCII characters")
+        self.request_id_in("request_id", text)
+    }
+
+    pub fn request_id_in(&mut self, field: &str, text: &str) -> Option<RequestId> {
+        self.note(field, RequestId::parse(text), "must be 1 to 64 visible ASCII characters")
     }
 
     pub fn institution(&mut self, field: &str, text: &str) -> Option<InstitutionCode> {
-        self.note(field, InstitutionCode::parse(text), "must be 1 to 32 printable ASCII characters")
+        self.note(field, InstitutionCode::parse(text), "must be 1 to 32 visible ASCII characters")
     }
 
     pub fn region(&mut self, field: &str, text: &str) -> Option<RegionCode> {
@@ -151,7 +155,7 @@ impl Fields {
     /// Where a document is kept: longer than a code.
     pub fn reference(&mut self, field: &str, text: &str) -> Option<String> {
         let good = is_printable(text, 128).then(|| text.to_owned());
-        self.note(field, good, "must be 1 to 128 printable ASCII characters")
+        self.note(field, good, "must be 1 to 128 visible ASCII characters")
     }
 
     /// A telephone number.
@@ -177,7 +181,7 @@ impl Fields {
     /// A code or reference that must be there. A text given whole is kept as it is.
     pub fn code(&mut self, field: &str, text: impl AsRef<str> + Into<String>) -> Option<String> {
         let good = is_printable(text.as_ref(), CODE_MAX).then(|| text.into());
-        self.note(field, good, "must be 1 to 64 printable ASCII characters")
+        self.note(field, good, "must be 1 to 64 visible ASCII characters")
     }
 
     /// A code or reference that may be empty.

@@ -277,11 +277,11 @@ pub mod transport {
     }
 
     pub fn time_limit() -> Status {
-        let sentence = "处理超时，请用同一请求编号重试。";
+        let sentence = "处理超时，请重试；办理类请求须沿用同一请求编号。";
         plain(
             Code::DeadlineExceeded,
             "TIME_LIMIT",
-            "the call took longer than allowed; repeat with the same request_id",
+            "the call took longer than allowed; repeat it, a change with the same request_id",
             sentence,
         )
     }

@@ -69,7 +69,7 @@ fn read(request: proto::WatchRequest, most: usize) -> Result<Asked, Status> {
         }
     }
     let members = parsed(&mut fields, "member_ids", &member_ids, few[1], MemberId::parse, "must be \"mem_…\"");
-    let plain = "must be 1 to 32 printable ASCII characters";
+    let plain = "must be 1 to 32 visible ASCII characters";
     let institutions =
         parsed(&mut fields, "institution_codes", &institution_codes, few[2], InstitutionCode::parse, plain);
     let regions = parsed(&mut fields, "region_codes", &region_codes, few[3], RegionCode::parse, "must be six digits");

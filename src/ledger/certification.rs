@@ -138,7 +138,7 @@ impl Command for RecordCertification {
             .field("by_proxy", &self.by_proxy)
             .field("dependant", &self.dependant)
             .field("met", &self.met)
-            .field("first_paid", &self.first_paid)
+            .field("first_paid_date", &self.first_paid)
             .field("state", &self.state);
     }
 

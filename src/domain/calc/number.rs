@@ -126,6 +126,11 @@ impl Ratio {
         }
         text
     }
+
+    /// The same as a number that programs read: cut off where it does not end.
+    pub fn decimal(self) -> String {
+        self.text().trim_end_matches('…').to_owned()
+    }
 }
 
 impl std::ops::Mul for Ratio {

@@ -101,11 +101,11 @@ impl Calculation for proto::CalculatePensionRequest {
         let enough = found.paid + found.deemed >= found.minimum;
         let reasons: &[Reason] = if enough { &[] } else { &[Reason::YearsNotEnough] };
         proto::CalculatePensionResponse {
-            average_index: found.index.text(),
-            years: found.years.text(),
+            average_index: found.index.decimal(),
+            years: found.years.decimal(),
             paid_months: int(found.paid),
             deemed_months: int(found.deemed),
-            payout_months: found.payout.text(),
+            payout_months: found.payout.decimal(),
             basic_fen: found.basic.as_fen(),
             account_fen: found.account.as_fen(),
             transitional_fen: found.transitional.as_fen(),

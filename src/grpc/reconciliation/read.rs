@@ -210,7 +210,7 @@ fn optional<T>(fields: &mut Fields, field: &str, text: &str, parse: impl Fn(&str
             if field == "settlement_id" {
                 "must be stl_ and 32 hexadecimal digits"
             } else {
-                "must be 1 to 64 printable ASCII characters"
+                "must be 1 to 64 visible ASCII characters"
             },
         );
     }

@@ -114,7 +114,7 @@ impl Service {
         let institution = fields.institution("institution_code", &institution_code);
         let original = RequestId::parse(&original_request_id);
         if original.is_none() {
-            fields.bad("original_request_id", "must be 1 to 64 printable ASCII characters");
+            fields.bad("original_request_id", "must be 1 to 64 visible ASCII characters");
         }
         if original.is_some() && original == request_id {
             fields.bad("original_request_id", "must be another request than this one");

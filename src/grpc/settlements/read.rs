@@ -315,7 +315,7 @@ pub(super) fn read_key(fields: &mut Fields, key: Option<proto::get_settlement_re
         Some(Key::SettlementId(id)) => settlement_id_field(fields, &id).map(SettlementKey::Id),
         Some(Key::Request(proto::RequestKey { institution_code, request_id })) => {
             let institution = fields.institution("request.institution_code", &institution_code);
-            let request_id = fields.request_id(&request_id);
+            let request_id = fields.request_id_in("request.request_id", &request_id);
             Some(SettlementKey::Request(institution?, request_id?))
         }
         Some(Key::External(proto::ExternalKey { institution_code, r#ref })) => {
