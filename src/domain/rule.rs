@@ -46,7 +46,7 @@ rules! {
     FullSelfPay "split.full_self_pay" "丙类或目录外费用全自费" [FullSelfPayClasses];
     /// Above a price cap.
     OverLimit "split.over_limit" "超限价部分由个人负担" [];
-    /// Class B: the person pays a set share first.
+    /// Class B: the person pays the policy's share first.
     FirstSelfPay "split.first_self_pay" "乙类先行自付" [FirstSelfPayRate, FundRounding];
     /// What is left enters the scope of the policy.
     InScope "split.in_scope" "符合政策范围的费用" [];
@@ -167,6 +167,8 @@ rules! {
     OwnExcluded "draw.own_excluded" "本人账户不能支付本次费用" [OwnPurposes, ProhibitedPurposes, OwnComponents];
     /// A binding ends because one of the two is insured otherwise from now on.
     InsuranceReleases "insurance.releases" "参保变化后解除绑定" [ReleaseOnEndOrMove, ReleaseSides];
+    /// The person pays the share that the line itself brings.
+    FirstSelfPayGiven "split.first_self_pay_given" "按费用明细所列比例先行自付" [FundRounding];
 }
 
 /// What a step is about.

@@ -8,6 +8,7 @@ use super::enums::{Wire, reason_to_wire};
 use super::{operation, proto};
 use crate::domain::bill::{Bill, BillContent};
 use crate::domain::ids::RegionCode;
+use crate::domain::money::Money;
 use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
 use crate::domain::region::{Opening, RegionBook};
@@ -160,10 +161,11 @@ pub fn short(mut parameter: proto::Parameter, row: Option<String>) -> proto::Par
 fn full_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
     let values = params(step, basis).iter().filter_map(|param| value(policy(step, basis)?, *param));
     let parameters: Vec<proto::Parameter> = values.map(parameter).chain(openings(step, basis).map(opened)).collect();
-    let inputs = step.inputs.iter().map(|(input, amount)| proto::NamedValue {
-        name: input.name().to_owned(),
-        value: row_name(step, basis, *input).unwrap_or_else(|| amount.to_string()),
-    });
+    let named = |name: &str, value| proto::NamedValue { name: name.to_owned(), value };
+    let text = |input: Input, amount: Money| row_name(step, basis, input).unwrap_or_else(|| amount.to_string());
+    let inputs = step.inputs.iter().map(|(input, amount)| named(input.name(), text(*input, *amount)));
+    let given = step.rounded.filter(|_| step.rule == Rule::FirstSelfPayGiven);
+    let inputs = inputs.chain(given.map(|rounded| named("first_self_pay_rate", rounded.rate.to_string())));
     // Where a rate ends, its share comes back to the fen: the step behind it says so.
     let rounding = step.rounded.filter(|_| step.rule != Rule::FundBand).map(|rounded| {
         let share = rounded.of.share(rounded.rate, rounded.mode);

@@ -61,6 +61,7 @@ pub fn of(step: &Step, trace: &Trace) -> String {
             Rule::FullSelfPay
             | Rule::OverLimit
             | Rule::FirstSelfPay
+            | Rule::FirstSelfPayGiven
             | Rule::FundShare
             | Rule::FundBand
             | Rule::GrantsOffered

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gongji::grpc::proto;
 use gongji::policy::{self, PolicyFiles};
+use prost::Message as _;
 use tonic::Status;
 
 use crate::support::*;
@@ -60,6 +61,59 @@ fn a_settlement_rests_on_all_that_lets_relatives_pay() {
         assert_eq!(named(&refused), format!("620100/{key} DEMO"));
         let refused = server.settle(request).expect_err(key);
         assert_eq!(named(&refused), format!("620100/{key} DEMO"));
+    }
+}
+
+/// A line that brings its own rate rests on no policy's.
+#[test]
+fn a_rate_counts_where_a_line_uses_it() {
+    let rows: [(&[&str], Option<&str>, &str); 3] = [
+        (
+            &["0.3", "0.2"],
+            None,
+            "split.first_self_pay_given 0.3, split.first_self_pay_given 0.2, split.first_self_pay_given",
+        ),
+        (
+            &["0.3", ""],
+            Some("620100/first_self_pay_rate DEMO"),
+            "split.first_self_pay_given 0.3, split.first_self_pay, split.first_self_pay",
+        ),
+        (&[""], Some("620100/first_self_pay_rate DEMO"), "split.first_self_pay, split.first_self_pay"),
+    ];
+    let mut server = Setup::embedded().start();
+    let patient = server.member(1, "620100", 0);
+    let bill = |rates: &[&str]| {
+        let line = |(place, rate): (usize, &&str)| proto::Line {
+            line_id: place.to_string(),
+            item_code: "XA10BKD".to_owned(),
+            category: proto::ItemCategory::Drug.into(),
+            list_class: proto::ListClass::B.into(),
+            amount_fen: 1_000,
+            first_self_pay_rate: (*rate).to_owned(),
+            ..Default::default()
+        };
+        let lines: Vec<_> = rates.iter().enumerate().map(line).collect();
+        proto::Bill { total_fen: 1_000 * lines.len() as i64, lines, adjudicated: None }
+    };
+    let ask = |rates: &[&str]| proto::QuoteSettlementRequest {
+        bill: Some(bill(rates)),
+        explanation_view: proto::ExplanationView::Full.into(),
+        ..quote_of(&settle("s", &patient, 1))
+    };
+    for (rates, _, expected) in &rows {
+        let quoted = server.quote_settlement(ask(rates)).expect("quoted").explanation;
+        let told = proto::Explanation::decode(&*quoted).expect("an explanation");
+        let first = told.steps.iter().filter(|step| step.rule_id.starts_with("split.first_self_pay"));
+        let said = first.map(|step| {
+            let given = step.inputs.iter().filter(|input| input.name == "first_self_pay_rate");
+            given.fold(step.rule_id.clone(), |said, input| format!("{said} {}", input.value))
+        });
+        assert_eq!(said.collect::<Vec<_>>().join(", "), *expected, "{rates:?}");
+    }
+    server.restart_with(|setup| invent(setup, "first_self_pay_rate", "1998-12-14"));
+    for (rates, refused, _) in rows {
+        let answer = server.quote_settlement(ask(rates));
+        assert_eq!(answer.err().map(|status| named(&status)).as_deref(), refused, "{rates:?}");
     }
 }
 
