@@ -2,6 +2,12 @@
 
 use super::policy::Param;
 use super::reason::Reason;
+use super::rule::Rule;
+
+/// What a rule that both sides have to allow rests on in the beneficiary's region, whose tiers are nothing to the owner.
+pub(super) fn params_of_beneficiary(rule: Rule) -> &'static [Param] {
+    if rule == Rule::OwnerInsurance { &[Param::OwnerStates] } else { rule.params() }
+}
 
 /// The deciding value first; none where the reason rests on no value.
 pub(super) fn params_of_reason(reason: Reason) -> &'static [Param] {

@@ -18,6 +18,7 @@ pub mod year_use;
 mod deciding;
 pub mod rule;
 pub mod sharing;
+mod judging;
 pub mod binding;
 pub mod filing;
 pub mod paper;

@@ -7,6 +7,7 @@ use super::ids::BindingId;
 use super::money::{Money, Rate, Rounding};
 use super::policy::Param;
 use super::reason::Reason;
+use super::sharing::Side;
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident $id:literal $zh:literal [$($param:ident),*];)*) => {
@@ -182,13 +183,15 @@ pub enum Subject {
     Binding(BindingId),
     /// A relative named on paper, by place in the request.
     Paper(u16),
+    /// An owner and a beneficiary, or their regions.
+    Pair,
 }
 
 macro_rules! inputs {
-    ($($variant:ident $name:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident $name:literal;)*) => {
         /// The names of amounts that enter a step.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Input { $($variant,)* }
+        pub enum Input { $($(#[$doc])* $variant,)* }
 
         impl Input {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
@@ -248,6 +251,8 @@ inputs! {
     Held "held_fen";
     InterestCurrent "interest_current_fen";
     InterestPrior "interest_prior_fen";
+    /// The relation that was asked, by its stored code.
+    Relation "relation";
 }
 
 /// A rounding inside a step: `of × rate`, so the exact value can be shown again.
@@ -296,6 +301,9 @@ impl Step {
                 Some(super::deciding::params_of_reason(reason))
             }
             Outcome::Amount(Money::ZERO) if self.rule == Rule::MutualAidTotal => Some(&[Param::RelativeComponents]),
+            _ if self.rule == Rule::OwnerInsurance && self.policy == Side::Beneficiary.index() => {
+                Some(super::deciding::params_of_beneficiary(self.rule))
+            }
             Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => None,
         }
     }
@@ -346,7 +354,12 @@ impl Trace {
 
     /// A step that ends in yes, or no with its reason.
     pub fn verdict(&mut self, rule: Rule, subject: Subject, policy: u8, no: Option<Reason>) {
-        self.push(rule, subject, policy, &[], None, no.map_or(Outcome::Yes, Outcome::No));
+        self.judged(rule, subject, policy, &[], no);
+    }
+
+    /// The same with what was looked at.
+    pub fn judged(&mut self, rule: Rule, subject: Subject, policy: u8, inputs: &[(Input, Money)], no: Option<Reason>) {
+        self.push(rule, subject, policy, inputs, None, no.map_or(Outcome::Yes, Outcome::No));
     }
 
     pub fn push(

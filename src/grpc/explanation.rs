@@ -13,7 +13,7 @@ use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
 use crate::domain::region::{Opening, RegionBook};
 use crate::domain::rule::{Input, Outcome, Rule, Step, Subject, Trace};
-use crate::domain::vocabulary::Grade;
+use crate::domain::vocabulary::{Grade, Relation};
 use crate::ledger::page::hex;
 use crate::store::entity::{StoredCitation, StoredPolicy, StoredValue};
 
@@ -162,8 +162,8 @@ fn full_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
     let values = params(step, basis).iter().filter_map(|param| value(policy(step, basis)?, *param));
     let parameters: Vec<proto::Parameter> = values.map(parameter).chain(openings(step, basis).map(opened)).collect();
     let named = |name: &str, value| proto::NamedValue { name: name.to_owned(), value };
-    let text = |input: Input, amount: Money| row_name(step, basis, input).unwrap_or_else(|| amount.to_string());
-    let inputs = step.inputs.iter().map(|(input, amount)| named(input.name(), text(*input, *amount)));
+    let inputs =
+        step.inputs.iter().map(|(input, amount)| named(input.name(), input_text(step, basis, *input, *amount)));
     let given = step.rounded.filter(|_| step.rule == Rule::FirstSelfPayGiven);
     let inputs = inputs.chain(given.map(|rounded| named("first_self_pay_rate", rounded.rate.to_string())));
     // Where a rate ends, its share comes back to the fen: the step behind it says so.
@@ -192,6 +192,14 @@ fn title(step: &Step) -> String {
         Outcome::No(reason) => format!("{}：{}", step.rule.title(), reason.sentence()),
         Outcome::Yes | Outcome::Amount(_) => step.rule.title().to_owned(),
     }
+}
+
+/// Amounts are amounts; what is no amount has a name.
+fn input_text(step: &Step, basis: &Basis<'_>, input: Input, amount: Money) -> String {
+    let relation =
+        || Relation::from_code(u8::try_from(amount.as_fen()).ok()?).map(|relation| relation.name().to_owned());
+    let name = if input == Input::Relation { relation() } else { row_name(step, basis, input) };
+    name.unwrap_or_else(|| amount.to_string())
 }
 
 /// The fund's ratio names the row of the table that matched.
@@ -232,6 +240,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.subject {
             Subject::Bill => f.write_str("bill"),
+            Subject::Pair => f.write_str("pair"),
             Subject::Own => f.write_str("payer:self"),
             Subject::Binding(id) => write!(f, "payer:{id}"),
             Subject::Paper(place) => write!(f, "payer:paper-{place}"),

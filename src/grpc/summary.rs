@@ -166,6 +166,7 @@ fn put_subject(out: &mut Vec<u8>, subject: Subject, bill: Option<&Bill>) {
     const PAYER: &[u8] = b"payer:";
     match subject {
         Subject::Bill => put_short(out, SUBJECT, b"bill"),
+        Subject::Pair => put_short(out, SUBJECT, b"pair"),
         Subject::Own => put_short(out, SUBJECT, b"payer:self"),
         Subject::Binding(id) => {
             out.extend_from_slice(&[SUBJECT, (PAYER.len() + ID_LENGTH) as u8]);
@@ -196,6 +197,7 @@ mod tests {
         outcomes.extend(Reason::ALL.iter().map(|reason| Outcome::No(*reason)));
         let binding = Subject::Binding(BindingId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_002a));
         let subjects = [Subject::Bill, Subject::Own, binding, Subject::Paper(3), Subject::Line(0), Subject::Line(9)];
+        let subjects = subjects.into_iter().chain([Subject::Pair]);
         let mut traces = Vec::new();
         for subject in subjects {
             let mut trace = Trace::new();

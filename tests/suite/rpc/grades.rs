@@ -117,6 +117,35 @@ fn a_rate_counts_where_a_line_uses_it() {
     }
 }
 
+/// Both regions have to allow, so what both say is looked at.
+#[test]
+fn a_binding_rests_on_what_both_regions_say() {
+    let before = "[[owner_order]]\nstart = 2022-01-01\n";
+    let relations = "[[relations]]\nstart = 2024-12-31\nvalue = [\"PARENT\", \"CHILD\"]\nsource = \"xg-weak\"\n\
+                     grade = \"DEMO\"\nknown_from = 2026-11-22\n\n";
+    let mut setup = Setup::memory();
+    refuse(&mut setup, "420900-xiaogan/policy.toml", before, &format!("{relations}{before}"));
+    let server = setup.start();
+    let rows = [("420100", "420900", true), ("420900", "420100", true), ("420100", "420100", false)];
+    for (number, (of_owner, of_beneficiary, refused)) in (1..).step_by(2).zip(rows) {
+        let (owner, beneficiary) = (server.member(number, of_owner, 0), server.member(number + 1, of_beneficiary, 0));
+        let expected = refused.then_some("420900/relations DEMO");
+        let request = filing(&format!("b-{number}"), &owner, &beneficiary);
+        let checked = server.check_binding(check_of(&request)).err();
+        assert_eq!(checked.map(|status| named(&status)).as_deref(), expected, "{of_owner} {of_beneficiary}");
+        let bound = server.create_binding(request).err();
+        assert_eq!(bound.map(|status| named(&status)).as_deref(), expected, "{of_owner} {of_beneficiary}");
+        let ask = proto::CheckSharingRequest {
+            owner_region_code: of_owner.to_owned(),
+            beneficiary_region_code: of_beneficiary.to_owned(),
+            relation: proto::Relation::Parent.into(),
+            ..Default::default()
+        };
+        let shared = server.check_sharing(ask).err();
+        assert_eq!(shared.map(|status| named(&status)).as_deref(), expected, "{of_owner} {of_beneficiary}");
+    }
+}
+
 #[test]
 fn an_end_of_insurance_rests_on_what_it_releases() {
     let file = "national/policy.toml";

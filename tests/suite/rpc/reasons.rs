@@ -138,3 +138,18 @@ fn totals_say_what_they_are_the_sum_of() {
     assert_eq!(total.operation, "700 + 300 = 1000");
     assert_eq!((server.balances(&son).1, server.balances(&daughter).1), (0, 200));
 }
+
+#[test]
+fn a_filing_tells_what_was_asked_and_counted() {
+    let server = Setup::memory().start();
+    let (mother, son) = server.family(100);
+    let file = proto::CreateBindingRequest { explanation_view: FULL, ..filing("b", &son, &mother) };
+    let told = server.check_binding(check_of(&file)).expect("an answer").explanation.expect("set");
+    let rows = [("sharing.relation", "relation PARENT"), ("binding.owners_per_member", "number 1")];
+    for (rule, inputs) in rows {
+        let step = told.steps.iter().find(|step| step.rule_id == rule).expect(rule);
+        assert_eq!(step.subject, "pair", "{rule}");
+        let given = step.inputs.iter().map(|input| format!("{} {}", input.name, input.value));
+        assert_eq!(given.take(1).collect::<Vec<_>>(), [inputs], "{rule}");
+    }
+}
