@@ -25,6 +25,7 @@ pub mod paper;
 pub mod bill;
 pub mod split;
 pub mod contribution;
+mod open;
 pub mod draw;
 mod limit;
 mod order;

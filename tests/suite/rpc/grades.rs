@@ -64,6 +64,31 @@ fn a_settlement_rests_on_all_that_lets_relatives_pay() {
     }
 }
 
+/// The order is the patient's region's and counts where it decides; what orders an owner's own payers is nothing to others.
+#[test]
+fn an_order_of_owners_counts_where_it_decides() {
+    let newest = "value = \"NEWEST_FIRST\"\n";
+    let invented = format!("{newest}grade = \"DEMO\"\n");
+    // Where the patient and the owners are insured, what the owners hold, and what is refused.
+    let rows: [(&str, &str, &[i64], Option<&str>); 4] = [
+        ("420900", "420100", &[100, 100], Some("420900/owner_order DEMO")),
+        ("420900", "420100", &[100], None),
+        ("420900", "420100", &[100, 0], None),
+        ("420100", "420900", &[100, 100], None),
+    ];
+    for (of_patient, of_owners, held, expected) in rows {
+        let mut setup = Setup::memory();
+        refuse(&mut setup, "420900-xiaogan/policy.toml", newest, &invented);
+        let server = setup.start();
+        let patient = server.member(1, of_patient, 0);
+        for (number, fen) in (2..).zip(held) {
+            server.bind(&server.member(number, of_owners, *fen), &patient);
+        }
+        let answer = server.settle(settle("s", &patient, 150));
+        assert_eq!(answer.err().map(|status| named(&status)).as_deref(), expected, "{of_patient} {of_owners} {held:?}");
+    }
+}
+
 /// A line that brings its own rate rests on no policy's.
 #[test]
 fn a_rate_counts_where_a_line_uses_it() {
