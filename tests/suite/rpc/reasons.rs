@@ -295,3 +295,21 @@ fn a_contribution_names_what_bounded_it() {
         assert_eq!(summary.parameters.len(), 1, "only the one that decided");
     }
 }
+
+#[test]
+fn nobody_explains_a_change_that_no_rule_was_applied_to() {
+    let server = Setup::memory().start();
+    let member = server.member(1, "620100", 0);
+    let insurance = proto::Insurance {
+        state: proto::InsuranceState::Suspended.into(),
+        ..person(1, "620100").insurance.expect("set")
+    };
+    let update = proto::UpdateInsuranceRequest {
+        request_id: "u".to_owned(),
+        member: by_id(&member),
+        insurance: Some(insurance),
+        ..Default::default()
+    };
+    assert_eq!(server.update_insurance(update.clone()).expect("changed").explanation, None);
+    assert_eq!(server.update_insurance(update).expect("a repeat").explanation, None);
+}
