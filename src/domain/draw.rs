@@ -11,19 +11,21 @@ use super::account::Account;
 use super::binding::{AidUse, Spends, Tie};
 pub use super::contribution::{Contribution, Excluded};
 use super::ids::BindingId;
+use super::judging::{asked, counted};
 use super::limit;
 use super::member::Member;
 use super::money::Money;
+use super::open::Open;
 use super::order::in_order;
 use super::paper::Slip;
 use super::policy::Policy;
 use super::quota::Quota;
 use super::reason::Reason;
 use super::region::RegionBook;
-use super::rule::{Input, Rule, Subject, Trace};
+use super::rule::{Input, Inputs, Rule, Subject, Trace};
 use super::sharing::{self, Side};
 use super::split::Split;
-use super::vocabulary::{Bucket, Component, OwnAccountOrder, Purpose, Relation};
+use super::vocabulary::{Bucket, OwnAccountOrder, Purpose, Relation};
 
 /// The patient, as of the day the money moves.
 #[derive(Clone, Debug)]
@@ -111,37 +113,6 @@ pub fn draw(
     draw
 }
 
-/// What is still to be paid under each heading.
-struct Open([(Component, Money); 5]);
-
-impl Open {
-    fn of(split: &Split) -> Self {
-        use Component as C;
-        Self(
-            [C::Deductible, C::CoPayment, C::FirstSelfPay, C::OverLimit, C::FullSelfPay]
-                .map(|c| (c, split.component(c))),
-        )
-    }
-
-    fn payable(&self, components: &[Component]) -> Money {
-        self.0.iter().filter(|(component, _)| components.contains(component)).map(|(_, open)| *open).sum()
-    }
-
-    /// Pays `amount` of the components, in the order in which the policy lists them.
-    fn pay(&mut self, components: &[Component], mut amount: Money) {
-        for wanted in components {
-            for (component, open) in &mut self.0 {
-                if component == wanted {
-                    let part = amount.min(*open);
-                    *open -= part;
-                    amount -= part;
-                }
-            }
-        }
-        assert!(amount.is_zero(), "no more is paid than was payable");
-    }
-}
-
 fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Trace) {
     let rules = &table.policy.rules;
     let allowed = rules.own_purposes.contains(&table.purpose) && !rules.prohibited_purposes.contains(&table.purpose);
@@ -149,14 +120,15 @@ fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Tra
     let Some(account) = table.patient.account else {
         return;
     };
-    trace.amount(Rule::OwnPayable, Subject::Own, 0, &[], payable);
+    let parts = |open: &Open, allowed: bool| open.parts(if allowed { &rules.own_components } else { &[] });
+    trace.amount(Rule::OwnPayable, Subject::Own, 0, &parts(open, allowed), payable);
     // The wallet has purposes of its own: care and drugs, and the resident premium that an account may not pay.
     let has_wallet = rules.own_buckets.contains(&Bucket::Wallet) && account.wallet.is_positive();
     let by_wallet =
         rules.wallet_purposes.contains(&table.purpose) && !rules.prohibited_purposes.contains(&table.purpose);
     let wallet_payable = if has_wallet && by_wallet { open.payable(&rules.own_components) } else { Money::ZERO };
     if has_wallet && wallet_payable != payable {
-        trace.amount(Rule::WalletPayable, Subject::Own, 0, &[], wallet_payable);
+        trace.amount(Rule::WalletPayable, Subject::Own, 0, &parts(open, by_wallet), wallet_payable);
     }
     let can_pay = |bucket: Bucket| if bucket == Bucket::Wallet { wallet_payable } else { payable };
     let mut paid = Money::ZERO;
@@ -167,8 +139,7 @@ fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Tra
             draw.contributions.push(contribution(account, None, None, *bucket, amount));
         }
     }
-    let bill: Money = open.0.iter().map(|(_, part)| *part).sum();
-    if paid.is_zero() && bill.is_positive() && account.sum(&rules.own_buckets).is_positive() {
+    if paid.is_zero() && open.total().is_positive() && account.sum(&rules.own_buckets).is_positive() {
         let no_component = open.payable(&rules.own_components).is_zero();
         let reason = if rules.prohibited_purposes.contains(&table.purpose) {
             Reason::PurposeProhibited
@@ -177,7 +148,7 @@ fn own_turn(table: &Table<'_>, open: &mut Open, draw: &mut Draw, trace: &mut Tra
         } else {
             Reason::PurposeNotAllowed
         };
-        trace.verdict(Rule::OwnExcluded, Subject::Own, 0, Some(reason));
+        trace.judged(Rule::OwnExcluded, Subject::Own, 0, &[(Input::StillToPay, open.total())], Some(reason));
         draw.excluded.push(Excluded { payer: account.member, binding: None, relation: None, reason });
     }
     draw.own = paid;
@@ -215,12 +186,14 @@ fn relatives_turn(
     }
     let zero_rule = rules.own_account_order == OwnAccountOrder::RelativesOnlyIfOwnZero;
     let own_no = (zero_rule && own_before.is_positive()).then_some(Reason::OwnBalanceNotZero);
-    trace.verdict(Rule::OwnAccountOrder, Subject::Own, 0, own_no);
+    trace.judged(Rule::OwnAccountOrder, Subject::Own, 0, &[(Input::OwnBalance, own_before)], own_no);
     let payable = open.payable(&rules.relative_components);
     let payable_at_first = Open::of(split).payable(&rules.relative_components);
-    trace.amount(Rule::RelativesPayable, Subject::Bill, 0, &[], payable);
+    let parts = open.parts(&rules.relative_components);
+    trace.amount(Rule::RelativesPayable, Subject::Bill, 0, &parts, payable);
 
     let mut paying_owners: u32 = 0;
+    let (place_of_order, mut could_pay) = (trace.steps.len(), 0);
     for owner in in_order(owners, rules.owner_order) {
         let too_many = rules.owners_per_settlement.is_some_and(|limit| paying_owners >= limit);
         let by_patient = |no: bool, reason| no.then_some((reason, OF_PATIENT));
@@ -236,20 +209,47 @@ fn relatives_turn(
                 owner_pays(table, owner, account, open, draw, trace).map_err(|reason| (reason, owner.policy_index))
             }
         };
+        // Who comes too late would have paid in another order.
+        let late = |reason| matches!(reason, Reason::NothingLeftToPay | Reason::OwnersPerSettlementExceeded);
+        could_pay += i64::from(outcome.as_ref().err().is_none_or(|(reason, _)| late(*reason)));
         match outcome {
             Ok(()) => paying_owners += 1,
             Err((reason, policy)) => {
                 // Between provinces both regions' openings count: the step names the owner's, the patient's is the first.
                 let of_pair = [Reason::ModeNotDirect, Reason::ModeNotQuota, Reason::RegionNotOpen].contains(&reason);
                 let policy = if of_pair { owner.policy_index } else { policy };
-                trace.verdict(Rule::Excluded, owner.subject(), policy, Some(reason));
+                let inputs = looked_at(owner, reason, own_before, paying_owners, rules.owners_per_settlement);
+                trace.judged(Rule::Excluded, owner.subject(), policy, &inputs, Some(reason));
                 let binding = owner.paper.is_none().then_some(owner.tie.binding);
                 let relation = Some(owner.tie.relation);
                 draw.excluded.push(Excluded { payer: owner.member.id, binding, relation, reason });
             }
         }
     }
+    if could_pay > 1 && payable.is_positive() {
+        trace.ordered(place_of_order, could_pay);
+    }
     trace.amount(Rule::MutualAidTotal, Subject::Bill, 0, &[(Input::Payable, payable)], draw.mutual_aid);
+}
+
+/// What a refusal of an owner looked at, where that is an amount or a number.
+fn looked_at(owner: &Owner<'_>, reason: Reason, own: Money, paying: u32, owners_most: Option<u32>) -> Inputs {
+    let mut inputs = Inputs::new();
+    if reason == Reason::RelationNotAllowed {
+        inputs.push(asked(owner.tie.relation));
+    } else if reason == Reason::OwnBalanceNotZero {
+        inputs.push((Input::OwnBalance, own));
+    } else if reason == Reason::OwnersPerSettlementExceeded {
+        inputs.extend(counted(paying as usize, owners_most));
+    } else if reason == Reason::NothingUsable
+        && let Some(account) = owner.account
+    {
+        let rules = &owner.policy.rules;
+        inputs.push((Input::Balance, account.total()));
+        inputs.push((Input::Drawable, account.sum(&rules.relative_buckets)));
+        inputs.push((Input::Floor, rules.floor.amount()));
+    }
+    inputs
 }
 
 fn owner_pays(
@@ -275,7 +275,8 @@ fn owner_pays(
     }
     let limit = limit::left(owner, table.today, trace)?;
     let still = open.payable(components);
-    let amount = usable.min(still).min(cap.unwrap_or(usable)).min(limit.unwrap_or(usable));
+    let least = usable.min(cap.unwrap_or(usable)).min(limit.map_or(usable, |(_, left)| left));
+    let amount = still.min(least);
     let mut left = amount;
     // A quota is drawn whichever buckets the policy of this day names: it was taken from those of its own day.
     let of_quota = [Bucket::PriorYears, Bucket::CurrentYear];
@@ -293,11 +294,14 @@ fn owner_pays(
     assert!(left.is_zero(), "usable money lies in the drawable buckets");
     open.pay(components, amount);
     draw.mutual_aid += amount;
-    let base = [(Input::StillToPay, still), (Input::Usable, usable)];
-    let capped = [base[0], base[1], (Input::CapLeft, cap.into_iter().chain(limit).min().unwrap_or_default())];
-    let inputs = if cap.is_some() || limit.is_some() { &capped[..] } else { &base[..] };
+    let mut inputs: Inputs = [(Input::StillToPay, still), (Input::Usable, usable)].into_iter().collect();
+    if owner.quota.is_none() && usable < account.sum(&owner.policy.rules.relative_buckets) {
+        inputs.push((Input::Floor, owner.policy.rules.floor.amount()));
+    }
+    inputs.extend(cap.map(|cap| (Input::CapLeft, cap)));
+    inputs.extend(limit);
     let rule = if owner.quota.is_some() { Rule::QuotaDraw } else { Rule::OwnerDraw };
-    trace.amount(rule, owner.subject(), owner.policy_index, inputs, amount);
+    trace.amount(rule, owner.subject(), owner.policy_index, &inputs, amount);
     Ok(())
 }
 

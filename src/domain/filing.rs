@@ -4,12 +4,13 @@ use jiff::civil::Date;
 
 use super::account::Account;
 use super::binding::Evidence;
+use super::judging::{Judging, asked, counted};
 use super::member::Member;
 use super::policy::{ChannelRule, Policy};
 use super::reason::Reason;
 use super::region::RegionBook;
-use super::rule::{Rule, Subject, Trace};
-use super::sharing::{self, Refusal, Side};
+use super::rule::{Inputs, Rule, Subject, Trace};
+use super::sharing::{self, Side};
 use super::vocabulary::{Channel, Effective, Grant, Relation};
 
 /// What is asked when a binding is filed.
@@ -66,61 +67,56 @@ pub struct FilingDecision {
 /// day, unless they are the same.
 pub fn decide_filing(
     filing: &Filing<'_>,
-    [owner, beneficiary]: [&Policy; 2],
+    law: [&Policy; 2],
     now: [&Policy; 2],
     regions: &RegionBook,
     on: Date,
 ) -> FilingDecision {
     let mut trace = Trace::under(regions.policy_set);
-    let mut reasons = Vec::new();
-    // A step cites the side that refused, or the side whose limit was looked at.
-    let mut checked = |rule: Rule, side: Side, no: Option<Refusal>, first: u8| {
-        trace.verdict(rule, Subject::Bill, first + no.map_or(side, |no| no.side).index(), no.map(|no| no.reason));
-        reasons.extend(no.map(|no| no.reason));
-    };
-    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| checked(rule, side, no, 0);
-    let when = |no: bool, side: Side, reason: Reason| no.then_some(Refusal { reason, side });
-    let (of_owner, of_beneficiary) = (Side::Owner, Side::Beneficiary);
+    let [owner, beneficiary] = law;
+    let mut judging = Judging::by(law, &mut trace);
+    let when = |no: bool, reason: Reason| no.then_some(reason);
 
-    check(Rule::TwoPersons, of_owner, when(filing.owner.id == filing.beneficiary.id, of_owner, Reason::SamePerson));
+    let same = when(filing.owner.id == filing.beneficiary.id, Reason::SamePerson);
+    judging.one(Rule::TwoPersons, Side::Owner, &[], same);
     let kin_no = sharing::kin_refused(owner, beneficiary, regions, filing.relation, filing.relation_detail);
-    check(Rule::RelationAllowed, of_owner, kin_no);
-    let mode_rule = sharing::mode_rule(owner, beneficiary);
-    check(mode_rule, of_owner, sharing::modes_between(owner, beneficiary, regions, on).err());
+    judging.both(Rule::RelationAllowed, &[asked(filing.relation)], kin_no);
+    let mode_no = sharing::modes_between(owner, beneficiary, regions, on).err();
+    judging.both(sharing::mode_rule(owner, beneficiary), &[], mode_no);
     let owner_no = sharing::owner_refused(filing.owner, filing.owner_account.is_some(), owner, beneficiary);
-    check(Rule::OwnerInsurance, of_owner, owner_no);
+    judging.both(Rule::OwnerInsurance, &[], owner_no);
     let beneficiary_no = sharing::beneficiary_refused(filing.beneficiary, owner, beneficiary);
-    check(Rule::BeneficiaryInsurance, of_beneficiary, beneficiary_no);
+    judging.both(Rule::BeneficiaryInsurance, &[], beneficiary_no);
 
+    let mut check = |rule: Rule, no: Option<Reason>| judging.one(rule, Side::Owner, &[], no);
     let rule = owner.channel(filing.channel);
     let family_code = filing.channel == Channel::FamilyCode;
     let no_channel = if family_code { Reason::FamilyCodeIsNotSharing } else { Reason::ChannelNotAvailable };
-    check(Rule::ChannelOffered, of_owner, when(rule.is_none(), of_owner, no_channel));
+    check(Rule::ChannelOffered, when(rule.is_none(), no_channel));
     let steps = Steps::of(rule, filing, owner);
     if steps.minor {
         let photo = rule.is_some_and(|rule| steps.missing.iter().any(|kind| rule.minor_evidence.contains(kind)));
-        check(Rule::MinorEvidence, of_owner, when(photo, of_owner, Reason::EvidenceMissing));
+        check(Rule::MinorEvidence, when(photo, Reason::EvidenceMissing));
     }
-    let asked = |kind: &String| kind.contains(EITHER) || rule.is_some_and(|rule| rule.evidence.contains(kind));
-    let others = steps.missing.iter().any(asked);
-    check(Rule::EvidenceComplete, of_owner, when(others, of_owner, Reason::EvidenceMissing));
+    let first_asked = |kind: &String| kind.contains(EITHER) || rule.is_some_and(|rule| rule.evidence.contains(kind));
+    let others = steps.missing.iter().any(first_asked);
+    check(Rule::EvidenceComplete, when(others, Reason::EvidenceMissing));
     if steps.follow {
-        check(Rule::Verification, of_owner, when(steps.skipped, of_owner, Reason::StepSkipped));
+        check(Rule::Verification, when(steps.skipped, Reason::StepSkipped));
     }
     if rule.is_some_and(|rule| rule.card_active) {
-        check(Rule::CardActive, of_owner, when(!filing.owner_card_active, of_owner, Reason::CardNotActive));
+        check(Rule::CardActive, when(!filing.owner_card_active, Reason::CardNotActive));
     }
 
     let grants = rule.map(|rule| rule.grants.as_slice()).unwrap_or_default();
     if !filing.chosen.is_empty() {
         let foreign = rule.is_some() && filing.chosen.iter().any(|grant| !grants.contains(grant));
-        check(Rule::GrantsOffered, of_owner, when(foreign, of_owner, Reason::GrantNotOffered));
+        check(Rule::GrantsOffered, when(foreign, Reason::GrantNotOffered));
     }
 
-    let over = |limit: Option<u32>, now: usize| limit.is_some_and(|limit| now >= limit as usize);
-    check(Rule::NotBoundYet, of_owner, when(filing.already_bound, of_owner, Reason::BindingAlreadyActive));
-    let first = if same_revisions([owner, beneficiary], now) { 0 } else { NOW };
-    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| checked(rule, side, no, first);
+    check(Rule::NotBoundYet, when(filing.already_bound, Reason::BindingAlreadyActive));
+    let first = if same_revisions(law, now) { 0 } else { NOW };
+    judging.then_by(now, first);
     let [owner, beneficiary] = now;
     // A region's numbers may speak of its own province alone: then they say nothing of a pair in two.
     let far = filing.owner.insurance.region.province() != filing.beneficiary.insurance.region.province();
@@ -129,33 +125,39 @@ pub fn decide_filing(
         (false, true) => None,
         (false, false) => Some(near),
     };
+    // Now, and what there may be; the reason where the next one is one too many.
+    let mut number = |rule: Rule, side: Side, now: Option<usize>, limit: Option<u32>, reason: Reason| {
+        let inputs: Inputs = now.into_iter().flat_map(|now| counted(now, limit)).collect();
+        let full = now.zip(limit).is_some_and(|(now, limit)| now >= limit as usize);
+        judging.one(rule, side, &inputs, when(full, reason));
+    };
     let of_family = counts(owner, filing.members_now, filing.members_near);
-    let members = of_family.is_some_and(|now| over(owner.rules.members_per_owner, now));
-    check(Rule::MembersPerOwner, of_owner, when(members, of_owner, Reason::MembersPerOwnerExceeded));
+    let limit = owner.rules.members_per_owner;
+    number(Rule::MembersPerOwner, Side::Owner, of_family, limit, Reason::MembersPerOwnerExceeded);
     let owners = counts(beneficiary, filing.owners_now, filing.owners_near);
-    let owners = owners.is_some_and(|now| over(beneficiary.rules.owners_per_member, now));
-    check(Rule::OwnersPerMember, of_beneficiary, when(owners, of_beneficiary, Reason::OwnersPerMemberExceeded));
-    // The owner and the new member count, too.
-    let family = |now: usize| owner.rules.family_size.is_some_and(|size| now + 2 > size as usize);
-    let family = of_family.is_some_and(family);
-    check(Rule::FamilySize, of_owner, when(family, of_owner, Reason::FamilySizeExceeded));
-    let one_family = [(owner, of_owner), (beneficiary, of_beneficiary)];
-    let mut asking = one_family.into_iter().filter(|(policy, _)| policy.rules.one_family_per_person);
-    let refusing = asking.clone().find(|(policy, _)| {
-        let (all, near) = (usize::from(filing.in_another_family), usize::from(filing.in_another_near));
-        counts(policy, all, near).is_some_and(|families| families > 0)
-    });
-    let side = refusing.or_else(|| asking.next()).map_or(of_owner, |(_, side)| side);
-    let elsewhere = refusing.is_some();
-    check(Rule::OneFamilyPerPerson, side, when(elsewhere, side, Reason::AlreadyInAnotherFamily));
-    let full = filing.owners_now.max(filing.members_now) >= filing.ties_max;
-    check(Rule::BindingsPerMember, of_owner, when(full, of_owner, Reason::BindingsPerMemberExceeded));
-    let mut check = |rule: Rule, side: Side, no: Option<Refusal>| checked(rule, side, no, 0);
+    let limit = beneficiary.rules.owners_per_member;
+    number(Rule::OwnersPerMember, Side::Beneficiary, owners, limit, Reason::OwnersPerMemberExceeded);
+    // The owner counts, too.
+    let family = of_family.map(|now| now + 1);
+    number(Rule::FamilySize, Side::Owner, family, owner.rules.family_size, Reason::FamilySizeExceeded);
+    let (all, near) = (usize::from(filing.in_another_family), usize::from(filing.in_another_near));
+    let elsewhere = |policy: &Policy| {
+        policy.rules.one_family_per_person && counts(policy, all, near).is_some_and(|families| families > 0)
+    };
+    let refusing =
+        sharing::unless_both(owner, beneficiary, Reason::AlreadyInAnotherFamily, |policy| !elsewhere(policy));
+    judging.both(Rule::OneFamilyPerPerson, &[], refusing);
+    let (most, now) = (u32::try_from(filing.ties_max).ok(), filing.owners_now.max(filing.members_now));
+    let inputs: Inputs = counted(now, most).collect();
+    let full = when(now >= filing.ties_max, Reason::BindingsPerMemberExceeded);
+    judging.one(Rule::BindingsPerMember, Side::Owner, &inputs, full);
+    judging.then_by(law, 0);
     let next_day = rule.is_some_and(|rule| rule.effective == Effective::NextDay);
     let start = if next_day { on.max(filing.today.tomorrow().unwrap_or(on)) } else { on };
     if next_day {
-        check(Rule::EffectiveDay, of_owner, None);
+        judging.one(Rule::EffectiveDay, Side::Owner, &[], None);
     }
+    let mut reasons = judging.reasons;
 
     // Relation and mode both say that nothing is open.
     reasons.dedup();
@@ -216,7 +218,7 @@ pub fn decide_verification(
     let in_order =
         evidence.len() <= missing.len() && evidence.iter().zip(missing).all(|(given, kind)| given.kind == *kind);
     let no = (!in_order).then_some(Reason::StepSkipped);
-    trace.verdict(Rule::Verification, Subject::Bill, 0, no);
+    trace.verdict(Rule::Verification, Subject::Pair, 0, no);
     no.map_or_else(|| Ok(missing[evidence.len()..].to_vec()), Err)
 }
 

@@ -7,14 +7,15 @@ use super::account::{Account, YearEnd};
 use super::binding::Evidence;
 use super::draw::usable_by_relatives;
 use super::ids::{BindingId, MemberId};
+use super::judging::{Judging, asked};
 use super::member::Member;
 use super::money::Money;
 use super::policy::Policy;
 use super::posting::{Party, Posting};
 use super::reason::Reason;
 use super::region::RegionBook;
-use super::rule::{Input, Outcome, Rule, Subject, Trace};
-use super::sharing::{self, Refusal, Side};
+use super::rule::{Input, Rule, Subject, Trace};
+use super::sharing::{self, Side};
 use super::time::Moment;
 use super::vocabulary::{Bucket, Relation};
 
@@ -45,28 +46,23 @@ pub fn refusals(
     trace: &mut Trace,
 ) -> (Vec<Reason>, Vec<String>) {
     let rules = &of_owner.rules;
-    let mut reasons = Vec::new();
-    let mut check = |trace: &mut Trace, rule: Rule, no: Option<Refusal>| {
-        let side = no.map_or(Side::Owner, |no| no.side);
-        trace.verdict(rule, Subject::Bill, side.index(), no.map(|no| no.reason));
-        reasons.extend(no.map(|no| no.reason));
-    };
-    let when = |no: bool, reason| no.then_some(Refusal { reason, side: Side::Owner });
-    check(trace, Rule::RelationAllowed, sharing::relation_refused(of_owner, of_beneficiary, ask.relation));
-    check(trace, Rule::QuotaBetween, sharing::quota_refused(of_owner, of_beneficiary, regions, ask.on));
+    let mut judging = Judging::by([of_owner, of_beneficiary], trace);
+    let relation_no = sharing::relation_refused(of_owner, of_beneficiary, ask.relation);
+    judging.both(Rule::RelationAllowed, &[asked(ask.relation)], relation_no);
+    judging.both(Rule::QuotaBetween, &[], sharing::quota_refused(of_owner, of_beneficiary, regions, ask.on));
     let owner_no = sharing::owner_refused(ask.owner, ask.account.is_some(), of_owner, of_beneficiary);
-    check(trace, Rule::OwnerInsurance, owner_no);
+    judging.both(Rule::OwnerInsurance, &[], owner_no);
     let beneficiary_no = sharing::beneficiary_refused(ask.beneficiary, of_owner, of_beneficiary);
-    check(trace, Rule::BeneficiaryInsurance, beneficiary_no);
+    judging.both(Rule::BeneficiaryInsurance, &[], beneficiary_no);
     let given = |kind: &&String| !ask.evidence.iter().any(|evidence| evidence.kind == **kind);
     let missing: Vec<String> = rules.quota_evidence.iter().filter(given).cloned().collect();
-    check(trace, Rule::QuotaEvidence, when(!missing.is_empty(), Reason::EvidenceMissing));
+    judging.one(Rule::QuotaEvidence, Side::Owner, &[], (!missing.is_empty()).then_some(Reason::EvidenceMissing));
     if let Some(most) = rules.quota_max {
         let no = (ask.wanted + ask.held > most).then_some(Reason::QuotaTooLarge);
         let inputs = [(Input::Amount, ask.wanted), (Input::Held, ask.held), (Input::Limit, most)];
-        trace.push(Rule::QuotaLimit, Subject::Bill, 0, &inputs, None, no.map_or(Outcome::Yes, Outcome::No));
-        reasons.extend(no);
+        judging.one(Rule::QuotaLimit, Side::Owner, &inputs, no);
     }
+    let Judging { trace, mut reasons, .. } = judging;
     let before = ask.quota.left();
     if ask.quota.is_live() && ask.wanted == before {
         reasons.push(Reason::QuotaUnchanged);

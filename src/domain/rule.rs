@@ -46,7 +46,7 @@ rules! {
     FullSelfPay "split.full_self_pay" "丙类或目录外费用全自费" [FullSelfPayClasses];
     /// Above a price cap.
     OverLimit "split.over_limit" "超限价部分由个人负担" [];
-    /// Class B: the person pays a set share first.
+    /// Class B: the person pays the policy's share first.
     FirstSelfPay "split.first_self_pay" "乙类先行自付" [FirstSelfPayRate, FundRounding];
     /// What is left enters the scope of the policy.
     InScope "split.in_scope" "符合政策范围的费用" [];
@@ -70,7 +70,7 @@ rules! {
     OwnAccountOrder "draw.own_account_order" "本人账户与共济账户先后" [OwnAccountOrder];
     /// Which parts, and whether at all, relatives may pay.
     RelativesPayable "draw.relatives_payable" "家庭共济可支付部分" [RelativeComponents, RelativePurposes, ProhibitedPurposes];
-    /// The order of the owners.
+    /// The order of the owners: the patient's region's, where several could have paid.
     OwnerOrder "draw.owner_order" "共济人先后顺序" [OwnerOrder];
     /// A payer the rules leave out.
     Excluded "draw.excluded" "不能使用该共济账户" [];
@@ -78,7 +78,7 @@ rules! {
     OwnerUsable "draw.owner_usable" "共济账户可用余额" [RelativeBuckets, Floor];
     /// An owner's account pays.
     OwnerDraw "draw.relative" "家庭共济支付" [
-        OwnerOrder, RelativeBuckets, Floor, Relations, Modes, BeneficiaryScope, OwnerTiers, OwnerStates, BeneficiarySchemes,
+        RelativeBuckets, Floor, Relations, Modes, BeneficiaryScope, OwnerTiers, OwnerStates, BeneficiarySchemes,
         BeneficiaryStates, RelativePurposes, ProhibitedPurposes, AidPerSettlement, AidPerDay, AidPerYear
     ];
     /// Everything else is cash.
@@ -143,7 +143,7 @@ rules! {
     QuotaSet "quota.set" "设定共济额度" [RelativeBuckets, Floor];
     /// A quota pays at settlement.
     QuotaDraw "draw.quota" "共济额度支付" [
-        OwnerOrder, CrossProvinceModes, Relations, Modes, BeneficiaryScope, OwnerTiers, OwnerStates, BeneficiarySchemes,
+        CrossProvinceModes, Relations, Modes, BeneficiaryScope, OwnerTiers, OwnerStates, BeneficiarySchemes,
         BeneficiaryStates, RelativePurposes, ProhibitedPurposes, AidPerSettlement, AidPerDay, AidPerYear
     ];
     /// Which part of a bill the wallet may pay.
@@ -167,6 +167,8 @@ rules! {
     OwnExcluded "draw.own_excluded" "本人账户不能支付本次费用" [OwnPurposes, ProhibitedPurposes, OwnComponents];
     /// A binding ends because one of the two is insured otherwise from now on.
     InsuranceReleases "insurance.releases" "参保变化后解除绑定" [ReleaseOnEndOrMove, ReleaseSides];
+    /// The person pays the share that the line itself brings.
+    FirstSelfPayGiven "split.first_self_pay_given" "按费用明细所列比例先行自付" [FundRounding];
 }
 
 /// What a step is about.
@@ -180,13 +182,15 @@ pub enum Subject {
     Binding(BindingId),
     /// A relative named on paper, by place in the request.
     Paper(u16),
+    /// An owner and a beneficiary, or their regions.
+    Pair,
 }
 
 macro_rules! inputs {
-    ($($variant:ident $name:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident $name:literal;)*) => {
         /// The names of amounts that enter a step.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Input { $($variant,)* }
+        pub enum Input { $($(#[$doc])* $variant,)* }
 
         impl Input {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
@@ -246,6 +250,14 @@ inputs! {
     Held "held_fen";
     InterestCurrent "interest_current_fen";
     InterestPrior "interest_prior_fen";
+    /// The relation that was asked, by its stored code.
+    Relation "relation";
+    /// What is left of the region's limits per beneficiary.
+    AidPerSettlementLeft "aid_per_settlement_left_fen";
+    AidPerDayLeft "aid_per_day_left_fen";
+    AidPerYearLeft "aid_per_year_left_fen";
+    /// How many could have paid.
+    Owners "owners";
 }
 
 /// A rounding inside a step: `of × rate`, so the exact value can be shown again.
@@ -279,44 +291,9 @@ pub struct Step {
 }
 
 impl Step {
-    /// The values it rests on, the deciding one first: for a refusal, those its reason is about. What relatives pay rests on
-    /// everything that lets them pay; where they pay nothing, nothing let them.
-    pub fn params(&self) -> &'static [Param] {
-        self.params_of_outcome().unwrap_or_else(|| self.rule.params())
-    }
-
-    /// Those of its outcome; none where it rests on those of its rule, as nearly every step does.
-    pub fn params_of_outcome(&self) -> Option<&'static [Param]> {
-        match self.outcome {
-            Outcome::No(reason) if self.rule == Rule::Excluded => Some(super::deciding::params_of_reason(reason)),
-            // Not the modes between provinces: a region shares nothing with anybody.
-            Outcome::No(reason @ Reason::SharingNotOpen) if self.rule == Rule::CrossProvince => {
-                Some(super::deciding::params_of_reason(reason))
-            }
-            Outcome::Amount(Money::ZERO) if self.rule == Rule::MutualAidTotal => Some(&[Param::RelativeComponents]),
-            Outcome::No(_) | Outcome::Yes | Outcome::Amount(_) => None,
-        }
-    }
-}
-
-impl Step {
-    /// The values it rests on where the two regions lie in different provinces: a payer whom the rules between provinces leave
-    /// out. Which of both it is, is told by the policies and not by the step.
-    pub fn params_across(&self) -> Option<&'static [Param]> {
-        let of_mode = [Reason::ModeNotDirect, Reason::ModeNotQuota, Reason::RegionNotOpen];
-        let is_it = matches!(self.outcome, Outcome::No(reason) if of_mode.contains(&reason));
-        (self.rule == Rule::Excluded && is_it).then_some(&[Param::CrossProvinceModes])
-    }
-
-    /// The places of the two policies between whose regions it decides, the owner's first; across provinces it rests on their openings too.
-    /// Who pays pays for the patient, whose policy is the first; other steps are about the first two.
-    pub fn between(&self) -> Option<(usize, usize)> {
-        use Rule as R;
-        if self.rule == R::QuotaDraw || self.params_across().is_some() {
-            return Some((usize::from(self.policy), 0));
-        }
-        let of_two = [R::ModeBetween, R::CrossProvince, R::QuotaBetween, R::Transfer, R::WalletTransfer];
-        of_two.contains(&self.rule).then_some((0, 1))
+    /// An amount that entered, if it did.
+    pub fn input(&self, wanted: Input) -> Option<Money> {
+        self.inputs.iter().find(|(input, _)| *input == wanted).map(|(_, amount)| *amount)
     }
 }
 
@@ -344,7 +321,21 @@ impl Trace {
 
     /// A step that ends in yes, or no with its reason.
     pub fn verdict(&mut self, rule: Rule, subject: Subject, policy: u8, no: Option<Reason>) {
-        self.push(rule, subject, policy, &[], None, no.map_or(Outcome::Yes, Outcome::No));
+        self.judged(rule, subject, policy, &[], no);
+    }
+
+    /// The same with what was looked at.
+    pub fn judged(&mut self, rule: Rule, subject: Subject, policy: u8, inputs: &[(Input, Money)], no: Option<Reason>) {
+        self.push(rule, subject, policy, inputs, None, no.map_or(Outcome::Yes, Outcome::No));
+    }
+
+    /// The owners' order, which only what came of it shows to have decided something; the step stands where it was taken. The order
+    /// of money is the patient's region's, whose policy is the first.
+    pub fn ordered(&mut self, place: usize, owners: i64) {
+        let (subject, rounded, inputs) = (Subject::Bill, None, [(Input::Owners, Money::fen(owners))]);
+        let inputs = inputs.into_iter().collect();
+        self.steps
+            .insert(place, Step { rule: Rule::OwnerOrder, subject, policy: 0, inputs, rounded, outcome: Outcome::Yes });
     }
 
     pub fn push(

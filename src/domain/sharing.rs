@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use jiff::civil::Date;
 
+use super::judging::{Judging, asked};
 use super::member::Member;
 use super::policy::Policy;
 use super::reason::Reason;
 use super::region::RegionBook;
 use super::relation_codes::Detail;
-use super::rule::{Rule, Subject, Trace};
+use super::rule::{Rule, Trace};
 use super::vocabulary::{InsuranceState, Mode, Purpose, Relation, Scheme, Scope};
 
 /// A refusal and whose policy made it, so that an explanation cites the law that decided.
@@ -37,7 +38,7 @@ impl Side {
 }
 
 /// The first side whose policy does not allow, the owner's first.
-fn unless_both(
+pub(super) fn unless_both(
     owner: &Policy,
     beneficiary: &Policy,
     reason: Reason,
@@ -190,15 +191,11 @@ pub fn check(
     on: Date,
 ) -> SharingDecision {
     let mut trace = Trace::under(regions.policy_set);
-    let mut reasons = Vec::new();
-    let mut check = |rule: Rule, no: Option<Refusal>| {
-        let side = no.map_or(Side::Owner, |no| no.side);
-        trace.verdict(rule, Subject::Bill, side.index(), no.map(|no| no.reason));
-        reasons.extend(no.map(|no| no.reason));
-    };
-    check(Rule::RelationAllowed, relation_refused(owner, beneficiary, relation));
+    let mut judging = Judging::by([owner, beneficiary], &mut trace);
+    judging.both(Rule::RelationAllowed, &[asked(relation)], relation_refused(owner, beneficiary, relation));
     let modes = modes_between(owner, beneficiary, regions, on);
-    check(mode_rule(owner, beneficiary), modes.as_ref().err().copied());
+    judging.both(mode_rule(owner, beneficiary), &[], modes.as_ref().err().copied());
+    let mut reasons = judging.reasons;
     reasons.dedup();
     let modes = if reasons.is_empty() { modes.unwrap_or_default().into_owned() } else { Vec::new() };
     SharingDecision { modes, reasons, trace }

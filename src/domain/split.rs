@@ -110,10 +110,12 @@ fn split_lines(
         (Input::OverLimit, split.over_limit),
         (Input::FirstSelfPay, split.first_self_pay),
     ];
+    let by_policy = lines.iter().any(|line| takes_policy_rate(line, &policy.rules));
+    let first_self_pay = if by_policy { Rule::FirstSelfPay } else { Rule::FirstSelfPayGiven };
     for (rule, amount) in [
         (Rule::FullSelfPay, split.full_self_pay),
         (Rule::OverLimit, split.over_limit),
-        (Rule::FirstSelfPay, split.first_self_pay),
+        (first_self_pay, split.first_self_pay),
     ] {
         if amount.is_positive() {
             trace.amount(rule, Subject::Bill, 0, &[(Input::Total, total)], amount);
@@ -200,6 +202,13 @@ fn fund_part(rules: &Rules, row: usize, inputs: &[(Input, Money); 4], paid: Mone
     fund
 }
 
+/// Whether the policy's rate decides what of a line the person pays first, and not the line's own.
+fn takes_policy_rate(line: &Line, rules: &Rules) -> bool {
+    line.class == ListClass::B
+        && line.first_self_pay_rate.is_none()
+        && !rules.full_self_pay_classes.contains(&line.class)
+}
+
 /// Divides one line; returns what of it is in scope.
 fn split_line(
     place: usize,
@@ -230,23 +239,18 @@ fn split_line(
         split.over_limit += over_limit;
     }
     let within = line.amount - over_limit;
-    let rate = line.first_self_pay_rate.unwrap_or(match line.class {
-        ListClass::A | ListClass::C => Rate::ZERO,
-        ListClass::B => policy.rules.first_self_pay_rate,
-    });
+    let (rule, rate) = if takes_policy_rate(line, &policy.rules) {
+        (Rule::FirstSelfPay, policy.rules.first_self_pay_rate)
+    } else {
+        (Rule::FirstSelfPayGiven, line.first_self_pay_rate.unwrap_or(Rate::ZERO))
+    };
     if rate == Rate::ZERO {
         return within;
     }
     let first = within.share(rate, policy.rules.fund_rounding);
     let rounded = Some(Rounded { of: within, rate, mode: first.rounding });
-    trace.push(
-        Rule::FirstSelfPay,
-        subject,
-        0,
-        &[amount, (Input::OverLimit, over_limit)],
-        rounded,
-        Outcome::Amount(first.amount),
-    );
+    let inputs = [amount, (Input::OverLimit, over_limit)];
+    trace.push(rule, subject, 0, &inputs, rounded, Outcome::Amount(first.amount));
     split.first_self_pay += first.amount;
     within - first.amount
 }

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::account::Account;
 use super::draw::usable_by_relatives;
+use super::judging::{Judging, asked};
 use super::member::Member;
 use super::money::Money;
 use super::policy::Policy;
@@ -28,24 +29,21 @@ pub fn refusals(
     on: Date,
     trace: &mut Trace,
 ) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    let mut check = |trace: &mut Trace, rule: Rule, no: Option<Refusal>| {
-        let side = no.map_or(Side::Owner, |no| no.side);
-        trace.verdict(rule, Subject::Bill, side.index(), no.map(|no| no.reason));
-        reasons.extend(no.map(|no| no.reason));
-    };
-    let by_owner = |reason| Refusal { reason, side: Side::Owner };
-    check(trace, Rule::TwoPersons, (owner.id == beneficiary.id).then_some(by_owner(Reason::SamePerson)));
-    check(trace, Rule::RelationAllowed, sharing::kin_refused(of_owner, of_beneficiary, regions, relation, detail));
+    let mut judging = Judging::by([of_owner, of_beneficiary], trace);
+    judging.one(Rule::TwoPersons, Side::Owner, &[], (owner.id == beneficiary.id).then_some(Reason::SamePerson));
+    let kin_no = sharing::kin_refused(of_owner, of_beneficiary, regions, relation, detail);
+    judging.both(Rule::RelationAllowed, &[asked(relation)], kin_no);
     let mode = match sharing::modes_between(of_owner, of_beneficiary, regions, on) {
         Err(refusal) => Some(refusal),
         Ok(modes) if modes.contains(&Mode::TransferBeforehand) => None,
-        Ok(_) => Some(by_owner(Reason::ModeNotTransfer)),
+        Ok(_) => Some(Refusal { reason: Reason::ModeNotTransfer, side: Side::Owner }),
     };
-    check(trace, sharing::mode_rule(of_owner, of_beneficiary), mode);
-    let has_account = owner_account.is_some();
-    check(trace, Rule::OwnerInsurance, sharing::owner_refused(owner, has_account, of_owner, of_beneficiary));
-    check(trace, Rule::BeneficiaryInsurance, sharing::beneficiary_refused(beneficiary, of_owner, of_beneficiary));
+    judging.both(sharing::mode_rule(of_owner, of_beneficiary), &[], mode);
+    let owner_no = sharing::owner_refused(owner, owner_account.is_some(), of_owner, of_beneficiary);
+    judging.both(Rule::OwnerInsurance, &[], owner_no);
+    let beneficiary_no = sharing::beneficiary_refused(beneficiary, of_owner, of_beneficiary);
+    judging.both(Rule::BeneficiaryInsurance, &[], beneficiary_no);
+    let Judging { trace, mut reasons, .. } = judging;
     if let Some(account) = owner_account {
         let usable = usable_by_relatives(account, of_owner, Subject::Own, 0, trace).min(account.prior);
         let inputs = [(Input::Balance, account.prior), (Input::Usable, usable)];

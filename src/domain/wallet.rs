@@ -5,6 +5,7 @@ use jiff::civil::Date;
 
 use super::account::Account;
 use super::ids::MemberId;
+use super::judging::{Judging, asked};
 use super::member::Member;
 use super::money::Money;
 use super::policy::Policy;
@@ -12,7 +13,7 @@ use super::posting::{Party, Posting};
 use super::reason::Reason;
 use super::record::Transfer;
 use super::region::RegionBook;
-use super::rule::{Input, Outcome, Rule, Subject, Trace};
+use super::rule::{Input, Rule, Subject, Trace};
 use super::sharing::{self, Refusal, Side};
 use super::time::Moment;
 use super::vocabulary::{Bucket, Mode, Relation};
@@ -171,48 +172,44 @@ pub fn decide_sending(
 ) -> Result<Vec<(Bucket, Money)>, Vec<Reason>> {
     let rules = &of_owner.rules;
     let on = ask.now.civil_day();
-    let mut reasons = Vec::new();
-    let mut check = |trace: &mut Trace, rule: Rule, no: Option<Refusal>| {
-        let side = no.map_or(Side::Owner, |no| no.side);
-        trace.verdict(rule, Subject::Bill, side.index(), no.map(|no| no.reason));
-        reasons.extend(no.map(|no| no.reason));
-    };
-    let when = |no: bool, reason| no.then_some(Refusal { reason, side: Side::Owner });
-    check(trace, Rule::TwoPersons, when(ask.owner.id == ask.beneficiary.id, Reason::SamePerson));
+    let mut judging = Judging::by([of_owner, of_beneficiary], trace);
+    let when = |no: bool, reason: Reason| no.then_some(reason);
+    let same = when(ask.owner.id == ask.beneficiary.id, Reason::SamePerson);
+    judging.one(Rule::TwoPersons, Side::Owner, &[], same);
     let kin_no = sharing::kin_refused(of_owner, of_beneficiary, regions, ask.relation, ask.relation_detail);
-    check(trace, Rule::RelationAllowed, kin_no);
+    judging.both(Rule::RelationAllowed, &[asked(ask.relation)], kin_no);
     let mode = match sharing::modes_between(of_owner, of_beneficiary, regions, on) {
         Err(refusal) => Some(refusal),
-        Ok(modes) => when(!modes.contains(&Mode::WalletTransfer), Reason::ModeNotTransfer),
+        Ok(modes) if modes.contains(&Mode::WalletTransfer) => None,
+        Ok(_) => Some(Refusal { reason: Reason::ModeNotTransfer, side: Side::Owner }),
     };
-    check(trace, sharing::mode_rule(of_owner, of_beneficiary), mode);
+    judging.both(sharing::mode_rule(of_owner, of_beneficiary), &[], mode);
     // Money in a wallet is the sender's own whatever the insurance; money in an account is the owner's to share.
-    let owner_no = if ask.from_wallet {
-        when(!rules.owner_states.contains(&ask.owner.insurance.state), Reason::OwnerStateNotAllowed)
+    if ask.from_wallet {
+        let no = when(!rules.owner_states.contains(&ask.owner.insurance.state), Reason::OwnerStateNotAllowed);
+        judging.one(Rule::OwnerInsurance, Side::Owner, &[], no);
     } else {
-        sharing::owner_refused(ask.owner, ask.account.is_some(), of_owner, of_beneficiary)
-    };
-    check(trace, Rule::OwnerInsurance, owner_no);
+        let no = sharing::owner_refused(ask.owner, ask.account.is_some(), of_owner, of_beneficiary);
+        judging.both(Rule::OwnerInsurance, &[], no);
+    }
     let beneficiary_no = sharing::beneficiary_refused(ask.beneficiary, of_owner, of_beneficiary);
-    check(trace, Rule::BeneficiaryInsurance, beneficiary_no);
-    check(trace, Rule::WalletsOpen, when(!ask.owner_wallet, Reason::OwnerWalletNotOpen));
-    check(trace, Rule::WalletsOpen, when(!ask.beneficiary_wallet, Reason::BeneficiaryWalletNotOpen));
+    judging.both(Rule::BeneficiaryInsurance, &[], beneficiary_no);
+    judging.one(Rule::WalletsOpen, Side::Owner, &[], when(!ask.owner_wallet, Reason::OwnerWalletNotOpen));
+    judging.one(Rule::WalletsOpen, Side::Owner, &[], when(!ask.beneficiary_wallet, Reason::BeneficiaryWalletNotOpen));
     let closed = rules.wallet_closed_hours.is_some_and(|hours| hours.contains(ask.now.civil_time()));
-    check(trace, Rule::WalletHours, when(closed, Reason::WalletClosedHours));
+    judging.one(Rule::WalletHours, Side::Owner, &[], when(closed, Reason::WalletClosedHours));
 
     let mut limit = |rule: Rule, limit: Option<(Money, Money)>, reason: Reason| {
         let Some((value, limit)) = limit else { return };
-        let no = value > limit;
-        let outcome = if no { Outcome::No(reason) } else { Outcome::Yes };
         let inputs =
             [(if rule == Rule::WalletPerDay { Input::Number } else { Input::Amount }, value), (Input::Limit, limit)];
-        trace.push(rule, Subject::Bill, 0, &inputs, None, outcome);
-        reasons.extend(no.then_some(reason));
+        judging.one(rule, Side::Owner, &inputs, when(value > limit, reason));
     };
     let count = |number: u32| Money::fen(i64::from(number));
     let per_day = rules.wallet_transfers_per_day.map(|most| (count(ask.sent.sent.saturating_add(1)), count(most)));
     limit(Rule::WalletPerDay, per_day, Reason::TransfersPerDayReached);
     limit(Rule::WalletPerTransfer, rules.wallet_transfer_max.map(|most| (ask.amount, most)), Reason::TransferTooLarge);
+    let Judging { trace, mut reasons, .. } = judging;
 
     let has = ask.account.map(|account| sendable(account, of_owner, ask.from_wallet)).unwrap_or_default();
     let usable: Money = has.iter().map(|(_, amount)| *amount).sum();

@@ -8,11 +8,12 @@ use super::enums::{Wire, reason_to_wire};
 use super::{operation, proto};
 use crate::domain::bill::{Bill, BillContent};
 use crate::domain::ids::RegionCode;
+use crate::domain::money::Money;
 use crate::domain::policy::Param;
 use crate::domain::reason::Reason;
 use crate::domain::region::{Opening, RegionBook};
 use crate::domain::rule::{Input, Outcome, Rule, Step, Subject, Trace};
-use crate::domain::vocabulary::Grade;
+use crate::domain::vocabulary::{Grade, Relation};
 use crate::ledger::page::hex;
 use crate::store::entity::{StoredCitation, StoredPolicy, StoredValue};
 
@@ -70,15 +71,17 @@ fn in_summary(step: &Step) -> bool {
             | Rule::RelativesPayable
             | Rule::OwnerUsable
             | Rule::OwnAccountOrder
-            | Rule::OwnerOrder
             | Rule::FundBand
     );
     !about_a_line && (!working || matches!(step.outcome, Outcome::No(_)))
 }
 
 /// The values that a step rests on, the deciding one first.
-fn params(step: &Step, basis: &Basis<'_>) -> &'static [Param] {
-    step.params_across().filter(|_| across(step, basis).is_some()).unwrap_or_else(|| step.params())
+fn params(step: &Step, basis: &Basis<'_>) -> impl Iterator<Item = Param> + use<> {
+    let across = across(step, basis).is_some();
+    let listed = step.params_across().filter(|_| across).unwrap_or_else(|| step.params());
+    let first = step.deciding(across);
+    first.into_iter().chain(listed.iter().copied().filter(move |param| Some(*param) != first))
 }
 
 fn policy<'a>(step: &Step, basis: &Basis<'a>) -> Option<&'a StoredPolicy> {
@@ -89,16 +92,11 @@ pub fn value(policy: &StoredPolicy, param: Param) -> Option<&StoredValue> {
     policy.value(param)
 }
 
-/// The parameter that a summary names.
-pub fn deciding(step: &Step) -> Option<Param> {
-    step.params().first().copied()
-}
-
 /// The least sure grade among the values and openings that the steps rest on.
 fn lowest_grade(trace: &Trace, basis: &Basis<'_>) -> Option<Grade> {
     let values = trace.steps.iter().flat_map(|step| {
         let policy = policy(step, basis);
-        params(step, basis).iter().filter_map(move |param| value(policy?, *param))
+        params(step, basis).filter_map(move |param| value(policy?, param))
     });
     let openings = trace.steps.iter().flat_map(|step| openings(step, basis));
     values.map(|value| value.grade).chain(openings.map(|(_, opening)| opening.citation.grade)).max()
@@ -131,7 +129,7 @@ fn opened((region, opening): (RegionCode, &Opening)) -> proto::Parameter {
 }
 
 fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
-    let deciding = params(step, basis).first().and_then(|param| value(policy(step, basis)?, *param));
+    let deciding = params(step, basis).next().and_then(|param| value(policy(step, basis)?, param));
     let parameter = deciding.map(|value| {
         let row = row_name(step, basis, Input::Row).zip(step.rounded);
         short(parameter(value), row.map(|(row, rounded)| format!("{row}: {}", rounded.rate)))
@@ -141,11 +139,17 @@ fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
         rule_id: step.rule.id().to_owned(),
         subject: Shown { subject: step.subject, bill: basis.bill }.to_string(),
         citation_id: deciding.map(|value| value.citation.id.clone()).unwrap_or_default(),
+        inputs: step.capped().map(capped).into_iter().collect(),
         parameters: parameter.into_iter().chain(openings(step, basis).map(opened)).collect(),
         result,
         result_fen,
         ..proto::Step::default()
     }
+}
+
+/// What a summary says where no policy but the binding's own cap bounded an amount.
+pub fn capped(cap: Money) -> proto::NamedValue {
+    proto::NamedValue { name: Input::CapLeft.name().to_owned(), value: cap.to_string() }
 }
 
 /// A parameter as a summary shows it: the row that matched instead of the whole table, and no long text.
@@ -158,12 +162,13 @@ pub fn short(mut parameter: proto::Parameter, row: Option<String>) -> proto::Par
 }
 
 fn full_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
-    let values = params(step, basis).iter().filter_map(|param| value(policy(step, basis)?, *param));
+    let values = params(step, basis).filter_map(|param| value(policy(step, basis)?, param));
     let parameters: Vec<proto::Parameter> = values.map(parameter).chain(openings(step, basis).map(opened)).collect();
-    let inputs = step.inputs.iter().map(|(input, amount)| proto::NamedValue {
-        name: input.name().to_owned(),
-        value: row_name(step, basis, *input).unwrap_or_else(|| amount.to_string()),
-    });
+    let named = |name: &str, value| proto::NamedValue { name: name.to_owned(), value };
+    let inputs =
+        step.inputs.iter().map(|(input, amount)| named(input.name(), input_text(step, basis, *input, *amount)));
+    let given = step.rounded.filter(|_| step.rule == Rule::FirstSelfPayGiven);
+    let inputs = inputs.chain(given.map(|rounded| named("first_self_pay_rate", rounded.rate.to_string())));
     // Where a rate ends, its share comes back to the fen: the step behind it says so.
     let rounding = step.rounded.filter(|_| step.rule != Rule::FundBand).map(|rounded| {
         let share = rounded.of.share(rounded.rate, rounded.mode);
@@ -190,6 +195,14 @@ fn title(step: &Step) -> String {
         Outcome::No(reason) => format!("{}：{}", step.rule.title(), reason.sentence()),
         Outcome::Yes | Outcome::Amount(_) => step.rule.title().to_owned(),
     }
+}
+
+/// Amounts are amounts; what is no amount has a name.
+fn input_text(step: &Step, basis: &Basis<'_>, input: Input, amount: Money) -> String {
+    let relation =
+        || Relation::from_code(u8::try_from(amount.as_fen()).ok()?).map(|relation| relation.name().to_owned());
+    let name = if input == Input::Relation { relation() } else { row_name(step, basis, input) };
+    name.unwrap_or_else(|| amount.to_string())
 }
 
 /// The fund's ratio names the row of the table that matched.
@@ -230,6 +243,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.subject {
             Subject::Bill => f.write_str("bill"),
+            Subject::Pair => f.write_str("pair"),
             Subject::Own => f.write_str("payer:self"),
             Subject::Binding(id) => write!(f, "payer:{id}"),
             Subject::Paper(place) => write!(f, "payer:paper-{place}"),
@@ -263,7 +277,7 @@ fn citations(trace: &Trace, basis: &Basis<'_>) -> Vec<proto::Citation> {
     let mut found: Vec<proto::Citation> = Vec::new();
     for step in &trace.steps {
         for param in params(step, basis) {
-            if let Some(value) = policy(step, basis).and_then(|policy| value(policy, *param))
+            if let Some(value) = policy(step, basis).and_then(|policy| value(policy, param))
                 && found.iter().all(|known| known.id != value.citation.id)
             {
                 found.push(citation(&value.citation));

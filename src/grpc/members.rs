@@ -68,12 +68,16 @@ impl MemberService for Service {
         let card = done.outcome.card.as_ref();
         let Decided { trace, policies: digests } = &done.outcome.decided;
         let policies = self.ledger.revisions(digests).await.of_made()?;
+        // Where no binding ended no rule was applied.
+        let explained = (!trace.steps.is_empty())
+            .then(|| explanation::render(trace, &self.basis(&policies, digests, None), view))
+            .flatten();
         Ok(Response::new(proto::UpdateInsuranceResponse {
             member: Some(people::member(member, person, card, done.position, created_millis(member.id), false)),
             released_binding_ids: done.outcome.released.iter().map(ToString::to_string).collect(),
             ledger_position: wire_position(done.position),
             replayed: done.replayed,
-            explanation: explanation::render(trace, &self.basis(&policies, digests, None), view),
+            explanation: explained,
         }))
     }
 

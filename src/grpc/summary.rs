@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use prost::Message as _;
 
 use super::enums::Wire;
-use super::explanation::{self, Shown, deciding, parameter, result, revision, summary_steps, value};
+use super::explanation::{self, Shown, parameter, result, revision, summary_steps, value};
 use super::proto;
 use super::wire::{put_decimal, put_number, put_short, put_text};
 use crate::domain::bill::Bill;
@@ -28,13 +28,23 @@ struct Pieces {
     /// The revision as it stands among `Explanation.policy_revisions`.
     revision: Vec<u8>,
     /// By parameter: what a step says of the value that decided.
-    values: Vec<Vec<u8>>,
+    values: Vec<Said>,
     /// The same for every row of the fund's ratios.
-    rows: Vec<(Rate, Vec<u8>)>,
+    rows: Vec<(Rate, Said)>,
     /// By parameter: how sure its source is.
     grades: Vec<Option<Grade>>,
     /// By rule: how sure the least sure of its parameters is.
     rule_grades: Vec<Option<Grade>>,
+}
+
+/// What a step says of a value: its citation, and the parameter, which stands behind the inputs.
+struct Said {
+    citation: Vec<u8>,
+    parameter: Vec<u8>,
+}
+
+impl Said {
+    const NOTHING: Self = Self { citation: Vec::new(), parameter: Vec::new() };
 }
 
 impl Pieces {
@@ -44,18 +54,20 @@ impl Pieces {
             let value = value(&stored, param)?;
             let parameter = explanation::short(parameter(value), row);
             let citation_id = value.citation.id.clone();
-            Some(proto::Step { citation_id, parameters: vec![parameter], ..proto::Step::default() }.encode_to_vec())
+            let citation = proto::Step { citation_id, ..proto::Step::default() }.encode_to_vec();
+            let parameter = proto::Step { parameters: vec![parameter], ..proto::Step::default() }.encode_to_vec();
+            Some(Said { citation, parameter })
         };
         let revision = revision(&stored, &policy.revision.digest);
         let of_rows = explanation::row_names(&stored).into_iter().zip(&policy.rules.fund_shares);
         let row = |(name, row): (String, &crate::domain::policy::FundShare)| {
             let named = format!("{name}: {}", row.rate);
-            (row.rate, said(Param::FundShares, Some(named)).unwrap_or_default())
+            (row.rate, said(Param::FundShares, Some(named)).unwrap_or(Said::NOTHING))
         };
         let grades: Vec<_> = Param::ALL.iter().map(|param| value(&stored, *param).map(|value| value.grade)).collect();
         Self {
             revision: proto::Explanation { policy_revisions: vec![revision], ..Default::default() }.encode_to_vec(),
-            values: Param::ALL.iter().map(|param| said(*param, None).unwrap_or_default()).collect(),
+            values: Param::ALL.iter().map(|param| said(*param, None).unwrap_or(Said::NOTHING)).collect(),
             rows: of_rows.map(row).collect(),
             rule_grades: Rule::ALL.iter().map(|rule| least_sure(&grades, rule.params())).collect(),
             grades,
@@ -71,8 +83,9 @@ impl Pieces {
     }
 
     /// What is said of the value that decided a step; none where it is not ready-made.
-    fn said(&self, step: &Step) -> Option<&[u8]> {
-        let Some(param) = deciding(step) else { return Some(&[]) };
+    fn said(&self, step: &Step) -> Option<&Said> {
+        // Nothing here crosses provinces.
+        let Some(param) = step.deciding(false) else { return Some(const { &Said::NOTHING }) };
         if step.rule == Rule::FundShare
             && let (Some((_, place)), Some(rounded)) =
                 (step.inputs.iter().find(|(input, _)| *input == Input::Row), step.rounded)
@@ -80,7 +93,7 @@ impl Pieces {
             let (rate, said) = self.rows.get(usize::try_from(place.as_fen()).ok()?)?;
             return (*rate == rounded.rate).then_some(said);
         }
-        self.values.get(usize::from(param.code())).map(Vec::as_slice)
+        self.values.get(usize::from(param.code()))
     }
 }
 
@@ -148,7 +161,13 @@ const RESULT_FEN: u8 = 10 << 3;
 fn put_step(out: &mut Vec<u8>, step: &Step, pieces: Option<&Pieces>, bill: Option<&Bill>) -> Option<()> {
     put_short(out, RULE_ID, step.rule.id().as_bytes());
     put_subject(out, step.subject, bill);
-    out.extend_from_slice(pieces.map_or(Some(&[][..]), |pieces| pieces.said(step))?);
+    let said = pieces.map_or(Some(const { &Said::NOTHING }), |pieces| pieces.said(step))?;
+    out.extend_from_slice(&said.citation);
+    if let Some(cap) = step.capped() {
+        let step = proto::Step { inputs: vec![explanation::capped(cap)], ..proto::Step::default() };
+        out.extend_from_slice(&step.encode_to_vec());
+    }
+    out.extend_from_slice(&said.parameter);
     match step.outcome {
         Outcome::Amount(amount) => {
             put_decimal(out, RESULT, amount.as_fen());
@@ -166,6 +185,7 @@ fn put_subject(out: &mut Vec<u8>, subject: Subject, bill: Option<&Bill>) {
     const PAYER: &[u8] = b"payer:";
     match subject {
         Subject::Bill => put_short(out, SUBJECT, b"bill"),
+        Subject::Pair => put_short(out, SUBJECT, b"pair"),
         Subject::Own => put_short(out, SUBJECT, b"payer:self"),
         Subject::Binding(id) => {
             out.extend_from_slice(&[SUBJECT, (PAYER.len() + ID_LENGTH) as u8]);
@@ -196,6 +216,7 @@ mod tests {
         outcomes.extend(Reason::ALL.iter().map(|reason| Outcome::No(*reason)));
         let binding = Subject::Binding(BindingId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_002a));
         let subjects = [Subject::Bill, Subject::Own, binding, Subject::Paper(3), Subject::Line(0), Subject::Line(9)];
+        let subjects = subjects.into_iter().chain([Subject::Pair]);
         let mut traces = Vec::new();
         for subject in subjects {
             let mut trace = Trace::new();
@@ -212,6 +233,18 @@ mod tests {
         }
         rows.amount(Rule::FundTotal, Subject::Bill, 0, &[], Money::fen(5));
         traces.push(rows);
+        // What bounded a payment: the bill, a limit, the floor, a cap, or what lies in the buckets.
+        let mut bounded = Trace::new();
+        let bounds =
+            [Input::AidPerSettlementLeft, Input::AidPerDayLeft, Input::AidPerYearLeft, Input::Floor, Input::CapLeft];
+        for rule in [Rule::OwnerDraw, Rule::QuotaDraw, Rule::AidLimit] {
+            for (bound, still) in bounds.into_iter().flat_map(|bound| [(bound, 5), (bound, 6)]) {
+                let inputs =
+                    [(Input::StillToPay, Money::fen(still)), (Input::Usable, Money::fen(5)), (bound, Money::fen(5))];
+                bounded.amount(rule, binding, 0, &inputs, Money::fen(5));
+            }
+        }
+        traces.push(bounded);
         traces
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Replayed {
     pub visit_day: Date,
     pub before: Decision,
     pub after: Decision,
+    /// Whether the draft has the owners pay in another order, which a step about the order does not show.
+    pub reordered: bool,
 }
 
 struct Payer {
@@ -45,9 +47,7 @@ struct Payer {
 fn of_trace(basis: &Basis, tie: &Tie, paper: Option<u16>, day: Date, patient: MemberId) -> (Option<Quota>, AidUse) {
     let subject = paper.map_or(Subject::Binding(tie.binding), Subject::Paper);
     let about = || basis.trace.steps.iter().filter(move |step| step.subject == subject);
-    let amount = |step: &Step, wanted: Input| {
-        step.inputs.iter().find(|(input, _)| *input == wanted).map_or(Money::ZERO, |(_, amount)| *amount)
-    };
+    let amount = |step: &Step, wanted: Input| step.input(wanted).unwrap_or(Money::ZERO);
     let held = about().find_map(|step| match (step.rule, step.outcome) {
         (Rule::QuotaDraw, _) => Some(amount(step, Input::Usable)),
         (Rule::Excluded, Outcome::No(Reason::QuotaUsedUp)) => Some(Money::ZERO),
@@ -135,7 +135,10 @@ pub(super) async fn twice(
         return Ok(None);
     }
     let (region, visit_day) = (settlement.region, settlement.visit.date);
-    Ok(Some(Replayed { id, region, visit_day, before, after }))
+    let order =
+        |book: &PolicyBook| book.policy(patient.insurance.region, visit_day).map(|policy| policy.rules.owner_order);
+    let reordered = order(now) != order(draft);
+    Ok(Some(Replayed { id, region, visit_day, before, after, reordered }))
 }
 
 /// Everybody whom the settlement names as a relative, in the order of filing.
@@ -197,12 +200,13 @@ pub(super) fn reasons(replayed: &Replayed) -> Vec<String> {
             replayed.before.trace.steps.iter().any(|earlier| {
                 (earlier.rule, earlier.subject, earlier.outcome) == (step.rule, step.subject, step.outcome)
             });
+        let same = same && !(replayed.reordered && step.rule == Rule::OwnerOrder);
         let told = match step.outcome {
             _ if same || step.params().is_empty() => continue,
             Outcome::No(reason) => format!("{} {}", step.rule.id(), reason.name()),
             Outcome::Yes | Outcome::Amount(_) => {
-                let keys: Vec<&str> = step.params().iter().take(1).map(|param| param.name()).collect();
-                format!("{} ({})", step.rule.id(), keys.join(", "))
+                let key = step.deciding(false).map_or("", |param| param.name());
+                format!("{} ({key})", step.rule.id())
             }
         };
         if !found.contains(&told) {

@@ -105,7 +105,7 @@ stored! {
 
 stored_enum! {
     BillContent { 1 = Lines(lines), 2 = Adjudicated(parts) }
-    Subject { 1 = Bill, 2 = Line(place), 3 = Own, 4 = Binding(id), 5 = Paper(place) }
+    Subject { 1 = Bill, 2 = Line(place), 3 = Own, 4 = Binding(id), 5 = Paper(place), 6 = Pair }
     Outcome { 1 = Amount(amount), 2 = Yes, 3 = No(reason) }
     CreditKind { 1 = Monthly, 2 = Correction }
     ReleasedBy { 1 = Owner, 2 = Beneficiary }

@@ -229,6 +229,13 @@ fn a_draft_is_tried_on_quotas_slips_and_limits() {
     for request in ["limit-1", "limit-2"] {
         server.settle(at(request, &patient, 20_000, "980300")).expect("settled");
     }
+    // Two owners, of whom the one with more pays first.
+    let patient = server.member(9, "440300", 0);
+    for (number, fen) in [(7, 10_000), (8, 20_000)] {
+        server.bind(&server.member(number, "440300", fen), &patient);
+        server.clock().add_seconds(1);
+    }
+    server.settle(at("order-1", &patient, 25_000, "440300")).expect("settled");
     // A quota between two provinces.
     server.clock().set("2026-02-02T09:00:00+08:00");
     let (owner, patient) = (server.member(5, "622900", 100_000), server.member(6, "510100", 0));
@@ -250,10 +257,15 @@ fn a_draft_is_tried_on_quotas_slips_and_limits() {
     let file = "980300-demo-outpatient/policy.toml";
     let same = changed(folder.path(), file, "schema = 1", "schema = 1");
     let report = said(&["policy", "whatif", &format!("{same}/{file}"), "--data-dir", &data]);
-    assert!(report.contains("7 settlements; 7 could be decided again, 0 could not"), "{report}");
+    assert!(report.contains("8 settlements; 8 could be decided again, 0 could not"), "{report}");
     assert!(report.contains("0 of them come out otherwise"), "{report}");
     let day = "value = 30000\nsource = \"demo-figures\"\nknown_from = 2026-11-22\nnote = \"300 yuan a day";
     let wider = changed(folder.path(), file, day, &day.replace("30000", "40000"));
     let report = said(&["policy", "whatif", &format!("{wider}/{file}"), "--data-dir", &data]);
     assert!(report.contains("1 of them come out otherwise") && report.contains("relatives: +100.00 yuan"), "{report}");
+    let file = "440300-shenzhen/policy.toml";
+    let filed = changed(folder.path(), file, "value = \"BALANCE_DESC\"", "value = \"FILING_ORDER\"");
+    let report = said(&["policy", "whatif", &format!("{filed}/{file}"), "--data-dir", &data]);
+    assert!(report.contains("1 of them come out otherwise"), "{report}");
+    assert!(report.contains("draw.owner_order (owner_order) (1)"), "{report}");
 }

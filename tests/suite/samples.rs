@@ -324,6 +324,13 @@ fn trace() -> Trace {
     }
 }
 
+fn of_pair() -> Trace {
+    let mut trace = Trace::under(SET);
+    trace.judged(Rule::RelationAllowed, Subject::Pair, 1, &[(Input::Relation, Money::fen(6))], None);
+    trace.amount(Rule::FirstSelfPayGiven, Subject::Bill, 0, &[], Money::fen(3));
+    trace
+}
+
 fn used() -> Vec<(UseOf, YearUse)> {
     let of = UseOf { year: 2026, region: region("330100"), purpose: Purpose::Inpatient };
     vec![(of, YearUse { deductible: Money::fen(30_000), fund: Money::fen(51_200) })]
@@ -687,6 +694,7 @@ pub fn entities() -> Vec<Entity> {
         Entity::Policy(Arc::new(policy())),
         Entity::Certification(Arc::new(certification())),
         Entity::Decided(Arc::new(Decided { trace: trace(), policies: vec![[0xd1; 32]] })),
+        Entity::Decided(Arc::new(Decided { trace: of_pair(), policies: vec![[0xd1; 32], [0xd2; 32]] })),
         Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
         Entity::PolicySet(Arc::new(PolicySet {
             parts: vec![SetPart {
@@ -744,6 +752,9 @@ fn entity_name(entity: &Entity) -> &'static str {
             BillContent::Adjudicated(_) => "basis-adjudicated",
         },
         Entity::Policy(_) => "policy",
+        Entity::Decided(decided) if decided.trace.steps.iter().any(|step| step.subject == Subject::Pair) => {
+            "decided-of-a-pair"
+        }
         Entity::Decided(_) => "decided",
         Entity::Card(_) => "card",
         Entity::Wallet(_) => "wallet",
@@ -758,7 +769,7 @@ fn entity_name(entity: &Entity) -> &'static str {
         Entity::PolicySet(_) => "policy-set",
     }
 }
-const ENTITY_NAMES: usize = 30;
+const ENTITY_NAMES: usize = 31;
 /// The policy set of the samples.
 const SET: [u8; 32] = [0x5e; 32];
 

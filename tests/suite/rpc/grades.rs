@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gongji::grpc::proto;
 use gongji::policy::{self, PolicyFiles};
+use prost::Message as _;
 use tonic::Status;
 
 use crate::support::*;
@@ -60,6 +61,113 @@ fn a_settlement_rests_on_all_that_lets_relatives_pay() {
         assert_eq!(named(&refused), format!("620100/{key} DEMO"));
         let refused = server.settle(request).expect_err(key);
         assert_eq!(named(&refused), format!("620100/{key} DEMO"));
+    }
+}
+
+/// The order is the patient's region's and counts where it decides; what orders an owner's own payers is nothing to others.
+#[test]
+fn an_order_of_owners_counts_where_it_decides() {
+    let newest = "value = \"NEWEST_FIRST\"\n";
+    let invented = format!("{newest}grade = \"DEMO\"\n");
+    // Where the patient and the owners are insured, what the owners hold, and what is refused.
+    let rows: [(&str, &str, &[i64], Option<&str>); 4] = [
+        ("420900", "420100", &[100, 100], Some("420900/owner_order DEMO")),
+        ("420900", "420100", &[100], None),
+        ("420900", "420100", &[100, 0], None),
+        ("420100", "420900", &[100, 100], None),
+    ];
+    for (of_patient, of_owners, held, expected) in rows {
+        let mut setup = Setup::memory();
+        refuse(&mut setup, "420900-xiaogan/policy.toml", newest, &invented);
+        let server = setup.start();
+        let patient = server.member(1, of_patient, 0);
+        for (number, fen) in (2..).zip(held) {
+            server.bind(&server.member(number, of_owners, *fen), &patient);
+        }
+        let answer = server.settle(settle("s", &patient, 150));
+        assert_eq!(answer.err().map(|status| named(&status)).as_deref(), expected, "{of_patient} {of_owners} {held:?}");
+    }
+}
+
+/// A line that brings its own rate rests on no policy's.
+#[test]
+fn a_rate_counts_where_a_line_uses_it() {
+    let rows: [(&[&str], Option<&str>, &str); 3] = [
+        (
+            &["0.3", "0.2"],
+            None,
+            "split.first_self_pay_given 0.3, split.first_self_pay_given 0.2, split.first_self_pay_given",
+        ),
+        (
+            &["0.3", ""],
+            Some("620100/first_self_pay_rate DEMO"),
+            "split.first_self_pay_given 0.3, split.first_self_pay, split.first_self_pay",
+        ),
+        (&[""], Some("620100/first_self_pay_rate DEMO"), "split.first_self_pay, split.first_self_pay"),
+    ];
+    let mut server = Setup::embedded().start();
+    let patient = server.member(1, "620100", 0);
+    let bill = |rates: &[&str]| {
+        let line = |(place, rate): (usize, &&str)| proto::Line {
+            line_id: place.to_string(),
+            item_code: "XA10BKD".to_owned(),
+            category: proto::ItemCategory::Drug.into(),
+            list_class: proto::ListClass::B.into(),
+            amount_fen: 1_000,
+            first_self_pay_rate: (*rate).to_owned(),
+            ..Default::default()
+        };
+        let lines: Vec<_> = rates.iter().enumerate().map(line).collect();
+        proto::Bill { total_fen: 1_000 * lines.len() as i64, lines, adjudicated: None }
+    };
+    let ask = |rates: &[&str]| proto::QuoteSettlementRequest {
+        bill: Some(bill(rates)),
+        explanation_view: proto::ExplanationView::Full.into(),
+        ..quote_of(&settle("s", &patient, 1))
+    };
+    for (rates, _, expected) in &rows {
+        let quoted = server.quote_settlement(ask(rates)).expect("quoted").explanation;
+        let told = proto::Explanation::decode(&*quoted).expect("an explanation");
+        let first = told.steps.iter().filter(|step| step.rule_id.starts_with("split.first_self_pay"));
+        let said = first.map(|step| {
+            let given = step.inputs.iter().filter(|input| input.name == "first_self_pay_rate");
+            given.fold(step.rule_id.clone(), |said, input| format!("{said} {}", input.value))
+        });
+        assert_eq!(said.collect::<Vec<_>>().join(", "), *expected, "{rates:?}");
+    }
+    server.restart_with(|setup| invent(setup, "first_self_pay_rate", "1998-12-14"));
+    for (rates, refused, _) in rows {
+        let answer = server.quote_settlement(ask(rates));
+        assert_eq!(answer.err().map(|status| named(&status)).as_deref(), refused, "{rates:?}");
+    }
+}
+
+/// Both regions have to allow, so what both say is looked at.
+#[test]
+fn a_binding_rests_on_what_both_regions_say() {
+    let before = "[[owner_order]]\nstart = 2022-01-01\n";
+    let relations = "[[relations]]\nstart = 2024-12-31\nvalue = [\"PARENT\", \"CHILD\"]\nsource = \"xg-weak\"\n\
+                     grade = \"DEMO\"\nknown_from = 2026-11-22\n\n";
+    let mut setup = Setup::memory();
+    refuse(&mut setup, "420900-xiaogan/policy.toml", before, &format!("{relations}{before}"));
+    let server = setup.start();
+    let rows = [("420100", "420900", true), ("420900", "420100", true), ("420100", "420100", false)];
+    for (number, (of_owner, of_beneficiary, refused)) in (1..).step_by(2).zip(rows) {
+        let (owner, beneficiary) = (server.member(number, of_owner, 0), server.member(number + 1, of_beneficiary, 0));
+        let expected = refused.then_some("420900/relations DEMO");
+        let request = filing(&format!("b-{number}"), &owner, &beneficiary);
+        let checked = server.check_binding(check_of(&request)).err();
+        assert_eq!(checked.map(|status| named(&status)).as_deref(), expected, "{of_owner} {of_beneficiary}");
+        let bound = server.create_binding(request).err();
+        assert_eq!(bound.map(|status| named(&status)).as_deref(), expected, "{of_owner} {of_beneficiary}");
+        let ask = proto::CheckSharingRequest {
+            owner_region_code: of_owner.to_owned(),
+            beneficiary_region_code: of_beneficiary.to_owned(),
+            relation: proto::Relation::Parent.into(),
+            ..Default::default()
+        };
+        let shared = server.check_sharing(ask).err();
+        assert_eq!(shared.map(|status| named(&status)).as_deref(), expected, "{of_owner} {of_beneficiary}");
     }
 }
 

@@ -138,3 +138,178 @@ fn totals_say_what_they_are_the_sum_of() {
     assert_eq!(total.operation, "700 + 300 = 1000");
     assert_eq!((server.balances(&son).1, server.balances(&daughter).1), (0, 200));
 }
+
+/// Found by review: the owners' regions' orders were cited, and they order nothing.
+#[test]
+fn the_order_of_owners_is_the_patients_regions() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let patient = server.member(1, "420900", 0);
+        let owners = [server.member(2, "420100", 700), server.member(3, "420900", 500)];
+        let bill = |place: usize| {
+            server.bind(&owners[place], &patient);
+            let request =
+                proto::SettleRequest { explanation_view: FULL, ..settle(&format!("s-{place}"), &patient, 600) };
+            let settled = server.settle(request).expect("settled");
+            let told = decoded(&settled.explanation);
+            let citing = |step: &&proto::Step| step.parameters.iter().any(|named| named.name == "owner_order");
+            let citing = told.steps.iter().filter(citing).map(|step| step.rule_id.clone()).collect::<Vec<_>>();
+            let paid = settled.settlement.expect("set").contributions;
+            let paid = paid.iter().map(|paid| paid.amount_fen).collect::<Vec<_>>();
+            (citing, steps(&told, "draw.owner_order"), paid)
+        };
+        assert_eq!(bill(0), (vec![], vec![], vec![600]), "one owner has no order");
+        let order = (vec!["draw.owner_order".to_owned()], vec!["YES | owner_order 420900".to_owned()], vec![500, 100]);
+        assert_eq!(bill(1), order, "the newest first, though less lies there");
+    });
+}
+
+/// The steps about what may be paid: result, what was given, arithmetic.
+#[test]
+fn what_may_be_paid_is_added_up() {
+    let paid: &[[&str; 4]] = &[
+        [
+            "draw.own_payable",
+            "570",
+            "deductible_fen 200, co_payment_fen 320, first_self_pay_fen 50",
+            "200 + 320 + 50 = 570",
+        ],
+        ["draw.own_account_order", "YES", "own_balance_fen 300", ""],
+        ["draw.relatives_payable", "270", "co_payment_fen 220, first_self_pay_fen 50", "220 + 50 = 270"],
+        ["draw.relative", "270", "still_to_pay_fen 270, usable_fen 50000", "min(270, 50000) = 270"],
+    ];
+    let refused: &[[&str; 4]] = &[
+        ["draw.own_account_order", "OWN_BALANCE_NOT_ZERO", "own_balance_fen 300", ""],
+        ["draw.excluded", "OWN_BALANCE_NOT_ZERO", "own_balance_fen 300", ""],
+    ];
+    for (region, rows) in [("620100", paid), ("440300", refused)] {
+        let server = Setup::memory().start();
+        let (mother, son) = (server.member(1, region, 300), server.member(2, region, 50_000));
+        server.bind(&son, &mother);
+        let adjudicated = proto::AdjudicatedBill {
+            fund_fen: 400,
+            deductible_fen: 200,
+            first_self_pay_fen: 50,
+            full_self_pay_fen: 30,
+            person_part_fen: 600,
+            ..Default::default()
+        };
+        let bill = proto::Bill { total_fen: 1_000, adjudicated: Some(adjudicated), lines: Vec::new() };
+        let request = proto::SettleRequest { explanation_view: FULL, bill: Some(bill), ..settle("s", &mother, 1) };
+        let told = decoded(&server.settle(request).expect("settled").explanation);
+        for [rule, result, inputs, operation] in rows {
+            let step = told.steps.iter().find(|step| step.rule_id == *rule).expect(rule);
+            let given = step.inputs.iter().map(|input| format!("{} {}", input.name, input.value));
+            let given = given.collect::<Vec<_>>().join(", ");
+            assert_eq!([step.result.as_str(), &given, &step.operation], [*result, inputs, operation], "{rule}");
+        }
+    }
+}
+
+#[test]
+fn a_filing_tells_what_was_asked_and_counted() {
+    let server = Setup::memory().start();
+    let (mother, son) = server.family(100);
+    let file = proto::CreateBindingRequest { explanation_view: FULL, ..filing("b", &son, &mother) };
+    let told = server.check_binding(check_of(&file)).expect("an answer").explanation.expect("set");
+    let rows = [("sharing.relation", "relation PARENT"), ("binding.owners_per_member", "number 1")];
+    for (rule, inputs) in rows {
+        let step = told.steps.iter().find(|step| step.rule_id == rule).expect(rule);
+        assert_eq!(step.subject, "pair", "{rule}");
+        let given = step.inputs.iter().map(|input| format!("{} {}", input.name, input.value));
+        assert_eq!(given.take(1).collect::<Vec<_>>(), [inputs], "{rule}");
+    }
+}
+
+/// A bill of one owner's: what bounded the payment is the first parameter, and the only one of a summary.
+#[test]
+fn a_contribution_names_what_bounded_it() {
+    struct Row(&'static str, &'static str, i64, i64, &'static [i64], [&'static str; 3]);
+    // Region, day, prior years' money, the binding's cap (0: none), bills; what the last one's step says: result and deciding
+    // value, what a summary gives of inputs, the arithmetic.
+    let rows = [
+        // W-93: a fen above the floor.
+        Row("440300", "2021-03-01", 448_786, 0, &[10_000], ["1 | floor 2017-07-01", "", "min(10000, 1) = 1"]),
+        Row(
+            "440300",
+            "2021-03-01",
+            500_000,
+            0,
+            &[100],
+            ["100 | relative_buckets 2010-01-01", "", "min(100, 51215) = 100"],
+        ),
+        Row("440300", "2025-03-03", 90, 0, &[100], ["90 | relative_buckets 2023-10-01", "", "min(100, 90) = 90"]),
+        Row(
+            "440300",
+            "2025-03-03",
+            900,
+            30,
+            &[100],
+            ["30 | relative_buckets 2023-10-01", "cap_left_fen 30", "min(100, 900, 30) = 30"],
+        ),
+        Row("440300", "2025-03-03", 900, 30, &[30], ["30 | relative_buckets 2023-10-01", "", "min(30, 900, 30) = 30"]),
+        Row(
+            "980300",
+            "2024-03-04",
+            200_000,
+            0,
+            &[20_001],
+            ["20000 | aid_per_settlement 2024-01-01", "", "min(20001, 190000, 20000) = 20000"],
+        ),
+        Row(
+            "980300",
+            "2024-03-04",
+            200_000,
+            25_000,
+            &[15_000, 20_000],
+            ["15000 | aid_per_day 2024-01-01", "", "min(20000, 175000, 25000, 15000) = 15000"],
+        ),
+    ];
+    for Row(region, day, prior, cap, bills, expected) in rows {
+        let server = Setup::memory().start();
+        server.clock().set(&format!("{day}T09:30:00+08:00"));
+        let (owner, patient) = (server.member(1, region, prior), server.member(2, region, 0));
+        let caps = (cap > 0).then(|| proto::Caps { per_settlement_fen: Some(cap), ..Default::default() });
+        server.create_binding(proto::CreateBindingRequest { caps, ..filing("b", &owner, &patient) }).expect("bound");
+        let visit = proto::Visit { visit_date: day.to_owned(), care_region_code: region.to_owned(), ..visit() };
+        let asked = |place: usize| proto::SettleRequest {
+            visit: Some(visit.clone()),
+            ..settle(&format!("s-{place}"), &patient, bills[place])
+        };
+        let last = bills.len() - 1;
+        (0..last).for_each(|place| drop(server.settle(asked(place)).expect("settled")));
+        let views = [proto::ExplanationView::Summary as i32, FULL];
+        let told = views.map(|view| {
+            let request = proto::SettleRequest { explanation_view: view, ..asked(last) };
+            let told = decoded(&server.quote_settlement(quote_of(&request)).expect("quoted").explanation);
+            told.steps.into_iter().find(|step| step.rule_id == "draw.relative").expect("a step")
+        });
+        let [summary, full] = &told;
+        for step in &told {
+            let first = &step.parameters[0];
+            assert_eq!(format!("{} | {} {}", step.result, first.name, first.start_date), expected[0], "{region} {day}");
+            assert_eq!(step.citation_id, first.citation_id);
+        }
+        let given = summary.inputs.iter().map(|input| format!("{} {}", input.name, input.value));
+        assert_eq!((given.collect::<String>().as_str(), full.operation.as_str()), (expected[1], expected[2]));
+        assert_eq!(summary.parameters.len(), 1, "only the one that decided");
+    }
+}
+
+#[test]
+fn nobody_explains_a_change_that_no_rule_was_applied_to() {
+    let server = Setup::memory().start();
+    let member = server.member(1, "620100", 0);
+    let insurance = proto::Insurance {
+        state: proto::InsuranceState::Suspended.into(),
+        ..person(1, "620100").insurance.expect("set")
+    };
+    let update = proto::UpdateInsuranceRequest {
+        request_id: "u".to_owned(),
+        member: by_id(&member),
+        insurance: Some(insurance),
+        ..Default::default()
+    };
+    assert_eq!(server.update_insurance(update.clone()).expect("changed").explanation, None);
+    assert_eq!(server.update_insurance(update).expect("a repeat").explanation, None);
+}
