@@ -1,16 +1,17 @@
 //! `kill -9` under load, again and again on one data directory, and after each start an audit by somebody who knows every
 //! answer that was given.
 //!
-//! A seed makes the plan of each round: people, credits, bindings, settlements, refunds, holds with their confirmations and
-//! releases, fences and reversals beside their originals, and repeats of earlier ids, over several connections. The server is killed by whichever connection receives the n-th answer of the round, n from the
-//! seed too: no clock decides. Afterwards every request of the round is sent again, answered or not, and a sample of the
+//! A seed makes the plan of each round: people, credits, bindings, settlements (alone, or items of a batch or stream), refunds,
+//! holds with their confirmations and releases, fences and reversals beside their originals, and repeats of earlier ids, over
+//! several connections. The server is killed by whichever connection receives the n-th answer of the round, n from the seed
+//! too: no clock decides. Afterwards every request of the round is sent again, answered or not, and a sample of the
 //! rounds before; each has one effect and one answer, and the ledger holds nothing beside.
 //!
 //! `GONGJI_KILLS=200 cargo test --test suite kills::` kills 200 times instead of 20; `GONGJI_SEED=…` takes that seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use gongji::demo;
 use gongji::domain::record::Event;
@@ -34,6 +35,8 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+
+use crate::support::as_status;
 
 use super::process::{Dice, Replay, Server, check_ledger, endpoint, from_env, id_number, run, today};
 
@@ -107,6 +110,33 @@ impl Answer {
     }
 }
 
+/// By itself, or as an item of a batch or of a stream: one outcome, whichever way it goes, and may go another way again.
+async fn settled(channel: Channel, request: proto::SettleRequest) -> Result<proto::SettleResponse, Status> {
+    let mut client = SettlementServiceClient::new(channel);
+    let way = SENT.fetch_add(1, Ordering::Relaxed) % 4;
+    let result = match way {
+        0 => {
+            let batch = proto::BatchSettleRequest { items: vec![request] };
+            client.batch_settle(batch).await?.into_inner().results.pop()
+        }
+        1 => {
+            let item = proto::StreamSettleRequest { item: Some(request) };
+            let mut answers = client.stream_settle(tokio_stream::once(item)).await?.into_inner();
+            answers.message().await?.and_then(|answer| answer.result)
+        }
+        _ => return client.settle(request).await.map(tonic::Response::into_inner),
+    };
+    match result.and_then(|result| result.result) {
+        Some(proto::settle_result::Result::Response(response)) => Ok(response),
+        Some(proto::settle_result::Result::Error(error)) => Err(as_status(&error)),
+        // The connection broke before the item was answered.
+        None => Err(Status::unknown("no result")),
+    }
+}
+
+/// Settlements sent.
+static SENT: AtomicU64 = AtomicU64::new(0);
+
 pub async fn send(channel: &Channel, op: Op) -> Outcome {
     let channel = channel.clone();
     let sent = match op {
@@ -128,8 +158,7 @@ pub async fn send(channel: &Channel, op: Op) -> Outcome {
             answer.current_state = 0;
             (std::mem::take(&mut answer.replayed), Answer::Release(Box::new(answer)))
         }),
-        Op::Settle(request) => SettlementServiceClient::new(channel).settle(*request).await.map(|answer| {
-            let mut answer = answer.into_inner();
+        Op::Settle(request) => settled(channel, *request).await.map(|mut answer| {
             answer.current_state = 0;
             (std::mem::take(&mut answer.replayed), Answer::Settle(Box::new(answer)))
         }),
