@@ -12,8 +12,13 @@ fn read(filter: &str) -> Result<EnvFilter, String> {
     let levels = ["trace", "debug", "info", "warn", "error", "off"];
     let is_level = |word: &str| levels.contains(&word.to_ascii_lowercase().as_str());
     let parts = || filter.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let ours = |part: &str| part.starts_with(env!("CARGO_PKG_NAME"));
-    if parts().any(|part| !is_level(part) && !part.contains('=')) || !parts().any(|part| is_level(part) || ours(part)) {
+    let ours = |part: &str| {
+        let rest = part.strip_prefix(env!("CARGO_PKG_NAME"));
+        rest.is_some_and(|rest| rest.is_empty() || ["=", "::", "["].iter().any(|next| rest.starts_with(next)))
+    };
+    if parts().any(|part| !is_level(part) && !part.contains('=') && !ours(part))
+        || !parts().any(|part| is_level(part) || ours(part))
+    {
         return Err(wrong());
     }
     EnvFilter::try_new(filter).map_err(|_| wrong())
@@ -35,10 +40,11 @@ mod tests {
     #[test]
     fn a_filter_that_lets_nothing_through_is_refused() {
         let check = |filter: &str, good: bool| assert_eq!(read(filter).is_ok(), good, "{filter}");
-        for filter in ["info", "WARN", "gongji=debug", "warn,gongji=info", "gongji::store=trace,error", "off"] {
+        for filter in ["info", "WARN", "gongji=debug", "warn,gongji=info", "gongji::store=trace,error", "off", "gongji"]
+        {
             check(filter, true);
         }
-        for filter in ["verbos", "", "gonji=debug", "info,verbos", "gongji=verbos"] {
+        for filter in ["verbos", "", "gonji=debug", "gongjii=debug", "info,verbos", "gongji=verbos"] {
             check(filter, false);
         }
     }

@@ -190,7 +190,7 @@ impl Target {
     async fn database(options: &PostgresOptions, secret: [u8; 32]) -> Result<Self, CopyError> {
         let told = |error: PostgresError| CopyError::Other(error.to_string());
         postgres::up(options, secret, PARTITION_RECORDS).await.map_err(told)?;
-        postgres::begin_copy(options).await.map_err(told)?;
+        postgres::begin_copy(options, secret).await.map_err(told)?;
         let options = PostgresOptions { copying: true, ..options.clone() };
         Ok(Self { store: open_database(&options)?, made_in: MadeIn::Database(options) })
     }

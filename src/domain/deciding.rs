@@ -52,7 +52,17 @@ impl Step {
     pub fn deciding(&self, across: bool) -> Option<Param> {
         let by_modes = !across && matches!(self.rule, Rule::QuotaDraw | Rule::QuotaBetween);
         let listed = self.params_across().filter(|_| across).unwrap_or_else(|| self.params());
-        self.bound().or(by_modes.then_some(Param::Modes)).or_else(|| listed.first().copied())
+        let bound = self.bound().or(by_modes.then_some(Param::Modes));
+        bound.or_else(|| self.refusing(listed)).or_else(|| listed.first().copied())
+    }
+
+    /// Of several values that of which a refusal is.
+    fn refusing(&self, listed: &[Param]) -> Option<Param> {
+        let Outcome::No(reason) = self.outcome else { return None };
+        if (self.rule, reason) == (Rule::OwnExcluded, Reason::ComponentNotPayable) {
+            return Some(Param::OwnComponents);
+        }
+        params_of_reason(reason).iter().find(|param| listed.contains(param)).copied()
     }
 
     /// What kept an amount from being larger.

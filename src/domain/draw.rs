@@ -209,9 +209,10 @@ fn relatives_turn(
                 owner_pays(table, owner, account, open, draw, trace).map_err(|reason| (reason, owner.policy_index))
             }
         };
-        // Who comes too late would have paid in another order.
+        // Who comes too late would have paid in another order, if there is something to pay with.
         let late = |reason| matches!(reason, Reason::NothingLeftToPay | Reason::OwnersPerSettlementExceeded);
-        could_pay += i64::from(outcome.as_ref().err().is_none_or(|(reason, _)| late(*reason)));
+        let could = outcome.as_ref().err().is_none_or(|(reason, _)| late(*reason) && has_something(owner, table.today));
+        could_pay += i64::from(could);
         match outcome {
             Ok(()) => paying_owners += 1,
             Err((reason, policy)) => {
@@ -230,6 +231,16 @@ fn relatives_turn(
         trace.ordered(place_of_order, could_pay);
     }
     trace.amount(Rule::MutualAidTotal, Subject::Bill, 0, &[(Input::Payable, payable)], draw.mutual_aid);
+}
+
+/// Whether an owner's account or quota, and cap, would have let something be paid.
+fn has_something(owner: &Owner<'_>, today: Date) -> bool {
+    let usable = match (owner.quota, owner.account) {
+        (Some(quota), _) => quota.left(),
+        (None, Some(account)) => usable(account, owner.policy),
+        (None, None) => Money::ZERO,
+    };
+    usable.is_positive() && owner.tie.cap_left(today) != Some(Money::ZERO)
 }
 
 /// What a refusal of an owner looked at, where that is an amount or a number.
@@ -314,12 +325,16 @@ pub fn usable_by_relatives(
     policy_index: u8,
     trace: &mut Trace,
 ) -> Money {
-    let drawable = account.sum(&policy.rules.relative_buckets);
-    let floor = policy.rules.floor.amount();
-    let usable = drawable.min(account.total().minus_or_zero(floor));
+    let (drawable, floor) = (account.sum(&policy.rules.relative_buckets), policy.rules.floor.amount());
+    let usable = usable(account, policy);
     let inputs = [(Input::Balance, account.total()), (Input::Drawable, drawable), (Input::Floor, floor)];
     trace.amount(Rule::OwnerUsable, subject, policy_index, &inputs, usable);
     usable
+}
+
+fn usable(account: &Account, policy: &Policy) -> Money {
+    let drawable = account.sum(&policy.rules.relative_buckets);
+    drawable.min(account.total().minus_or_zero(policy.rules.floor.amount()))
 }
 
 /// The patient's policy stands first in the decision's list.

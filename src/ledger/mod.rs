@@ -374,8 +374,19 @@ impl Ledger {
 
     /// The record at a position, which there is or was.
     async fn record_at(&self, position: u64) -> Result<crate::store::StoredRecord, Failure> {
-        let found = self.store.records(position, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
-        if found.position == position { Ok(found) } else { Err(Failure::PositionCompacted(found.position)) }
+        match self.store.records(position, 1).await?.pop() {
+            Some(found) if found.position == position => Ok(found),
+            Some(_) | None => Err(self.missing(position).await),
+        }
+    }
+
+    /// Why there is no record where there must have been one: it lies before all that are kept, or it is lost.
+    async fn missing(&self, position: u64) -> Failure {
+        match self.store.records(1, 1).await.map(|mut first| first.pop()) {
+            Ok(Some(first)) if position < first.position => Failure::PositionCompacted(first.position),
+            Ok(_) => Failure::Bug("a record is missing"),
+            Err(error) => error.into(),
+        }
     }
 }
 

@@ -329,7 +329,12 @@ impl Ledger {
         while low < high {
             let middle = low + (high - low).div_ceil(2);
             let record = self.store().records(middle, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
-            if record.at.civil_day() < day { low = middle } else { high = middle - 1 }
+            let is_before = record.at.civil_day() < day;
+            // What is not kept any more lies before what is: of which days is told by nobody.
+            if record.position != middle && !is_before {
+                return Err(self.missing(middle).await);
+            }
+            if is_before { low = middle } else { high = middle - 1 }
         }
         Ok(low)
     }
@@ -338,10 +343,8 @@ impl Ledger {
         let left = page.until.saturating_sub(page.after);
         let limit = usize::try_from(left).unwrap_or(usize::MAX).min(page.limit);
         let stored = self.store().records(page.after + 1, limit).await?;
-        if let Some(first) = stored.first()
-            && first.position != page.after + 1
-        {
-            return Err(Failure::PositionCompacted(first.position));
+        if stored.first().is_some_and(|first| first.position != page.after + 1) {
+            return Err(self.missing(page.after + 1).await);
         }
         let mut records = Vec::with_capacity(stored.len());
         for stored in stored {

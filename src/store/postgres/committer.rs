@@ -60,6 +60,8 @@ pub(super) struct Committer {
     pub known: Known,
     /// What there are partitions for.
     pub room: Room,
+    /// Where the last partition began when more were wanted.
+    pub looked_ahead: u64,
     pub session: Option<Session>,
 }
 
@@ -243,8 +245,9 @@ impl Committer {
                 self.progress.seen(head.position);
                 self.known.committed(&before, head, &applied, group);
                 // In time: what lies ahead is made when the last partition begins, and wanted when it ends.
-                if before.position < self.room.last_from && head.position >= self.room.last_from {
+                if head.position >= self.room.last_from && self.looked_ahead != self.room.last_from {
                     self.make_room(session, head.position).await;
+                    self.looked_ahead = self.room.last_from;
                 }
                 Outcome::Done(verdicts)
             }
@@ -302,7 +305,9 @@ impl Committer {
             }
             (_, Err(error)) => error,
         };
-        tracing::error!(error = told(&trouble), "no partition for the next records; run: gongji migrate up");
+        if position > self.room.last {
+            tracing::error!(error = told(&trouble), "no partition for the next records; run: gongji migrate up");
+        }
         Trouble::of(&trouble)
     }
 }

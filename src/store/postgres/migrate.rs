@@ -4,6 +4,7 @@
 //! was no longer used by the program before. `serves` says how old a schema's programs may be to serve on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
@@ -33,12 +34,16 @@ pub const MIGRATIONS: [Migration; 2] = [
         version: 2,
         name: "words and checks",
         sql: include_str!("migrations/0002_words_and_checks.sql"),
-        serves: 1,
+        // Programs before it cannot read all explanations that those with it write.
+        serves: 2,
     },
 ];
 
 /// What this program reads and writes.
 pub const SCHEMA: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+/// Between two attempts to apply.
+const BREATH: Duration = Duration::from_millis(500);
 
 const JOURNAL: &str = "
 CREATE SCHEMA IF NOT EXISTS gongji;
@@ -90,6 +95,8 @@ pub async fn up(
     let mut left = options.retries;
     while let Err(error) = apply(options, &mut session.client, secret, partition_records).await {
         left = again(options, &error, left)?;
+        // Others get their turn.
+        tokio::time::sleep(BREATH).await;
     }
     check(options, &session.client).await?;
     while let Err(error) = ahead(&mut session.client).await {

@@ -148,6 +148,7 @@ impl PostgresStore {
                     names,
                     known: Known::default(),
                     room: opened.room,
+                    looked_ahead: 0,
                     session: Some(opened.session),
                 };
                 tokio::select! {

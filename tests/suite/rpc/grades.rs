@@ -70,13 +70,15 @@ fn an_order_of_owners_counts_where_it_decides() {
     let newest = "value = \"NEWEST_FIRST\"\n";
     let invented = format!("{newest}grade = \"DEMO\"\n");
     // Where the patient and the owners are insured, what the owners hold, and what is refused.
-    let rows: [(&str, &str, &[i64], Option<&str>); 4] = [
-        ("420900", "420100", &[100, 100], Some("420900/owner_order DEMO")),
-        ("420900", "420100", &[100], None),
-        ("420900", "420100", &[100, 0], None),
-        ("420100", "420900", &[100, 100], None),
+    let rows: [(&str, &str, &[i64], i64, Option<&str>); 5] = [
+        ("420900", "420100", &[100, 100], 150, Some("420900/owner_order DEMO")),
+        ("420900", "420100", &[100], 150, None),
+        ("420900", "420100", &[100, 0], 150, None),
+        // Whoever comes too late and has nothing is as nobody.
+        ("420900", "420100", &[0, 100], 50, None),
+        ("420100", "420900", &[100, 100], 150, None),
     ];
-    for (of_patient, of_owners, held, expected) in rows {
+    for (of_patient, of_owners, held, fen, expected) in rows {
         let mut setup = Setup::memory();
         refuse(&mut setup, "420900-xiaogan/policy.toml", newest, &invented);
         let server = setup.start();
@@ -84,7 +86,7 @@ fn an_order_of_owners_counts_where_it_decides() {
         for (number, fen) in (2..).zip(held) {
             server.bind(&server.member(number, of_owners, *fen), &patient);
         }
-        let answer = server.settle(settle("s", &patient, 150));
+        let answer = server.settle(settle("s", &patient, fen));
         assert_eq!(answer.err().map(|status| named(&status)).as_deref(), expected, "{of_patient} {of_owners} {held:?}");
     }
 }

@@ -2,6 +2,8 @@
 -- promise and the first schema did not ask for. Checks look at what is written from now on (NOT VALID), so that no table is read
 -- through while everybody waits; `ALTER TABLE … VALIDATE CONSTRAINT …` looks at the rest, in a quiet hour, and stops nobody.
 
+-- Whoever waits here makes all others wait: so not for long. It is tried again.
+SET LOCAL lock_timeout = '300ms';
 -- Whoever writes takes the head first, and so does this: none holds what the other waits for.
 SELECT position FROM gongji.head FOR UPDATE;
 
