@@ -660,6 +660,9 @@ pub fn check(usually: u64, start: &dyn Fn(&[&str]) -> Server) {
         // Anhui's families have room for one less.
         "--bindings-per-member",
         "7",
+        // Many ask at once.
+        "--ledger-checks",
+        "64",
         // What the server does by itself moves the ledger too.
         "--close-year-per-second",
         "0",

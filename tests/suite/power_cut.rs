@@ -762,7 +762,12 @@ fn inspect(dir: &Path, answered: &BTreeSet<usize>, told: &[Told]) -> Result<(), 
     });
     let head = result?;
     drop(ledger);
-    let again = open(dir).map_err(|error| format!("the second time: {error}"))?;
+    // Another test's child that is just being started has this process's files for a moment, and the lock with them.
+    let again = wait_until("the lock", PATIENCE, || match open(dir) {
+        Err(error) if error.contains("is in use") => None,
+        opened => Some(opened),
+    });
+    let again = again.map_err(|error| format!("the second time: {error}"))?;
     let report = run(again.check()).map_err(|failure| format!("{failure:?}"))?;
     if !report.is_ok() || report.head.position != head {
         return Err(format!("the second time: at {} of {head}, {:?}", report.head.position, report.problems));
