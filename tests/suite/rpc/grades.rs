@@ -69,8 +69,9 @@ fn a_settlement_rests_on_all_that_lets_relatives_pay() {
 fn an_order_of_owners_counts_where_it_decides() {
     let newest = "value = \"NEWEST_FIRST\"\n";
     let invented = format!("{newest}grade = \"DEMO\"\n");
-    // Where the patient and the owners are insured, what the owners hold, and what is refused.
-    let rows: [(&str, &str, &[i64], i64, Option<&str>); 5] = [
+    // Where the patient and the owners are insured, what the owners hold, the bill, and what is refused.
+    type Row<'a> = (&'a str, &'a str, &'a [i64], i64, Option<&'a str>);
+    let rows: [Row<'_>; 5] = [
         ("420900", "420100", &[100, 100], 150, Some("420900/owner_order DEMO")),
         ("420900", "420100", &[100], 150, None),
         ("420900", "420100", &[100, 0], 150, None),
