@@ -178,8 +178,8 @@ options! {
     evidence / "evidence" / "GONGJI_EVIDENCE": u32 = 16;
     /// Most items in one message of CalculateBatch; more are INVALID_FIELDS.
     calculation_batch_items / "calculation-batch-items" / "GONGJI_CALCULATION_BATCH_ITEMS": u32 = 4_096;
-    /// Most bytes of results in one answer of CalculateBatch; items past it are refused as MESSAGE_TOO_LARGE, in some 200 bytes
-    /// each.
+    /// Most bytes of results in one answer of CalculateBatch; items past it are refused as MESSAGE_TOO_LARGE, which
+    /// comes on top.
     calculation_answer_bytes / "calculation-answer-bytes" / "GONGJI_CALCULATION_ANSWER_BYTES": u32 = 3 << 20;
     /// Most periods of one contribution history; more are INVALID_FIELDS.
     calculation_periods / "calculation-periods" / "GONGJI_CALCULATION_PERIODS": u32 = 600;

@@ -73,7 +73,7 @@ impl Watch {
             let before = ledger.store().records(last, 1).await?.pop().filter(|found| found.position == last);
             match before {
                 Some(found) => Head { position: last, link: found.link, at: found.at },
-                None => return Err(Failure::PositionCompacted(ledger.first_kept().await?)),
+                None => return Err(ledger.missing(last).await),
             }
         };
         if after.is_some_and(|after| after != at.link) {
@@ -121,9 +121,8 @@ impl Watch {
         let left = usize::try_from(head - self.at.position).unwrap_or(usize::MAX);
         let stored = self.ledger.store().records(next, left.min(CHUNK)).await?;
         match stored.first() {
-            None => Err(Failure::Bug("a record is missing")),
-            Some(first) if first.position != next => Err(Failure::PositionCompacted(first.position)),
-            Some(_) => Ok(stored),
+            Some(first) if first.position == next => Ok(stored),
+            Some(_) | None => Err(self.ledger.missing(next).await),
         }
     }
 
@@ -195,11 +194,5 @@ impl Ledger {
             }
         }
         Ok([last, before])
-    }
-
-    /// The position of the first record there is.
-    async fn first_kept(&self) -> Result<u64, Failure> {
-        let first = self.store().records(1, 1).await?.pop().ok_or(Failure::Bug("a record is missing"))?;
-        Ok(first.position)
     }
 }

@@ -246,8 +246,8 @@ impl Committer {
                 self.known.committed(&before, head, &applied, group);
                 // In time: what lies ahead is made when the last partition begins, and wanted when it ends.
                 if head.position >= self.room.last_from && self.looked_ahead != self.room.last_from {
-                    self.make_room(session, head.position).await;
                     self.looked_ahead = self.room.last_from;
+                    self.make_room(session, head.position).await;
                 }
                 Outcome::Done(verdicts)
             }

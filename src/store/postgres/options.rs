@@ -99,10 +99,6 @@ impl PostgresOptions {
     }
 }
 
-fn words_of(code: &str) -> String {
-    super::words::meaning(code).map(|words| format!(" ({words})")).unwrap_or_default()
-}
-
 /// Why a database cannot be used. Says where it is, and neither password nor data.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
@@ -129,7 +125,7 @@ pub enum PostgresError {
          began it, or make the database anew"
     )]
     Copying { url: DatabaseUrl },
-    #[error("the database at {url} refused: SQLSTATE {code}{words}", words = words_of(code))]
+    #[error("the database at {url} refused: {words}", words = super::words::coded(code))]
     Refused { url: DatabaseUrl, code: String },
     #[error("the database at {url} does not answer as its schema says")]
     Unreadable { url: DatabaseUrl },

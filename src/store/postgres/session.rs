@@ -83,9 +83,7 @@ pub(super) fn told(error: &tokio_postgres::Error) -> String {
         Some(error) => {
             let named = |what: &str, name: Option<&str>| name.map(|name| format!(" {what} {name}")).unwrap_or_default();
             let (table, rule) = (named("table", error.table()), named("constraint", error.constraint()));
-            let code = error.code().code();
-            let said = words::meaning(code).map(|words| format!(" ({words})")).unwrap_or_default();
-            format!("SQLSTATE {code}{said}{table}{rule}")
+            format!("{}{table}{rule}", words::coded(error.code().code()))
         }
     }
 }

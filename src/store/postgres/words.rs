@@ -5,8 +5,13 @@ use std::io;
 
 use rustls::CertificateError as Wrong;
 
+/// A code as it is told: with what it means, where that is known.
+pub(super) fn coded(code: &str) -> String {
+    meaning(code).map_or_else(|| format!("SQLSTATE {code}"), |words| format!("SQLSTATE {code} ({words})"))
+}
+
 /// What the codes mean that an administrator can do something about, in our words: the database's own may hold data.
-pub(super) fn meaning(code: &str) -> Option<&'static str> {
+fn meaning(code: &str) -> Option<&'static str> {
     Some(match code {
         "28P01" => "wrong password",
         "28000" => "the server lets nobody in under this name from here",
