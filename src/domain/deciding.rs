@@ -76,7 +76,7 @@ impl Step {
         if matches!(self.rule, Rule::OwnerUsable | Rule::UsableByRelatives) {
             return (self.input(Input::Drawable) > Some(amount)).then_some(Param::Floor);
         }
-        if self.draws() && is(Input::StillToPay) {
+        if !(self.draws() || self.rule == Rule::AidLimit) || self.draws() && is(Input::StillToPay) {
             return None;
         }
         let by_floor = self.draws() && is(Input::Usable) && self.input(Input::Floor).is_some();

@@ -66,7 +66,7 @@ where
                 begun += 1;
                 let (request_id, done) = work(service.clone(), row);
                 let service = service.clone();
-                bulk.one(done).map(move |done| Ok(result(&service, many, request_id, done))).left_future()
+                bulk.one(|| done).map(move |done| Ok(result(&service, many, request_id, done))).left_future()
             }
             // After the first end nothing more is begun, whatever else has come.
             Ok(_) => future::ready(Err(transport::too_large())).right_future(),

@@ -10,7 +10,7 @@ use prost::Message as _;
 use super::enums::Wire;
 use super::explanation::{self, Shown, parameter, result, revision, summary_steps, value};
 use super::proto;
-use super::wire::{put_decimal, put_number, put_short, put_text};
+use super::wire::{bytes, put_decimal, put_message, put_number, put_short, put_text};
 use crate::domain::bill::Bill;
 use crate::domain::ids::ID_LENGTH;
 use crate::domain::money::Rate;
@@ -154,6 +154,7 @@ const LOWEST_GRADE: u8 = 5 << 3;
 const POLICY_SET: u8 = 6 << 3 | 2;
 const RULE_ID: u8 = 1 << 3 | 2;
 const SUBJECT: u8 = 3 << 3 | 2;
+const INPUTS: u32 = 5;
 const RESULT: u8 = 9 << 3 | 2;
 const RESULT_FEN: u8 = 10 << 3;
 
@@ -164,8 +165,10 @@ fn put_step(out: &mut Vec<u8>, step: &Step, pieces: Option<&Pieces>, bill: Optio
     let said = pieces.map_or(Some(const { &Said::NOTHING }), |pieces| pieces.said(step))?;
     out.extend_from_slice(&said.citation);
     if let Some(cap) = step.capped() {
-        let step = proto::Step { inputs: vec![explanation::capped(cap)], ..proto::Step::default() };
-        out.extend_from_slice(&step.encode_to_vec());
+        put_message(out, INPUTS, |out| {
+            put_short(out, bytes(1), Input::CapLeft.name().as_bytes());
+            put_decimal(out, bytes(2), cap.as_fen());
+        });
     }
     out.extend_from_slice(&said.parameter);
     match step.outcome {

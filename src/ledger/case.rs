@@ -204,10 +204,18 @@ impl Ledger {
         let keys: Vec<Key> = owners.map(Key::Standing).collect();
         reading.get(&keys).await?;
         let mut counted = Vec::new();
+        let mut known = None;
         for key in keys {
-            if let Key::Standing(owner) = key
-                && self.policy_at(reading.member(owner)?, visit_day)?.rules.counts_aid()
-            {
+            let Key::Standing(owner) = key else { continue };
+            let member = reading.member(owner)?;
+            let region = member.insurance.region;
+            // Most of a family are insured in one region.
+            let counts = match known {
+                Some((of, counts)) if of == region => counts,
+                _ => self.policy_at(member, visit_day)?.rules.counts_aid(),
+            };
+            known = Some((region, counts));
+            if counts {
                 counted.push(Key::AidUse(owner, patient));
             }
         }
@@ -336,7 +344,8 @@ impl Ledger {
 
 /// A quota in force, as of a day; what was not loaded was not set.
 fn live_quota(reading: &Reading<'_>, binding: BindingId, today: Date) -> Option<Quota> {
-    let found = reading.quota(&Key::Quota(binding)).ok().flatten()?;
+    let key = Key::Quota(binding);
+    let found = reading.is_seen(&key).then(|| reading.quota(&key).ok().flatten()).flatten()?;
     found.is_live().then(|| found.as_of(today))
 }
 

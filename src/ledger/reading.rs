@@ -54,7 +54,11 @@ impl<'a> Reading<'a> {
     pub async fn look_ahead(&mut self, keys: &[Key]) -> Result<(), Failure> {
         let found = self.store.load_ahead(keys).await?;
         self.note(&found);
-        self.ahead.extend(found.facts);
+        if self.ahead.is_empty() {
+            self.ahead = found.facts;
+        } else {
+            self.ahead.extend(found.facts);
+        }
         Ok(())
     }
 
@@ -65,6 +69,12 @@ impl<'a> Reading<'a> {
 
     /// Looks at the named facts; those already seen are not read again.
     pub async fn get(&mut self, keys: &[Key]) -> Result<(), Failure> {
+        if let [key] = keys
+            && let Some(place) = self.ahead.iter().position(|fact| fact.key == *key)
+        {
+            let fact = self.ahead.swap_remove(place);
+            return self.see([fact]);
+        }
         let new = |place: usize| self.find(&keys[place]).is_none() && !keys[..place].contains(&keys[place]);
         if self.ahead.is_empty() && !keys.is_empty() && (0..keys.len()).all(new) {
             let found = self.store.load(keys).await?;
@@ -92,18 +102,22 @@ impl<'a> Reading<'a> {
         self.read_at = self.read_at.max(found.read_at);
     }
 
-    fn see(&mut self, facts: Vec<Fact>) -> Result<(), Failure> {
+    fn see(&mut self, facts: impl IntoIterator<Item = Fact>) -> Result<(), Failure> {
         let mut ran_out = Vec::new();
-        if let Some(now) = self.as_of {
-            for (hold, expires) in facts.iter().flat_map(open_holds) {
-                if expires > now {
-                    self.expect_before(expires);
-                } else if !ran_out.contains(&hold) {
-                    ran_out.push(hold);
+        for fact in facts {
+            if let Some(now) = self.as_of
+                && may_hold(&fact)
+            {
+                for (hold, expires) in open_holds(&fact) {
+                    if expires > now {
+                        self.expect_before(expires);
+                    } else if !ran_out.contains(&hold) {
+                        ran_out.push(hold);
+                    }
                 }
             }
+            self.facts.push(fact);
         }
-        self.facts.extend(facts);
         if ran_out.is_empty() { Ok(()) } else { Err(Failure::RanOut(ran_out)) }
     }
 
@@ -153,6 +167,11 @@ impl<'a> Reading<'a> {
         self.facts.iter().find(|fact| fact.key == *key)
     }
 
+    /// Whether a fact was looked at, there or not.
+    pub fn is_seen(&self, key: &Key) -> bool {
+        self.find(key).is_some()
+    }
+
     /// The ledger position of the fact's last change; 0 when absent.
     pub fn version(&self, key: &Key) -> u64 {
         self.find(key).map_or(0, |fact| fact.version)
@@ -164,6 +183,14 @@ impl<'a> Reading<'a> {
             Some(fact) => Ok(fact.entity.as_ref()),
             None => Err(Failure::Bug("a fact was used that was not loaded")),
         }
+    }
+}
+
+/// Whether there is anything in a fact that could tell of a hold: in nearly all there is not.
+fn may_hold(fact: &Fact) -> bool {
+    match &fact.entity {
+        Some(Entity::Standing(standing)) => !standing.holds.is_empty(),
+        entity => matches!(entity, Some(Entity::Settlement(_))),
     }
 }
 

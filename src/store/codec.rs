@@ -103,21 +103,33 @@ impl Stored for u64 {
         }
         out.push(rest as u8);
     }
+    #[inline]
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = u8::take(input)?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                return Err(DecodeError::Value);
-            }
-            value |= bits << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
+        // As nearly all are.
+        if let [byte, rest @ ..] = *input
+            && *byte < 0x80
+        {
+            *input = rest;
+            return Ok(Self::from(*byte));
         }
-        Err(DecodeError::Value)
+        take_long(input)
     }
+}
+
+fn take_long(input: &mut &[u8]) -> Result<u64, DecodeError> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = u8::take(input)?;
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 {
+            return Err(DecodeError::Value);
+        }
+        value |= bits << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(DecodeError::Value)
 }
 
 /// Zigzag, so that small negative numbers stay small.

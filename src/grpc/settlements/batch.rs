@@ -76,7 +76,7 @@ struct Item {
 fn one(service: Service, item: proto::SettleRequest) -> impl Future<Output = Result<Item, Status>> {
     let request_id = told_id(item.request_id.clone());
     let bulk = service.bulk.clone();
-    let begun = bulk.one(async move {
+    let begun = bulk.one(|| async move {
         service.bulk.room(&service.ledger).await;
         let (answer, rests_on) = service.begin_settle(item).await?;
         service.bulk.note(rests_on);
