@@ -23,8 +23,9 @@ pub enum Kind {
     BatchPostgres,
 }
 
-/// What the client's buffers begin with; they grow with the message.
-const ROOM: usize = 1 << 10;
+/// What the client's buffers begin with, as the server's do; they grow with the message.
+const WRITE: usize = 1 << 10;
+const READ: usize = 4 << 10;
 
 /// Settlements of one BatchSettle, or of one StreamSettle without an answer yet.
 pub const MANY: usize = 256;
@@ -136,7 +137,7 @@ impl<R> Encoder for Light<R> {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(ROOM, ROOM)
+        BufferSettings::new(WRITE, WRITE)
     }
 }
 
@@ -149,7 +150,7 @@ impl<R: Message + Default> Decoder for Light<R> {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(ROOM, ROOM)
+        BufferSettings::new(READ, READ)
     }
 }
 
