@@ -44,6 +44,7 @@ impl RegionService for Service {
         let day = self.read_on(&mut fields, &on);
         let name = fields.text("name_contains", &name_contains, 64, false);
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let ((province, day, name), size) = fields.done(all3(province, day, name).zip(size))?;
         let filter = format!("regions {province_code} {cross_province_only} {on} {name}");
         let page = self.ledger.page(&page_token, filter.as_bytes(), size, u64::from(u32::MAX))?;
@@ -94,6 +95,7 @@ impl RegionService for Service {
         let mut fields = Fields::new();
         let code = fields.region("region_code", &region_code);
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let (code, size) = fields.done(code.zip(size))?;
         let revisions = self.ledger.book.revisions(code);
         let filter = format!("revisions {region_code}");

@@ -23,6 +23,9 @@ fn check<T: PartialEq + Debug>(
     tampered.push(last);
     assert_eq!(failed(page(2, &tampered)), "InvalidArgument PAGE_TOKEN_INVALID page_token", "{name}");
     assert_eq!(failed(page(2, "x")), "InvalidArgument PAGE_TOKEN_INVALID page_token", "{name}");
+    for bad in ["x", &tampered] {
+        assert_eq!(failed(page(501, bad)), "InvalidArgument INVALID_FIELDS page_size page_token", "{name}");
+    }
     grow();
     while !token.is_empty() {
         let (more, next) = page(2, &token).expect("a page");
