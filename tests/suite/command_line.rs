@@ -159,9 +159,13 @@ fn files_and_settings_are_refused_without_what_stands_in_them() {
     }
     for (text, line) in [
         ("runtimes = 2\ndatabase_url = \"postgres://u:SECRET@h/x\n", "line 2"),
-        ("database_url = [\"postgres://u:SECRET@h/x\"]\n", "line 1"),
-        ("runtimes = \"SECRET\"\n", "line 1: must be u32"),
-        ("runtimes = \"a, expected SECRET\"\n", "line 1: must be u32"),
+        ("database_url = [\"postgres://u:SECRET@h/x\"]\n", "line 1: database_url: must be"),
+        ("\nruntimes = \"SECRET\"\n", "line 2: runtimes: must be a whole number"),
+        ("runtimes = \"a, expected SECRET\"\n", "line 1: runtimes: must be a whole number"),
+        ("queue_bytes=-1 # SECRET\n", "line 1: queue_bytes: must be a whole number"),
+        ("insecure = \"SECRET\"\n", "line 1: insecure: must be true or false"),
+        ("listen = 5\n", "line 1: listen: must be an address and port in quotation marks"),
+        ("data_dir = [\n\"SECRET\"]\n", "line 1: data_dir: must be"),
         ("\n\nunheard_of = 1\n", "line 3: unknown field `unheard_of`"),
     ] {
         let path = file("gongji.toml", text);
