@@ -181,6 +181,21 @@ fn files_and_settings_are_refused_without_what_stands_in_them() {
     refused(gongji(&["calc", "contribution", &salaries, "--out", &out]), &["1 rows have no result"], &[]);
 }
 
+/// The ledger of a folder is not the one that was meant where a server was named too.
+#[test]
+fn a_folder_and_a_server_are_not_both_asked() {
+    for words in [&["verify"][..], &["show"], &["prove-balance", "mem_00000000000000000000000000000001"]] {
+        let both = ["--data-dir", "elsewhere", "--connect", "http://127.0.0.1:1"];
+        let mut command = gongji(&["ledger"]);
+        command.args(words).args(both);
+        refused(command, &["--data-dir", "--connect", "cannot be used with"], &["no server answers"]);
+        // A folder that the environment names is there for all tools, and is passed over.
+        let mut command = gongji(&["ledger"]);
+        command.args(words).args(&both[2..]).env("GONGJI_DATA_DIR", "elsewhere");
+        refused(command, &["no server answers at"], &["cannot be used with"]);
+    }
+}
+
 #[test]
 fn a_server_is_spoken_to_as_it_listens_and_one_that_says_nothing_is_given_up() {
     let settlement = "stl_00000000000000000000000000000000";
