@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::in_words;
@@ -120,6 +122,10 @@ impl Settings {
 /// Runs the command line.
 pub fn run() -> ExitCode {
     let matches = with_defaults(Cli::command()).get_matches();
+    if names_two_places(&matches) {
+        let what = "the argument '--data-dir <DIR>' cannot be used with '--connect <URL>'";
+        with_defaults(Cli::command()).error(ErrorKind::ArgumentConflict, what).exit();
+    }
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if !matches!(cli.command, Command::Serve { .. } | Command::BenchServer(_)) {
         misspelt().for_each(|name| remark!("gongji: no setting is named by the variable {name}"));
@@ -148,6 +154,17 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     })
+}
+
+/// Whether a folder and a server are both named on the command line. Not `conflicts_with`: for that a folder that the environment
+/// names for all tools would be one named here.
+fn names_two_places(matches: &ArgMatches) -> bool {
+    let named = |id| {
+        let is_known = matches.try_contains_id(id).is_ok();
+        is_known && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let below = matches.subcommand().is_some_and(|(_, below)| names_two_places(below));
+    below || (named("data_dir") && named("connect"))
 }
 
 /// The command line as its help tells it: each setting with its default.

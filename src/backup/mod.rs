@@ -66,7 +66,7 @@ fn told(place: &Path, error: &BackupError) -> String {
             format!("{} is in use and nobody hands out backups there; see the server's log", dir.display())
         }
         // These name their place.
-        BackupError::Open(error) => error.to_string(),
+        BackupError::Open(_) | BackupError::Place(_) => error.to_string(),
         BackupError::Io(_)
         | BackupError::Store(_)
         | BackupError::NotABackup
@@ -78,20 +78,23 @@ fn told(place: &Path, error: &BackupError) -> String {
 fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
     if lies_in(to, data_dir)? {
         let what = "lies in the data directory and would be lost with it; name a place outside";
-        return Err(io::Error::other(format!("--to {} {what}", to.display())).into());
+        return Err(BackupError::Place(format!("--to {} {what}", to.display())));
     }
-    if to.try_exists()? {
-        let mut names = fs::read_dir(to)?.map(|entry| entry.map(|entry| entry.file_name()));
+    let nothing_there =
+        |error| BackupError::Place(format!("--to {}: no backup can be made there: {error}", to.display()));
+    if to.try_exists().map_err(nothing_there)? {
+        let mut names = fs::read_dir(to).map_err(nothing_there)?.map(|entry| entry.map(|entry| entry.file_name()));
         if names.any(|name| name.map_or(true, |name| name != UNFINISHED && name != HEAD)) {
-            return Err(io::Error::other(format!("{} is not empty", to.display())).into());
+            return Err(BackupError::Place(format!("--to {} is not empty", to.display())));
         }
     }
     let server = socket::ask(data_dir, PATIENCE)?;
     // Opened before anything is made for it.
     let store = if server.is_none() { Some(EmbeddedStore::open_existing(data_dir)?) } else { None };
-    DirBuilder::new().recursive(true).mode(0o700).create(to)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(to).map_err(nothing_there)?;
     let unfinished = to.join(UNFINISHED);
-    let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+    let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished);
+    let file = file.map_err(nothing_there)?;
     let bar = bar("changes backed up");
     let show = |done: u64, total: u64| {
         bar.set_length(total);

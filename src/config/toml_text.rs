@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::{MaybeAddress, StoreChoice};
+use super::{Config, MaybeAddress, StoreChoice};
 use crate::store::postgres::DatabaseUrl;
 
 /// A value as TOML text.
@@ -46,6 +46,26 @@ impl ToToml for PathBuf {
     }
 }
 
+/// The setting whose value begins here, where it is one.
+fn key(before: &str) -> String {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let name = line.trim().trim_end_matches('=').trim_end();
+    let is_setting = Config::defaults().iter().any(|(known, _)| *known == name);
+    if is_setting { format!("{name}: ") } else { String::new() }
+}
+
+/// What a value should be, for who knows no Rust.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number, 0 or more",
+        "a boolean" => "true or false",
+        "a string" => "text in quotation marks",
+        "socket address" => "an address and port in quotation marks, such as \"127.0.0.1:50051\"",
+        other => other,
+    }
+}
+
 /// What is wrong with a text, and in which line, without the line itself: it may hold a password.
 pub(super) fn told(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
@@ -55,7 +75,7 @@ pub(super) fn told(error: &toml::de::Error, text: &str) -> String {
         Some(_) if message.starts_with("unknown field") => message.split(',').next().unwrap_or_default().to_owned(),
         // What a value is instead of what it should be may be the value.
         Some((invalid, expected)) if invalid.starts_with("invalid type") || invalid.starts_with("invalid value") => {
-            format!("must be {expected}")
+            format!("{}must be {}", key(before), in_words(expected))
         }
         Some(_) => "is not as TOML is written".to_owned(),
         None => message.to_owned(),

@@ -187,6 +187,7 @@ impl AccountService for Service {
         let mut fields = Fields::new();
         let member = fields.person("member", member);
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let position = fields.position(min_ledger_position);
         let (member, size, position) = fields.done(all3(member, size, position))?;
         let head = self.ledger.fresh_enough(position).await?;

@@ -40,6 +40,7 @@ impl LedgerService for Service {
             fields.bad("from_position", "must be 0 or more");
         }
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let position = fields.position(min_ledger_position);
         let (from, size, position) = fields.done(all3(from, size, position))?;
         let found = self.ledger.fresh_enough(position).await?;

@@ -1,5 +1,7 @@
 //! RegionService: which pools exist, what rules each has on a day.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 use tonic::{Request, Response, Status};
 
@@ -26,8 +28,7 @@ impl RegionService for Service {
         let code = fields.region("region_code", &region_code);
         let on = self.read_on(&mut fields, &on);
         let (code, on) = fields.done(code.zip(on))?;
-        let found = self.ledger.book.regions.get(code).filter(|region| region.is_valid_on(on));
-        let found = found.ok_or(Failure::NotFound(Thing::Region))?;
+        let found = self.valid_region("region_code", code, on)?;
         Ok(Response::new(proto::GetRegionResponse { region: Some(self.region(found, on)) }))
     }
 
@@ -43,6 +44,7 @@ impl RegionService for Service {
         let day = self.read_on(&mut fields, &on);
         let name = fields.text("name_contains", &name_contains, 64, false);
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let ((province, day, name), size) = fields.done(all3(province, day, name).zip(size))?;
         let filter = format!("regions {province_code} {cross_province_only} {on} {name}");
         let page = self.ledger.page(&page_token, filter.as_bytes(), size, u64::from(u32::MAX))?;
@@ -51,7 +53,7 @@ impl RegionService for Service {
             code == code.province() && regions.get(code).is_some_and(|region| region.is_valid_on(day))
         };
         if province.is_some_and(|province| !is_province(province)) {
-            return Err(Failure::NotFound(Thing::Province).into());
+            return Err(Failure::NoRegion { thing: Thing::Province, field: "province_code" }.into());
         }
         let wanted = |region: &&Region| {
             u64::from(region.code.as_u32()) > page.after
@@ -79,8 +81,7 @@ impl RegionService for Service {
         let code = fields.region("region_code", &region_code);
         let on = self.read_on(&mut fields, &on);
         let (code, on) = fields.done(code.zip(on))?;
-        self.valid_region(code, on)?;
-        let found = self.ledger.book.policy(code, on).ok_or(Failure::NotFound(Thing::Pool))?;
+        let found = self.valid_pool("region_code", code, on)?;
         let (calculation_tables, calculation_citations) = self.calculation_tables(code, on);
         let policy = Some(policy(found));
         Ok(Response::new(proto::GetPolicyResponse { policy, calculation_tables, calculation_citations }))
@@ -94,13 +95,14 @@ impl RegionService for Service {
         let mut fields = Fields::new();
         let code = fields.region("region_code", &region_code);
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let (code, size) = fields.done(code.zip(size))?;
         let revisions = self.ledger.book.revisions(code);
         let filter = format!("revisions {region_code}");
         let page = self.ledger.page(&page_token, filter.as_bytes(), size, revisions.len() as u64)?;
         if revisions.is_empty() {
             let thing = if self.ledger.book.regions.get(code).is_some() { Thing::Pool } else { Thing::Region };
-            return Err(Failure::NotFound(thing).into());
+            return Err(Failure::NoRegion { thing, field: "region_code" }.into());
         }
         let from = usize::try_from(page.after).unwrap_or(usize::MAX).min(revisions.len());
         let to = from.saturating_add(page.limit).min(revisions.len());
@@ -147,11 +149,8 @@ impl RegionService for Service {
         let ((owner, beneficiary, relation), (on, view)) =
             fields.done(all3(owner, beneficiary, relation).zip(on.zip(view)))?;
         let book = &self.ledger.book;
-        let find = |code| {
-            self.valid_region(code, on)?;
-            book.policy(code, on).cloned().ok_or(Failure::NotFound(Thing::Pool))
-        };
-        let used = vec![find(owner)?, find(beneficiary)?];
+        let find = |field, code| self.valid_pool(field, code, on).cloned();
+        let used = vec![find("owner_region_code", owner)?, find("beneficiary_region_code", beneficiary)?];
         let decision = sharing::check(&used[0], &used[1], &book.regions, relation, on);
         self.ledger.check_grades(&decision.trace, &used, on)?;
         let (policies, digests) = self.rendering(&used);
@@ -173,9 +172,15 @@ impl Service {
     }
 
     /// A region as it is on a day; one that is not yet or no longer is none, though whoever stays insured there keeps its law.
-    fn valid_region(&self, code: RegionCode, on: Date) -> Result<&Region, Failure> {
+    fn valid_region(&self, field: &'static str, code: RegionCode, on: Date) -> Result<&Region, Failure> {
         let found = self.ledger.book.regions.get(code).filter(|region| region.is_valid_on(on));
-        found.ok_or(Failure::NotFound(Thing::Region))
+        found.ok_or(Failure::NoRegion { thing: Thing::Region, field })
+    }
+
+    /// The policy of a region in which people are insured.
+    fn valid_pool(&self, field: &'static str, code: RegionCode, on: Date) -> Result<&Arc<Policy>, Failure> {
+        self.valid_region(field, code, on)?;
+        self.ledger.book.policy(code, on).ok_or(Failure::NoRegion { thing: Thing::Pool, field })
     }
 
     /// The tables that calculations of a region and day rest on, with their sources.

@@ -116,6 +116,9 @@ pub fn of(failure: &Failure) -> Status {
             "预结算凭证无效，请重新预结算。",
         ),
         Failure::NotFound(thing) => not_found(*thing, HashMap::new()),
+        Failure::NoRegion { thing, field } => {
+            not_found(*thing, HashMap::from([("field".to_owned(), (*field).to_owned())]))
+        }
         Failure::NobodyThere { named_by, field } => {
             let mut metadata = HashMap::from([("named_by".to_owned(), (*named_by).to_owned())]);
             if !field.is_empty() {

@@ -109,10 +109,11 @@ impl Ledger {
                 report.problem(link.position + 1, "is missing");
                 break;
             }
-            // Without its beginning nothing can be folded. A gap further on is damage.
+            // Without its beginning nothing can be folded. A gap further on is damage, and so is one where nothing is archived.
             if let Some(first) = records.first()
                 && link.position == 0
                 && first.position > 1
+                && self.store().archives()
             {
                 return Err(Failure::PositionCompacted(first.position));
             }

@@ -38,6 +38,11 @@ pub enum Failure {
     PageTokenInvalid,
     QuoteTokenInvalid,
     NotFound(Thing),
+    /// No such region, province or pool, and the field that names it.
+    NoRegion {
+        thing: Thing,
+        field: &'static str,
+    },
     /// No such person: which kind of reference named nobody, and the field where a request names several people.
     NobodyThere {
         named_by: &'static str,

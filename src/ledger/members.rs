@@ -97,7 +97,7 @@ impl Ledger {
     /// Refuses a pool that does not exist on a day. Nobody comes into one that has ended; who is insured there stays.
     fn check_pool(&self, region: RegionCode, on: Date) -> Result<(), Failure> {
         let found = self.book.regions.get(region).filter(|region| region.is_valid_on(on));
-        found.map(|_| ()).ok_or(Failure::NotFound(Thing::Region))
+        found.map(|_| ()).ok_or(Failure::NoRegion { thing: Thing::Region, field: "insurance.region_code" })
     }
 }
 

@@ -383,7 +383,9 @@ impl Ledger {
     /// Why there is no record where there must have been one: it lies before all that are kept, or it is lost.
     async fn missing(&self, position: u64) -> Failure {
         match self.store.records(1, 1).await.map(|mut first| first.pop()) {
-            Ok(Some(first)) if position < first.position => Failure::PositionCompacted(first.position),
+            Ok(Some(first)) if position < first.position && self.store().archives() => {
+                Failure::PositionCompacted(first.position)
+            }
             Ok(_) => Failure::Bug("a record is missing"),
             Err(error) => error.into(),
         }

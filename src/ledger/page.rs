@@ -23,13 +23,26 @@ impl Ledger {
         if token.is_empty() {
             return Ok(Page { after: 0, until: head, limit, filter });
         }
-        let bytes = unhex::<40>(token).ok_or(Failure::PageTokenInvalid)?;
+        match self.open_token(token) {
+            Some([after, until, of]) if of == filter => Ok(Page { after, until, limit, filter }),
+            Some(_) | None => Err(Failure::PageTokenInvalid),
+        }
+    }
+
+    /// Where the token stands, and of which listing; none: it was not made here.
+    fn open_token(&self, token: &str) -> Option<[u64; 3]> {
+        let bytes = unhex::<40>(token)?;
         let (body, seal) = bytes.split_at(24);
         let word = |place: usize| u64::from_be_bytes(first8(body[place..].iter().copied()));
-        if self.keys.seal(body) != seal || word(16) != filter {
-            return Err(Failure::PageTokenInvalid);
+        (self.keys.seal(body) == seal).then(|| [word(0), word(8), word(16)])
+    }
+
+    /// What can be said of a token before the listing is known, to be told with all bad fields.
+    pub fn check_page_token(&self, token: &str) -> Result<(), Failure> {
+        match token.is_empty() || self.open_token(token).is_some() {
+            true => Ok(()),
+            false => Err(Failure::invalid("page_token", "is not one of this listing")),
         }
-        Ok(Page { after: word(0), until: word(8), limit, filter })
     }
 
     /// The token of the next page.

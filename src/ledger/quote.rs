@@ -1,5 +1,6 @@
 //! Quote tokens: what was quoted, for which content, until when; sealed, so nothing is kept on the server.
 
+use super::Ledger;
 use super::failure::{Failure, QuoteDifference};
 use super::fingerprint::Keys;
 use super::page::{hex, unhex};
@@ -20,6 +21,17 @@ pub struct Quoted {
     pub own_account: Money,
     pub mutual_aid: Money,
     pub cash: Money,
+}
+
+impl Ledger {
+    /// What can be said of a token before its content is read, to be told with all bad fields. A repeat is answered whatever
+    /// token it carries.
+    pub fn check_quote_token(&self, token: &str) -> Result<(), Failure> {
+        match token.is_empty() || Quoted::open(token, &self.keys).is_ok() {
+            true => Ok(()),
+            false => Err(Failure::invalid("quote_token", "is not one of this content")),
+        }
+    }
 }
 
 impl Quoted {

@@ -227,11 +227,12 @@ impl Command for BeginYearClose {
         _: Fresh,
     ) -> Result<Plan<YearClose>, Failure> {
         let on = last_day(self.year, now.civil_day())?;
-        let region = ledger.book.regions.get(self.region).ok_or(Failure::NotFound(Thing::Region))?;
+        let unknown = || Failure::NoRegion { thing: Thing::Region, field: "region_code" };
+        let region = ledger.book.regions.get(self.region).ok_or_else(unknown)?;
         if !region.level.is_pool() {
             return Err(Failure::invalid("region_code", "is not the code of a pooling region"));
         }
-        ledger.book.policy(self.region, on).ok_or(Failure::NotFound(Thing::Region))?;
+        ledger.book.policy(self.region, on).ok_or_else(unknown)?;
         let key = Key::YearClose(self.region, self.year);
         reading.get(&[key]).await?;
         let before = reading.year_close(&key)?;

@@ -90,6 +90,8 @@ impl Ledger {
                     self.store().wait_durable(reading.read_at()).await?;
                     return Err(failure);
                 }
+                // Perhaps another sending of this very request did what is seen: then this one is its repeat.
+                Ok(Looked::Nothing(_)) if reading.is_torn() && self.is_known(ask).await? => self.run(ask).await,
                 Ok(Looked::Nothing(resolved)) => {
                     self.store().wait_durable(reading.read_at()).await?;
                     return Ok(Resolution { resolved, position: None, replayed: false });
@@ -109,9 +111,19 @@ impl Ledger {
         Err(Failure::Contention)
     }
 
+    fn own_key(&self, ask: &ResolveOutcome) -> Key {
+        Key::Request(self.keys.request(&institution_scope(&ask.institution), &ask.request_id))
+    }
+
+    async fn is_known(&self, ask: &ResolveOutcome) -> Result<bool, Failure> {
+        let (own, mut reading) = (self.own_key(ask), Reading::new(self.store()));
+        reading.get(&[own]).await?;
+        Ok(reading.request(&own)?.is_some())
+    }
+
     /// Whether there is something to do, or already an answer.
     async fn look_at_original(&self, ask: &ResolveOutcome, reading: &mut Reading<'_>) -> Result<Looked, Failure> {
-        let own = Key::Request(self.keys.request(&institution_scope(&ask.institution), &ask.request_id));
+        let own = self.own_key(ask);
         reading.get(&[own]).await?;
         if reading.request(&own)?.is_some() {
             return Ok(Looked::Changes);

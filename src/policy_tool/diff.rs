@@ -20,7 +20,7 @@ pub struct Options {
     /// The later day, YYYY-MM-DD.
     #[arg(long, value_parser = super::read_day)]
     to: Date,
-    /// The language of the page.
+    /// The language of the page; notes are printed as the policy files have them, which is English for most.
     #[arg(long, value_enum, default_value = "both")]
     lang: Languages,
 }

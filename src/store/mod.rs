@@ -243,6 +243,11 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>>;
 
+    /// Whether its oldest records may have been taken out into an archive. Where they may not, one that is not there is lost.
+    fn archives(&self) -> bool {
+        false
+    }
+
     /// The door through which the whole data set goes to another store, or comes from one.
     fn portable(&self) -> Option<&dyn kept::Portable> {
         None

@@ -26,6 +26,10 @@ pub trait Around: Send + Sync + 'static {
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
         self.inner().records(from, limit)
     }
+
+    fn archives(&self) -> bool {
+        self.inner().archives()
+    }
 }
 
 /// The store that it makes.
@@ -70,6 +74,10 @@ impl<A: Around> Store for Wrapped<A> {
 
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
         self.0.records(from, limit)
+    }
+
+    fn archives(&self) -> bool {
+        self.0.archives()
     }
 
     fn list(

@@ -135,6 +135,15 @@ fn a_stopped_server_is_backed_up_too_and_nothing_is_written_over() {
         refused(&backup(&place.path("link"), &place.path(within)), "lies in the data directory");
     }
     assert_eq!(fs::read_dir(&data).expect("there").count(), before, "nothing was made");
+    // Where nothing can be made, that place is named and not the data.
+    let file = place.path("file");
+    fs::write(&file, "").expect("written");
+    for nowhere in [&file, &file.join("to"), Path::new("/proc/backup")] {
+        let output = backup(&data, nowhere);
+        let told = String::from_utf8_lossy(&output.stderr);
+        let expected = format!("gongji: --to {}: no backup can be made there: ", nowhere.display());
+        assert!(!output.status.success() && told.starts_with(&expected), "{told}");
+    }
     assert!(done(&backup(&data, &place.path("data-2"))).contains(&digest), "a name that begins so is another place");
     assert!(done(&backup(&data, &to)).contains(&digest));
     refused(&backup(&data, &to), "is not empty");

@@ -159,9 +159,13 @@ fn files_and_settings_are_refused_without_what_stands_in_them() {
     }
     for (text, line) in [
         ("runtimes = 2\ndatabase_url = \"postgres://u:SECRET@h/x\n", "line 2"),
-        ("database_url = [\"postgres://u:SECRET@h/x\"]\n", "line 1"),
-        ("runtimes = \"SECRET\"\n", "line 1: must be u32"),
-        ("runtimes = \"a, expected SECRET\"\n", "line 1: must be u32"),
+        ("database_url = [\"postgres://u:SECRET@h/x\"]\n", "line 1: database_url: must be"),
+        ("\nruntimes = \"SECRET\"\n", "line 2: runtimes: must be a whole number"),
+        ("runtimes = \"a, expected SECRET\"\n", "line 1: runtimes: must be a whole number"),
+        ("queue_bytes=-1 # SECRET\n", "line 1: queue_bytes: must be a whole number"),
+        ("insecure = \"SECRET\"\n", "line 1: insecure: must be true or false"),
+        ("listen = 5\n", "line 1: listen: must be an address and port in quotation marks"),
+        ("data_dir = [\n\"SECRET\"]\n", "line 1: data_dir: must be"),
         ("\n\nunheard_of = 1\n", "line 3: unknown field `unheard_of`"),
     ] {
         let path = file("gongji.toml", text);
@@ -175,6 +179,21 @@ fn files_and_settings_are_refused_without_what_stands_in_them() {
     refused(gongji(&["policy", "test", "--folder", "nowhere"]), &["--folder: nowhere has no cases"], &[]);
     let salaries = file("staff.csv", "wage,region\n1000000,110000\n");
     refused(gongji(&["calc", "contribution", &salaries, "--out", &out]), &["1 rows have no result"], &[]);
+}
+
+/// The ledger of a folder is not the one that was meant where a server was named too.
+#[test]
+fn a_folder_and_a_server_are_not_both_asked() {
+    for words in [&["verify"][..], &["show"], &["prove-balance", "mem_00000000000000000000000000000001"]] {
+        let both = ["--data-dir", "elsewhere", "--connect", "http://127.0.0.1:1"];
+        let mut command = gongji(&["ledger"]);
+        command.args(words).args(both);
+        refused(command, &["--data-dir", "--connect", "cannot be used with"], &["no server answers"]);
+        // A folder that the environment names is there for all tools, and is passed over.
+        let mut command = gongji(&["ledger"]);
+        command.args(words).args(&both[2..]).env("GONGJI_DATA_DIR", "elsewhere");
+        refused(command, &["no server answers at"], &["cannot be used with"]);
+    }
 }
 
 #[test]

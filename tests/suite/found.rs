@@ -16,6 +16,7 @@ use gongji::domain::vocabulary::{Category, InstitutionKind, ListClass, Purpose};
 use gongji::grpc::proto;
 use gongji::ledger::quotas::SetQuota;
 use gongji::ledger::refund::RefundSettlement;
+use gongji::ledger::resolve::ResolveOutcome;
 use gongji::ledger::settle::Ask;
 use gongji::ledger::source::{Clock, RandomIds, SystemClock};
 use gongji::ledger::{Caller, Failure, Ledger, Limits};
@@ -35,7 +36,7 @@ type Between = Box<dyn FnOnce() + Send>;
 /// A store between whose looks something happens, or that loses the verdict of a commit and then is gone.
 struct Meddled {
     inner: Arc<MemoryStore>,
-    /// Before the first look at a reference, or at a quota.
+    /// Before the first look at a reference, a quota or a settlement.
     between: Mutex<Option<Between>>,
     loses_verdicts: AtomicBool,
     /// After the next commit nothing can be looked at.
@@ -66,7 +67,7 @@ impl Around for Meddled {
         if self.blind.load(Ordering::SeqCst) {
             return Box::pin(std::future::ready(Err(StoreError::Unavailable)));
         }
-        if keys.iter().any(|key| matches!(key, Key::Reference(_) | Key::Quota(_)))
+        if keys.iter().any(|key| matches!(key, Key::Reference(_) | Key::Quota(_) | Key::Settlement(_)))
             && let Some(between) = self.between.lock().unwrap().take()
         {
             between();
@@ -212,6 +213,38 @@ fn an_account_and_its_quotas_are_of_one_moment() {
         let posted: i64 = account.buckets.iter().map(|bucket| bucket.posted_fen).sum();
         assert_eq!((posted, account.quota_frozen_fen), (50_000 - fen, fen));
     }
+}
+
+/// Found by histories: one resolution sent twice at once; the second saw what the first had done and was told that it had
+/// changed nothing and was no repeat.
+#[test]
+fn a_resolution_that_meets_its_own_effect_is_a_repeat() {
+    let store = Meddled::new();
+    let server = Setup::over(store.clone()).start();
+    let (mother, _) = server.family(50_000);
+    server.settle(settle("o", &mother, 500)).expect("settled");
+    let mut request = fence("v", "o");
+    request.set_if_applied(proto::IfApplied::Reverse);
+    let read = |id: &str| RequestId::parse(id).expect("a request id");
+    let institution = InstitutionCode::parse(HOSPITAL).expect("an institution");
+    let ask = ResolveOutcome { request_id: read("v"), institution, original: read("o"), fence: true, reverse: true };
+    let (inner, at) = (store.inner.clone(), server.clock().now());
+    let between = move || {
+        let done = block_on(ledger(inner, Arc::new(Steps(Mutex::new([at].into())))).resolve_outcome(&ask));
+        assert!(!done.expect("it is first").replayed);
+    };
+    *store.between.lock().unwrap() = Some(Box::new(between));
+    let done = server.resolve_outcome(request.clone()).expect("it is the same request");
+    let position = store.head_now().position as i64;
+    assert!(store.between.lock().unwrap().is_none(), "it was undone between two looks");
+    assert_eq!(
+        (done.outcome(), done.ledger_position, done.replayed),
+        (proto::ResolvedOutcome::Reversed, position, true)
+    );
+    // Another request finds it done.
+    request.request_id = "w".to_owned();
+    let other = server.resolve_outcome(request).expect("told");
+    assert_eq!((other.outcome(), other.ledger_position, other.replayed), (proto::ResolvedOutcome::Reversed, 0, false));
 }
 
 /// Found by review: a change was made, what its answer is made of could not be read any more, and the caller was told that nothing

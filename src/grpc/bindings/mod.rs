@@ -193,6 +193,7 @@ impl BindingService for Service {
         let wanted = read_state(&mut fields, wanted);
         let on_day = fields.optional_day("on", &on);
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let position = fields.position(min_ledger_position);
         let ((party, wanted, on_day), (size, position)) =
             fields.done(all3(party, wanted, on_day).zip(size.zip(position)))?;

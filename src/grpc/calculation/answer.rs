@@ -182,7 +182,7 @@ impl From<Trouble> for Status {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Fields(violations) => status::of(&Failure::Invalid(violations)),
-            Trouble::NoSuchRegion => status::of(&Failure::NotFound(Thing::Region)),
+            Trouble::NoSuchRegion => status::of(&Failure::NoRegion { thing: Thing::Region, field: "region_code" }),
             Trouble::NotKnown(key) => {
                 let metadata = HashMap::from([("parameter".to_owned(), key.name().to_owned())]);
                 let text = format!("no {} of that region and day is on file; pass it in parameters", key.name());

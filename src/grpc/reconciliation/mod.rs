@@ -94,6 +94,7 @@ impl ReconciliationService for Service {
         let most = self.limits.reconciliation.days;
         let days = read::days(&mut fields, &institution_code, &start_date, &last_day, None, most);
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let position = fields.position(min_ledger_position);
         let (days, size, position) = fields.done(all3(days, size, position))?;
         let head = self.ledger.fresh_enough(position).await?;

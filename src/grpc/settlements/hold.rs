@@ -35,6 +35,9 @@ impl Service {
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
         let hold_for = read_hold_for(&mut fields, hold_for, self.ledger.limits.hold_seconds);
         let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
+        if !fields.is_empty() {
+            fields.beside(self.ledger.check_quote_token(&quote_token));
+        }
         let ((ask, view, request_id), hold_for) = fields.done(all3(ask, view, request_id).zip(hold_for))?;
         let command = HoldSettlement { settle: Settle { request_id, ask, token: quote_token }, hold_for };
         let mut done = self.ledger.run(&command).await?;

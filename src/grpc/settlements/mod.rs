@@ -76,6 +76,9 @@ impl Service {
         let request_id = fields.request_id(&request_id);
         let view = fields.explanation_view(explanation_view, DEFAULT_VIEW);
         let ask = self.read_ask(&mut fields, &institution_code, patient, visit, bill, paper_authorisations);
+        if !fields.is_empty() {
+            fields.beside(self.ledger.check_quote_token(&quote_token));
+        }
         let (ask, view, request_id) = fields.done(all3(ask, view, request_id))?;
         let command = Settle { request_id, ask, token: quote_token };
         let Begun { result, rests_on } = self.ledger.begin(&command).await;
@@ -280,6 +283,7 @@ impl SettlementService for Service {
         let day = fields.optional_day("on", &on);
         let wanted = read_state(&mut fields, wanted);
         let size = fields.page_size(page_size, self.limits.page_size_default, self.limits.page_size_max);
+        fields.beside(self.ledger.check_page_token(&page_token));
         let position = fields.position(min_ledger_position);
         let (by, size, position, day, wanted) = fields.done(
             all3(by, size, position)

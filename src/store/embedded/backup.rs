@@ -38,6 +38,9 @@ pub enum BackupError {
     NotABackup,
     #[error("the backup was not finished: it breaks off after {0} changes")]
     Unfinished(u64),
+    /// What is wrong with a place, which it names.
+    #[error("{0}")]
+    Place(String),
     #[error("the backup is damaged at change {0}")]
     Damaged(u64),
 }

@@ -246,6 +246,10 @@ impl Store for PostgresStore {
         "postgres"
     }
 
+    fn archives(&self) -> bool {
+        true
+    }
+
     fn secret(&self) -> [u8; 32] {
         self.secret
     }

@@ -5,12 +5,19 @@
 //! `GONGJI_HISTORIES=500 cargo test --test suite histories:: -- --nocapture` makes 500 histories on each store instead of a
 //! few; `GONGJI_SEED=…` begins with that seed.
 
+mod calls;
 mod checker;
 mod model;
+mod position;
 mod record;
+mod resolved;
+mod resolving;
+mod wire;
 
+use calls::{Answer, Call, Id, Original, Told, View};
 use checker::{Op, Stuck, check};
-use model::{Answer, Call, Family, Id, Position, Seen};
+use model::Family;
+use position::{Position, Seen};
 use record::{FAMILIES, History, OPENING, Size, record};
 
 use crate::process::{Dice, Replay, from_env};
@@ -106,7 +113,8 @@ fn a_recorded_history_with_one_wrong_answer_is_refused() {
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), KINDS);
 }
 
-const KINDS: [&str; 9] = ["balance", "confirm", "credit", "entries", "list", "outcome", "refund", "release", "settle"];
+const KINDS: [&str; 11] =
+    ["balance", "confirm", "credit", "entries", "fence", "list", "outcome", "refund", "release", "resolve", "settle"];
 
 /// An answer that no order explains, however the calls around it are turned; nothing for a refusal.
 fn spoiled(answer: &Answer) -> Option<(&'static str, Answer)> {
@@ -121,8 +129,13 @@ fn spoiled(answer: &Answer) -> Option<(&'static str, Answer)> {
         Answer::Released { replayed, .. } => ("release", Answer::Released { back: -1, replayed }),
         Answer::Credited { replayed, .. } => ("credit", Answer::Credited { after: -1, replayed }),
         Answer::Balance(_) => ("balance", Answer::Balance(-1)),
-        Answer::Outcome { aid, cash, cash_back, .. } => {
-            ("outcome", Answer::Outcome { aid, aid_back: -1, cash, cash_back })
+        Answer::Outcome(view) => ("outcome", Answer::Outcome(View { aid_back: -1, ..view })),
+        Answer::Resolved { told, original, settlement: Some((of, view)), changed, replayed } => {
+            let settlement = Some((of, View { aid_back: -1, ..view }));
+            ("resolve", Answer::Resolved { told, original, settlement, changed, replayed })
+        }
+        Answer::Resolved { told: Told::Fenced, original, settlement, changed, replayed } => {
+            ("fence", Answer::Resolved { told: Told::NotApplied, original, settlement, changed, replayed: !replayed })
         }
         Answer::List(mut ids) => {
             ids.push(Id::MAX);
@@ -132,8 +145,14 @@ fn spoiled(answer: &Answer) -> Option<(&'static str, Answer)> {
             amounts.push(0);
             ("entries", Answer::Entries(amounts))
         }
-        Answer::Refused(_) => return None,
+        Answer::Resolved { .. } | Answer::Refused(_) => return None,
     })
+}
+
+/// Whether this very call undid it.
+fn undid(answer: &Answer, which: Original) -> bool {
+    matches!(answer, Answer::Resolved { told: Told::Reversed, original, changed: true, replayed: false, .. }
+        if *original == Some(which))
 }
 
 /// Whether the histories are worth checking: calls overlap, ids are repeated, bills outrun the money. Who meets whom is the
@@ -146,6 +165,20 @@ fn histories_are_full_of_races() {
         ("empty accounts", |answer| matches!(answer, Answer::Settled { cash, .. } if *cash > 0)),
         ("resolved holds", |answer| matches!(answer, Answer::Confirmed { .. } | Answer::Released { .. })),
         ("refusals", |answer| matches!(answer, Answer::Refused(_))),
+        ("originals that come after a fence", |answer| matches!(answer, Answer::Refused("REQUEST_FENCED"))),
+        ("refunds whose money is spent", |answer| matches!(answer, Answer::Refused("REFUND_SPENT"))),
+        ("what cannot be undone", |answer| matches!(answer, Answer::Refused("NOT_REVERSIBLE"))),
+        ("doubts left", |answer| matches!(answer, Answer::Resolved { told: Told::NotApplied, .. })),
+        ("fences", |answer| matches!(answer, Answer::Resolved { told: Told::Fenced, changed: true, .. })),
+        ("fences met", |answer| matches!(answer, Answer::Resolved { told: Told::Fenced, changed: false, .. })),
+        ("what stands", |answer| matches!(answer, Answer::Resolved { told: Told::Applied, .. })),
+        ("bills undone", |answer| undid(answer, Original::Settle)),
+        ("holds undone", |answer| undid(answer, Original::Hold)),
+        ("refunds put back", |answer| undid(answer, Original::Refund)),
+        ("what was undone before", |answer| {
+            matches!(answer, Answer::Resolved { told: Told::Reversed, changed: false, .. })
+        }),
+        ("resolutions repeated", |answer| matches!(answer, Answer::Resolved { replayed: true, .. })),
     ];
     let (mut met, mut lost) = (false, false);
     for seed in 2..12 {

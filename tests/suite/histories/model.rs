@@ -1,105 +1,12 @@
 //! What one family's calls do, one after another: the least that could answer them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::calls::{Answer, Call, Id, Original, SONS, State, View};
 use super::checker::Model;
 
-/// A change, by its request id.
-pub type Id = u32;
-pub const SONS: usize = 2;
-
-/// What clients ask.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
-    Settle {
-        id: Id,
-        fen: i64,
-    },
-    /// What is left of a settlement, or so much of what accounts paid.
-    Refund {
-        id: Id,
-        of: Id,
-        accounts: Option<i64>,
-    },
-    Credit {
-        id: Id,
-        son: usize,
-        fen: i64,
-    },
-    Hold {
-        id: Id,
-        fen: i64,
-    },
-    /// All that is held, or so much of it.
-    Confirm {
-        id: Id,
-        of: Id,
-        accounts: Option<i64>,
-    },
-    Release {
-        id: Id,
-        of: Id,
-    },
-    Balance {
-        son: usize,
-    },
-    /// Paid by relatives, given back to them, in cash, given back in cash.
-    Outcome {
-        of: Id,
-    },
-    /// The settlements of the mother, in order.
-    List,
-    /// The amounts that an account moved by, in order.
-    Entries {
-        son: usize,
-    },
-}
-
-/// What they are told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
-    /// Drawn from each son, or held of him, and cash; whether it was done before.
-    Settled {
-        drawn: [i64; SONS],
-        cash: i64,
-        replayed: bool,
-    },
-    /// What each son got back, and cash.
-    Refunded {
-        returned: [i64; SONS],
-        cash: i64,
-        replayed: bool,
-    },
-    /// What each son paid, cash, and what went back of what was held.
-    Confirmed {
-        taken: [i64; SONS],
-        cash: i64,
-        back: i64,
-        replayed: bool,
-    },
-    Released {
-        back: i64,
-        replayed: bool,
-    },
-    /// What can be paid with after it.
-    Credited {
-        after: i64,
-        replayed: bool,
-    },
-    Balance(i64),
-    Outcome {
-        aid: i64,
-        aid_back: i64,
-        cash: i64,
-        cash_back: i64,
-    },
-    List(Vec<Id>),
-    Entries(Vec<i64>),
-    Refused(&'static str),
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Held {
+pub(super) enum Held {
     /// Settled at once.
     Never,
     Open,
@@ -108,12 +15,35 @@ enum Held {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Settled {
-    held: Held,
+pub(super) struct Settled {
+    pub held: Held,
     /// Who paid how much and has how much back, in draw order.
-    drawn: Vec<(usize, i64, i64)>,
-    cash: i64,
-    cash_back: i64,
+    pub drawn: Vec<(usize, i64, i64)>,
+    pub cash: i64,
+    pub cash_back: i64,
+    pub refunds: Vec<Refund>,
+    /// The resolution that undid it.
+    pub reversed_by: Option<Id>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Refund {
+    pub by: Id,
+    /// Who got how much, in the order in which it was returned.
+    pub returned: Vec<(usize, i64)>,
+    pub cash: i64,
+    /// The resolution that took it again.
+    pub put_back: Option<Id>,
+}
+
+/// A request of the hospital that had its effect.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Done {
+    pub original: Original,
+    /// The settlement it was about. None: it fenced another request.
+    pub about: Option<Id>,
+    /// What a repeat is answered with; a resolution tells how things stand.
+    pub answer: Option<Answer>,
 }
 
 impl Held {
@@ -132,23 +62,48 @@ impl Settled {
     fn sums(&self) -> (i64, i64) {
         self.drawn.iter().fold((0, 0), |(paid, back), (_, amount, returned)| (paid + amount, back + returned))
     }
+
+    pub fn state(&self) -> State {
+        let (paid, back) = self.sums();
+        match self.held {
+            Held::Open => State::Held,
+            Held::Released => State::Released,
+            Held::Never | Held::Confirmed if back + self.cash_back == paid + self.cash => State::Refunded,
+            Held::Never | Held::Confirmed if back + self.cash_back > 0 => State::PartiallyRefunded,
+            Held::Never | Held::Confirmed => State::Confirmed,
+        }
+    }
+
+    pub fn view(&self) -> View {
+        let (aid, aid_back) = self.sums();
+        View {
+            state: self.state(),
+            aid,
+            aid_back,
+            cash: self.cash,
+            cash_back: self.cash_back,
+            refunds: self.refunds.iter().map(|refund| (refund.by, refund.put_back)).collect(),
+            reversed_by: self.reversed_by,
+        }
+    }
 }
 
 /// A mother without money, and the sons who pay for her.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Family {
     /// What they can pay with.
-    balances: [i64; SONS],
+    pub(super) balances: [i64; SONS],
     /// What open holds hold of it.
     held: [i64; SONS],
     entries: [Vec<i64>; SONS],
-    settled: BTreeMap<Id, Settled>,
+    pub(super) settled: BTreeMap<Id, Settled>,
     /// In order of creation.
     order: Vec<Id>,
-    /// Which settlement a later call was about: its request leads there too.
-    about: BTreeMap<Id, Id>,
-    /// What a repeat is answered with.
-    done: BTreeMap<Id, Answer>,
+    pub(super) done: BTreeMap<Id, Done>,
+    /// Requests of the hospital that never have an effect.
+    pub(super) fenced: BTreeSet<Id>,
+    /// Requests of another scope, which no resolution is about, and what a repeat is answered with.
+    credited: BTreeMap<Id, Answer>,
 }
 
 impl Family {
@@ -160,8 +115,9 @@ impl Family {
             entries,
             settled: BTreeMap::new(),
             order: Vec::new(),
-            about: BTreeMap::new(),
             done: BTreeMap::new(),
+            fenced: BTreeSet::new(),
+            credited: BTreeMap::new(),
         }
     }
 
@@ -170,7 +126,7 @@ impl Family {
         self.balances[son] + self.held[son]
     }
 
-    fn post(&mut self, son: usize, fen: i64) {
+    pub(super) fn post(&mut self, son: usize, fen: i64) {
         self.balances[son] += fen;
         self.entries[son].push(fen);
     }
@@ -192,7 +148,8 @@ impl Family {
         if held == Held::Open {
             add(&mut self.held, sums);
         }
-        self.settled.insert(id, Settled { held, drawn, cash: left, cash_back: 0 });
+        let settled = Settled { held, drawn, cash: left, cash_back: 0, refunds: Vec::new(), reversed_by: None };
+        self.settled.insert(id, settled);
         self.order.push(id);
         Answer::Settled { drawn: sums, cash: left, replayed: false }
     }
@@ -224,7 +181,7 @@ impl Family {
         Answer::Confirmed { taken, cash, back, replayed: false }
     }
 
-    fn release(&mut self, of: Id) -> Answer {
+    pub(super) fn release(&mut self, of: Id) -> Answer {
         let Some(settled) = self.settled.get_mut(&of) else { return Answer::Refused("SETTLEMENT_NOT_FOUND") };
         if let Some(why) = settled.held.why_not() {
             return Answer::Refused(why);
@@ -247,7 +204,7 @@ impl Family {
     }
 
     /// Last drawn, first returned.
-    fn refund(&mut self, of: Id, accounts: Option<i64>) -> Answer {
+    pub(super) fn refund(&mut self, by: Id, of: Id, accounts: Option<i64>) -> Answer {
         let Some(settled) = self.settled.get_mut(&of) else { return Answer::Refused("SETTLEMENT_NOT_FOUND") };
         match settled.held {
             Held::Open => return Answer::Refused("HOLD_OPEN"),
@@ -273,56 +230,56 @@ impl Family {
                 returned.push((*son, part));
             }
         }
+        settled.refunds.push(Refund { by, returned: returned.clone(), cash, put_back: None });
         self.give_back(&returned);
         Answer::Refunded { returned: by_son(returned.into_iter()), cash, replayed: false }
     }
 
-    /// What the call does and is answered with.
-    pub fn act(&mut self, call: &Call) -> Answer {
-        let id = match call {
-            Call::Settle { id, .. }
-            | Call::Refund { id, .. }
-            | Call::Credit { id, .. }
-            | Call::Hold { id, .. }
-            | Call::Confirm { id, .. }
-            | Call::Release { id, .. } => Some(*id),
-            Call::Balance { .. } | Call::Outcome { .. } | Call::List | Call::Entries { .. } => None,
-        };
-        if let Some(known) = id.and_then(|id| self.done.get(&id)) {
+    fn credit(&mut self, id: Id, son: usize, fen: i64) -> Answer {
+        if let Some(known) = self.credited.get(&id) {
             return repeated(known.clone());
         }
-        let answer = match call {
-            Call::Settle { id, fen } => self.settle(*id, *fen, Held::Never),
-            Call::Hold { id, fen } => self.settle(*id, *fen, Held::Open),
-            Call::Confirm { of, accounts, .. } => self.confirm(*of, *accounts),
-            Call::Release { of, .. } => self.release(*of),
-            Call::Refund { of, accounts, .. } => self.refund(*of, *accounts),
-            Call::Credit { son, fen, .. } => {
-                self.post(*son, *fen);
-                // Holds are told by who reads, not after a change.
-                Answer::Credited { after: self.balances[*son], replayed: false }
-            }
-            Call::Balance { son } => Answer::Balance(self.posted(*son)),
-            Call::Outcome { of } => match self.settled.get(self.about.get(of).unwrap_or(of)) {
-                None => Answer::Refused("SETTLEMENT_NOT_FOUND"),
-                Some(settled) => {
-                    let (aid, aid_back) = settled.sums();
-                    Answer::Outcome { aid, aid_back, cash: settled.cash, cash_back: settled.cash_back }
-                }
-            },
-            Call::List => Answer::List(self.order.clone()),
-            Call::Entries { son } => Answer::Entries(self.entries[*son].clone()),
-        };
-        // A refusal leaves no trace: the id may be used again.
-        if let Some(id) = id
-            && !matches!(answer, Answer::Refused(_))
-        {
-            if let Call::Refund { of, .. } | Call::Confirm { of, .. } | Call::Release { of, .. } = call {
-                self.about.insert(id, *of);
-            }
-            self.done.insert(id, answer.clone());
+        self.post(son, fen);
+        // Holds are told by who reads, not after a change.
+        let answer = Answer::Credited { after: self.balances[son], replayed: false };
+        self.credited.insert(id, answer.clone());
+        answer
+    }
+
+    /// A request of the hospital, which has its effect once. A refusal leaves no trace: the id may be used again.
+    fn once(&mut self, id: Id, original: Original, of: Id, act: impl FnOnce(&mut Self) -> Answer) -> Answer {
+        if self.fenced.contains(&id) {
+            return Answer::Refused("REQUEST_FENCED");
+        }
+        if let Some(answer) = self.done.get(&id).and_then(|known| known.answer.clone()) {
+            return repeated(answer);
+        }
+        let answer = act(self);
+        if !matches!(answer, Answer::Refused(_)) {
+            self.done.insert(id, Done { original, about: Some(of), answer: Some(answer.clone()) });
         }
         answer
+    }
+
+    /// What the call does and is answered with.
+    pub fn act(&mut self, call: &Call) -> Answer {
+        use Original as O;
+        match *call {
+            Call::Settle { id, fen } => self.once(id, O::Settle, id, |family| family.settle(id, fen, Held::Never)),
+            Call::Hold { id, fen } => self.once(id, O::Hold, id, |family| family.settle(id, fen, Held::Open)),
+            Call::Confirm { id, of, accounts } => self.once(id, O::Confirm, of, |family| family.confirm(of, accounts)),
+            Call::Release { id, of } => self.once(id, O::Release, of, |family| family.release(of)),
+            Call::Refund { id, of, accounts } => self.once(id, O::Refund, of, |family| family.refund(id, of, accounts)),
+            Call::Resolve(ref ask) => self.resolve(ask),
+            Call::Credit { id, son, fen } => self.credit(id, son, fen),
+            Call::Balance { son } => Answer::Balance(self.posted(son)),
+            Call::Outcome { of } => match self.done.get(&of).and_then(|done| done.about) {
+                None => Answer::Refused("SETTLEMENT_NOT_FOUND"),
+                Some(about) => Answer::Outcome(self.settled[&about].view()),
+            },
+            Call::List => Answer::List(self.order.clone()),
+            Call::Entries { son } => Answer::Entries(self.entries[son].clone()),
+        }
     }
 }
 
@@ -356,37 +313,5 @@ impl Model for Family {
         let mut next = self.clone();
         let right = next.act(call);
         answer.is_none_or(|answer| *answer == right).then_some(next)
-    }
-}
-
-/// The one order of all changes of a server: where the ledger stands.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Position(pub i64);
-
-/// What is learned of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Seen {
-    /// A change takes the next position, and is told which.
-    Changed,
-    /// A reader is told where the ledger stands.
-    Head,
-    /// A follower has records up to here, so they were committed; more may have been.
-    Followed,
-}
-
-impl Model for Position {
-    type Call = Seen;
-    type Answer = i64;
-
-    fn step(&self, call: &Seen, answer: Option<&i64>) -> Option<Self> {
-        let next = match call {
-            Seen::Changed => Self(self.0 + 1),
-            Seen::Head | Seen::Followed => self.clone(),
-        };
-        let right = |answer: &i64| match call {
-            Seen::Changed | Seen::Head => *answer == next.0,
-            Seen::Followed => *answer <= next.0,
-        };
-        answer.is_none_or(right).then_some(next)
     }
 }

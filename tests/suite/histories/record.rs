@@ -13,8 +13,10 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use super::calls::{Answer, Call, Id, Resolve, SONS};
 use super::checker::Op;
-use super::model::{Answer, Call, Id, SONS, Seen};
+use super::position::Seen;
+use super::wire::{original_of, refusal, request_of, told_of, view_of};
 use crate::process::Dice;
 use crate::support::*;
 
@@ -134,12 +136,14 @@ fn family(server: &TestServer, number: usize) -> Known {
 fn choose(known: &Known, dice: &mut Dice) -> Call {
     let asked = known.asked.lock().expect("nobody panics with it").clone();
     if !asked.is_empty() && dice.roll(6) == 0 {
-        return dice.one_of(&asked).clone();
+        // Half of them perhaps under way.
+        let lately = if dice.roll(2) == 0 { asked.len().saturating_sub(3) } else { 0 };
+        return dice.one_of(&asked[lately..]).clone();
     }
     let fresh = || Id::try_from(known.next.fetch_add(1, Ordering::SeqCst)).expect("not so many");
-    let (son, fen) = (dice.roll(SONS), dice.fen(4_000));
+    let (son, fen) = (dice.roll(SONS), dice.fen(6_000));
     let settled: Vec<Id> = known.settled.lock().expect("nobody panics with it").keys().copied().collect();
-    let call = match dice.roll(16) {
+    let call = match dice.roll(20) {
         0..4 => Call::Settle { id: fresh(), fen },
         4..6 if !settled.is_empty() => {
             let accounts = (dice.roll(2) == 0).then_some(1 + fen / 4);
@@ -155,6 +159,19 @@ fn choose(known: &Known, dice: &mut Dice) -> Call {
             Call::Confirm { id: fresh(), of: *dice.one_of(&settled), accounts }
         }
         15 if !settled.is_empty() => Call::Release { id: fresh(), of: *dice.one_of(&settled) },
+        16..20 => {
+            let id = fresh();
+            let refunds =
+                asked.iter().filter_map(|call| if let Call::Refund { id, .. } = call { Some(*id) } else { None });
+            let of = match dice.roll(3) {
+                // Of those that are under way, or will be.
+                0 => (id + Id::try_from(dice.roll(7)).expect("small")).saturating_sub(4),
+                1 => *dice.one_of(&refunds.chain([id + 1]).collect::<Vec<_>>()),
+                _ => Id::try_from(dice.roll(id as usize + 1)).expect("not so many"),
+            };
+            let of = if of == id { id + 1 } else { of };
+            Call::Resolve(Resolve { id, of, fence: dice.roll(2) == 0, reverse: dice.roll(2) == 0 })
+        }
         _ => return Call::Outcome { of: dice.roll(known.next.load(Ordering::SeqCst) as usize + 2) as Id },
     };
     known.asked.lock().expect("nobody panics with it").push(call.clone());
@@ -189,20 +206,6 @@ async fn ask(channel: &Channel, known: &Known, desk: &Desk, call: Call, patience
     let op = Op { call, began, ended: ended.map(|(ended, answer, _)| (ended, answer)) };
     known.ops.lock().expect("nobody panics with it").push(op);
     heard
-}
-
-fn refusal(status: &Status) -> Answer {
-    Answer::Refused(match told(status).reason.as_str() {
-        "SETTLEMENT_NOT_FOUND" => "SETTLEMENT_NOT_FOUND",
-        "ALREADY_REFUNDED" => "ALREADY_REFUNDED",
-        "REFUND_EXCEEDS_PAID" => "REFUND_EXCEEDS_PAID",
-        "HOLD_OPEN" => "HOLD_OPEN",
-        "HOLD_RELEASED" => "HOLD_RELEASED",
-        "HOLD_CONFIRMED" => "HOLD_CONFIRMED",
-        "NOT_HELD" => "NOT_HELD",
-        "CONFIRM_EXCEEDS_HELD" => "CONFIRM_EXCEEDS_HELD",
-        _ => panic!("nothing here is refused so: {status:?}"),
-    })
 }
 
 /// The answer, and the position of a change made now.
@@ -258,6 +261,20 @@ async fn call_of(channel: &Channel, known: &Known, call: &Call) -> Result<(Answe
             let (returned, cash) = (known.by_son(&done.returned), done.refunded.expect("set").cash_fen);
             (Answer::Refunded { returned, cash, replayed: done.replayed }, fresh(done.ledger_position, done.replayed))
         }
+        Call::Resolve(ask) => {
+            let done = settlements.resolve_outcome(request_of(ask, name)).await?.into_inner();
+            let (told, original) = (told_of(done.outcome()), original_of(done.original_method()));
+            let settlement = done.settlement.map(|settled| {
+                let number = known.number_of(&settled);
+                let view = view_of(&settled);
+                // Whoever lost the answer goes on with it.
+                known.settled.lock().expect("nobody panics with it").insert(number, settled.settlement_id);
+                (number, view)
+            });
+            let changed = done.ledger_position != 0;
+            let position = (changed && !done.replayed).then_some(done.ledger_position);
+            (Answer::Resolved { told, original, settlement, changed, replayed: done.replayed }, position)
+        }
         Call::Credit { id, son, fen } => {
             let done = accounts.credit_account(credit(&name(id), &known.sons[*son], *fen)).await?.into_inner();
             let after = posted(&done.account.expect("set"), proto::Bucket::PriorYears);
@@ -273,9 +290,7 @@ async fn call_of(channel: &Channel, known: &Known, call: &Call) -> Result<(Answe
             let key = Some(proto::get_settlement_request::Key::Request(key));
             let request = proto::GetSettlementRequest { key, ..Default::default() };
             let settled = settlements.get_settlement(request).await?.into_inner().settlement.expect("set");
-            let (amounts, back) = (settled.amounts.expect("set"), settled.refunded.unwrap_or_default());
-            let (aid, cash) = (amounts.mutual_aid_fen, amounts.cash_fen);
-            (Answer::Outcome { aid, aid_back: back.accounts_fen, cash, cash_back: back.cash_fen }, None)
+            (Answer::Outcome(view_of(&settled)), None)
         }
         Call::List => {
             let by = Some(proto::list_settlements_request::By::Patient(by_id(&known.mother).expect("set")));

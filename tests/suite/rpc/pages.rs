@@ -23,6 +23,9 @@ fn check<T: PartialEq + Debug>(
     tampered.push(last);
     assert_eq!(failed(page(2, &tampered)), "InvalidArgument PAGE_TOKEN_INVALID page_token", "{name}");
     assert_eq!(failed(page(2, "x")), "InvalidArgument PAGE_TOKEN_INVALID page_token", "{name}");
+    for bad in ["x", &tampered] {
+        assert_eq!(failed(page(501, bad)), "InvalidArgument INVALID_FIELDS page_size page_token", "{name}");
+    }
     grow();
     while !token.is_empty() {
         let (more, next) = page(2, &token).expect("a page");
@@ -164,5 +167,11 @@ fn filters_hold_together() {
         for (place, (by, on, state, expected)) in rows.into_iter().enumerate() {
             assert_eq!(count(by, on, state), expected, "row {place}");
         }
+        // What was held of an owner is the owner's to see, though nothing of it was paid.
+        let held = server.hold_settlement(hold_of(&settle("h", &mother, 1_000), 600)).expect("held");
+        let released = held.settlement.expect("set").settlement_id;
+        server.release_hold(release_of("r", &released)).expect("released");
+        let (owner, state) = (By::Owner(by_id(&son).expect("set")), Some(proto::SettlementState::Released as i32));
+        assert_eq!((count(owner.clone(), "", None), count(owner, "", state)), (3, 1));
     });
 }

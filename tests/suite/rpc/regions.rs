@@ -130,6 +130,61 @@ fn regions_are_found_by_code_name_and_opening() {
 }
 
 #[test]
+fn a_region_that_is_not_there_is_told_with_its_field() {
+    let server = Setup::memory().start();
+    let none = || "999999".to_owned();
+    let sharing = |owner: &str, beneficiary: &str| {
+        let (owner_region_code, beneficiary_region_code) = (owner.to_owned(), beneficiary.to_owned());
+        let request = proto::CheckSharingRequest {
+            owner_region_code,
+            beneficiary_region_code,
+            relation: 1,
+            ..Default::default()
+        };
+        server.check_sharing(request).expect_err("not there")
+    };
+    let (known, province) = ("440300", "130000");
+    let get = proto::GetRegionRequest { region_code: none(), ..Default::default() };
+    let list = proto::ListRegionsRequest { province_code: none(), ..Default::default() };
+    let policy = |code: &str| proto::GetPolicyRequest { region_code: code.to_owned(), ..Default::default() };
+    let revisions = proto::ListPolicyRevisionsRequest { region_code: none(), ..Default::default() };
+    let mut member = person(1, known);
+    member.insurance.as_mut().expect("set").region_code = none();
+    let insurance = proto::UpdateInsuranceRequest {
+        request_id: "u".to_owned(),
+        member: by_id(&server.member(2, known, 0)),
+        insurance: member.insurance.clone(),
+        ..Default::default()
+    };
+    let close = proto::CloseYearRequest {
+        request_id: "c".to_owned(),
+        of: Some(proto::close_year_request::Of::RegionCode(none())),
+        year: 2024,
+        ..Default::default()
+    };
+    let wage = proto::CalculateContributionRequest { region_code: none(), wage_fen: Some(1), ..Default::default() };
+    let rows = [
+        (server.get_region(get).expect_err("not there"), "region_code"),
+        (server.list_regions(list).expect_err("not there"), "province_code"),
+        (server.get_policy(policy(&none())).expect_err("not there"), "region_code"),
+        (server.get_policy(policy(province)).expect_err("no pool"), "region_code"),
+        (server.list_policy_revisions(revisions).expect_err("not there"), "region_code"),
+        (sharing(&none(), known), "owner_region_code"),
+        (sharing(province, known), "owner_region_code"),
+        (sharing(known, &none()), "beneficiary_region_code"),
+        (server.create_member(member).expect_err("not there"), "insurance.region_code"),
+        (server.update_insurance(insurance).expect_err("not there"), "insurance.region_code"),
+        (server.close_year(close).expect_err("not there"), "region_code"),
+        (server.calculate_contribution(wage).expect_err("not there"), "region_code"),
+    ];
+    for (place, (status, field)) in rows.into_iter().enumerate() {
+        let told = told(&status);
+        let named = told.metadata.get("field").map(String::as_str);
+        assert_eq!((told.reason.as_str(), named), ("REGION_NOT_FOUND", Some(field)), "row {place}");
+    }
+}
+
+#[test]
 fn sharing_is_asked_with_all_fields() {
     let server = Setup::memory().start();
     let empty = failed(server.check_sharing(proto::CheckSharingRequest::default()));

@@ -77,6 +77,16 @@ fn a_token_of_another_content_or_of_nobody_is_refused() {
         for (place, row) in rows.iter().enumerate() {
             assert_eq!(row, "InvalidArgument QUOTE_TOKEN_INVALID quote_token", "row {place}");
         }
+        // Beside other bad fields it is one of them; one that may be good is judged when all of them are.
+        let nobody = || proto::SettleRequest { institution_code: String::new(), ..settle("s-1", &mother, 1_000) };
+        let both = "InvalidArgument INVALID_FIELDS institution_code quote_token";
+        for (token, expected) in
+            [("0", both), (&tampered, both), (&token, "InvalidArgument INVALID_FIELDS institution_code")]
+        {
+            assert_eq!(with(token, nobody()), expected);
+            let request = proto::SettleRequest { quote_token: token.to_owned(), ..nobody() };
+            assert_eq!(failed(server.hold_settlement(hold_of(&request, 60))), expected);
+        }
         assert_eq!(server.balances(&son), (0, 50_000));
     });
 }

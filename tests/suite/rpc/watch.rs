@@ -276,6 +276,20 @@ fn a_stop_ends_every_watch_with_a_word() {
 struct Compacted {
     inner: MemoryStore,
     first: std::sync::atomic::AtomicU64,
+    archives: bool,
+}
+
+impl Compacted {
+    /// A server with some history, all of which is kept so far.
+    fn start(archives: bool) -> (Arc<Wrapped<Self>>, TestServer, String, String) {
+        let inner = MemoryStore::new([7; 32], 1_000);
+        let store = Arc::new(Wrapped(Self { inner, first: 0.into(), archives }));
+        let mut setup = Setup::over(store.clone());
+        setup.check_at_end = false;
+        let server = setup.start();
+        let (mother, son) = history(&server);
+        (store, server, mother, son)
+    }
 }
 
 impl Around for Compacted {
@@ -286,17 +300,17 @@ impl Around for Compacted {
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
         self.inner.records(from.max(self.first.load(std::sync::atomic::Ordering::SeqCst)), limit)
     }
+
+    fn archives(&self) -> bool {
+        self.archives
+    }
 }
 
 const COMPACTED: &str = "FailedPrecondition POSITION_COMPACTED";
 
 #[test]
 fn a_position_that_is_not_kept_is_refused_by_name() {
-    let store = Arc::new(Wrapped(Compacted { inner: MemoryStore::new([7; 32], 1_000), first: 0.into() }));
-    let mut setup = Setup::over(store.clone());
-    setup.check_at_end = false;
-    let server = setup.start();
-    let (mother, son) = history(&server);
+    let (store, server, mother, son) = Compacted::start(true);
     store.first.store(6, std::sync::atomic::Ordering::SeqCst);
     for (position, refused) in [(0, true), (1, true), (6, true), (7, false), (11, false)] {
         let outcome = server.wait(async {
@@ -324,6 +338,18 @@ fn a_position_that_is_not_kept_is_refused_by_name() {
     ];
     let names = refused.map(|answer| answer.map_or_else(|status| words(&status), |()| "ok".to_owned()));
     assert_eq!(names, [COMPACTED; 3]);
+}
+
+/// Where nothing is ever archived, a beginning that is not there is damage, and told as that.
+#[test]
+fn a_beginning_that_is_lost_is_not_told_as_archived() {
+    let (store, server, ..) = Compacted::start(false);
+    store.first.store(2, std::sync::atomic::Ordering::SeqCst);
+    let found = server.check_ledger(proto::CheckLedgerRequest {}).expect("checked");
+    let told: Vec<&str> = found.problems.iter().take(2).map(String::as_str).collect();
+    assert_eq!(told, ["record 2: does not follow the one before", "record 2: breaks the chain"]);
+    let records = proto::ListRecordsRequest::default();
+    assert_eq!(failed(server.list_records(records)), "Internal INTERNAL_ERROR");
 }
 
 /// Money that a confirmation gives back into a quota is its owner's, though no account and no payer of the bill says so.
