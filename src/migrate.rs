@@ -9,7 +9,7 @@ use crate::cli::Settings;
 use crate::config::Config;
 use crate::ledger::source::RandomIds;
 use crate::store::Store;
-use crate::store::postgres::{self, Applied, PostgresError, PostgresStore};
+use crate::store::postgres::{self, Applied, NEEDED, PostgresError, PostgresStore, SCHEMA};
 use crate::terminal::say;
 
 /// Records in one partition of the ledger: some 10 GB with their postings.
@@ -23,8 +23,11 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Apply what is missing. Servers may go on serving meanwhile.
+    /// Apply what is missing. Servers may go on serving meanwhile, those of the version before too as far as `status` says so.
     Up {
+        /// Apply those up to this one only: while servers of the version before serve on, the last that lets them.
+        #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(i32).range(i64::from(NEEDED)..=i64::from(SCHEMA)))]
+        to: Option<i32>,
         /// Records in one partition of the ledger's tables; only when a data set is made.
         #[arg(long, value_name = "NUMBER", default_value_t = PARTITION_RECORDS, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
         partition_records: u64,
@@ -38,9 +41,8 @@ enum Action {
     },
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T, PostgresError>>) -> Result<T, String> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(work).map_err(|error| error.to_string())
+fn block_on<T>(work: impl Future<Output = Result<T, PostgresError>>) -> Result<T, PostgresError> {
+    Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 pub(crate) fn named(config: &Config) -> Result<(), String> {
@@ -53,31 +55,39 @@ pub(crate) fn named(config: &Config) -> Result<(), String> {
 /// Runs `gongji migrate`.
 pub fn run(options: Options) -> Result<(), String> {
     let found = match options.action {
-        Action::Up { partition_records, settings } => {
+        Action::Up { to, partition_records, settings } => {
             let config = settings.read(false)?;
             named(&config)?;
-            up(&config, RandomIds::from_system().secret(), partition_records)?
+            let (secret, last) = (RandomIds::from_system().secret(), to.unwrap_or(SCHEMA));
+            block_on(postgres::up_to(&config.postgres_options(), last, secret, partition_records))
         }
         Action::Status { settings } => {
             let config = settings.read(false)?;
             named(&config)?;
-            block_on(postgres::status(&config.postgres_options()))?
+            block_on(postgres::status(&config.postgres_options()))
         }
     };
-    for Applied { version, name, at } in found {
+    let found = found.map_err(|error| error.to_string())?;
+    let mut lets = 0;
+    for Applied { version, name, serves, at } in found {
         say!("{version:>4}  {:<28}  {name}", at.as_deref().unwrap_or("not applied"));
+        if at.is_none() && lets > 0 && serves > lets {
+            say!("      for when no program of a schema before {serves} serves any more");
+        }
+        lets = lets.max(serves);
     }
     Ok(())
-}
-
-fn up(config: &Config, secret: [u8; 32], partition_records: u64) -> Result<Vec<Applied>, String> {
-    block_on(postgres::up(&config.postgres_options(), secret, partition_records))
 }
 
 /// Opens the store of the settings; brings its schema up to date first where they say so.
 pub fn open(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Store>, String> {
     if config.migrate {
-        up(config, ids.secret(), PARTITION_RECORDS)?;
+        match block_on(postgres::up(&config.postgres_options(), ids.secret(), PARTITION_RECORDS)) {
+            Ok(_) => {}
+            // The others of an update serve on; what could be applied beside them is.
+            Err(error @ PostgresError::OlderServe { .. }) => tracing::warn!("{error}; run: gongji migrate up"),
+            Err(error) => return Err(error.to_string()),
+        }
     }
     let store: Arc<PostgresStore> =
         PostgresStore::open(config.postgres_options()).map_err(|error| error.to_string())?;

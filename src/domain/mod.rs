@@ -17,6 +17,7 @@ pub mod year_close;
 pub mod year_use;
 mod deciding;
 pub mod rule;
+pub mod wording;
 pub mod sharing;
 mod judging;
 pub mod binding;

@@ -18,9 +18,9 @@ use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::relation_codes::Detail;
-use crate::domain::rule::Trace;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::{Channel, Grant, Relation};
+use crate::domain::wording::Told;
 use crate::store::entity::Decided;
 use crate::store::{Entity, Key, ListKind};
 
@@ -221,7 +221,7 @@ pub struct CreateBinding {
 pub struct BindingOutcome {
     pub binding: Binding,
     pub current: Binding,
-    pub trace: Trace,
+    pub trace: Told,
     pub policies: Vec<[u8; 32]>,
 }
 
@@ -293,6 +293,7 @@ impl Command for CreateBinding {
         wards.bindings.retain(|ward| ward.last_day.is_none_or(|last| last >= today));
         wards.bindings.push(Ward { binding: binding.id, beneficiary, last_day: ask.last_day });
         let policies = answer.policies.iter().map(|policy| policy.revision.digest).collect::<Vec<_>>();
+        let trace = ledger.tell(trace);
         let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
             (Key::Binding(binding.id), Entity::Binding(Arc::new(binding.clone()))),

@@ -15,6 +15,7 @@ use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::CardChannel;
+use crate::domain::wording::Told;
 use crate::store::entity::Decided;
 use crate::store::{Entity, Key};
 
@@ -38,7 +39,7 @@ pub struct CardOutcome {
     pub card: Option<Card>,
     /// Where the member's own record stands.
     pub member_position: u64,
-    pub trace: Trace,
+    pub trace: Told,
     pub policies: Vec<[u8; 32]>,
 }
 
@@ -87,6 +88,7 @@ impl Command for ActivateCard {
         };
         let card = Card { member: id, active: true, issuing_bank };
         let policies = vec![policy.revision.digest];
+        let trace = ledger.tell(trace);
         let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
             (key, Entity::Card(Arc::new(card.clone()))),

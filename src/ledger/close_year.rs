@@ -16,6 +16,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::Trace;
 use crate::domain::time::Moment;
+use crate::domain::wording::Told;
 use crate::domain::year_close;
 use crate::store::entity::Decided;
 use crate::store::{Entity, Key, ListKind};
@@ -45,7 +46,7 @@ pub struct ClosedAccount {
     pub account: Account,
     pub end: YearEnd,
     pub interest: Money,
-    pub trace: Trace,
+    pub trace: Told,
     pub policies: Vec<[u8; 32]>,
 }
 
@@ -95,6 +96,7 @@ impl Command for CloseAccount {
         ledger.check_grades(&trace, &policies, on)?;
 
         let digests = vec![policies[0].revision.digest];
+        let trace = ledger.tell(trace);
         let decided = Decided { trace: trace.clone(), policies: digests.clone() };
         let mut standings = Standings::new(reading);
         standings.of(id)?.account = Some(account.clone());

@@ -20,6 +20,7 @@ use crate::domain::rule::Trace;
 use crate::domain::settlement::hold::{self, HoldEnd, HoldState};
 use crate::domain::settlement::{Settlement, SettlementState};
 use crate::domain::time::Moment;
+use crate::domain::wording::Told;
 use crate::domain::year_use::YearUse;
 use crate::store::entity::{Decided, Standing};
 use crate::store::{Entity, Key, ListKey, ListKind};
@@ -89,7 +90,7 @@ pub struct ConfirmSettlement {
 pub struct ResolvedHold {
     pub settlement: Settlement,
     pub returned: Money,
-    pub trace: Trace,
+    pub trace: Told,
     pub current_state: SettlementState,
 }
 
@@ -124,6 +125,7 @@ impl Command for ConfirmSettlement {
         let mut settlement = held.clone();
         let state = HoldState::Confirmed { at: now, request: fresh.request };
         let returned = hold::apply_confirm(&mut settlement, amounts, taken, state, &mut books);
+        let trace = ledger.tell(trace);
         let decided = Decided { trace: trace.clone(), policies: held.policies.clone() };
         let mut puts = vec![(Key::Decided(fresh.request), Entity::Decided(Arc::new(decided)))];
         let mut lists = vec![(ledger.changes_of(&held.institution), held.id.as_u128())];
@@ -220,7 +222,7 @@ impl Command for ReleaseHold {
         let settlement = reading.settlement(&key)?.cloned().ok_or(Failure::Bug("a released hold is missing"))?;
         let returned = returned.iter().map(|(_, amount)| *amount).sum();
         let current_state = settlement.state();
-        Ok(ResolvedHold { settlement, returned, trace: Trace::new(), current_state })
+        Ok(ResolvedHold { settlement, returned, trace: Told::default(), current_state })
     }
 }
 
@@ -272,7 +274,7 @@ pub(super) async fn end(
     puts.push((Key::Settlement(held.id), Entity::Settlement(Arc::new(settlement.clone()))));
     let event = Event::HoldEnded { settlement: held.id, how, returned: returned.clone() };
     let returned = returned.iter().map(|(_, amount)| *amount).sum();
-    let outcome = ResolvedHold { current_state: settlement.state(), settlement, returned, trace: Trace::new() };
+    let outcome = ResolvedHold { current_state: settlement.state(), settlement, returned, trace: Told::default() };
     Ok(Plan { record: Record { event, postings }, puts, lists, outcome })
 }
 

@@ -327,7 +327,7 @@ fn why(released: &[BindingId], policy: &Policy, ledger: &Ledger) -> Decided {
     for binding in released {
         trace.verdict(Rule::InsuranceReleases, Subject::Binding(*binding), 0, None);
     }
-    Decided { trace, policies: vec![policy.revision.digest] }
+    Decided { trace: ledger.tell(trace), policies: vec![policy.revision.digest] }
 }
 
 /// A binding of a member, and who is at its other end: the beneficiary whose family it stands in, and the owner.

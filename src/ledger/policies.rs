@@ -13,6 +13,7 @@ use crate::domain::policy::{Param, Policy, SetPart};
 use crate::domain::region::RegionBook;
 use crate::domain::rule::Trace;
 use crate::domain::vocabulary::Grade;
+use crate::domain::wording::Told;
 use crate::store::entity::{PolicySet, StoredCitation, StoredPolicy, StoredValue};
 use crate::store::{Entity, Key, StoreError, record};
 
@@ -94,7 +95,13 @@ impl Ledger {
         named.done()
     }
 
-    /// The same for values that a change rests on without a trace.
+    /// A decision in the words in which it may be kept. After it was judged: what it rests on is read from the steps as they
+    /// were made.
+    pub fn tell(&self, trace: Trace) -> Told {
+        self.store().wording().tell(trace)
+    }
+
+    /// As `check_grades`, for values that a change rests on without a trace.
     pub fn check_values(&self, policy: &Policy, params: &[Param]) -> Result<(), Failure> {
         let mut named = Named { refused: self.limits.refused_grades, names: Vec::new() };
         params.iter().for_each(|param| named.value(policy, *param));

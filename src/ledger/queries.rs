@@ -28,6 +28,7 @@ use crate::domain::rule::{Rule, Subject, Trace};
 use crate::domain::settlement::hold::Mark;
 use crate::domain::settlement::{self, SettlementState};
 use crate::domain::time::Moment;
+use crate::domain::wording::Told;
 use crate::store::{Key, ListKey, ListKind, StoreError, StoredRecord, record};
 
 /// A member with who it is and where it was last changed.
@@ -228,7 +229,7 @@ impl Ledger {
     }
 
     /// Who can pay for this person, and how much of this part of a bill. The ask's bill is the person's part.
-    pub async fn payers(&self, ask: &Ask) -> Result<(Draw, Trace, Vec<Arc<Policy>>, MemberId), Failure> {
+    pub async fn payers(&self, ask: &Ask) -> Result<(Draw, Told, Vec<Arc<Policy>>, MemberId), Failure> {
         self.check_day("visit_date", ask.visit.date, self.now().civil_day())?;
         let (now, reading, patient, on_paper) = self.look_at_case(&ask.patient, &[], ask.visit.date).await?;
         let today = now.civil_day();
@@ -241,7 +242,7 @@ impl Ledger {
         let (own, mutual_aid, cash) = (amounts.own_account, amounts.mutual_aid, amounts.cash);
         Ok((
             Draw { own, mutual_aid, cash, contributions, excluded },
-            trace,
+            self.tell(trace),
             loaded.policies.into_iter().cloned().collect(),
             patient,
         ))

@@ -18,6 +18,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{Event, Record};
 use crate::domain::rule::{Input, Rule, Subject, Trace};
 use crate::domain::time::Moment;
+use crate::domain::wording::Told;
 use crate::store::entity::{Decided, Standing};
 use crate::store::{Entity, Key, ListKind};
 
@@ -38,7 +39,7 @@ pub struct QuotaOutcome {
     pub binding: Binding,
     pub quota: Quota,
     pub owner: Account,
-    pub trace: Trace,
+    pub trace: Told,
     pub policies: Vec<[u8; 32]>,
 }
 
@@ -97,6 +98,7 @@ impl Command for SetQuota {
         quota.set(self.wanted, &mut account, buckets, starts, &mut postings).map_err(Failure::refused)?;
 
         let digests: Vec<[u8; 32]> = policies.iter().map(|policy| policy.revision.digest).collect();
+        let trace = ledger.tell(trace);
         let decided = Decided { trace: trace.clone(), policies: digests.clone() };
         let mut puts = vec![
             (key, Entity::Binding(Arc::new(binding.clone()))),

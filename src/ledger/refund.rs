@@ -17,6 +17,7 @@ use crate::domain::rule::Trace;
 use crate::domain::settlement::books::Books;
 use crate::domain::settlement::{self, Parts, Refund, RefundAsk, Reversal, Settlement, SettlementState};
 use crate::domain::time::Moment;
+use crate::domain::wording::Told;
 use crate::store::entity::Decided;
 use crate::store::{Entity, Key};
 
@@ -33,7 +34,7 @@ pub struct RefundSettlement {
 pub struct RefundOutcome {
     pub settlement: Settlement,
     pub refund: Refund,
-    pub trace: Trace,
+    pub trace: Told,
     pub current_state: SettlementState,
 }
 
@@ -177,6 +178,7 @@ fn write(
     puts.extend(standings.into_puts());
     let slips = recount_slips(reading, before, &after.contributions)?;
     puts.extend(slips.map(|slips| (Key::Slips(before.patient), Entity::Slips(Arc::new(slips)))));
+    let trace = ledger.tell(trace);
     let decided = Decided { trace: trace.clone(), policies: before.policies.clone() };
     puts.push((Key::Decided(fresh.request), Entity::Decided(Arc::new(decided))));
     puts.push((Key::Settlement(before.id), Entity::Settlement(Arc::new(after.clone()))));

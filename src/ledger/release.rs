@@ -102,6 +102,7 @@ impl Command for ReleaseBinding {
         trace.verdict(Rule::ReleaseOffered, Subject::Binding(id), 0, None);
         ledger.check_grades(&trace, &[&policy], today)?;
         let policies = vec![policy.revision.digest];
+        let trace = ledger.tell(trace);
         let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut standings = Standings::new(reading);
         let family = &mut standings.of(binding.beneficiary)?.family;

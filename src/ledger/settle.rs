@@ -15,10 +15,10 @@ use crate::domain::ids::{InstitutionCode, MemberId, RequestId};
 use crate::domain::member::MemberRef;
 use crate::domain::policy::Policy;
 use crate::domain::record::{Event, Record};
-use crate::domain::rule::Trace;
 use crate::domain::settlement::{self, Decision, Settlement, SettlementState};
 use crate::domain::time::Moment;
 use crate::domain::vocabulary::Relation;
+use crate::domain::wording::Told;
 use crate::store::Key;
 use crate::store::codec::Stored;
 
@@ -58,7 +58,7 @@ pub struct Settle {
 #[derive(Clone, Debug)]
 pub struct SettleOutcome {
     pub settlement: Arc<Settlement>,
-    pub trace: Arc<Trace>,
+    pub trace: Arc<Told>,
     /// Masked names of its payers, as far as they were at hand.
     pub names: Vec<(MemberId, SmolStr)>,
     /// Its state now; differs from the settlement's own when it was refunded since.
@@ -68,7 +68,9 @@ pub struct SettleOutcome {
 /// A quote: a decision, and the position it was read at.
 #[derive(Clone, Debug)]
 pub struct Quote<'l> {
+    /// Its trace is told in `trace`.
     pub decision: Decision,
+    pub trace: Told,
     pub patient: MemberId,
     pub names: Vec<(MemberId, SmolStr)>,
     pub policies: Vec<&'l Arc<Policy>>,
@@ -87,13 +89,14 @@ impl Ledger {
         self.check_day("visit.visit_date", ask.visit.date, today)?;
         let read_at = reading.read_at();
         let loaded = self.assemble(&reading, patient, &ask.papers, &on_paper, ask.visit.date, today)?;
-        let decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
+        let mut decision = settlement::decide(&loaded.case(self, &ask.visit, &ask.bill, today));
         let token =
             Quoted::of(&decision, self.ask_digest(ask), now.plus_seconds(self.limits.quote_seconds), &self.keys);
         let (names, policies) = (loaded.names(), loaded.policies);
         self.store().wait_durable(read_at).await?;
         self.check_grades(&decision.trace, &policies, ask.visit.date)?;
-        Ok(Quote { decision, patient, names, policies, read_at, token })
+        let trace = self.tell(std::mem::take(&mut decision.trace));
+        Ok(Quote { decision, trace, patient, names, policies, read_at, token })
     }
 
     /// The digest of the content a quote's token belongs to.

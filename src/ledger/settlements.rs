@@ -5,9 +5,9 @@ use super::failure::{Failure, Thing};
 use super::reading::Reading;
 use crate::domain::ids::{InstitutionCode, RequestId, SettlementId};
 use crate::domain::record::{Event, Record};
-use crate::domain::rule::Trace;
 use crate::domain::settlement::Settlement;
 use crate::domain::settlement::hold::HoldState;
+use crate::domain::wording::Told;
 use crate::store::encoded::Encoded;
 use crate::store::entity::Basis;
 use crate::store::{Key, ListKey, ListKind, StoreError, record};
@@ -86,9 +86,9 @@ impl Ledger {
     }
 
     /// How a confirmation took less than was held; empty where it took all, or nothing was held.
-    pub async fn confirmation(&self, settlement: &Settlement) -> Result<Trace, Failure> {
+    pub async fn confirmation(&self, settlement: &Settlement) -> Result<Told, Failure> {
         let state = settlement.hold.as_ref().map(|hold| hold.state);
-        let Some(HoldState::Confirmed { request, .. }) = state else { return Ok(Trace::new()) };
+        let Some(HoldState::Confirmed { request, .. }) = state else { return Ok(Told::default()) };
         let key = Key::Decided(request);
         let mut reading = Reading::new(self.store());
         reading.get(&[key]).await?;

@@ -91,7 +91,7 @@ impl Settling<'_> {
         let year_deductible = year_deductible(&decision.amounts.split, &ask.visit, insurance, loaded.policies[0]);
         let policies: Vec<[u8; 32]> = loaded.policies.iter().map(|policy| policy.revision.digest).collect();
         let Decision { amounts, contributions, excluded, trace } = decision;
-        let trace = Arc::new(trace);
+        let trace = Arc::new(ledger.tell(trace));
         let basis = Encoded::new(Basis {
             salt: fresh.salt,
             bill: ask.bill.clone(),

@@ -18,6 +18,7 @@ use crate::domain::time::Moment;
 use crate::domain::transfer;
 use crate::domain::vocabulary::{Bucket, Mode, Relation};
 use crate::domain::wallet::{self, Sending, SentTransfer, TransferState, WalletDay};
+use crate::domain::wording::Told;
 use crate::store::entity::Decided;
 use crate::store::{Entity, Key, ListKey, ListKind};
 
@@ -49,7 +50,7 @@ pub struct TransferOutcome {
     pub claim_before: Option<Moment>,
     /// As of now.
     pub state: TransferState,
-    pub trace: Trace,
+    pub trace: Told,
     pub policies: Vec<[u8; 32]>,
 }
 
@@ -191,6 +192,7 @@ impl TransferFunds {
             return Err(Failure::Refused(reasons));
         }
         ledger.check_grades(&trace, &sides.policies, today)?;
+        let trace = ledger.tell(trace);
         let mut postings = Vec::new();
         let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         // A relative without an account gets one: the money is theirs from now on.
@@ -272,6 +274,7 @@ impl TransferFunds {
         let from = wallet::decide_sending(&ask, of_owner, of_beneficiary, &ledger.book.regions, &mut trace)
             .map_err(Failure::Refused)?;
         ledger.check_grades(&trace, &sides.policies, today)?;
+        let trace = ledger.tell(trace);
         let mut postings = Vec::new();
         let mut source = reading.account(owner)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
         source.turn_year(today, reading.marks(owner)?, &mut postings);
@@ -320,7 +323,7 @@ impl TransferFunds {
     }
 }
 
-fn decided(trace: &Trace, policies: &[[u8; 32]]) -> Entity {
+fn decided(trace: &Told, policies: &[[u8; 32]]) -> Entity {
     Entity::Decided(Arc::new(Decided { trace: trace.clone(), policies: policies.to_vec() }))
 }
 

@@ -70,6 +70,7 @@ impl Command for VerifyBinding {
         let family = &mut standings.of(binding.beneficiary)?.family;
         family.ties.iter_mut().filter(|tie| tie.binding == binding.id).for_each(|tie| tie.spends = verified);
         let policies = vec![policy.revision.digest];
+        let trace = ledger.tell(trace);
         let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
             (key, Entity::Binding(Arc::new(binding.clone()))),

@@ -14,6 +14,7 @@ use crate::domain::record::{Event, Record, Transfer};
 use crate::domain::rule::{Input, Rule, Subject, Trace};
 use crate::domain::time::Moment;
 use crate::domain::wallet::Wallet;
+use crate::domain::wording::Told;
 use crate::store::entity::Decided;
 use crate::store::{Entity, Key, ListKind};
 
@@ -90,7 +91,7 @@ pub struct ClaimTransfer {
 pub struct ClaimOutcome {
     pub transfer: Transfer,
     pub beneficiary: Account,
-    pub trace: Trace,
+    pub trace: Told,
     pub policies: Vec<[u8; 32]>,
 }
 
@@ -134,6 +135,7 @@ impl Command for ClaimTransfer {
         sent.claim(&mut account, &mut postings).map_err(Failure::refused)?;
         let policies = vec![policy.revision.digest];
         let transfer = sent.transfer.clone();
+        let trace = ledger.tell(trace);
         let decided = Decided { trace: trace.clone(), policies: policies.clone() };
         let mut puts = vec![
             (key, Entity::Transfer(Arc::new(sent))),

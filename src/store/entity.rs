@@ -18,10 +18,10 @@ use crate::domain::money::Money;
 use crate::domain::paper::Slips;
 use crate::domain::quota::Quota;
 use crate::domain::record::Job;
-use crate::domain::rule::Trace;
 use crate::domain::settlement::Settlement;
 use crate::domain::settlement::hold::Mark;
 use crate::domain::wallet::{SentTransfer, Wallet, WalletDay};
+use crate::domain::wording::Told;
 use crate::domain::year_close::YearClose;
 use crate::domain::year_use::{UseOf, YearUse};
 
@@ -155,7 +155,7 @@ pub struct PolicySet {
 /// The trace of a binding, transfer or refund, with the policies its steps point to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decided {
-    pub trace: Trace,
+    pub trace: Told,
     pub policies: Vec<[u8; 32]>,
 }
 
@@ -181,7 +181,7 @@ pub struct Basis {
     pub papers: Vec<PaperFact>,
     /// In the year of the visit and the patient's region.
     pub used: Vec<(UseOf, YearUse)>,
-    pub trace: Arc<Trace>,
+    pub trace: Arc<Told>,
 }
 
 /// What the rules saw of one payer's account.

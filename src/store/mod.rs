@@ -51,6 +51,7 @@ pub use chain::Head;
 pub use entity::{Entity, Key};
 
 use crate::domain::time::Moment;
+use crate::domain::wording::Wording;
 use crate::metrics::Page;
 
 /// A future that a trait object can return. For stores in this process it is ready at once.
@@ -230,6 +231,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// What the store's own clock says, where it has one apart from this process': whoever serves compares the two.
     fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>>;
+
+    /// In which words explanations may be kept: those that all who serve the data set can read.
+    fn wording(&self) -> Wording {
+        Wording::Full
+    }
 
     /// Records from a position on, at most `limit`.
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>>;

@@ -24,6 +24,7 @@ use crate::domain::settlement::{Amounts, Parts, Refund, Reversal, Settlement};
 use crate::domain::split::Split;
 use crate::domain::vocabulary::Relation;
 use crate::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
+use crate::domain::wording::Told;
 use crate::domain::year_close::{Tally, YearClose};
 use crate::domain::year_use::{UseOf, YearUse};
 
@@ -166,6 +167,16 @@ stored_enum! {
         31 = YearClose(close),
         14 = AidUse(used),
         15 = PolicySet(set),
+    }
+}
+
+impl Stored for Told {
+    fn put(&self, out: &mut Vec<u8>) {
+        Trace::put(self, out);
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        Trace::take(input).map(Self::as_stored)
     }
 }
 

@@ -49,3 +49,4 @@ mod store;
 mod support;
 mod tidy;
 mod two_clocks;
+mod wording;

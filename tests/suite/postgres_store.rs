@@ -208,7 +208,7 @@ fn it_works_again_by_itself_when_connections_are_cut() {
     let database = ledger_database();
     let store = over(&database);
     let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-               WHERE datname = current_database() AND application_name = 'gongji'";
+               WHERE datname = current_database() AND application_name LIKE 'gongji/%'";
     for round in 1..=5 {
         database.sql(cut);
         // A commit that was not asked for yet is tried again; so are looks.
@@ -292,7 +292,7 @@ fn so_many_connections_read_and_no_more() {
         let driving = runtime.spawn(connection);
         let run = |sql: &str| runtime.block_on(client.batch_execute(sql)).expect("runs");
         run("BEGIN; LOCK TABLE gongji.standing IN ACCESS EXCLUSIVE MODE");
-        let ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'gongji'";
+        let ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'gongji/%'";
         let looked = thread::scope(|scope| {
             // More than so many connections take at once, so each of them has something to ask.
             let looks = scope.spawn(|| {

@@ -104,7 +104,12 @@ pub fn id_number(number: usize) -> String {
 
 /// `gongji` with these arguments and none of this shell's settings.
 pub fn gongji(args: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    program(PROGRAM, args)
+}
+
+/// The same of another build of it.
+pub fn program(path: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command.args(args);
     plain(&mut command);
     command

@@ -36,6 +36,7 @@ use gongji::domain::vocabulary::{
     Relation, Scheme, Sex,
 };
 use gongji::domain::wallet::{SentTransfer, TransferState, Wallet, WalletDay};
+use gongji::domain::wording::Wording;
 use gongji::domain::year_close::{Tally, YearClose};
 use gongji::domain::year_use::{UseOf, YearUse};
 use gongji::store::Entity;
@@ -357,7 +358,7 @@ fn basis(content: BillContent) -> Basis {
             signature_ref: "sig-9".into(),
         }],
         used: used(),
-        trace: Arc::new(trace()),
+        trace: Arc::new(Wording::Full.tell(trace())),
     }
 }
 
@@ -693,8 +694,11 @@ pub fn entities() -> Vec<Entity> {
         Entity::Basis(Arc::new(Encoded::new(basis(adjudicated())))),
         Entity::Policy(Arc::new(policy())),
         Entity::Certification(Arc::new(certification())),
-        Entity::Decided(Arc::new(Decided { trace: trace(), policies: vec![[0xd1; 32]] })),
-        Entity::Decided(Arc::new(Decided { trace: of_pair(), policies: vec![[0xd1; 32], [0xd2; 32]] })),
+        Entity::Decided(Arc::new(Decided { trace: Wording::Full.tell(trace()), policies: vec![[0xd1; 32]] })),
+        Entity::Decided(Arc::new(Decided {
+            trace: Wording::Full.tell(of_pair()),
+            policies: vec![[0xd1; 32], [0xd2; 32]],
+        })),
         Entity::AidUse(AidUse { on: Some(day("2026-11-22")), day: Money::fen(12_300), year: Money::fen(456_700) }),
         Entity::PolicySet(Arc::new(PolicySet {
             parts: vec![SetPart {

@@ -114,7 +114,7 @@ fn every_file_is_listed() {
 fn check(text: &str) {
     assert!(text.starts_with("# rule: ") && text.contains("source"), "a story starts with its rule and source");
     let book = other_book(text);
-    for_each_store(|setup| {
+    let case = |setup: Setup| {
         let mut setup = setup.with(|config| {
             config.reveal_personal_data = true;
             config.max_backdate_days = 3_000;
@@ -137,7 +137,10 @@ fn check(text: &str) {
         }
         assert!(rows > 1, "a story has rows");
         assert!(wrong.is_empty(), "\n{wrong}");
-    });
+    };
+    for_each_store(case);
+    println!("--- while programs of schema 1 may read it too");
+    case(crate::wording::shared());
 }
 
 /// The embedded policies, with what a story says otherwise: `# policy FILE: text -> other text`, once in that file.

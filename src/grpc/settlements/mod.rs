@@ -5,8 +5,6 @@ mod hold;
 mod read;
 mod write;
 
-use std::sync::Arc;
-
 use tonic::{Request, Response, Status, Streaming};
 
 use super::explanation::{self, Basis};
@@ -16,6 +14,7 @@ use super::{Service, proto, timestamp, wire_position};
 use crate::domain::bill::Bill;
 use crate::domain::draw::Contribution;
 use crate::domain::rule::Trace;
+use crate::domain::wording::Told;
 use crate::ledger::Failure;
 use crate::ledger::refund::RefundSettlement;
 use crate::ledger::settle::{Settle, SettleOutcome};
@@ -142,12 +141,12 @@ impl SettlementService for Service {
         let decision = &quote.decision;
         let names = self.names_beside(known, people(&decision.contributions, &decision.excluded)).await?;
         let digests: Vec<[u8; 32]> = quote.policies.iter().map(|policy| policy.revision.digest).collect();
-        let explanation = match self.summary(&decision.trace, &digests, Some(&ask.bill), view) {
+        let explanation = match self.summary(&quote.trace, &digests, Some(&ask.bill), view) {
             Some(summary) => summary,
             None => {
                 let policies = self.ledger.revisions_of(quote.policies.iter().copied());
                 let basis = self.basis(&policies, &digests, Some(&ask.bill));
-                encoded(&decision.trace, &basis, view)
+                encoded(&quote.trace, &basis, view)
             }
         };
         Ok(Response::new(proto::QuoteSettlementResponse {
@@ -258,11 +257,8 @@ impl SettlementService for Service {
         let rendered = match &found.basis {
             Some(stored) => {
                 let confirmation = self.ledger.confirmation(&found.settlement).await?;
-                let mut trace = stored.trace.clone();
-                if !confirmation.steps.is_empty() {
-                    Arc::make_mut(&mut trace).steps.extend(confirmation.steps);
-                }
-                self.explain(&trace, digests, Some(&stored.bill), view).await?
+                let whole = (!confirmation.steps.is_empty()).then(|| Told::clone(&stored.trace).then(&confirmation));
+                self.explain(whole.as_ref().unwrap_or(&stored.trace), digests, Some(&stored.bill), view).await?
             }
             None => Vec::new(),
         };

@@ -12,17 +12,26 @@ use crate::store::codec::DecodeError;
 use crate::store::{Facts, Head, ListRow, StoreError, StoredRecord};
 
 const HEAD: &str = "SELECT position, link, at FROM gongji.head";
-const CLOCK: &str = "SELECT clock_timestamp()";
+const BEAT: &str = "SELECT clock_timestamp(), (SELECT max(serves) FROM gongji.migration)";
 const RECORDS: &str =
     "SELECT position, at, content_hash, link, bytes FROM gongji.record WHERE position >= $1 ORDER BY position LIMIT $2";
 const LIST: &str = "SELECT position, subject FROM gongji.list WHERE kind = $1 AND of = $2 AND position > $3 AND position <= $4 \
                     ORDER BY position LIMIT $5";
 
+/// What whoever serves asks for regularly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beat {
+    /// The database's clock.
+    pub at: Moment,
+    /// The oldest schema whose programs may serve it.
+    pub serves: i32,
+}
+
 /// What came of a job.
 pub(super) enum Answer {
     Looked(Facts),
     Head(Head),
-    Clock(Moment),
+    Beat(Beat),
     Records(Vec<StoredRecord>),
     List(Vec<ListRow>),
 }
@@ -73,7 +82,7 @@ pub(super) async fn answers(session: &mut Session, batch: &[Job], names: &Names)
                 lookers.push(place);
                 looks.push(Look { keys, ahead: *ahead });
             }
-            Job::Head { .. } | Job::Clock { .. } | Job::Records { .. } | Job::List { .. } => others.push(place),
+            Job::Head { .. } | Job::Beat { .. } | Job::Records { .. } | Job::List { .. } => others.push(place),
         }
     }
     if !looks.is_empty() {
@@ -105,7 +114,7 @@ fn statement(job: &Job) -> Option<&'static str> {
     match job {
         Job::Look { .. } => None,
         Job::Head { .. } => Some(HEAD),
-        Job::Clock { .. } => Some(CLOCK),
+        Job::Beat { .. } => Some(BEAT),
         Job::Records { .. } => Some(RECORDS),
         Job::List { .. } => Some(LIST),
     }
@@ -121,7 +130,10 @@ async fn ask(session: &Session, job: &Job) -> Result<Answer, Failed> {
             let (position, link) = (cell::number(&row, 0)?, cell::digest(&row, 1)?);
             Answer::Head(Head { position, link, at: cell::moment(&row, 2)? })
         }
-        Job::Clock { .. } => Answer::Clock(cell::moment(&client.query_one(statement, &[]).await?, 0)?),
+        Job::Beat { .. } => {
+            let row = client.query_one(statement, &[]).await?;
+            Answer::Beat(Beat { at: cell::moment(&row, 0)?, serves: row.try_get(1)? })
+        }
         Job::Records { from, limit, .. } => {
             let (from, limit) = (Cell::big(*from), Cell::big(*limit as u64));
             let rows = client.query(statement, &[&from, &limit]).await?;

@@ -9,12 +9,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::answer::{Answer, Failed, answers};
+use super::answer::{Answer, Beat, Failed, answers};
 use super::lock;
 use super::names::Names;
 use super::progress::Progress;
 use super::session::{Maker, Session};
-use crate::domain::time::Moment;
 use crate::metrics::Stopwatch;
 use crate::store::{Facts, Head, Key, ListKey, ListRow, StoreError, StoredRecord};
 
@@ -31,8 +30,8 @@ pub(super) enum Job {
     Head {
         reply: Reply<Head>,
     },
-    Clock {
-        reply: Reply<Moment>,
+    Beat {
+        reply: Reply<Beat>,
     },
     Records {
         from: u64,
@@ -151,7 +150,7 @@ impl Job {
         match self {
             Self::Look { reply, .. } => reply.is_closed(),
             Self::Head { reply } => reply.is_closed(),
-            Self::Clock { reply } => reply.is_closed(),
+            Self::Beat { reply } => reply.is_closed(),
             Self::Records { reply, .. } => reply.is_closed(),
             Self::List { reply, .. } => reply.is_closed(),
         }
@@ -162,7 +161,7 @@ impl Job {
         match self {
             Self::Look { reply, .. } => drop(reply.send(Err(error))),
             Self::Head { reply } => drop(reply.send(Err(error))),
-            Self::Clock { reply } => drop(reply.send(Err(error))),
+            Self::Beat { reply } => drop(reply.send(Err(error))),
             Self::Records { reply, .. } => drop(reply.send(Err(error))),
             Self::List { reply, .. } => drop(reply.send(Err(error))),
         }
@@ -174,7 +173,7 @@ impl Job {
             (job, Err(failed)) => job.refuse(failed.error()),
             (Self::Look { reply, .. }, Ok(Answer::Looked(it))) => drop(reply.send(Ok(it))),
             (Self::Head { reply }, Ok(Answer::Head(it))) => drop(reply.send(Ok(it))),
-            (Self::Clock { reply }, Ok(Answer::Clock(it))) => drop(reply.send(Ok(it))),
+            (Self::Beat { reply }, Ok(Answer::Beat(it))) => drop(reply.send(Ok(it))),
             (Self::Records { reply, .. }, Ok(Answer::Records(it))) => drop(reply.send(Ok(it))),
             (Self::List { reply, .. }, Ok(Answer::List(it))) => drop(reply.send(Ok(it))),
             (job, Ok(_)) => job.refuse(wrong),

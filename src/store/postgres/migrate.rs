@@ -1,20 +1,22 @@
 //! The schema: plain SQL files built into the program, applied one by one, each in a transaction of its own.
 //!
 //! A migration works with the previous program still serving, so replicas need not stop: it adds, and what it takes away
-//! was no longer used by the program before. `serves` says how old a schema's programs may be to serve on it.
+//! was no longer used by the program before. `serves` says how old a schema's programs may be to serve on it. What those
+//! cannot read is written only once a later migration says that they are gone: one that this program can do without.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, Row, Transaction};
 
 use super::options::{PostgresError, PostgresOptions};
 use super::partition;
 use super::session::{Maker, Trouble, told};
 use crate::domain::calc::words::CertificationState;
 use crate::domain::vocabulary::{Bucket, Channel, InsuranceState, Relation, Scheme};
+use crate::domain::wording::Wording;
 use crate::store::ListKind;
 
 /// One step of the schema.
@@ -25,22 +27,73 @@ pub struct Migration {
     pub sql: &'static str,
     /// The oldest schema whose programs still serve when this one is applied.
     pub serves: i32,
+    /// Whether this program serves only with it.
+    pub needed: bool,
 }
 
 /// Those that this program knows, in their order.
-pub const MIGRATIONS: [Migration; 2] = [
-    Migration { version: 1, name: "data set", sql: include_str!("migrations/0001_data_set.sql"), serves: 1 },
+pub const MIGRATIONS: [Migration; 3] = [
+    Migration {
+        version: 1,
+        name: "data set",
+        sql: include_str!("migrations/0001_data_set.sql"),
+        serves: 1,
+        needed: true,
+    },
     Migration {
         version: 2,
         name: "words and checks",
         sql: include_str!("migrations/0002_words_and_checks.sql"),
-        // Programs before it cannot read all explanations that those with it write.
-        serves: 2,
+        serves: 1,
+        needed: true,
+    },
+    Migration {
+        version: 3,
+        name: "explanations in full",
+        sql: include_str!("migrations/0003_explanations_in_full.sql"),
+        // Those of schema 1 do not know the words that are stored from here on.
+        serves: FULL_WORDING,
+        needed: false,
     },
 ];
 
-/// What this program reads and writes.
-pub const SCHEMA: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+/// Programs from this schema on read every word of an explanation.
+const FULL_WORDING: i32 = 2;
+
+/// The newest schema that this program knows.
+pub const SCHEMA: i32 = newest(&MIGRATIONS);
+
+/// The oldest on which it serves.
+pub const NEEDED: i32 = oldest(&MIGRATIONS);
+
+const fn newest(migrations: &[Migration]) -> i32 {
+    if let [.., last] = migrations { last.version } else { 0 }
+}
+
+const fn oldest(migrations: &[Migration]) -> i32 {
+    match migrations {
+        [] => 0,
+        [.., last] if last.needed => last.version,
+        [before @ .., _] => oldest(before),
+    }
+}
+
+/// In which words explanations are stored where programs from this schema on may serve.
+pub(super) fn wording(serves: i32) -> Wording {
+    if serves >= FULL_WORDING { Wording::Full } else { Wording::First }
+}
+
+/// What a session of this program is called, so that whoever migrates sees which programs serve. Those of schema 1 said no number.
+pub(super) fn session_name(migrations: &[Migration]) -> String {
+    format!("gongji/{}", newest(migrations))
+}
+
+/// How many sessions of older programs there are.
+const OLDER: &str = "
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND $1 > CASE
+    WHEN application_name = 'gongji' THEN 1
+    WHEN application_name ~ '^gongji/[0-9]{1,9}$' THEN substr(application_name, 8)::integer
+END";
 
 /// Between two attempts to apply.
 const BREATH: Duration = Duration::from_millis(500);
@@ -67,8 +120,17 @@ COMMENT ON COLUMN gongji.migration.applied_at IS 'when';";
 pub struct Applied {
     pub version: i32,
     pub name: String,
+    /// The oldest schema whose programs serve on it.
+    pub serves: i32,
     /// In the database's words; none: not applied yet.
     pub at: Option<String>,
+}
+
+impl Applied {
+    fn missing(migration: &Migration) -> Self {
+        let Migration { version, name, serves, .. } = *migration;
+        Self { version, name: name.to_owned(), serves, at: None }
+    }
 }
 
 fn digest(sql: &str) -> Vec<u8> {
@@ -90,19 +152,35 @@ pub async fn up(
     secret: [u8; 32],
     partition_records: u64,
 ) -> Result<Vec<Applied>, PostgresError> {
+    up_to(options, i32::MAX, secret, partition_records).await
+}
+
+/// The same up to this one.
+pub async fn up_to(
+    options: &PostgresOptions,
+    last: i32,
+    secret: [u8; 32],
+    partition_records: u64,
+) -> Result<Vec<Applied>, PostgresError> {
     let maker = Maker::new(Arc::new(options.clone()))?;
     let mut session = maker.connect().await?;
     let mut left = options.retries;
-    while let Err(error) = apply(options, &mut session.client, secret, partition_records).await {
-        left = again(options, &error, left)?;
+    let halted = loop {
+        match apply(options, &mut session.client, last, secret, partition_records).await {
+            Ok(halted) => break halted,
+            Err(error) => left = again(options, &error, left)?,
+        }
         // Others get their turn.
         tokio::time::sleep(BREATH).await;
-    }
+    };
     check(options, &session.client).await?;
     while let Err(error) = ahead(&mut session.client).await {
         left = again(options, &error, left)?;
     }
-    listed(options, &session.client).await
+    match halted {
+        Some(older) => Err(older),
+        None => listed(options, &session.client).await,
+    }
 }
 
 /// How often it may still be tried, if somebody else was in the way: what that one made is found, and not made again.
@@ -119,16 +197,19 @@ async fn ahead(client: &mut Client) -> Result<(), tokio_postgres::Error> {
     partition::ensure(client, u64::try_from(position).unwrap_or(0)).await
 }
 
+/// Applies them, as far as whoever serves lets it.
 async fn apply(
     options: &PostgresOptions,
     client: &mut Client,
+    last: i32,
     secret: [u8; 32],
     partition_records: u64,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<Option<PostgresError>, tokio_postgres::Error> {
     // A long migration is whole or not at all; nobody waits for its statements but whoever called it.
     client.batch_execute("SET statement_timeout = 0; SET enable_seqscan = on; SET enable_hashjoin = on").await?;
     journal(client).await?;
-    for migration in options.migrations {
+    let mut halted = None;
+    for migration in options.migrations.iter().filter(|migration| migration.version <= last) {
         let work = client.transaction().await?;
         // The row that says it was applied comes first and is the lock: a second one waits here for the first one's end,
         // and then finds it applied, or applies it.
@@ -136,6 +217,12 @@ async fn apply(
                    ON CONFLICT (version) DO NOTHING";
         let row = (migration.version, migration.name, digest(migration.sql), migration.serves);
         if work.execute(sql, &[&row.0, &row.1, &row.2, &row.3]).await? == 1 {
+            let sessions = work.query_one(OLDER, &[&migration.serves]).await?.get(0);
+            if sessions > 0 {
+                let (url, Migration { version, serves, .. }) = (options.url.clone(), *migration);
+                halted = Some(PostgresError::OlderServe { url, version, serves, sessions });
+                break;
+            }
             work.batch_execute(migration.sql).await?;
             if migration.version == 1 {
                 begin(&work, secret, partition_records).await?;
@@ -143,7 +230,8 @@ async fn apply(
         }
         work.commit().await?;
     }
-    words(client).await
+    words(client).await?;
+    Ok(halted)
 }
 
 /// Makes the table of migrations. Of several who do that at once all but one are refused by the rows of the system's own
@@ -193,30 +281,30 @@ async fn words(client: &Client) -> Result<(), tokio_postgres::Error> {
     Ok(())
 }
 
-/// Refuses a schema that this program cannot serve on.
-pub(super) async fn check(options: &PostgresOptions, client: &Client) -> Result<(), PostgresError> {
+/// Refuses a schema that this program cannot serve on. The oldest schema whose programs may serve beside it.
+pub(super) async fn check(options: &PostgresOptions, client: &Client) -> Result<i32, PostgresError> {
     let url = || options.url.clone();
-    let needed = options.migrations.last().map_or(0, |migration| migration.version);
+    let (needed, known) = (oldest(options.migrations), newest(options.migrations));
     if !is_there(client).await.map_err(|error| refused(options, &error))? {
         return Err(PostgresError::NoDataSet { url: url() });
     }
     let found = client.query("SELECT version, digest, serves FROM gongji.migration ORDER BY version", &[]).await;
     let found = found.map_err(|error| refused(options, &error))?;
-    let mut newest = 0;
+    let (mut last, mut serves) = (0, 0);
     for row in &found {
-        newest = row.get::<_, i32>(0);
-        if newest > needed && row.get::<_, i32>(2) > needed {
-            return Err(PostgresError::Ahead { url: url(), found: newest, known: needed });
+        (last, serves) = (row.get::<_, i32>(0), serves.max(row.get::<_, i32>(2)));
+        if last > known && serves > known {
+            return Err(PostgresError::Ahead { url: url(), found: last, known });
         }
-        let known = options.migrations.iter().find(|migration| migration.version == newest);
-        if known.is_some_and(|migration| digest(migration.sql) != row.get::<_, Vec<u8>>(1)) {
-            return Err(PostgresError::Changed { url: url(), version: newest });
+        let ours = options.migrations.iter().find(|migration| migration.version == last);
+        if ours.is_some_and(|migration| digest(migration.sql) != row.get::<_, Vec<u8>>(1)) {
+            return Err(PostgresError::Changed { url: url(), version: last });
         }
     }
-    match newest {
+    match last {
         0 => Err(PostgresError::NoDataSet { url: url() }),
         found if found < needed => Err(PostgresError::Behind { url: url(), found, needed }),
-        _ => Ok(()),
+        _ => Ok(serves),
     }
 }
 
@@ -225,22 +313,19 @@ pub async fn status(options: &PostgresOptions) -> Result<Vec<Applied>, PostgresE
     let maker = Maker::new(Arc::new(options.clone()))?;
     let session = maker.connect().await?;
     match check(options, &session.client).await {
-        Err(PostgresError::NoDataSet { .. }) => {
-            let none = |it: &Migration| Applied { version: it.version, name: it.name.to_owned(), at: None };
-            Ok(options.migrations.iter().map(none).collect())
-        }
-        Err(PostgresError::Behind { .. }) | Ok(()) => listed(options, &session.client).await,
+        Err(PostgresError::NoDataSet { .. }) => Ok(options.migrations.iter().map(Applied::missing).collect()),
+        Err(PostgresError::Behind { .. }) | Ok(_) => listed(options, &session.client).await,
         Err(error) => Err(error),
     }
 }
 
 async fn listed(options: &PostgresOptions, client: &Client) -> Result<Vec<Applied>, PostgresError> {
-    let sql =
-        "SELECT version, name, to_char(applied_at, 'YYYY-MM-DD HH24:MI:SSOF') FROM gongji.migration ORDER BY version";
+    let sql = "SELECT version, name, serves, to_char(applied_at, 'YYYY-MM-DD HH24:MI:SSOF') FROM gongji.migration \
+               ORDER BY version";
     let found = client.query(sql, &[]).await.map_err(|error| refused(options, &error))?;
-    let mut applied: Vec<Applied> =
-        found.iter().map(|row| Applied { version: row.get(0), name: row.get(1), at: Some(row.get(2)) }).collect();
+    let read = |row: &Row| Applied { version: row.get(0), name: row.get(1), serves: row.get(2), at: Some(row.get(3)) };
+    let mut applied: Vec<Applied> = found.iter().map(read).collect();
     let missing = options.migrations.iter().filter(|it| !found.iter().any(|row| row.get::<_, i32>(0) == it.version));
-    applied.extend(missing.map(|it| Applied { version: it.version, name: it.name.to_owned(), at: None }));
+    applied.extend(missing.map(Applied::missing));
     Ok(applied)
 }

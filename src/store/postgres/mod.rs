@@ -44,6 +44,7 @@ mod tables;
 mod words;
 mod write;
 
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,11 +65,12 @@ use super::{
     Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
 };
 use crate::domain::time::Moment;
+use crate::domain::wording::Wording;
 use crate::metrics::Page;
 
 pub use committer::Counters;
 pub use copying::{begin_copy, end_copy};
-pub use migrate::{Applied, MIGRATIONS, Migration, SCHEMA, status, up};
+pub use migrate::{Applied, MIGRATIONS, Migration, NEEDED, SCHEMA, status, up, up_to};
 pub use options::{DatabaseUrl, PostgresError, PostgresOptions};
 
 /// How long a close waits for the last commit.
@@ -77,6 +79,8 @@ const LAST_COMMIT: Duration = Duration::from_millis(500);
 /// See the module.
 pub struct PostgresStore {
     secret: [u8; 32],
+    /// The oldest schema whose programs may serve the database, as of the last beat.
+    serves: AtomicI32,
     jobs: Arc<Jobs>,
     progress: Arc<Progress>,
     counters: Arc<Counters>,
@@ -100,6 +104,7 @@ type Entries = Mutex<Option<mpsc::UnboundedSender<Entry>>>;
 /// What is known once the first connection stands.
 struct Opened {
     secret: [u8; 32],
+    serves: i32,
     position: u64,
     room: partition::Room,
     session: Session,
@@ -126,6 +131,7 @@ impl PostgresStore {
                 let names = Arc::<Names>::default();
                 let store = Arc::new(Self {
                     secret: opened.secret,
+                    serves: AtomicI32::new(opened.serves),
                     jobs: jobs.clone(),
                     progress: progress.clone(),
                     counters: counters.clone(),
@@ -214,7 +220,7 @@ fn queue(entries: &Entries, ready: Vec<Pending>) -> impl Future<Output = Vec<Res
 async fn open(maker: &Maker) -> Result<Opened, PostgresError> {
     let options = &maker.options;
     let session = maker.connect().await?;
-    migrate::check(options, &session.client).await?;
+    let serves = migrate::check(options, &session.client).await?;
     copying::check(options, &session.client).await?;
     let refused = |error: tokio_postgres::Error| migrate::refused(options, &error);
     let unreadable = |_: cell::Unreadable| PostgresError::Unreadable { url: options.url.clone() };
@@ -223,6 +229,7 @@ async fn open(maker: &Maker) -> Result<Opened, PostgresError> {
     let room = partition::Room::read(&session.client).await.map_err(refused)?;
     Ok(Opened {
         secret: cell::digest(&secret, 0).map_err(unreadable)?,
+        serves,
         position: cell::number(&head, 0).map_err(unreadable)?,
         room,
         session,
@@ -277,7 +284,15 @@ impl Store for PostgresStore {
     }
 
     fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
-        Box::pin(async { self.ask(|reply| Job::Clock { reply }).await.map(Some) })
+        Box::pin(async {
+            let beat = self.ask(|reply| Job::Beat { reply }).await?;
+            self.serves.store(beat.serves, Ordering::Relaxed);
+            Ok(Some(beat.at))
+        })
+    }
+
+    fn wording(&self) -> Wording {
+        migrate::wording(self.serves.load(Ordering::Relaxed))
     }
 
     fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {

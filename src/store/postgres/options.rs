@@ -118,6 +118,11 @@ pub enum PostgresError {
     Behind { url: DatabaseUrl, found: i32, needed: i32 },
     #[error("the database at {url} has schema {found}, which needs a newer program than this one (schema {known})")]
     Ahead { url: DatabaseUrl, found: i32, known: i32 },
+    #[error(
+        "migration {version} is for when no program of a schema before {serves} serves the database at {url} any more, and \
+         {sessions} connections of such programs are there"
+    )]
+    OlderServe { url: DatabaseUrl, version: i32, serves: i32, sessions: i64 },
     #[error("migration {version} of the database at {url} is not the one this program knows")]
     Changed { url: DatabaseUrl, version: i32 },
     #[error(

@@ -18,6 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::hosts::Hosts;
 use super::measured::Measured;
+use super::migrate;
 use super::options::{PostgresError, PostgresOptions};
 use super::quiet::Quiet;
 use super::words;
@@ -102,7 +103,7 @@ impl Maker {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(UNRECEIVED);
         }
-        config.application_name("gongji");
+        config.application_name(migrate::session_name(options.migrations));
         let tls = if options.ca.as_os_str().is_empty() {
             if config.get_ssl_mode() == SslMode::Require {
                 return Err(PostgresError::NoCa);

@@ -18,6 +18,7 @@ mod locks;
 mod lost_commits;
 mod outages;
 mod pair;
+mod previous;
 mod proxy;
 mod recovery;
 mod replicas;

@@ -77,7 +77,7 @@ fn connections_are_encrypted_to_the_server_the_certificate_names_or_there_are_no
     });
     let sessions = node.sql(
         "SELECT count(*) FILTER (WHERE ssl) > 0, count(*) FILTER (WHERE NOT ssl) FROM pg_stat_ssl \
-         JOIN pg_stat_activity USING (pid) WHERE application_name = 'gongji'",
+         JOIN pg_stat_activity USING (pid) WHERE application_name LIKE 'gongji/%'",
     );
     assert_eq!(sessions, "t|0", "all are encrypted");
     run(async { store.close().await.expect("closed") });

@@ -1,6 +1,10 @@
 //! A schema moves while the program serves on it: migrations are applied to a database in use, a program meets a schema that
 //! is newer than itself, and one that it must not touch.
 
+use std::process::Output;
+
+use gongji::domain::rule::Step;
+use gongji::grpc::proto;
 use gongji::store::Store;
 use gongji::store::postgres::{self, MIGRATIONS, Migration, PostgresError, PostgresOptions, PostgresStore, SCHEMA};
 
@@ -8,9 +12,10 @@ use super::load::{Replicas, Town};
 use super::server::migrate;
 use super::{Database, PostgresServer};
 use crate::feed::{PEOPLE, load, people};
-use crate::kills::{Outcome, credit, send, settle};
+use crate::kills::{Answer, Outcome, binding, credit, send, settle};
 use crate::process::{Dice, PATIENCE, Replay, Server, check_ledger, ended, from_env, gongji, run, today, wait_until};
 use crate::support::Setup;
+use crate::wording::newer_steps;
 
 /// What the next version's migration would leave behind, for programs from this schema on.
 fn pretend_newer(database: &Database, serves: u32) {
@@ -23,8 +28,26 @@ fn pretend_newer(database: &Database, serves: u32) {
     ));
 }
 
-fn serve(url: &str) -> [&str; 5] {
+pub fn serve(url: &str) -> [&str; 5] {
     ["serve", "--store", "postgres", "--database-url", url]
+}
+
+/// `gongji migrate up`, all of it or up to one.
+pub fn up_to(url: &str, last: Option<i32>) -> Output {
+    let last = last.map(|last| last.to_string());
+    let mut words = vec!["migrate", "up", "--partition-records", "200", "--database-url", url];
+    words.extend(last.iter().flat_map(|last| ["--to", last]));
+    ended(gongji(&words))
+}
+
+/// What is stored in words that programs of schema 1 cannot read.
+pub fn newer_words(database: &Database) -> Vec<Step> {
+    let sql =
+        "SELECT encode(body, 'hex') FROM gongji_health.basis UNION ALL SELECT encode(body, 'hex') FROM gongji.decided";
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("digits"), 16).expect("two digits");
+    let found = database.sql(sql);
+    let bodies = found.lines().filter(|line| !line.is_empty());
+    bodies.flat_map(|line| newer_steps(&line.as_bytes().chunks(2).map(byte).collect::<Vec<u8>>())).collect()
 }
 
 #[test]
@@ -64,6 +87,7 @@ const NEXT: [Migration; MIGRATIONS.len() + 1] = {
         name: "wards and notes",
         sql: include_str!("next_schema.sql"),
         serves: SCHEMA,
+        needed: true,
     };
     let mut all = [next; MIGRATIONS.len() + 1];
     let mut place = 0;
@@ -178,6 +202,80 @@ fn migrations_are_told_and_repeated_without_effect() {
     let applied = journal();
     migrate(database.url());
     assert_eq!((status(), journal()), (after, applied));
+    let server = Server::start(gongji(&serve(database.url())));
+    run(async { check_ledger(server.channel().await).await });
+}
+
+/// As long as programs of schema 1 may serve, explanations are stored in their words; once the database says that none does,
+/// a server that runs stores all of them, without a restart.
+#[test]
+fn explanations_are_stored_in_the_words_that_all_who_serve_can_read() {
+    let database = PostgresServer::shared().fresh_database();
+    let status = || {
+        let output = ended(gongji(&["migrate", "status", "--database-url", database.url()]));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let done = up_to(database.url(), Some(2));
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(status().contains("for when no program of a schema before 2 serves any more"), "{}", status());
+    let too_far = up_to(database.url(), Some(SCHEMA + 1));
+    assert!(!too_far.status.success());
+    let beat = [&serve(database.url())[..], &["--readiness-ms", "50"]].concat();
+    let server = Server::start(gongji(&beat));
+    run(people(&server));
+    let bind = |number: usize| {
+        run(async {
+            let channel = server.channel().await;
+            let op = binding(&channel, format!("words-{number}"), number, number + 1).await;
+            let done = send(&channel, op.clone()).await;
+            let Outcome::Done { answer: Answer::Bind(answer), replayed: false } = done else { panic!("{done:?}") };
+            (op, answer)
+        })
+    };
+    let subjects = |answer: &proto::CreateBindingResponse| -> Vec<String> {
+        answer.explanation.iter().flat_map(|all| &all.steps).map(|step| step.subject.clone()).collect()
+    };
+    let (op, before) = bind(0);
+    assert!(newer_words(&database).is_empty(), "{:?}", newer_words(&database));
+    assert!(subjects(&before).iter().all(|subject| subject == "bill"), "{before:?}");
+    // Sessions that say no number are of programs of schema 1.
+    let one_more =
+        format!("{}{}application_name=gongji", database.url(), if database.url().contains('?') { '&' } else { '?' });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let old = runtime.block_on(tokio_postgres::connect(&one_more, tokio_postgres::NoTls)).expect("connects");
+    let (client, connection) = old;
+    let driving = runtime.spawn(connection);
+    runtime.block_on(client.simple_query("SELECT 1")).expect("answers");
+    let refused = up_to(database.url(), None);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("1 connections of such programs"), "{said}");
+    assert_eq!(database.sql("SELECT max(version) FROM gongji.migration"), "2");
+    // Whoever brings the schema up to date at its start serves all the same.
+    let another = Server::start(gongji(&[&beat[..], &["--migrate", "true"]].concat()));
+    assert!(another.log().contains("no program of a schema before 2"), "{}", another.log());
+    drop((client, another));
+    runtime.block_on(driving).expect("no panic").expect("ends well");
+    wait_until("the end of that session", PATIENCE, || up_to(database.url(), None).status.success().then_some(()));
+    assert!(!status().contains("not applied"), "{}", status());
+    let mut number = 0;
+    let after = wait_until("newer words", PATIENCE, || {
+        number += 2;
+        let (_, answer) = bind(number);
+        (!newer_words(&database).is_empty()).then_some(answer)
+    });
+    assert!(subjects(&after).iter().all(|subject| subject == "pair"), "{after:?}");
+    // What was told is told again as it was.
+    run(async {
+        let again = send(&server.channel().await, op).await;
+        assert!(
+            matches!(&again, Outcome::Done { answer: Answer::Bind(answer), replayed: true } if *answer == before),
+            "{again:?}"
+        );
+        check_ledger(server.channel().await).await;
+    });
+    // One that starts now knows it from the beginning.
+    drop(server);
     let server = Server::start(gongji(&serve(database.url())));
     run(async { check_ledger(server.channel().await).await });
 }

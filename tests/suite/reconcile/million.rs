@@ -14,7 +14,6 @@ use gongji::domain::ids::{InstitutionCode, MemberId, RegionCode, RequestId, Sett
 use gongji::domain::money::Money;
 use gongji::domain::posting::{Party, Posting};
 use gongji::domain::record::{Event, Record, Settled};
-use gongji::domain::rule::Trace;
 use gongji::domain::settlement::{Amounts, Parts, Refund, Settlement};
 use gongji::domain::split::Split;
 use gongji::domain::time::Moment;
@@ -300,7 +299,7 @@ impl Writer {
             excluded: Vec::new(),
             papers: Vec::new(),
             used: Vec::new(),
-            trace: Arc::new(Trace::default()),
+            trace: Arc::default(),
         };
         let (id, institution) = (settlement.id, self.keys.institution(&self.hospital));
         let msgid = self.keys.external(&self.hospital, "msgid", &format!("m-{number}"));

@@ -1,0 +1,2 @@
+-- From here on explanations are stored in all their words, which programs of schema 1 cannot read: this row in gongji.migration says
+-- so to everybody who serves, and no table changes. Apply it when the last program of schema 1 has ended.
