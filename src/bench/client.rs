@@ -210,7 +210,7 @@ impl Client {
 
 async fn call(grpc: &mut Grpc<Channel>, kind: Kind, bytes: bytes::Bytes) -> Result<bool, Status> {
     match kind {
-        Kind::Echo => call_as::<EchoReply>(grpc, kind, bytes).await,
+        Kind::Echo | Kind::EchoSized => call_as::<EchoReply>(grpc, kind, bytes).await,
         Kind::Quote => call_as::<QuotePart>(grpc, kind, bytes).await,
         Kind::SettleMemory | Kind::SettleEmbedded | Kind::SettlePostgres => {
             call_as::<SettlePart>(grpc, kind, bytes).await

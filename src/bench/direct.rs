@@ -29,7 +29,7 @@ pub async fn run(
 ) -> Result<(), String> {
     for kind in kinds {
         let store = match kind {
-            Kind::Echo => continue,
+            Kind::Echo | Kind::EchoSized => continue,
             Kind::Quote | Kind::SettleMemory => StoreChoice::Memory,
             Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => StoreChoice::Embedded,
             Kind::SettlePostgres | Kind::BatchPostgres => StoreChoice::Postgres,
@@ -70,7 +70,7 @@ async fn repeat(service: &Service, kind: Kind, requests: &mut Requests, calls: u
 
 async fn call(service: &Service, kind: Kind, bytes: Bytes) -> Result<(), Status> {
     let aided = match kind {
-        Kind::Echo => None,
+        Kind::Echo | Kind::EchoSized => None,
         Kind::Quote => {
             let answer = service.quote_settlement(Request::new(read(bytes)?)).await?;
             checked::<QuotePart>(&answer.into_inner())

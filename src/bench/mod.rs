@@ -141,7 +141,7 @@ struct Servers {
 impl Servers {
     fn of(&self, kind: Kind) -> Option<&Process> {
         match kind {
-            Kind::Echo => self.echo.as_ref(),
+            Kind::Echo | Kind::EchoSized => self.echo.as_ref(),
             Kind::Quote | Kind::SettleMemory => self.memory.as_ref(),
             Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => self.embedded.as_ref(),
             Kind::SettlePostgres | Kind::BatchPostgres => self.postgres.as_ref(),
@@ -164,7 +164,7 @@ impl Plan<'_> {
     fn start(&self, kind: Kind, dir: &std::path::Path) -> Result<Process, String> {
         let mut arguments = vec![format!("--runtimes={}", self.options.runtimes), format!("--people={}", self.people)];
         arguments.extend(match kind {
-            Kind::Echo => vec!["--echo".to_owned(), "--store=memory".to_owned()],
+            Kind::Echo | Kind::EchoSized => vec!["--echo".to_owned(), "--store=memory".to_owned()],
             Kind::Quote | Kind::SettleMemory => vec!["--store=memory".to_owned()],
             Kind::SettleEmbedded | Kind::BatchEmbedded | Kind::StreamEmbedded => {
                 vec!["--store=embedded".to_owned(), format!("--data-dir={}", dir.join("data").display())]
@@ -198,7 +198,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
     let wanted = |wanted: &[Kind]| kinds.iter().find(|kind| wanted.contains(kind)).copied();
     let start = |kind: Option<Kind>| kind.map(|kind| plan.start(kind, dir)).transpose();
     let servers = Servers {
-        echo: start(wanted(&[Kind::Echo]))?,
+        echo: start(wanted(&[Kind::Echo, Kind::EchoSized]))?,
         memory: start(wanted(&[Kind::Quote, Kind::SettleMemory]))?,
         embedded: start(wanted(&[Kind::SettleEmbedded, Kind::BatchEmbedded, Kind::StreamEmbedded]))?,
         postgres: start(wanted(&[Kind::SettlePostgres, Kind::BatchPostgres]))?,

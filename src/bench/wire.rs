@@ -14,6 +14,8 @@ use crate::grpc::proto;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub enum Kind {
     Echo,
+    /// The same with messages as large as a quote's.
+    EchoSized,
     Quote,
     SettleMemory,
     SettleEmbedded,
@@ -27,12 +29,16 @@ pub enum Kind {
 const WRITE: usize = 1 << 10;
 const READ: usize = 4 << 10;
 
+/// What the answer to a quote takes that is asked for here: three payers, and why.
+const QUOTE_BYTES: u64 = 2_189;
+
 /// Settlements of one BatchSettle, or of one StreamSettle without an answer yet.
 pub const MANY: usize = 256;
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Echo,
+        Self::EchoSized,
         Self::Quote,
         Self::SettleMemory,
         Self::SettleEmbedded,
@@ -70,6 +76,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
+            Self::EchoSized => "echo-sized",
             Self::Quote => "quote-memory",
             Self::SettleMemory => "settle-memory",
             Self::SettleEmbedded => "settle-embedded",
@@ -83,7 +90,7 @@ impl Kind {
     /// The least share of the echo's calls per second, at the largest concurrency; of many, of one by one on the same store.
     pub const fn threshold(self) -> Option<f64> {
         match self {
-            Self::Echo | Self::SettlePostgres => None,
+            Self::Echo | Self::EchoSized | Self::SettlePostgres => None,
             Self::BatchPostgres => Some(1.5),
             Self::BatchEmbedded | Self::StreamEmbedded => Some(2.0),
             Self::Quote => Some(0.5),
@@ -95,6 +102,7 @@ impl Kind {
     pub const fn path(self) -> &'static str {
         match self {
             Self::Echo => echo::PATH,
+            Self::EchoSized => echo::SIZED,
             Self::Quote => "/gongji.v1.SettlementService/QuoteSettlement",
             Self::SettleMemory | Self::SettleEmbedded | Self::SettlePostgres => "/gongji.v1.SettlementService/Settle",
             Self::BatchEmbedded | Self::BatchPostgres => "/gongji.v1.SettlementService/BatchSettle",
@@ -161,7 +169,7 @@ pub trait Checked: Message + Default + 'static {
 
 impl Checked for EchoReply {
     fn aided(&self) -> Option<bool> {
-        (self.id.len() == 35).then_some(true)
+        (self.id.len() >= 35).then_some(true)
     }
 }
 
@@ -240,6 +248,7 @@ pub struct Requests {
     run: u64,
     sequence: u64,
     echo: Vec<u8>,
+    sized: Vec<u8>,
     quotes: Vec<Vec<u8>>,
     settles: Vec<Vec<u8>>,
 }
@@ -263,7 +272,7 @@ impl Requests {
             };
             request.encode_to_vec()
         });
-        let quotes = quotes.collect();
+        let quotes: Vec<Vec<u8>> = quotes.collect();
         let settles = asks.iter().map(|(institution, visit, bill)| {
             let request = proto::SettleRequest {
                 institution_code: institution.clone(),
@@ -275,12 +284,16 @@ impl Requests {
             request.encode_to_vec()
         });
         let settles = settles.collect();
+        let patient = data::card(0).len() + 4;
+        let size = quotes.first().map_or(0, |quote| quote.len() + patient);
+        let sized = EchoRequest::sized(size, QUOTE_BYTES).encode_to_vec();
         Self {
             families,
             random,
             run,
             sequence: lane * Self::LANE,
             echo: EchoRequest::new(7).encode_to_vec(),
+            sized,
             quotes,
             settles,
         }
@@ -294,6 +307,7 @@ impl Requests {
         // Fields may come in any order, so what differs goes before what was encoded beforehand.
         match kind {
             Kind::Echo => out.extend_from_slice(&self.echo),
+            Kind::EchoSized => out.extend_from_slice(&self.sized),
             Kind::Quote => {
                 put_patient(&mut out, 2, &patient);
                 out.extend_from_slice(&self.quotes[variant]);
