@@ -98,7 +98,8 @@ options! {
     database_url / "database-url" / "GONGJI_DATABASE_URL": DatabaseUrl = DatabaseUrl::default();
     /// PEM file of who certifies the database's server; the connections are then TLS and nothing less. Empty: no TLS.
     database_ca / "database-ca" / "GONGJI_DATABASE_CA": PathBuf = PathBuf::new();
-    /// Brings the database's schema up to date before serving, as `gongji migrate up` does.
+    /// Makes the database's tables before serving, or brings them as far as this program needs: what would keep the
+    /// program before from serving is left to `gongji migrate up`.
     migrate / "migrate" / "GONGJI_MIGRATE": bool = false;
     /// Connections to the database that read; one more writes.
     database_connections / "database-connections" / "GONGJI_DATABASE_CONNECTIONS": u32 = 2;

@@ -9,7 +9,7 @@ use crate::cli::Settings;
 use crate::config::Config;
 use crate::ledger::source::RandomIds;
 use crate::store::Store;
-use crate::store::postgres::{self, Applied, NEEDED, PostgresError, PostgresStore, SCHEMA};
+use crate::store::postgres::{self, Applied, NEEDED, PostgresError, PostgresStore, SCHEMA, Until};
 use crate::terminal::say;
 
 /// Records in one partition of the ledger: some 10 GB with their postings.
@@ -58,8 +58,8 @@ pub fn run(options: Options) -> Result<(), String> {
         Action::Up { to, partition_records, settings } => {
             let config = settings.read(false)?;
             named(&config)?;
-            let (secret, last) = (RandomIds::from_system().secret(), to.unwrap_or(SCHEMA));
-            block_on(postgres::up_to(&config.postgres_options(), last, secret, partition_records))
+            let (secret, until) = (RandomIds::from_system().secret(), Until::Version(to.unwrap_or(SCHEMA)));
+            block_on(postgres::up_to(&config.postgres_options(), until, secret, partition_records))
         }
         Action::Status { settings } => {
             let config = settings.read(false)?;
@@ -74,7 +74,9 @@ pub fn run(options: Options) -> Result<(), String> {
         if at.is_none() && lets > 0 && serves > lets {
             say!("      for when no program of a schema before {serves} serves any more");
         }
-        lets = lets.max(serves);
+        if at.is_some() {
+            lets = lets.max(serves);
+        }
     }
     Ok(())
 }
@@ -82,11 +84,13 @@ pub fn run(options: Options) -> Result<(), String> {
 /// Opens the store of the settings; brings its schema up to date first where they say so.
 pub fn open(config: &Config, ids: &RandomIds) -> Result<Arc<dyn Store>, String> {
     if config.migrate {
-        match block_on(postgres::up(&config.postgres_options(), ids.secret(), PARTITION_RECORDS)) {
-            Ok(_) => {}
-            // The others of an update serve on; what could be applied beside them is.
-            Err(error @ PostgresError::OlderServe { .. }) => tracing::warn!("{error}; run: gongji migrate up"),
-            Err(error) => return Err(error.to_string()),
+        let (options, secret) = (config.postgres_options(), ids.secret());
+        let found = block_on(postgres::up_to(&options, Until::Needed, secret, PARTITION_RECORDS));
+        let found = found.map_err(|error| error.to_string())?;
+        for Applied { version, name, serves, .. } in found.iter().filter(|migration| migration.at.is_none()) {
+            tracing::warn!(
+                "migration {version} ({name}) is left: when no program of a schema before {serves} serves any more, run: gongji migrate up"
+            );
         }
     }
     let store: Arc<PostgresStore> =

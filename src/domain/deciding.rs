@@ -3,7 +3,7 @@
 use super::money::Money;
 use super::policy::Param;
 use super::reason::Reason;
-use super::rule::{Input, Outcome, Rule, Step};
+use super::rule::{Input, Outcome, Rule, Step, Trace};
 use super::sharing::Side;
 
 impl Step {
@@ -89,11 +89,23 @@ impl Step {
     }
 
     /// The binding's own cap, where it bounded what an owner gave: no policy says so.
-    pub fn capped(&self) -> Option<Money> {
+    fn capped(&self) -> Option<Money> {
         let Outcome::Amount(amount) = self.outcome else { return None };
         let by_bill = self.input(Input::StillToPay) == Some(amount);
         let cap = self.input(Input::CapLeft).filter(|cap| self.draws() && !by_bill && *cap == amount);
         cap.filter(|_| self.bound().is_none())
+    }
+}
+
+impl Trace {
+    /// The binding's own cap, where it bounded what an owner gave. In its first words a trace calls what is left of the region's limits
+    /// so, too: then a step of its own says it.
+    pub fn capped(&self, step: &Step) -> Option<Money> {
+        let cap = step.capped()?;
+        let of_limit = |other: &Step| {
+            (other.rule, other.subject) == (Rule::AidLimit, step.subject) && other.input(Input::LimitLeft) == Some(cap)
+        };
+        (!self.steps.iter().any(of_limit)).then_some(cap)
     }
 }
 

@@ -81,8 +81,8 @@ impl Bulk {
         InOrder::new(items, work, tell, self.limits.window as usize, self.tasks)
     }
 
-    /// Carries out one item when it has its turn; it is begun there, since a future that is handed in takes twice its room. A
-    /// fault of ours ends that item alone.
+    /// Carries out one item when it has its turn; it is made there, since a future that is handed in takes twice its room; `begin`
+    /// does no more than make it. A fault of ours ends that item alone.
     pub fn one<R, F, B>(&self, begin: B) -> impl Future<Output = Result<R, Status>> + use<R, F, B>
     where
         B: FnOnce() -> F,

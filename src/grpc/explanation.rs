@@ -41,7 +41,7 @@ pub fn render(trace: &Trace, basis: &Basis<'_>, view: proto::ExplanationView) ->
     let steps = if full {
         trace.steps.iter().map(|step| full_step(step, trace, basis)).collect()
     } else {
-        summary_steps(trace).map(|step| summary_step(step, basis)).collect()
+        summary_steps(trace).map(|step| summary_step(step, trace, basis)).collect()
     };
     let citations = if full { citations(trace, basis) } else { Vec::new() };
     let revisions = basis.policies.iter().zip(basis.digests).map(|(policy, digest)| revision(policy, digest));
@@ -128,7 +128,7 @@ fn opened((region, opening): (RegionCode, &Opening)) -> proto::Parameter {
     }
 }
 
-fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
+fn summary_step(step: &Step, trace: &Trace, basis: &Basis<'_>) -> proto::Step {
     let deciding = params(step, basis).next().and_then(|param| value(policy(step, basis)?, param));
     let parameter = deciding.map(|value| {
         let row = row_name(step, basis, Input::Row).zip(step.rounded);
@@ -139,7 +139,7 @@ fn summary_step(step: &Step, basis: &Basis<'_>) -> proto::Step {
         rule_id: step.rule.id().to_owned(),
         subject: Shown { subject: step.subject, bill: basis.bill }.to_string(),
         citation_id: deciding.map(|value| value.citation.id.clone()).unwrap_or_default(),
-        inputs: step.capped().map(capped).into_iter().collect(),
+        inputs: trace.capped(step).map(capped).into_iter().collect(),
         parameters: parameter.into_iter().chain(openings(step, basis).map(opened)).collect(),
         result,
         result_fen,

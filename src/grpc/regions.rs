@@ -160,7 +160,7 @@ impl RegionService for Service {
             decision: (if yes { proto::Decision::Yes } else { proto::Decision::No }) as i32,
             modes: to_wire_all(&decision.modes),
             reasons: explanation::reason_notes(&decision.reasons),
-            explanation: explanation::render(&decision.trace, &basis, view),
+            explanation: explanation::render(&self.ledger.tell(decision.trace), &basis, view),
         }))
     }
 }

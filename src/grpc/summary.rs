@@ -131,7 +131,7 @@ impl Summaries {
         let mut inner = Vec::with_capacity(512);
         for step in summary_steps(trace) {
             inner.clear();
-            put_step(&mut inner, step, pieces.get(usize::from(step.policy)).copied(), bill)?;
+            put_step(&mut inner, step, trace, pieces.get(usize::from(step.policy)).copied(), bill)?;
             out.push(STEPS);
             put_number(&mut out, inner.len() as u64);
             out.extend_from_slice(&inner);
@@ -159,12 +159,12 @@ const RESULT: u8 = 9 << 3 | 2;
 const RESULT_FEN: u8 = 10 << 3;
 
 /// Fields in the order of their numbers, as the message's own encoding has them.
-fn put_step(out: &mut Vec<u8>, step: &Step, pieces: Option<&Pieces>, bill: Option<&Bill>) -> Option<()> {
+fn put_step(out: &mut Vec<u8>, step: &Step, trace: &Trace, pieces: Option<&Pieces>, bill: Option<&Bill>) -> Option<()> {
     put_short(out, RULE_ID, step.rule.id().as_bytes());
     put_subject(out, step.subject, bill);
     let said = pieces.map_or(Some(const { &Said::NOTHING }), |pieces| pieces.said(step))?;
     out.extend_from_slice(&said.citation);
-    if let Some(cap) = step.capped() {
+    if let Some(cap) = trace.capped(step) {
         put_message(out, INPUTS, |out| {
             put_short(out, bytes(1), Input::CapLeft.name().as_bytes());
             put_decimal(out, bytes(2), cap.as_fen());
@@ -285,6 +285,29 @@ mod tests {
             }
         }
         assert!(compared > 10_000, "{compared} steps were compared");
+    }
+
+    /// In its first words a trace calls both so, and says of a limit in a step of its own.
+    #[test]
+    fn a_regions_limit_is_not_told_as_the_bindings_cap() {
+        let book = policy::load(&PolicyFiles::embedded()).expect("the built-in policies load");
+        let policy = book.every_revision().next().expect("there are policies");
+        let digests = [policy.revision.digest];
+        let [one, other] = [1, 2].map(|id| Subject::Binding(BindingId::from_u128(id)));
+        for (limit_of, left, told) in [(one, 5, false), (one, 4, true), (other, 5, true)] {
+            let mut trace = Trace::new();
+            trace.amount(Rule::AidLimit, limit_of, 0, &[(Input::LimitLeft, Money::fen(left))], Money::fen(left));
+            let paid = [(Input::StillToPay, 9), (Input::Usable, 8), (Input::CapLeft, 5)];
+            let paid = paid.map(|(input, fen)| (input, Money::fen(fen)));
+            trace.amount(Rule::OwnerDraw, one, 0, &paid, Money::fen(5));
+            let pieces = Summaries::of(&book).render(&trace, &digests, None).expect("every piece is there");
+            let stored = [Arc::new(StoredPolicy::of(policy))];
+            let basis = Basis { policies: &stored, digests: &digests, bill: None, regions: &book.regions };
+            let message = render(&trace, &basis, proto::ExplanationView::Summary).expect("a summary");
+            assert!(pieces == message.encode_to_vec());
+            let draw = message.steps.iter().find(|step| step.rule_id == "draw.relative").expect("who pays is told");
+            assert_eq!(draw.inputs.iter().any(|input| input.name == "cap_left_fen"), told, "{limit_of:?} {left}");
+        }
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl<'a> Reading<'a> {
         if let [key] = keys
             && let Some(place) = self.ahead.iter().position(|fact| fact.key == *key)
         {
+            debug_assert!(self.find(key).is_none(), "what was seen is not ahead");
             let fact = self.ahead.swap_remove(place);
             return self.see([fact]);
         }

@@ -18,7 +18,7 @@ fn a_quick_bench_has_every_reply_right() {
     let report: serde_json::Value = serde_json::from_str(&text).expect("they are JSON");
     assert_eq!(report["ok"], true, "{text}");
     let rows = report["rows"].as_array().expect("rows");
-    assert_eq!(rows.len(), 16, "four methods at three concurrencies, two of many at two");
+    assert_eq!(rows.len(), 19, "five methods at three concurrencies, two of many at two");
     for row in rows {
         assert_eq!(row["failed"], 0, "{row}");
         assert!(row["calls"].as_u64() > Some(0), "{row}");

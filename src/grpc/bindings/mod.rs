@@ -78,7 +78,7 @@ impl BindingService for Service {
             reasons: explanation::reason_notes(&decision.reasons),
             missing_evidence: decision.missing.clone(),
             grants: if yes { to_wire_all(&decision.grants) } else { Vec::new() },
-            explanation: explanation::render(&decision.trace, &basis, view),
+            explanation: explanation::render(&self.ledger.tell(decision.trace.clone()), &basis, view),
             pending_evidence: decision.pending.clone(),
             start_date: if yes { decision.start.to_string() } else { String::new() },
         }))

@@ -146,19 +146,28 @@ pub(super) fn refused(options: &PostgresOptions, error: &tokio_postgres::Error) 
     }
 }
 
+/// How far migrations are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    Version(i32),
+    /// As far as this program needs them; all where the data set is made with them. What takes the program before its way back is for
+    /// somebody to decide.
+    Needed,
+}
+
 /// Applies what is missing. `secret` is the data set's if this makes it; `partition_records` likewise.
 pub async fn up(
     options: &PostgresOptions,
     secret: [u8; 32],
     partition_records: u64,
 ) -> Result<Vec<Applied>, PostgresError> {
-    up_to(options, i32::MAX, secret, partition_records).await
+    up_to(options, Until::Version(i32::MAX), secret, partition_records).await
 }
 
 /// The same up to this one.
 pub async fn up_to(
     options: &PostgresOptions,
-    last: i32,
+    until: Until,
     secret: [u8; 32],
     partition_records: u64,
 ) -> Result<Vec<Applied>, PostgresError> {
@@ -166,7 +175,7 @@ pub async fn up_to(
     let mut session = maker.connect().await?;
     let mut left = options.retries;
     let halted = loop {
-        match apply(options, &mut session.client, last, secret, partition_records).await {
+        match apply(options, &mut session.client, until, secret, partition_records).await {
             Ok(halted) => break halted,
             Err(error) => left = again(options, &error, left)?,
         }
@@ -201,7 +210,7 @@ async fn ahead(client: &mut Client) -> Result<(), tokio_postgres::Error> {
 async fn apply(
     options: &PostgresOptions,
     client: &mut Client,
-    last: i32,
+    until: Until,
     secret: [u8; 32],
     partition_records: u64,
 ) -> Result<Option<PostgresError>, tokio_postgres::Error> {
@@ -209,7 +218,14 @@ async fn apply(
     client.batch_execute("SET statement_timeout = 0; SET enable_seqscan = on; SET enable_hashjoin = on").await?;
     journal(client).await?;
     let mut halted = None;
-    for migration in options.migrations.iter().filter(|migration| migration.version <= last) {
+    let mut last = match until {
+        Until::Version(last) => last,
+        Until::Needed => oldest(options.migrations),
+    };
+    for migration in options.migrations {
+        if migration.version > last {
+            break;
+        }
         let work = client.transaction().await?;
         // The row that says it was applied comes first and is the lock: a second one waits here for the first one's end,
         // and then finds it applied, or applies it.
@@ -217,7 +233,8 @@ async fn apply(
                    ON CONFLICT (version) DO NOTHING";
         let row = (migration.version, migration.name, digest(migration.sql), migration.serves);
         if work.execute(sql, &[&row.0, &row.1, &row.2, &row.3]).await? == 1 {
-            let sessions = work.query_one(OLDER, &[&migration.serves]).await?.get(0);
+            let older = migration.serves > 1;
+            let sessions = if older { work.query_one(OLDER, &[&migration.serves]).await?.get(0) } else { 0 };
             if sessions > 0 {
                 let (url, Migration { version, serves, .. }) = (options.url.clone(), *migration);
                 halted = Some(PostgresError::OlderServe { url, version, serves, sessions });
@@ -226,6 +243,9 @@ async fn apply(
             work.batch_execute(migration.sql).await?;
             if migration.version == 1 {
                 begin(&work, secret, partition_records).await?;
+                if until == Until::Needed {
+                    last = newest(options.migrations);
+                }
             }
         }
         work.commit().await?;

@@ -70,7 +70,7 @@ use crate::metrics::Page;
 
 pub use committer::Counters;
 pub use copying::{begin_copy, end_copy};
-pub use migrate::{Applied, MIGRATIONS, Migration, NEEDED, SCHEMA, status, up, up_to};
+pub use migrate::{Applied, MIGRATIONS, Migration, NEEDED, SCHEMA, Until, status, up, up_to};
 pub use options::{DatabaseUrl, PostgresError, PostgresOptions};
 
 /// How long a close waits for the last commit.
