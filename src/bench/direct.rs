@@ -96,3 +96,27 @@ fn read<M: Message + Default>(bytes: Bytes) -> Result<M, Status> {
 fn checked<R: Checked>(answer: &impl Message) -> Option<bool> {
     R::decode(&*answer.encode_to_vec()).ok()?.aided()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::wire::QUOTE_BYTES;
+
+    #[test]
+    fn the_sized_echo_has_the_size_of_a_quote() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let given = Given { store: Some(StoreChoice::Memory), ..Given::default() };
+        let config = Config::read(given, None, false).expect("defaults");
+        let service = Service(runtime.block_on(server::api(&config, 4_000)).expect("loaded"));
+        let mut requests = Requests::new(4_000 / data::FAMILY, process::nonce(), 0, &process::today());
+        let near = |one: usize, other: usize| one.abs_diff(other) * 10 <= other;
+        for _ in 0..20 {
+            let (quote, sized) = (requests.next(Kind::Quote), requests.next(Kind::EchoSized));
+            assert!(near(sized.len(), quote.len()), "{} asks for {}", sized.len(), quote.len());
+            let request = Request::new(read(quote).expect("a request"));
+            let answer = runtime.block_on(service.quote_settlement(request)).expect("a quote").into_inner();
+            let bytes = usize::try_from(QUOTE_BYTES).expect("small");
+            assert!(near(bytes, answer.encoded_len()), "{bytes} stand for {}", answer.encoded_len());
+        }
+    }
+}

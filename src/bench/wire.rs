@@ -25,12 +25,12 @@ pub enum Kind {
     BatchPostgres,
 }
 
-/// What the client's buffers begin with, as the server's do; they grow with the message.
+/// What the client's buffers begin with; they grow with the message. For answers as large as the server's.
 const WRITE: usize = 1 << 10;
 const READ: usize = 4 << 10;
 
-/// What the answer to a quote takes that is asked for here: three payers, and why.
-const QUOTE_BYTES: u64 = 2_189;
+/// What the answer to a quote takes that is asked for here: three payers, and why. A test compares them.
+pub const QUOTE_BYTES: u64 = 2_189;
 
 /// Settlements of one BatchSettle, or of one StreamSettle without an answer yet.
 pub const MANY: usize = 256;

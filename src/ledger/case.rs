@@ -344,8 +344,7 @@ impl Ledger {
 
 /// A quota in force, as of a day; what was not loaded was not set.
 fn live_quota(reading: &Reading<'_>, binding: BindingId, today: Date) -> Option<Quota> {
-    let key = Key::Quota(binding);
-    let found = reading.is_seen(&key).then(|| reading.quota(&key).ok().flatten()).flatten()?;
+    let found = reading.quota(&Key::Quota(binding)).ok().flatten()?;
     found.is_live().then(|| found.as_of(today))
 }
 

@@ -106,9 +106,7 @@ impl<'a> Reading<'a> {
     fn see(&mut self, facts: impl IntoIterator<Item = Fact>) -> Result<(), Failure> {
         let mut ran_out = Vec::new();
         for fact in facts {
-            if let Some(now) = self.as_of
-                && may_hold(&fact)
-            {
+            if let Some(now) = self.as_of {
                 for (hold, expires) in open_holds(&fact) {
                     if expires > now {
                         self.expect_before(expires);
@@ -168,11 +166,6 @@ impl<'a> Reading<'a> {
         self.facts.iter().find(|fact| fact.key == *key)
     }
 
-    /// Whether a fact was looked at, there or not.
-    pub fn is_seen(&self, key: &Key) -> bool {
-        self.find(key).is_some()
-    }
-
     /// The ledger position of the fact's last change; 0 when absent.
     pub fn version(&self, key: &Key) -> u64 {
         self.find(key).map_or(0, |fact| fact.version)
@@ -184,14 +177,6 @@ impl<'a> Reading<'a> {
             Some(fact) => Ok(fact.entity.as_ref()),
             None => Err(Failure::Bug("a fact was used that was not loaded")),
         }
-    }
-}
-
-/// Whether there is anything in a fact that could tell of a hold: in nearly all there is not.
-fn may_hold(fact: &Fact) -> bool {
-    match &fact.entity {
-        Some(Entity::Standing(standing)) => !standing.holds.is_empty(),
-        entity => matches!(entity, Some(Entity::Settlement(_))),
     }
 }
 

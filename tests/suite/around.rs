@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use gongji::domain::time::Moment;
+use gongji::domain::wording::Wording;
 use gongji::store::{
     Change, CommitError, Committed, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture, StoredRecord,
 };
@@ -29,6 +30,10 @@ pub trait Around: Send + Sync + 'static {
 
     fn archives(&self) -> bool {
         self.inner().archives()
+    }
+
+    fn wording(&self) -> Wording {
+        self.inner().wording()
     }
 }
 
@@ -78,6 +83,10 @@ impl<A: Around> Store for Wrapped<A> {
 
     fn archives(&self) -> bool {
         self.0.archives()
+    }
+
+    fn wording(&self) -> Wording {
+        self.0.wording()
     }
 
     fn list(

@@ -10,11 +10,9 @@ use gongji::domain::wording::Wording;
 use gongji::store::entity::Decided;
 use gongji::store::memory::MemoryStore;
 use gongji::store::record::{decode_entity, encode_entity};
-use gongji::store::{
-    Change, CommitError, Committed, Entity, Facts, Head, Key, ListKey, ListRow, Store, StoreError, StoreFuture,
-    StoredRecord,
-};
+use gongji::store::{Change, CommitError, Committed, Entity, Store, StoreFuture};
 
+use crate::around::{Around, Wrapped};
 use crate::support::Setup;
 
 /// So many rules and names of amounts the programs of schema 1 know. What was stored holds their codes, so they never move.
@@ -39,17 +37,9 @@ pub fn newer_steps(bytes: &[u8]) -> Vec<Step> {
 /// A memory store that programs of schema 1 read as well.
 struct Shared(MemoryStore);
 
-impl Store for Shared {
-    fn kind(&self) -> &'static str {
-        self.0.kind()
-    }
-
-    fn secret(&self) -> [u8; 32] {
-        self.0.secret()
-    }
-
-    fn load<'a>(&'a self, keys: &'a [Key]) -> StoreFuture<'a, Result<Facts, StoreError>> {
-        self.0.load(keys)
+impl Around for Shared {
+    fn inner(&self) -> &dyn Store {
+        &self.0
     }
 
     fn commit(&self, changes: Vec<Change>, now: Moment) -> StoreFuture<'_, Vec<Result<Committed, CommitError>>> {
@@ -60,44 +50,14 @@ impl Store for Shared {
         self.0.commit(changes, now)
     }
 
-    fn wait_durable(&self, position: u64) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.0.wait_durable(position)
-    }
-
-    fn head(&self) -> StoreFuture<'_, Result<Head, StoreError>> {
-        self.0.head()
-    }
-
-    fn clock(&self) -> StoreFuture<'_, Result<Option<Moment>, StoreError>> {
-        self.0.clock()
-    }
-
     fn wording(&self) -> Wording {
         Wording::First
-    }
-
-    fn records(&self, from: u64, limit: usize) -> StoreFuture<'_, Result<Vec<StoredRecord>, StoreError>> {
-        self.0.records(from, limit)
-    }
-
-    fn list(
-        &self,
-        key: ListKey,
-        after: u64,
-        until: u64,
-        limit: usize,
-    ) -> StoreFuture<'_, Result<Vec<ListRow>, StoreError>> {
-        self.0.list(key, after, until, limit)
-    }
-
-    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.0.close()
     }
 }
 
 /// A server over it.
 pub fn shared() -> Setup {
-    Setup::over(Arc::new(Shared(MemoryStore::new([7; 32], 1_000_000))))
+    Setup::over(Arc::new(Wrapped(Shared(MemoryStore::new([7; 32], 1_000_000)))))
 }
 
 /// A command that stored a newer word would be seen by the stories, which run on this store too.
