@@ -6,13 +6,22 @@ folder=$1 postgres=$2
 trap '' HUP INT TERM
 
 while read -r node kib; do
-    # Takes leave of those that have ended: PostgreSQL does not start beside an earlier self that the system still knows.
-    jobs > /dev/null
+    # PostgreSQL does not start beside an earlier self that the system still knows, and one that was killed is known for a
+    # while after the folder is no longer its own: `jobs` takes leave of what has ended, as soon as it has.
+    eval "earlier=\${started_$node:-}"
+    turns=1000
+    while [ -n "$earlier" ] && [ "$turns" -gt 0 ]; do
+        jobs > /dev/null
+        kill -s 0 "$earlier" 2> /dev/null || break
+        turns=$((turns - 1))
+        sleep 0.01
+    done
     (
         # In units of 512 bytes.
         [ -z "$kib" ] || ulimit -f $((kib * 2))
         exec "$postgres" -D "$folder/$node" >> "$folder/$node.log" 2>&1 < /dev/null
     ) &
+    eval "started_$node=$!"
 done
 
 # Whatever runs with its working directory inside: servers, and tools that were under way.
