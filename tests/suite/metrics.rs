@@ -618,3 +618,32 @@ fn a_database_that_goes_and_comes_is_seen() {
     assert!(matches!(done, Outcome::Done { replayed: false, .. }), "{done:?}");
     assert_eq!(Scrape::of(door).value("gongji_ledger_position"), people + 1);
 }
+
+/// Whoever waits for a standby that is not there is told how long, and nothing is lost when it comes back.
+#[test]
+fn a_commit_that_waits_for_its_standby_is_seen() {
+    let mut cluster = Cluster::new();
+    let node = cluster.node("alone", Durability::Fast, &[]);
+    node.sql("CREATE DATABASE gongji");
+    let url = node.url("gongji");
+    let made = ended(gongji(&["migrate", "up", "--database-url", &url]));
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let server =
+        Server::start(gongji(&[&["serve", "--store", "postgres", "--database-url", &url], &HERE[..]].concat()));
+    let door = door(&server);
+    let waiting = || Scrape::of(door).value("gongji_database_commit_waiting_seconds");
+    run(async { send(&server.channel().await, kills::person(1, true)).await });
+    assert_eq!(waiting(), 0);
+    node.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    node.reload();
+    let outcome = std::thread::scope(|scope| {
+        let sent =
+            scope.spawn(|| run(async { send(&server.channel().await, kills::credit("late".to_owned(), 1, 1)).await }));
+        wait_until("a COMMIT that waits", PATIENCE, || (waiting() >= 1).then_some(()));
+        node.sql("ALTER SYSTEM RESET synchronous_standby_names");
+        node.reload();
+        sent.join().expect("no panic")
+    });
+    assert!(matches!(outcome, Outcome::Done { replayed: false, .. }), "{outcome:?}");
+    wait_until("no COMMIT that waits", PATIENCE, || (waiting() == 0).then_some(()));
+}

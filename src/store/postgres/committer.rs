@@ -230,7 +230,7 @@ impl Committer {
         let commit = client.batch_execute("SET LOCAL statement_timeout = 0; COMMIT");
         let done =
             async { tokio::join!(futures_util::future::join_all(sent.iter_mut().map(|write| write.as_mut())), commit) };
-        let (written, committed) = waited_for(done).await;
+        let (written, committed) = self.waited_for(done).await;
         drop(written);
         let failed = sent.into_iter().find_map(|mut write| write.as_mut().take_output().and_then(Result::err));
         match (failed, committed) {
@@ -274,11 +274,30 @@ impl Committer {
     async fn confirm(&self, session: &mut Session) -> bool {
         session.take_warning();
         let sql = "BEGIN; UPDATE gongji.head SET position = position; SET LOCAL statement_timeout = 0; COMMIT";
-        if session.client.batch_execute(sql).await.is_err() || session.take_warning() {
+        if self.waited_for(session.client.batch_execute(sql)).await.is_err() || session.take_warning() {
             return false;
         }
         self.progress.doubt(false);
         true
+    }
+
+    /// A COMMIT has no time limit: only the database knows what becomes of it. So somebody is told when it takes long.
+    async fn waited_for<T>(&self, commit: impl Future<Output = T>) -> T {
+        let mut commit = std::pin::pin!(commit);
+        let committing = &self.maker.measured.committing;
+        committing.set(Some(Stopwatch::start()));
+        let mut seconds = 0;
+        let done = loop {
+            match timeout(COMMIT_LONG, commit.as_mut()).await {
+                Ok(done) => break done,
+                Err(_) => {
+                    seconds += COMMIT_LONG.as_secs();
+                    tracing::warn!(seconds, "a COMMIT is not answered yet: is its synchronous standby there?");
+                }
+            }
+        };
+        committing.set(None);
+        done
     }
 
     /// Makes the next partitions, or finds those that somebody else has made: this role need not be allowed to. The attempt is
@@ -309,21 +328,6 @@ impl Committer {
             tracing::error!(error = told(&trouble), "no partition for the next records; run: gongji migrate up");
         }
         Trouble::of(&trouble)
-    }
-}
-
-/// A COMMIT has no time limit: only the database knows what becomes of it. So somebody is told when it takes long.
-async fn waited_for<T>(commit: impl Future<Output = T>) -> T {
-    let mut commit = std::pin::pin!(commit);
-    let mut seconds = 0;
-    loop {
-        match timeout(COMMIT_LONG, commit.as_mut()).await {
-            Ok(done) => return done,
-            Err(_) => {
-                seconds += COMMIT_LONG.as_secs();
-                tracing::warn!(seconds, "a COMMIT is not answered yet: is its synchronous standby there?");
-            }
-        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the PostgreSQL store tells of itself.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use super::PostgresStore;
-use crate::metrics::{Counter, Family, Numbers, Page, Seen, Times, Unit};
+use crate::metrics::{Counter, Family, Numbers, Page, Seen, Stopwatch, Times, Unit};
 use crate::store::measured::{Groups, positions};
 
 const LOOK_GROUP: Family =
@@ -20,6 +21,10 @@ const RETRIES: Family = Family::counter(
 const IN_DOUBT: Family = Family::gauge(
     "gongji_database_in_doubt",
     "1: it is not certain that the standby has what was committed last, and nothing newer is told.",
+);
+const COMMITTING: Family = Family::gauge(
+    "gongji_database_commit_waiting_seconds",
+    "Whole seconds for which a COMMIT has been waited for by now; 0 where none is under way.",
 );
 const OPEN: Family = Family::gauge("gongji_database_connections", "Connections to the database.");
 const MADE: Family = Family::counter("gongji_database_connections_made_total", "Connections made since the start.");
@@ -53,19 +58,35 @@ pub(super) struct Connections {
     pub refused: Counter,
 }
 
+/// The COMMIT that is under way, if one is: only one is at a time.
+#[derive(Debug, Default)]
+pub(super) struct Committing(Mutex<Option<Stopwatch>>);
+
+impl Committing {
+    pub fn set(&self, since: Option<Stopwatch>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn seconds(&self) -> u64 {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(0, |since| since.micros() / 1_000_000)
+    }
+}
+
 /// What is counted beside `Counters`.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
     pub rounds: Rounds,
     pub groups: Groups,
     pub connections: Connections,
+    pub committing: Committing,
     /// Retries after a lost connection.
     pub lost: Counter,
 }
 
 impl PostgresStore {
     pub(super) fn write_measures(&self, page: &mut Page) {
-        let Measured { rounds, groups, connections, lost } = &*self.measured;
+        let Measured { rounds, groups, connections, committing, lost } = &*self.measured;
         let known = self.progress.durable();
         positions(page, known, known);
         groups.measure(page);
@@ -81,6 +102,7 @@ impl PostgresStore {
             page.row(&[("cause", cause)], count);
         }
         page.one(&IN_DOUBT, u64::from(self.progress.in_doubt()));
+        page.one(&COMMITTING, committing.seconds());
         let ended = connections.ended.get();
         page.one(&OPEN, connections.made.get().saturating_sub(ended));
         page.one(&MADE, connections.made.get());
