@@ -67,6 +67,7 @@ fn told(place: &Path, error: &BackupError) -> String {
         }
         // These name their place.
         BackupError::Open(_) | BackupError::Place(_) => error.to_string(),
+        BackupError::Io(error) if error.get_ref().is_some_and(|cause| cause.is::<NotKept>()) => error.to_string(),
         BackupError::Io(_)
         | BackupError::Store(_)
         | BackupError::NotABackup
@@ -100,7 +101,8 @@ fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let mut out = BufWriter::with_capacity(256 << 10, &file);
+    let mut out = BufWriter::with_capacity(256 << 10, Kept { file: &file, to });
+    let not_kept = |error| not_kept(to, &error);
     let head = match (server, store) {
         (Some(server), _) => {
             // Read as it comes, so that what is kept has been checked to its last byte.
@@ -112,14 +114,39 @@ fn take(data_dir: &Path, to: &Path) -> Result<Head, BackupError> {
     };
     out.flush()?;
     drop(out);
-    file.sync_all()?;
+    file.sync_all().map_err(not_kept)?;
     bar.finish_and_clear();
     let words = format!("changes {}\ndigest {}\ncommitted_at {}\n", head.position, hex(&head.link), head.at);
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(to.join(HEAD))?;
-    file.write_all(words.as_bytes()).and_then(|()| file.sync_all())?;
-    fs::rename(&unfinished, to.join(CHANGES))?;
-    File::open(to)?.sync_all()?;
+    let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(to.join(HEAD));
+    let written = file.and_then(|mut file| file.write_all(words.as_bytes()).and_then(|()| file.sync_all()));
+    let named = written.and_then(|()| fs::rename(&unfinished, to.join(CHANGES)));
+    named.and_then(|()| File::open(to)?.sync_all()).map_err(not_kept)?;
     Ok(head)
+}
+
+/// Says where writing failed: what is read and what is written meet in one error otherwise.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotKept(String);
+
+fn not_kept(to: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), NotKept(format!("--to {}: the backup is not finished: {error}", to.display())))
+}
+
+/// The file that a backup is written to.
+struct Kept<'a> {
+    file: &'a File,
+    to: &'a Path,
+}
+
+impl Write for Kept<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| not_kept(self.to, &error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush().map_err(|error| not_kept(self.to, &error))
+    }
 }
 
 /// Whether a place that may not be there yet is a folder or lies in it, whatever links and dots name either.

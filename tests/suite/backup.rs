@@ -144,6 +144,14 @@ fn a_stopped_server_is_backed_up_too_and_nothing_is_written_over() {
         let expected = format!("gongji: --to {}: no backup can be made there: ", nowhere.display());
         assert!(!output.status.success() && told.starts_with(&expected), "{told}");
     }
+    // Nor where the room ends in the middle.
+    let full = place.path("full");
+    fs::create_dir(&full).expect("makes");
+    std::os::unix::fs::symlink("/dev/full", full.join("changes.unfinished")).expect("links");
+    let output = backup(&data, &full);
+    let told = String::from_utf8_lossy(&output.stderr);
+    let expected = format!("gongji: --to {}: the backup is not finished: No space left on device", full.display());
+    assert!(!output.status.success() && told.starts_with(&expected), "{told}");
     assert!(done(&backup(&data, &place.path("data-2"))).contains(&digest), "a name that begins so is another place");
     assert!(done(&backup(&data, &to)).contains(&digest));
     refused(&backup(&data, &to), "is not empty");
