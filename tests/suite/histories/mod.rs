@@ -156,7 +156,7 @@ fn undid(answer: &Answer, which: Original) -> bool {
 }
 
 /// Whether the histories are worth checking: calls overlap, ids are repeated, bills outrun the money. Who meets whom is the
-/// machine's doing, so not every history has all of it.
+/// machine's doing, so not every history has all of it: the rarest is in one of ten, and so many make it sure.
 #[test]
 fn histories_are_full_of_races() {
     type Heard = fn(&Answer) -> bool;
@@ -181,7 +181,7 @@ fn histories_are_full_of_races() {
         ("resolutions repeated", |answer| matches!(answer, Answer::Resolved { replayed: true, .. })),
     ];
     let (mut met, mut lost) = (false, false);
-    for seed in 2..12 {
+    for seed in 2..302 {
         let history = record(&[Setup::memory().start()], seed, USUAL);
         let all: Vec<&Op<Call, Answer>> = history.families.iter().flatten().collect();
         let ended = |op: &Op<Call, Answer>| op.ended.as_ref().map_or(u64::MAX, |(ended, _)| *ended);
