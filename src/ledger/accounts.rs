@@ -54,7 +54,11 @@ impl Command for CreditAccount {
         let id = ledger.resolve(reading, &self.member).await?;
         reading.get(&[Key::Standing(id)]).await?;
         let member = reading.member(id)?;
-        let mut account = reading.account(id)?.cloned().ok_or(Failure::NotFound(Thing::Account))?;
+        // What is left of an account is corrected; nothing is paid in monthly where the insurance has none, though a wallet, or
+        // what an earlier insurance left, is kept in one.
+        let pays_in = self.kind == CreditKind::Correction || member.insurance.has_account;
+        let account = reading.account(id)?.filter(|_| pays_in).cloned();
+        let mut account = account.ok_or(Failure::NotFound(Thing::Account))?;
         let mut postings = Vec::new();
         account.turn_year(now.civil_day(), reading.marks(id)?, &mut postings);
         let source = Party::Credits(member.insurance.region);

@@ -316,6 +316,7 @@ impl Ledger {
             let position = reading.version(&key);
             let stored = self.record_at(position).await?;
             let decoded = record::decode_record(&stored.bytes).map_err(StoreError::from)?;
+            reading.tells_again(position, stored.at);
             let outcome = command.replay(self, reading, decoded, fresh.request).await?;
             // What this very call did, and was not told: nothing was done before.
             let replayed = !asked.did(&stored);

@@ -9,7 +9,7 @@ use super::fingerprint::Fingerprint;
 use super::reading::{Reading, Standings};
 use super::{Caller, Command, Fresh, Ledger, Plan, list_of};
 use crate::domain::account::Account;
-use crate::domain::binding::{Binding, BindingState, Evidence, Spends};
+use crate::domain::binding::{Binding, BindingState, Evidence, Life, Spends};
 use crate::domain::ids::{BindingId, MemberId, RequestId};
 use crate::domain::money::Money;
 use crate::domain::posting::Posting;
@@ -128,7 +128,9 @@ impl Command for SetQuota {
         };
         let (key, decided) = (Key::Binding(quota.binding), Key::Decided(request));
         reading.get(&[key, decided]).await?;
-        let binding = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a quota leads to no binding"))?;
+        let mut binding = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a quota leads to no binding"))?;
+        // Only where it is in force is a quota set: what ended it came later.
+        binding.life = Life::InForce;
         let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
         Ok(QuotaOutcome { binding, quota, owner: owner_after, trace, policies })
     }

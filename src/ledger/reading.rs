@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::account::Account;
-use crate::domain::binding::{AidUse, Binding, Wards};
+use crate::domain::binding::{AidUse, Binding, Life, Release, Wards};
 use crate::domain::card::Card;
 use crate::domain::certification::Certification;
 use crate::domain::ids::{MemberId, SettlementId};
@@ -34,13 +34,25 @@ pub struct Reading<'a> {
     before: Option<Moment>,
     /// The earliest time that its record may have.
     from: Option<Moment>,
+    /// At which position and when that was done which is told again.
+    done: Option<(u64, Moment)>,
 }
 
 impl<'a> Reading<'a> {
     /// A look at what is stored, whatever the time. For what judges no money.
     pub fn new(store: &'a dyn Store) -> Self {
         let facts = Vec::with_capacity(8);
-        Self { store, began_at: None, read_at: 0, facts, ahead: Vec::new(), as_of: None, before: None, from: None }
+        Self {
+            store,
+            began_at: None,
+            read_at: 0,
+            facts,
+            ahead: Vec::new(),
+            as_of: None,
+            before: None,
+            from: None,
+            done: None,
+        }
     }
 
     /// A look as of now. Where it meets a hold that has run out it fails with [`Failure::RanOut`]: whoever looks has to
@@ -134,6 +146,22 @@ impl<'a> Reading<'a> {
     /// What is decided on this look happens at `from` or later: its record has no earlier time.
     pub fn happens_from(&mut self, from: Moment) {
         self.from = Some(self.from.map_or(from, |known| known.max(from)));
+    }
+
+    /// From here on what was done there and then is told again.
+    pub fn tells_again(&mut self, position: u64, at: Moment) {
+        self.done = Some((position, at));
+    }
+
+    /// A binding as it stood when that was done which is told again: not released yet, if that came later.
+    pub fn as_then(&self, binding: &Binding) -> Binding {
+        let mut then = binding.clone();
+        let changed = |position: u64| self.version(&Key::Binding(binding.id)) > position;
+        let later = |release: Release| self.done.is_some_and(|(position, at)| changed(position) && release.at >= at);
+        if then.released().is_some_and(|(release, _)| later(release)) {
+            then.life = Life::InForce;
+        }
+        then
     }
 
     /// The time of the change that is made of it.

@@ -98,7 +98,7 @@ impl Command for VerifyBinding {
         record: Record,
         request: [u8; 16],
     ) -> Result<BindingOutcome, Failure> {
-        let Event::BindingVerified { binding, missing, policies, .. } = record.event else {
+        let Event::BindingVerified { binding, evidence, missing, policies, .. } = record.event else {
             return Err(Failure::Bug("a verify request made another record"));
         };
         let (key, decided) = (Key::Binding(binding), Key::Decided(request));
@@ -106,7 +106,11 @@ impl Command for VerifyBinding {
         let current = reading.binding(&key)?.cloned().ok_or(Failure::Bug("a verified binding is missing"))?;
         let trace = reading.decided(&decided)?.map(|decided| decided.trace.clone()).unwrap_or_default();
         let life = if missing.is_empty() { Life::InForce } else { Life::Pending { missing } };
-        Ok(BindingOutcome { binding: Binding { life, ..current.clone() }, current, trace, policies })
+        // What was handed in later stands behind what was handed in then.
+        let handed_in = current.evidence.iter().rposition(|known| Some(&known.kind) == evidence.last());
+        let mut binding = Binding { life, ..current.clone() };
+        binding.evidence.truncate(handed_in.map_or(usize::MAX, |last| last + 1));
+        Ok(BindingOutcome { binding, current, trace, policies })
     }
 }
 
@@ -185,9 +189,9 @@ impl Command for ReorderBindings {
         reading.get(&keys).await?;
         let mut ordered = Vec::with_capacity(keys.len());
         for (place, key) in keys.iter().enumerate() {
-            let binding = reading.binding(key)?.cloned().ok_or(Failure::Bug("a reordered binding is missing"))?;
+            let binding = reading.binding(key)?.ok_or(Failure::Bug("a reordered binding is missing"))?;
             let priority = u32::try_from(place + 1).unwrap_or(u32::MAX);
-            ordered.push(Binding { priority, ..binding });
+            ordered.push(Binding { priority, ..reading.as_then(binding) });
         }
         Ok(ordered)
     }

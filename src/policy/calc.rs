@@ -15,7 +15,7 @@ use super::reader::{Doc, Node, Table};
 use super::resolve::{cite, update};
 use super::sources::{Sources, Vouched};
 use crate::domain::calc::keys::{Key, Value};
-use crate::domain::calc::law::{CalcBook, Entry, Origin, Revision};
+use crate::domain::calc::law::{CalcBook, Entry, Origin, Place, Revision};
 use crate::domain::ids::RegionCode;
 use crate::domain::region::Region;
 
@@ -211,12 +211,14 @@ fn book(layers: &BTreeMap<RegionCode, Layer>, regions: &BTreeMap<RegionCode, Reg
             lists.push(revisions(&chain, layers));
             lists.len() - 1
         });
-        of_region.insert(code, index);
+        let region = regions.get(&code);
+        let (from, to) = (region.map(|region| region.valid_from), region.and_then(|region| region.valid_to));
+        of_region.insert(code, Place { list: index, from, to });
     }
     let mut hash = Sha256::new();
-    for (code, index) in &of_region {
+    for (code, place) in &of_region {
         update(&mut hash, &["calculation", &code.to_string()]);
-        lists[*index].iter().for_each(|revision| hash.update(revision.digest));
+        lists[place.list].iter().for_each(|revision| hash.update(revision.digest));
     }
     CalcBook::new(lists, of_region, calc_value::from_json, hash.finalize().into())
 }

@@ -404,6 +404,7 @@ calls! {
         calculate_contribution CalculateContributionRequest CalculateContributionResponse;
         calculate_pension CalculatePensionRequest CalculatePensionResponse;
         assess_contribution_gap AssessContributionGapRequest AssessContributionGapResponse;
+        calculate_certification_due CalculateCertificationDueRequest CalculateCertificationDueResponse;
     }
     server_service_client::ServerServiceClient {
         get_server_info GetServerInfoRequest GetServerInfoResponse;

@@ -93,7 +93,7 @@ fn unsaid(way: &BenefitWay, facts: &Facts) -> Option<(&'static str, &'static str
     use BenefitNeed as Need;
     let asks = |needs: &[Need]| way.needs.iter().any(|need| needs.contains(need));
     if facts.worker.is_none() && asks(&[Need::MinimumYears, Need::LegalAge, Need::LifelongYears]) {
-        return Some(("class", "is required with birth_date"));
+        return Some(("class", "is required, with birth_date"));
     }
     (facts.cause.is_none() && asks(&[Need::UnemploymentConditions])).then_some(("cause", "is required"))
 }

@@ -128,9 +128,6 @@ pub fn calculate(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Due,
         Since::Certified(day) => ("last_certified", day),
         Since::FirstPaid(day) => ("first_paid", day),
     };
-    if from > law.on {
-        return Err(Refusal::field(name, "lies after the day asked about"));
-    }
     let days = days(cycle, input.since, input.dependant);
     let keys: &'static [Key] = &[Key::CertificationCycle];
     let operation = || {
@@ -152,6 +149,8 @@ pub fn calculate(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Due,
     let compared = || Detail::of(Vec::new(), format!("{} ≤ {} ≤ {}", days.not_before, law.on, days.due));
     trace.step(Rule::CertificationState, "", keys, || text(format!("{state:?}").to_uppercase()), compared);
     let ways = law.certification_ways()?;
+    let offered = || text(ways.iter().map(|way| way.channel.name()).collect::<Vec<_>>().join(","));
+    trace.step(Rule::CertificationWays, "", &[Key::CertificationWays], offered, Detail::default);
     let reasons = match input.channel {
         None => Vec::new(),
         Some(channel) => {

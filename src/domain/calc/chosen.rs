@@ -46,27 +46,35 @@ pub fn flexible(law: &Law<'_>, input: &Flexible, trace: &mut Trace) -> Result<Fl
                 return Err(Refusal::field("tier", format!("must be one of {}", known.join(", "))));
             }
             let exact = Ratio::of(average_wage) * Ratio::factor(tier);
-            let base = exact.fen(rounding);
+            let share = exact.fen(rounding);
             trace.step(
                 Rule::Tier,
                 "",
                 &[Key::FlexibleTiers, Key::ContributionRounding],
-                || fen(base),
+                || fen(share),
                 || {
                     Detail::of(vec![("tier", tier.to_string())], format!("{average_wage} × {tier}"))
-                        .rounded(rounding, exact, base)
+                        .rounded(rounding, exact, share)
                 },
             );
-            base
+            let shares = law.base_bounds()?;
+            if !(shares.lower..=shares.upper).contains(&tier) {
+                let what =
+                    format!("gives a base outside the bounds, {} to {} of the average", shares.lower, shares.upper);
+                return Err(Refusal::field("tier", what));
+            }
+            // A bound may be rounded otherwise than a tier: the lowest tier is the lower bound then.
+            share.max(lower).min(upper)
         }
         (None, Some(base)) => base,
         _ => return Err(Refusal::field("tier", "one of tier and base_wage_fen must be given")),
     };
     if !(lower..=upper).contains(&base) {
-        let what = format!("must lie between {lower} and {upper}");
-        return Err(Refusal::field(if input.tier.is_some() { "tier" } else { "base_wage_fen" }, what));
+        let what = format!("must lie between {lower} and {upper} fen");
+        return Err(Refusal::field("base_wage_fen", what));
     }
-    trace.step(Rule::Base, "", &[Key::BaseBounds], || fen(base), || Detail::of(Vec::new(), base.to_string()));
+    let between = || Detail::of(Vec::new(), format!("{lower} ≤ {base} ≤ {upper}"));
+    trace.step(Rule::Base, "", &[Key::BaseBounds], || fen(base), between);
     let rates = law.flexible_rates()?;
     let mut pay = |rule: Rule, of: Insurance, rate: Rate, paid: bool| {
         if !paid {

@@ -2,7 +2,7 @@
 
 use super::credit;
 use super::keys::Key;
-use super::law::{Law, Refusal};
+use super::law::{Law, Refusal, both};
 use super::number::{Factor, Month, Ratio};
 use super::plan::{INSURANCES, Parts, Plan};
 use super::trace::{Detail, Rule, Trace, fen, text};
@@ -158,13 +158,15 @@ fn plan(law: &Law<'_>, input: &Employee, average_wage: Money, trace: &mut Trace)
         plan.unit[place] = row.unit.scaled();
     }
     let flat = rows.iter().any(|row| row.insurance == Insurance::Injury);
-    let injury = injury(law, input, flat, trace)?;
+    let housing_person = housing(law, "housing_fund_person_rate", input.housing_person);
+    let housing_unit = housing(law, "housing_fund_unit_rate", input.housing_unit);
+    let (injury, (person, unit)) = both(injury(law, input, flat, trace), both(housing_person, housing_unit))?;
     if let Some(rate) = injury {
         plan.unit[usize::from(Insurance::Injury.code() - 1)] = rate.scaled();
     }
     let place = usize::from(Insurance::HousingFund.code() - 1);
-    plan.person[place] = housing(law, "housing_fund_person_rate", input.housing_person)?.scaled();
-    plan.unit[place] = housing(law, "housing_fund_unit_rate", input.housing_unit)?.scaled();
+    plan.person[place] = person.scaled();
+    plan.unit[place] = unit.scaled();
     assert!(plan.is_bounded(), "bounds and rates were admitted");
     Ok((plan, injury.is_some()))
 }
@@ -194,8 +196,8 @@ fn injury(law: &Law<'_>, input: &Employee, flat: bool, trace: &mut Trace) -> Res
     let float = input.injury_float.unwrap_or(Factor::ONE);
     let floats = if class == 1 { &rates.first_class_floats } else { &rates.other_class_floats };
     if float != Factor::ONE && !floats.contains(&float) {
-        let known: Vec<String> = floats.iter().map(ToString::to_string).collect();
-        return Err(Refusal::field("injury_float", format!("must be one of 1, {}", known.join(", "))));
+        let known: Vec<String> = floats.iter().map(|float| format!(", {float}")).collect();
+        return Err(Refusal::field("injury_float", format!("must be one of 1{}", known.concat())));
     }
     let product = i128::from(base.scaled()) * i128::from(float.millionths());
     let million = i128::from(Factor::SCALE);

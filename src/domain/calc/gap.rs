@@ -20,6 +20,8 @@ pub struct Paid {
 pub struct Asked {
     /// In order of insurance and month, without overlaps, none beyond the month asked about.
     pub paid: Vec<Paid>,
+    /// The insurance that was named first.
+    pub first: Option<Insurance>,
     pub missed_years: u32,
     pub resident_paid: Option<Month>,
 }
@@ -56,7 +58,8 @@ pub fn assess(law: &Law<'_>, input: &Asked, trace: &mut Trace) -> Result<Assessm
         }
     }
     let counted = law.continuity()?.insurance;
-    let of_counters = standings.iter().find(|standing| standing.insurance == counted).or(standings.first());
+    let of = |insurance: Insurance| standings.iter().find(|standing| standing.insurance == insurance);
+    let of_counters = of(counted).or_else(|| input.first.and_then(of));
     // Interrupted now: the count begins anew.
     let continuous = of_counters
         .map_or(0, |standing| if standing.resumed.is_none() && standing.gap > 0 { 0 } else { standing.continuous });

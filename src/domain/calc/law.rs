@@ -63,31 +63,47 @@ pub type ReadValue = fn(Key, &str) -> Result<Entry, Mistakes>;
 pub struct CalcBook {
     /// Each list is contiguous and its last revision is open. Regions without tables of their own share one.
     lists: Vec<Vec<Revision>>,
-    of_region: BTreeMap<RegionCode, usize>,
+    of_region: BTreeMap<RegionCode, Place>,
     read: ReadValue,
     pub digest: [u8; 32],
+}
+
+/// Which list is a region's, and the days on which there is such a region; the nation's begin and end with nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub list: usize,
+    pub from: Option<Date>,
+    pub to: Option<Date>,
 }
 
 impl CalcBook {
     pub fn new(
         lists: Vec<Vec<Revision>>,
-        of_region: BTreeMap<RegionCode, usize>,
+        of_region: BTreeMap<RegionCode, Place>,
         read: ReadValue,
         digest: [u8; 32],
     ) -> Self {
         Self { lists, of_region, read, digest }
     }
 
-    /// The tables of a region, or of the nation by `000000`; none for an unknown code. Before the first law there is no table.
+    /// The tables of a region that exists on that day, or of the nation by `000000`.
+    pub fn law_there(&self, region: RegionCode, on: Date) -> Option<Law<'_>> {
+        let place = self.of_region.get(&region)?;
+        let there = place.from.is_none_or(|from| from <= on) && place.to.is_none_or(|end| on < end);
+        if there { self.law(region, on) } else { None }
+    }
+
+    /// The tables of a region, whether or not it exists on that day: whoever is insured in one that ended stays there. None
+    /// for an unknown code. Before the first law there is no table.
     pub fn law(&self, region: RegionCode, on: Date) -> Option<Law<'_>> {
-        let list = &self.lists[*self.of_region.get(&region)?];
+        let list = &self.lists[self.of_region.get(&region)?.list];
         let after = list.partition_point(|revision| revision.start <= on);
         let revision = &list[after.checked_sub(1)?];
         Some(Law { region, on, revision, own: Vec::new() })
     }
 
     pub fn revisions(&self, region: RegionCode) -> &[Revision] {
-        self.of_region.get(&region).map_or(&[], |index| &self.lists[*index])
+        self.of_region.get(&region).map_or(&[], |place| &self.lists[place.list])
     }
 
     /// The same without one dated table, seen from one region: what then still comes out did not rest on it.
@@ -98,7 +114,8 @@ impl CalcBook {
                 *place = None;
             }
         }
-        Self { lists: vec![list], of_region: BTreeMap::from([(region, 0)]), read: self.read, digest: self.digest }
+        let place = self.of_region.get(&region).map(|place| (region, Place { list: 0, ..*place }));
+        Self { lists: vec![list], of_region: place.into_iter().collect(), read: self.read, digest: self.digest }
     }
 
     pub fn read(&self, key: Key, text: &str) -> Result<Entry, Mistakes> {
@@ -144,12 +161,25 @@ impl Law<'_> {
 pub enum Refusal {
     /// No table for this region and day; the caller may pass one.
     NotKnown(Key),
-    /// A field that the tables of the day do not admit.
-    Field(&'static str, String),
+    /// Fields that the tables of the day do not admit, each with what is wrong.
+    Fields(Vec<(&'static str, String)>),
 }
 
 impl Refusal {
     pub fn field(name: &'static str, what: impl Into<String>) -> Self {
-        Self::Field(name, what.into())
+        Self::Fields(vec![(name, what.into())])
+    }
+}
+
+/// Two things judged apart: what is wrong with either is told together. A table that is not known comes first.
+pub(super) fn both<A, B>(one: Result<A, Refusal>, other: Result<B, Refusal>) -> Result<(A, B), Refusal> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(Refusal::Fields(mut fields)), Err(Refusal::Fields(more))) => {
+            fields.extend(more);
+            Err(Refusal::Fields(fields))
+        }
+        (Err(unknown @ Refusal::NotKnown(_)), _) | (_, Err(unknown @ Refusal::NotKnown(_))) => Err(unknown),
+        (Err(refusal), Ok(_)) | (Ok(_), Err(refusal)) => Err(refusal),
     }
 }

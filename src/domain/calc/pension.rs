@@ -1,7 +1,7 @@
 //! 基本养老金: basic, account and transitional pension, with the average index from a contribution history.
 
 use super::keys::Key;
-use super::law::{Law, Refusal};
+use super::law::{Law, Refusal, both};
 use super::number::{Factor, Month, Ratio, age_text};
 use super::retirement::minimum_months;
 use super::tables::PensionRounding;
@@ -71,16 +71,22 @@ pub fn calculate(law: &Law<'_>, input: &Pensioner, trace: &mut Trace) -> Result<
         Record::Spans(spans) => average_index(spans, &rounding, trace)?,
     };
     let months = paid + deemed;
-    if months == 0 {
-        return Err(Refusal::field("paid_months", "no month counts"));
-    }
-    if months > input.age_months {
-        let what = format!("with deemed_months is more than the {} months lived", input.age_months);
-        return Err(Refusal::field("paid_months", what));
-    }
-    if input.months_before_accounts > months {
-        return Err(Refusal::field("months_before_accounts", format!("is more than the {months} months that count")));
-    }
+    let counted = if matches!(input.record, Record::Summary { .. }) { "paid_months" } else { "history" };
+    let some = match months {
+        0 => Err(Refusal::field(counted, "no month counts")),
+        _ if months > input.age_months => {
+            let beside = if counted == "paid_months" { "with deemed_months " } else { "" };
+            let what = format!("{beside}is more than the {} months lived", input.age_months);
+            Err(Refusal::field(counted, what))
+        }
+        _ => Ok(()),
+    };
+    let before = if input.months_before_accounts > months {
+        Err(Refusal::field("months_before_accounts", format!("is more than the {months} months that count")))
+    } else {
+        Ok(())
+    };
+    both(some, before)?;
     let index = rounded(exact_index, rounding.index_decimals, rounding.rounding);
     trace.step(
         Rule::AverageIndex,

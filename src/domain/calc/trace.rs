@@ -107,6 +107,7 @@ rules! {
     CalendarYearDue "certification.calendar_year" "每自然年度认证一次" "once in every calendar year";
     CertificationDue "certification.due" "下次认证截止日" "due day";
     CertificationState "certification.state" "认证状态" "state";
+    CertificationWays "certification.ways" "当地的认证渠道" "channels of the region";
     CertificationChannel "certification.channel" "认证渠道及前提" "channel and what it asks for";
     DisabilityStops "injury.allowance" "领取养老金后停发伤残津贴" "allowance stops with the pension";
     InjuryDifference "injury.difference" "工伤保险基金补足差额" "difference from the injury fund";

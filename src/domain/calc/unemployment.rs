@@ -85,12 +85,11 @@ pub fn calculate(law: &Law<'_>, input: &Unemployed, trace: &mut Trace) -> Result
             reasons.push(Reason::AgeReached);
         }
     }
+    if !reasons.is_empty() {
+        return Ok(Months { reasons, ..Months::default() });
+    }
     let scale = law.unemployment_months()?;
     let mut found = Months { is_upper_bound: scale.is_upper_bound, ..Months::default() };
-    if !reasons.is_empty() {
-        found.reasons = reasons;
-        return Ok(found);
-    }
     let row = scale.rows.iter().rev().find(|row| row.paid_months <= input.paid);
     let (from, months) = row.map_or((0, 0), |row| (row.paid_months, row.months));
     let further = (input.paid - from) / 12;

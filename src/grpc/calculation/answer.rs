@@ -31,6 +31,14 @@ pub struct Asked<'a> {
     pub view: proto::ExplanationView,
 }
 
+/// What a request is read by beside its own fields.
+#[derive(Clone, Copy)]
+pub struct Beside {
+    pub limits: CalculationLimits,
+    /// None: the day asked about is none.
+    pub on: Option<Date>,
+}
+
 /// The first four fields of every request.
 pub struct Common {
     pub region_code: String,
@@ -59,7 +67,7 @@ pub trait Calculation: Sized {
     fn common(&mut self) -> Common;
 
     /// The typed input; notes every bad field.
-    fn read(self, fields: &mut Fields, limits: CalculationLimits) -> Option<Self::Input>;
+    fn read(self, fields: &mut Fields, beside: Beside) -> Option<Self::Input>;
 
     fn calculate(law: &Law<'_>, input: &Self::Input, trace: &mut Trace) -> Result<Self::Outcome, Refusal>;
 
@@ -117,13 +125,13 @@ fn figures<'a, Q: Calculation>(mut request: Q, asked: &Asked<'a>) -> Result<Figu
     let on = fields.optional_day("on", &on).map(|day| day.unwrap_or(asked.today));
     let view = fields.explanation_view(explanation_view, asked.view);
     let own = own_parameters(&mut fields, &parameters, asked.book);
-    let input = request.read(&mut fields, asked.limits);
+    let input = request.read(&mut fields, Beside { limits: asked.limits, on });
     let bad = !fields.is_empty();
     let (Some(region), Some(on), Some(view), Some(own), Some(input), false) = (region, on, view, own, input, bad)
     else {
         return Err(Trouble::Fields(fields.into_violations()));
     };
-    let mut law = asked.book.law(region, on).ok_or(Trouble::NoSuchRegion)?;
+    let mut law = asked.book.law_there(region, on).ok_or(Trouble::NoSuchRegion)?;
     law.own = own;
     let level = match view {
         proto::ExplanationView::None => Level::None,
@@ -133,7 +141,10 @@ fn figures<'a, Q: Calculation>(mut request: Q, asked: &Asked<'a>) -> Result<Figu
     let mut trace = Trace::new(level);
     let outcome = Q::calculate(&law, &input, &mut trace).map_err(|refusal| match refusal {
         Refusal::NotKnown(key) => Trouble::NotKnown(key),
-        Refusal::Field(field, description) => Trouble::Fields(vec![Violation { field: field.to_owned(), description }]),
+        Refusal::Fields(fields) => {
+            let violation = |(field, description): (&str, String)| Violation { field: field.to_owned(), description };
+            Trouble::Fields(fields.into_iter().map(violation).collect())
+        }
     })?;
     Ok(Figures { outcome, trace, law, view })
 }
@@ -153,15 +164,19 @@ fn own_parameters(fields: &mut Fields, given: &[proto::OwnParameter], book: &Cal
         return None;
     }
     let mut own: Vec<Entry> = Vec::with_capacity(given.len());
+    let mut named: Vec<Key> = Vec::with_capacity(given.len());
     for (place, parameter) in given.iter().enumerate() {
         let Some(key) = Key::parse(&parameter.name) else {
             fields.bad(format!("parameters[{place}].name"), "is not the name of a table");
             continue;
         };
         let field = format!("parameters[{place}].value");
-        if own.iter().any(|entry| entry.key == key) {
+        if named.contains(&key) {
             fields.bad(format!("parameters[{place}].name"), "is given twice");
-        } else if parameter.value.len() > OWN_PARAMETER_BYTES {
+            continue;
+        }
+        named.push(key);
+        if parameter.value.len() > OWN_PARAMETER_BYTES {
             fields.bad(field, format!("is longer than {OWN_PARAMETER_BYTES} bytes"));
         } else {
             match book.read(key, &parameter.value) {

@@ -18,7 +18,7 @@ use crate::grpc::items::Many;
 use crate::grpc::status::transport;
 use crate::grpc::wire::{bytes, put_message, put_text};
 use crate::grpc::{Service, proto, status};
-use crate::ledger::Failure;
+use crate::ledger::{Failure, Violation};
 
 /// So many items are calculated at once by the thread that serves the connection: asking others costs more.
 const INLINE: usize = 32;
@@ -179,15 +179,17 @@ fn encode(
     use proto::calculation_item::Calculation as Item;
     macro_rules! kinds {
         ($($kind:ident $number:literal)*) => {
-            match checked(item_id, calculation)? {
-                $(Item::$kind(request) => put_message(out, $number, |out| answer::encode(request, asked, out)),)*
+            match calculation {
+                $(Some(Item::$kind(request)) => put_message(out, $number, |out| answer::encode(request, asked, out)),)*
+                None => Err(nothing_asked()),
             }
         };
     }
-    kinds! {
+    let calculated = kinds! {
         Contribution 2 AccountCredit 3 Pension 4 Retirement 5 ContributionGap 6 Benefits 7 UnemploymentBenefit 8
         LifelongMedical 9 TierChange 10 CertificationDue 11 InjuryAndPension 12
-    }
+    };
+    named(item_id, calculated)
 }
 
 /// The result of one item, or why there is none; a fault of ours ends that item alone.
@@ -212,7 +214,8 @@ fn calculate(
     fn one<Q: Calculation>(request: Q, asked: &Asked<'_>, wrap: fn(Q::Response) -> Found) -> Result<Found, Trouble> {
         answer(request, asked).map(wrap)
     }
-    match checked(item_id, calculation)? {
+    let Some(calculation) = calculation else { return named(item_id, Err(nothing_asked())) };
+    let calculated = match calculation {
         Item::Contribution(request) => one(request, asked, Found::Contribution),
         Item::AccountCredit(request) => one(request, asked, Found::AccountCredit),
         Item::Pension(request) => one(request, asked, Found::Pension),
@@ -224,20 +227,23 @@ fn calculate(
         Item::TierChange(request) => one(request, asked, Found::TierChange),
         Item::CertificationDue(request) => one(request, asked, Found::CertificationDue),
         Item::InjuryAndPension(request) => one(request, asked, Found::InjuryAndPension),
-    }
+    };
+    named(item_id, calculated)
 }
 
-fn checked(
-    item_id: &str,
-    calculation: Option<proto::calculation_item::Calculation>,
-) -> Result<proto::calculation_item::Calculation, Trouble> {
+fn nothing_asked() -> Trouble {
+    Trouble::Fields(vec![Violation { field: "calculation".to_owned(), description: "is required".to_owned() }])
+}
+
+/// What came of an item, and beside it what is wrong with its name.
+fn named<T>(item_id: &str, calculated: Result<T, Trouble>) -> Result<T, Trouble> {
     let mut fields = Fields::new();
-    fields.optional_code("item_id", item_id);
-    if calculation.is_none() {
-        fields.bad("calculation", "is required");
+    if fields.optional_code("item_id", item_id).is_some() {
+        return calculated;
     }
-    match calculation {
-        Some(calculation) if fields.is_empty() => Ok(calculation),
-        Some(_) | None => Err(Trouble::Fields(fields.into_violations())),
+    let mut violations = fields.into_violations();
+    if let Err(Trouble::Fields(more)) = calculated {
+        violations.extend(more);
     }
+    Err(Trouble::Fields(violations))
 }

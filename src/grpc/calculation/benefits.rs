@@ -1,7 +1,6 @@
 //! Gaps, conditions of benefits, unemployment, lifelong medical insurance, and disability beside a pension, on the wire.
 
-use super::CalculationLimits;
-use super::answer::{Calculation, Tail, common};
+use super::answer::{Beside, Calculation, Tail, common};
 use super::read::{MONTHS_MAX, decision, int, notes};
 use crate::domain::calc::benefits::{self, Benefits, Disabled, DisabledFound, Facts, Lifelong, LifelongFound};
 use crate::domain::calc::gap::{self, Assessment, Paid, Standing};
@@ -23,7 +22,7 @@ impl Calculation for proto::AssessContributionGapRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, limits: CalculationLimits) -> Option<gap::Asked> {
+    fn read(self, fields: &mut Fields, beside: Beside) -> Option<gap::Asked> {
         let missed = fields.count("resident_missed_years", self.resident_missed_years, 0, 100);
         let resident = fields.optional_month("resident_paid_month", &self.resident_paid_month);
         let missed_alone = self.resident_missed_years != 0 && self.resident_paid_month.is_empty();
@@ -31,15 +30,13 @@ impl Calculation for proto::AssessContributionGapRequest {
         if self.paid.is_empty() && self.resident_paid_month.is_empty() {
             fields.bad("paid", "is required");
         }
-        let paid = paid(&self.paid, fields, limits.periods as usize);
-        Some(gap::Asked { paid: paid?, missed_years: missed?, resident_paid: resident? })
+        let now = beside.on.map(Month::of);
+        let paid = paid(&self.paid, fields, beside.limits.periods as usize, now);
+        let first = self.paid.first().and_then(|period| Insurance::from_wire(period.insurance));
+        Some(gap::Asked { paid: paid?, first, missed_years: missed?, resident_paid: resident? })
     }
 
     fn calculate(law: &Law<'_>, input: &gap::Asked, trace: &mut Trace) -> Result<Assessment, Refusal> {
-        let now = Month::of(law.on);
-        if input.paid.iter().any(|paid| paid.last > now) {
-            return Err(Refusal::field("paid", "reaches beyond the month of the day"));
-        }
         gap::assess(law, input, trace)
     }
 
@@ -65,8 +62,9 @@ fn text(month: Option<Month>) -> String {
     month.map(|month| month.to_string()).unwrap_or_default()
 }
 
-/// Periods in order of insurance and month; those of one insurance must not overlap.
-fn paid(periods: &[proto::PaidPeriod], fields: &mut Fields, most: usize) -> Option<Vec<Paid>> {
+/// Periods in order of insurance and month; those of one insurance must not overlap, and none reaches beyond the month asked
+/// about.
+fn paid(periods: &[proto::PaidPeriod], fields: &mut Fields, most: usize, now: Option<Month>) -> Option<Vec<Paid>> {
     if periods.len() > most {
         fields.bad("paid", format!("has more than {most} periods"));
         return None;
@@ -85,6 +83,9 @@ fn paid(periods: &[proto::PaidPeriod], fields: &mut Fields, most: usize) -> Opti
             if last < from {
                 fields.bad("last_month", "lies before from_month");
             } else {
+                if now.is_some_and(|now| last > now) {
+                    fields.bad("last_month", "lies beyond the month of the day");
+                }
                 found.push((Paid { insurance, from, last }, place));
             }
         }
@@ -148,7 +149,7 @@ impl Calculation for proto::CheckBenefitsRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Facts> {
+    fn read(self, fields: &mut Fields, _: Beside) -> Option<Facts> {
         let insurance = fields.word("insurance", self.insurance);
         let paid = fields.count("paid_months", self.paid_months, 0, MONTHS_MAX);
         let local_paid = fields.count("local_paid_months", self.local_paid_months, 0, MONTHS_MAX);
@@ -224,7 +225,7 @@ impl Calculation for proto::CalculateUnemploymentBenefitRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Unemployed> {
+    fn read(self, fields: &mut Fields, _: Beside) -> Option<Unemployed> {
         let paid = fields.count("paid_months", self.paid_months, 0, MONTHS_MAX);
         let unused = fields.count("unused_months", self.unused_months, 0, MONTHS_MAX);
         let cause = fields.word("cause", self.cause);
@@ -271,7 +272,7 @@ impl Calculation for proto::CheckLifelongMedicalRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Lifelong> {
+    fn read(self, fields: &mut Fields, _: Beside) -> Option<Lifelong> {
         let sex = fields.word("sex", self.sex);
         let paid = fields.count("paid_months", self.paid_months, 0, MONTHS_MAX);
         let local_paid = fields.count("local_paid_months", self.local_paid_months, 0, MONTHS_MAX);
@@ -314,7 +315,7 @@ impl Calculation for proto::CalculateInjuryAndPensionRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Disabled> {
+    fn read(self, fields: &mut Fields, _: Beside) -> Option<Disabled> {
         let allowance = fields.money("disability_allowance_fen", self.disability_allowance_fen);
         let pension = fields.money("pension_fen", self.pension_fen);
         fields.foreign("pension_fen", self.pension_fen > 0 && !self.pension_started, "a pension that has started");

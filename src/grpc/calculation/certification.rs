@@ -1,7 +1,6 @@
 //! CalculateTierChange and CalculateCertificationDue on the wire.
 
-use super::CalculationLimits;
-use super::answer::{Calculation, Tail, common};
+use super::answer::{Beside, Calculation, Tail, common};
 use super::read::{decision, notes};
 use crate::domain::calc::certification::{self, Asked, Due, Since};
 use crate::domain::calc::law::{Law, Refusal};
@@ -21,7 +20,7 @@ impl Calculation for proto::CalculateTierChangeRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<tier::Asked> {
+    fn read(self, fields: &mut Fields, _: Beside) -> Option<tier::Asked> {
         let scheme = fields.word("scheme", self.scheme);
         let changes = fields.count("changes_this_year", self.changes_this_year, 0, 100);
         let channel = fields.optional_word("channel", self.channel);
@@ -83,18 +82,25 @@ impl Calculation for proto::CalculateCertificationDueRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Self::Input> {
+    fn read(self, fields: &mut Fields, beside: Beside) -> Option<Self::Input> {
         let certified = fields.optional_day("last_certified", &self.last_certified);
         let paid = fields.optional_day("first_paid", &self.first_paid);
         let since = match (certified, paid) {
             (Some(Some(day)), Some(None)) => Some(Since::Certified(day)),
             (Some(None), Some(Some(day))) => Some(Since::FirstPaid(day)),
-            (Some(_), Some(_)) => {
-                fields.bad("last_certified", "one of last_certified and first_paid must be given");
+            (Some(given), Some(_)) => {
+                let what = if given.is_some() { "may be given, not both" } else { "must be given" };
+                fields.bad("last_certified", format!("one of last_certified and first_paid {what}"));
                 None
             }
             _ => None,
         };
+        for (field, day) in [("last_certified", certified), ("first_paid", paid)] {
+            let later = day.flatten().zip(beside.on).is_some_and(|(day, on)| day > on);
+            if later {
+                fields.bad(field, "lies after the day asked about");
+            }
+        }
         let channel = fields.optional_word("channel", self.channel);
         let met = preconditions(fields, "met", &self.met);
         let asked =

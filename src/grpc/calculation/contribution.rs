@@ -1,7 +1,6 @@
 //! CalculateContribution and CalculateAccountCredit on the wire.
 
-use super::CalculationLimits;
-use super::answer::{Calculation, Tail, common};
+use super::answer::{Beside, Calculation, Tail, common};
 use crate::domain::calc::chosen::{self, Flexible, FlexibleContribution, ResidentContribution};
 use crate::domain::calc::contribution::{self, Compared, Contribution, Employee, OnBase};
 use crate::domain::calc::credit::{self, Credit, Credited};
@@ -36,7 +35,7 @@ impl Calculation for proto::CalculateContributionRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Payer> {
+    fn read(self, fields: &mut Fields, _: Beside) -> Option<Payer> {
         let scheme = match self.scheme {
             0 => ContributionScheme::Employee,
             number => fields.word("scheme", number)?,
@@ -242,7 +241,7 @@ impl Calculation for proto::CalculateAccountCreditRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Credited> {
+    fn read(self, fields: &mut Fields, _: Beside) -> Option<Credited> {
         if self.retired {
             fields.foreign("base_fen", self.base_fen != 0, "the active");
             fields.foreign("unit_part_fen", self.unit_part_fen != 0, "the active");

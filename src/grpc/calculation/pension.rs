@@ -1,7 +1,6 @@
 //! CalculatePension on the wire.
 
-use super::CalculationLimits;
-use super::answer::{Calculation, Tail, common};
+use super::answer::{Beside, Calculation, Tail, common};
 use super::read::{MONTHS_MAX, decision, int, notes};
 use crate::domain::calc::law::{Law, Refusal};
 use crate::domain::calc::number::Month;
@@ -26,7 +25,7 @@ impl Calculation for proto::CalculatePensionRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, limits: CalculationLimits) -> Option<Self::Input> {
+    fn read(self, fields: &mut Fields, beside: Beside) -> Option<Self::Input> {
         let age = match (self.birth_month.as_str(), self.retirement_age_months) {
             ("", 0) => {
                 fields.bad("retirement_age_months", "one of retirement_age_months and birth_month must be given");
@@ -45,7 +44,12 @@ impl Calculation for proto::CalculatePensionRequest {
         let before = fields.count("months_before_accounts", self.months_before_accounts, 0, MONTHS_MAX);
         let balance = fields.money("account_balance_fen", self.account_balance_fen);
         let record = if self.history.is_empty() {
-            let index = fields.factor("average_index", &self.average_index);
+            let index = if self.average_index.is_empty() {
+                fields.bad("average_index", "one of history and average_index must be given");
+                None
+            } else {
+                fields.factor("average_index", &self.average_index)
+            };
             if let (Some(paid), Some(deemed)) = (paid, deemed)
                 && paid + deemed > MONTHS_MAX.unsigned_abs()
             {
@@ -61,8 +65,27 @@ impl Calculation for proto::CalculatePensionRequest {
             for (field, given) in summary {
                 fields.foreign(field, given, "a request without history");
             }
-            spans(&self.history, fields, limits.periods as usize).map(Record::Spans)
+            spans(&self.history, fields, beside.limits.periods as usize).map(Record::Spans)
         };
+        if let Some(now) = beside.on.map(Month::of) {
+            let born = match &age {
+                Some(Age::Born(born)) if *born < now => Some(*born),
+                Some(Age::Born(_)) => {
+                    fields.bad("birth_month", "must lie before the month of retirement");
+                    None
+                }
+                Some(Age::Months(months)) => Some(now.minus(*months)),
+                None => None,
+            };
+            if let Some(Record::Spans(spans)) = &record {
+                if spans.last().is_some_and(|span| span.last > now) {
+                    fields.bad("history", "reaches beyond the month of retirement");
+                }
+                if spans.first().zip(born).is_some_and(|(span, born)| span.from < born) {
+                    fields.bad("history", "begins before the birth");
+                }
+            }
+        }
         let pensioner = Pensioner {
             age_months: 0,
             base: base?,
@@ -77,22 +100,15 @@ impl Calculation for proto::CalculatePensionRequest {
         let now = Month::of(law.on);
         let age_months = match age {
             Age::Months(months) => *months,
-            Age::Born(born) if *born < now => now.since(*born),
-            Age::Born(_) => return Err(Refusal::field("birth_month", "must lie before the month of retirement")),
+            Age::Born(born) => now.since(*born),
         };
-        if let Record::Spans(spans) = &input.record {
-            if spans.last().is_some_and(|span| span.last > now) {
-                return Err(Refusal::field("history", "reaches beyond the month of retirement"));
+        pension::calculate(law, &Pensioner { age_months, ..input.clone() }, trace).map_err(|mut refusal| {
+            if let (Age::Born(_), Refusal::Fields(fields)) = (age, &mut refusal) {
+                for (field, _) in fields.iter_mut().filter(|(field, _)| *field == "retirement_age_months") {
+                    *field = "birth_month";
+                }
             }
-            if spans.first().is_some_and(|span| span.from < now.minus(age_months)) {
-                return Err(Refusal::field("history", "begins before the birth"));
-            }
-        }
-        pension::calculate(law, &Pensioner { age_months, ..input.clone() }, trace).map_err(|refusal| {
-            match (age, refusal) {
-                (Age::Born(_), Refusal::Field("retirement_age_months", what)) => Refusal::field("birth_month", what),
-                (_, refusal) => refusal,
-            }
+            refusal
         })
     }
 

@@ -59,7 +59,14 @@ impl Fields {
 
     /// A word of a closed list that may be left out.
     pub fn optional_word<T: Wire>(&mut self, field: &str, number: i32) -> Option<Option<T>> {
-        if number == 0 { Some(None) } else { self.word(field, number).map(Some) }
+        if number == 0 {
+            return Some(None);
+        }
+        let known = T::from_wire(number);
+        if known.is_none() {
+            self.bad(field, "must be a known value");
+        }
+        known.map(Some)
     }
 
     /// `YYYY-MM-DD`, or `YYYY-MM` where only the month is known.
@@ -80,9 +87,11 @@ impl Fields {
             (0, "") => Some(None),
             (0, _) => {
                 self.bad("class", "is required with birth_date");
+                self.birth("birth_date", birth);
                 None
             }
             (_, "") => {
+                self.word::<RetirementClass>("class", class);
                 self.bad("birth_date", "is required with class");
                 None
             }

@@ -1,7 +1,6 @@
 //! CalculateRetirement on the wire.
 
-use super::CalculationLimits;
-use super::answer::{Calculation, Tail, common};
+use super::answer::{Beside, Calculation, Tail, common};
 use super::read::{MONTHS_MAX, decision, int, notes};
 use crate::domain::calc::law::{Law, Refusal};
 use crate::domain::calc::number::age_text;
@@ -20,7 +19,7 @@ impl Calculation for proto::CalculateRetirementRequest {
 
     common!();
 
-    fn read(self, fields: &mut Fields, _: CalculationLimits) -> Option<Worker> {
+    fn read(self, fields: &mut Fields, _: Beside) -> Option<Worker> {
         let class = fields.word("class", self.class);
         let birth = fields.birth("birth_date", &self.birth_date);
         let category = fields.optional_word("early_category", self.early_category);

@@ -97,6 +97,11 @@ impl Book {
         self.marks[place] & TAKEN != 0
     }
 
+    /// Notes that a line has no counterpart after all.
+    pub fn give_back(&mut self, place: usize) {
+        self.marks[place] &= !TAKEN;
+    }
+
     /// Notes that a line has its counterpart; false when it had one.
     pub fn take(&mut self, place: usize) -> bool {
         let free = !self.is_taken(place);

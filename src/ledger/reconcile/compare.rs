@@ -53,6 +53,8 @@ pub struct Comparison {
     book: Book,
     /// Lines of ours outside the days that have their counterpart inside.
     outside: HashSet<u64>,
+    /// Refunds that were paired with a line that does not name them, while others of the settlement would have done as well.
+    guessed: HashSet<u64>,
     unmatched: Vec<TheirLine>,
     /// Refunds that name their settlement, and no amount that we gave back.
     undecided: Vec<(TheirLine, SettlementId)>,
@@ -78,6 +80,7 @@ impl Comparison {
             limits,
             book,
             outside: HashSet::new(),
+            guessed: HashSet::new(),
             unmatched: Vec::new(),
             undecided: Vec::new(),
             pending: VecDeque::new(),
@@ -128,6 +131,7 @@ impl Comparison {
                     ledger.refunds(settlement, self.book.until()).await?.stand.into_iter().find(free)
                 {
                     self.take(position, Stage::Posted);
+                    self.guessed.insert(position);
                 }
             }
             Some(Lead::Nothing) | None => {}
@@ -144,13 +148,21 @@ impl Comparison {
         for (line, lead) in lines.into_iter().zip(leads) {
             match lead {
                 Lead::Nothing => self.unmatched.push(line),
-                Lead::Line(ours) => found.extend(self.pair(ledger, ours, line).await?),
+                Lead::Line(ours) => {
+                    self.give_way(ledger, &ours).await?;
+                    found.extend(self.pair(ledger, ours, line).await?);
+                }
                 Lead::RefundOf(settlement) => {
                     let refunds = ledger.refunds(settlement, self.book.until()).await?.stand;
-                    let same =
-                        |(position, figures): &&(u64, Figures)| line.claimed.agrees(figures) && self.is_free(*position);
-                    match refunds.iter().find(same).map(|(position, _)| *position) {
-                        Some(position) => found.extend(self.pair_at(ledger, position, line).await?),
+                    let same = || refunds.iter().filter(|(_, figures)| line.claimed.agrees(figures));
+                    let several = same().nth(1).is_some();
+                    match same().find(|(position, _)| self.is_free(*position)).map(|(position, _)| *position) {
+                        Some(position) => {
+                            if several {
+                                self.guessed.insert(position);
+                            }
+                            found.extend(self.pair_at(ledger, position, line).await?);
+                        }
                         None => self.undecided.push((line, settlement)),
                     }
                 }
@@ -202,6 +214,31 @@ impl Comparison {
         let free = self.book.take(place);
         self.summary.ours += u64::from(free && stage == Stage::Posted);
         free
+    }
+
+    /// A refund that was taken for a line without its name is left to the line that names it, where another equal one is
+    /// free: lines come in any order.
+    async fn give_way(&mut self, ledger: &Ledger, ours: &OurLine) -> Result<(), Failure> {
+        if !self.guessed.contains(&ours.position) {
+            return Ok(());
+        }
+        let stand = ledger.refunds(ours.settlement, self.book.until()).await?.stand;
+        let other = stand.iter().find(|(position, figures)| *figures == ours.figures && self.is_free(*position));
+        if let Some((other, _)) = other {
+            self.guessed.remove(&ours.position);
+            self.guessed.insert(*other);
+            self.take(*other, Stage::Posted);
+            match self.book.at(ours.position) {
+                Some(place) => {
+                    self.book.give_back(place);
+                    self.summary.ours -= u64::from(ours.stage == Stage::Posted);
+                }
+                None => {
+                    self.outside.remove(&ours.position);
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn pair_at(&mut self, ledger: &Ledger, position: u64, theirs: TheirLine) -> Result<Option<Found>, Failure> {

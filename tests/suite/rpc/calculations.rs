@@ -368,3 +368,136 @@ fn a_stream_that_stands_still_is_ended() {
     });
     assert_eq!(words(&told), "DeadlineExceeded TIME_LIMIT");
 }
+/// What only the tables and the day can tell is told together too, and what a day or a region does not have by its name.
+#[test]
+fn faults_that_the_tables_and_the_day_find_are_named_together() {
+    let server = Setup::memory().start();
+    let invalid = "InvalidArgument INVALID_FIELDS";
+    let rates = proto::CalculateContributionRequest {
+        injury_class: 9,
+        housing_fund_person_rate: "0.13".to_owned(),
+        housing_fund_unit_rate: "0.04".to_owned(),
+        ..contribution(700_000)
+    };
+    let fields = "housing_fund_person_rate housing_fund_unit_rate injury_class";
+    assert_eq!(failed(server.calculate_contribution(rates)), format!("{invalid} {fields}"));
+    let pension = proto::CalculatePensionRequest {
+        region_code: "500000".to_owned(),
+        on: "2026-06-01".to_owned(),
+        retirement_age_months: 720,
+        average_index: "1".to_owned(),
+        paid_months: 900,
+        months_before_accounts: 1_000,
+        ..Default::default()
+    };
+    assert_eq!(failed(server.calculate_pension(pension)), format!("{invalid} months_before_accounts paid_months"));
+    let period = |from: &str, last: &str| proto::PaidPeriod {
+        insurance: proto::InsuranceKind::Medical as i32,
+        from_month: from.to_owned(),
+        last_month: last.to_owned(),
+    };
+    let gap = proto::AssessContributionGapRequest {
+        region_code: "000000".to_owned(),
+        on: "2026-01-15".to_owned(),
+        paid: vec![period("2025-01", "2026-02"), period("2025-06", "2025-07")],
+        ..Default::default()
+    };
+    let fields = "paid[0].last_month paid[1].from_month";
+    assert_eq!(failed(server.assess_contribution_gap(gap)), format!("{invalid} {fields}"));
+    let certified = proto::CalculateCertificationDueRequest {
+        region_code: "000000".to_owned(),
+        on: "2026-01-15".to_owned(),
+        last_certified: "2026-01-16".to_owned(),
+        channel: 99,
+        ..Default::default()
+    };
+    assert_eq!(failed(server.calculate_certification_due(certified)), format!("{invalid} channel last_certified"));
+    let twice = proto::CalculateContributionRequest {
+        parameters: vec![own("contribution_rounding", "UP"), own("contribution_rounding", "\"FLOOR_FEN\"")],
+        ..contribution(1)
+    };
+    assert_eq!(
+        failed(server.calculate_contribution(twice)),
+        format!("{invalid} parameters[0].value parameters[1].name")
+    );
+    // A region that had ended by then, and one that had not begun.
+    for (region, on) in [("371200", "2019-01-01"), ("133100", "2017-03-31")] {
+        let asked = proto::CalculateContributionRequest {
+            region_code: region.to_owned(),
+            on: on.to_owned(),
+            ..contribution(1)
+        };
+        assert_eq!(failed(server.calculate_contribution(asked)), "NotFound REGION_NOT_FOUND", "{region} {on}");
+    }
+}
+
+/// Bounds may be rounded to whole yuan and tiers to the fen: the lowest tier is then the lower bound.
+#[test]
+fn a_tier_that_is_offered_is_never_outside_the_bounds() {
+    let server = Setup::memory().start();
+    let tier = |tier: &str| proto::CalculateContributionRequest {
+        region_code: "110000".to_owned(),
+        on: "2026-01-01".to_owned(),
+        scheme: proto::ContributionScheme::Flexible as i32,
+        average_wage_fen: Some(1_193_600),
+        tier: tier.to_owned(),
+        ..Default::default()
+    };
+    let found = server.calculate_contribution(tier("0.6")).expect("it is offered");
+    assert_eq!((found.base_fen, found.lower_bound_fen), (716_200, 716_200));
+    let own = proto::CalculateContributionRequest {
+        parameters: vec![own("base_bounds", r#"{"lower":"0.7","upper":"3"}"#)],
+        ..tier("0.6")
+    };
+    assert_eq!(failed(server.calculate_contribution(own)), "InvalidArgument INVALID_FIELDS tier");
+}
+
+/// Counters follow the pension insurance, else the insurance that was named first, in whatever order they are told of.
+#[test]
+fn counters_follow_the_insurance_that_was_named_first() {
+    let server = Setup::memory().start();
+    let period = |insurance: proto::InsuranceKind, from: &str| proto::PaidPeriod {
+        insurance: insurance as i32,
+        from_month: from.to_owned(),
+        last_month: "2026-01".to_owned(),
+    };
+    use proto::InsuranceKind::{Maternity, Medical, Pension};
+    let rows = [
+        (vec![period(Maternity, "2026-01"), period(Medical, "2025-12")], 1),
+        (vec![period(Medical, "2025-12"), period(Maternity, "2026-01")], 2),
+        (vec![period(Maternity, "2026-01"), period(Pension, "2025-11")], 3),
+    ];
+    for (paid, months) in rows {
+        let asked = proto::AssessContributionGapRequest {
+            region_code: "000000".to_owned(),
+            on: "2026-01-15".to_owned(),
+            paid,
+            ..Default::default()
+        };
+        let found = server.assess_contribution_gap(asked).expect("assessed");
+        assert!(found.counters.iter().all(|counter| counter.continuous_months == months), "{months}: {found:?}");
+    }
+}
+
+/// The table that is answered is among what the answer rests on.
+#[test]
+fn the_channels_of_a_region_are_explained() {
+    let server = Setup::memory().start();
+    let asked = proto::CalculateCertificationDueRequest {
+        region_code: "000000".to_owned(),
+        on: "2026-01-15".to_owned(),
+        last_certified: "2025-06-01".to_owned(),
+        ..Default::default()
+    };
+    let found = server.calculate_certification_due(asked.clone()).expect("calculated");
+    let parameters = |found: &proto::CalculateCertificationDueResponse| {
+        let steps = &found.explanation.as_ref().expect("full by itself").steps;
+        let ways = steps.iter().flat_map(|step| &step.parameters).find(|known| known.name == "certification_ways");
+        ways.expect("it is named").clone()
+    };
+    let shown = parameters(&found);
+    let own =
+        proto::CalculateCertificationDueRequest { parameters: vec![own("certification_ways", &shown.value)], ..asked };
+    let found = server.calculate_certification_due(own).expect("calculated");
+    assert_eq!((found.what_if, found.weakest_grade), (true, 0));
+}

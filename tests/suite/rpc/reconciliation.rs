@@ -673,3 +673,45 @@ fn the_line_of_a_fenced_request_is_struck() {
         assert_eq!(found, expected);
     });
 }
+/// Lines come in any order: a refund that is named is found by its name, whatever stood before it without one.
+#[test]
+fn equal_refunds_are_paired_whatever_order_they_come_in() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let (mother, _) = server.family(900_000);
+        let id = settled(&server, "bill", &mother, 1_000);
+        for name in ["r-1", "r-2", "r-3"] {
+            let parts = proto::RefundParts { accounts_fen: 100, ..Default::default() };
+            server.refund_settlement(refund_parts(name, &id, parts)).expect("refunded");
+        }
+        let unnamed = format!("R {DAY} 100 stl={id}");
+        let all = [
+            format!("S {DAY} 1000 req=bill"),
+            unnamed.clone(),
+            format!("R {DAY} 100 req=r-1"),
+            unnamed.clone(),
+            format!("R {DAY} 100 req=r-2"),
+        ];
+        for turn in 0..all.len() {
+            let mut order = all.clone();
+            order.rotate_left(turn);
+            // A message is compared before the next one is known.
+            for size in [1, all.len()] {
+                let some: Vec<_> = order[..].iter().filter(|text| **text != unnamed).map(|text| line(text)).collect();
+                let texts: Vec<_> = order.iter().map(|text| line(text)).collect();
+                let (found, summary) =
+                    compared(&server, start(DAY, ""), texts.chunks(size).map(<[_]>::to_vec).collect());
+                // Four lines for three refunds: which of them is told is the order's doing.
+                assert_eq!((found.len(), summary.ours), (1, 4), "{turn} {size}: {found:?}");
+                assert!(found[0].starts_with("ONLY_THEIRS STRIKE_DUPLICATE |  | R "), "{turn} {size}: {found:?}");
+                let (found, _) = compared(&server, start(DAY, ""), some.chunks(size).map(<[_]>::to_vec).collect());
+                assert_eq!(found, ["STATE BOOK_REFUND | R r-3 100 |"], "{turn} {size}");
+            }
+            let mut three = order.to_vec();
+            three.remove(order.iter().position(|text| *text == unnamed).expect("there are two"));
+            let texts: Vec<_> = three.iter().map(|text| vec![line(text)]).collect();
+            let (found, summary) = compared(&server, start(DAY, ""), texts);
+            assert_eq!((found, summary.equal), (Vec::<String>::new(), true), "{turn}");
+        }
+    });
+}

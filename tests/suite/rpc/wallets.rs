@@ -243,3 +243,48 @@ fn what_can_still_be_taken_does_not_go_back() {
     server.clock().set("2025-03-04T06:00:00+08:00");
     assert_eq!((night(next), server.balances(&owner)), (parse_day("2025-03-04"), (0, 9_000)));
 }
+/// A repeat shows the binding as it stood, not what became of it, and a wallet alone is no account to pay into monthly.
+#[test]
+fn a_quota_that_was_set_is_told_again_as_it_was() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let (_, _, binding) = server.quota(100_000, 50_000);
+        let request = proto::SetQuotaRequest {
+            request_id: "again".to_owned(),
+            binding_id: binding.clone(),
+            quota_fen: 60_000,
+            evidence: ["OWNER_CONSENT", "BENEFICIARY_CONSENT"].map(evidence).to_vec(),
+            ..Default::default()
+        };
+        let set = server.set_quota(request.clone()).expect("set");
+        assert_eq!(set.binding.as_ref().expect("set").state(), proto::BindingState::Active);
+        let release = proto::ReleaseBindingRequest {
+            request_id: "release".to_owned(),
+            target: Some(proto::release_binding_request::Target::BindingId(binding)),
+            requested_by: proto::BindingParty::Owner as i32,
+            explanation_view: 0,
+            evidence: release_evidence(),
+            channel: proto::Channel::AgencyWindow as i32,
+        };
+        server.release_binding(release).expect("released");
+        let again = server.set_quota(request).expect("a repeat succeeds");
+        assert_eq!(again, proto::SetQuotaResponse { replayed: true, ..set });
+    });
+}
+
+#[test]
+fn a_wallet_alone_is_no_account_to_pay_into() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let mut resident = person(1, "440300");
+        let insurance = resident.insurance.as_mut().expect("set");
+        insurance.scheme = proto::Scheme::Resident as i32;
+        insurance.has_account = false;
+        let resident = server.create_member(resident).expect("created").member.expect("set").member_id;
+        assert_eq!(failed(server.credit_account(credit("c-1", &resident, 100))), "NotFound ACCOUNT_NOT_FOUND");
+        let open = proto::OpenWalletRequest { request_id: "w".to_owned(), member: by_id(&resident) };
+        server.open_wallet(open).expect("opened");
+        assert_eq!(failed(server.credit_account(credit("c-1", &resident, 100))), "NotFound ACCOUNT_NOT_FOUND");
+        assert_eq!(server.balances(&resident), (0, 0));
+    });
+}

@@ -155,7 +155,8 @@ impl Model {
 
     fn credit(&self, who: Named, bucket: Bucket, fen: i64, today: Date) -> Result<Draft, No> {
         let id = self.find(who)?;
-        let before = self.purse(id, today).ok_or("NOT_FOUND Account")?;
+        let pays_in = fen < 0 || self.who[&id].insurance.has_account;
+        let before = self.purse(id, today).filter(|_| pays_in).ok_or("NOT_FOUND Account")?;
         if before.1[super::place(bucket)] + fen < 0 {
             return Err(refused(&[Reason::BalanceInsufficient]));
         }
