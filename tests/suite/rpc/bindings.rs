@@ -214,3 +214,34 @@ fn payers_are_offered_without_their_balances() {
     assert_eq!((answer.total_can_pay_fen, answer.payers[0].can_pay_fen, answer.payers[0].order), (100, 100, 1));
     assert!(!format!("{answer:?}").contains("987654"));
 }
+
+/// A repeat shows the order that was asked for, and nobody in it as released since.
+#[test]
+fn an_order_is_told_again_as_it_was() {
+    for_each_store(|setup| {
+        let server = setup.start();
+        let mother = server.member(1, "110000", 0);
+        let owners = [server.member(2, "110000", 1_000), server.member(3, "110000", 1_000)];
+        let binding_ids: Vec<String> = owners.iter().rev().map(|owner| server.bind(owner, &mother)).collect();
+        let request = proto::ReorderBindingsRequest {
+            request_id: "order".to_owned(),
+            beneficiary: by_id(&mother),
+            binding_ids: binding_ids.clone(),
+        };
+        let ordered = server.reorder_bindings(request.clone()).expect("ordered");
+        let release = proto::ReleaseBindingRequest {
+            request_id: "release".to_owned(),
+            target: Some(proto::release_binding_request::Target::BindingId(binding_ids[1].clone())),
+            requested_by: proto::BindingParty::Owner as i32,
+            explanation_view: 0,
+            evidence: release_evidence(),
+            channel: proto::Channel::AgencyWindow as i32,
+        };
+        server.release_binding(release).expect("released");
+        let get = proto::GetBindingRequest { binding_id: binding_ids[1].clone(), ..Default::default() };
+        let now = server.get_binding(get).expect("found").binding.expect("set");
+        assert_eq!(now.state(), proto::BindingState::Released);
+        let again = server.reorder_bindings(request).expect("a repeat succeeds");
+        assert_eq!(again, proto::ReorderBindingsResponse { replayed: true, ..ordered });
+    });
+}

@@ -243,7 +243,7 @@ fn what_can_still_be_taken_does_not_go_back() {
     server.clock().set("2025-03-04T06:00:00+08:00");
     assert_eq!((night(next), server.balances(&owner)), (parse_day("2025-03-04"), (0, 9_000)));
 }
-/// A repeat shows the binding as it stood, not what became of it, and a wallet alone is no account to pay into monthly.
+/// A repeat shows the binding as it stood, not what became of it.
 #[test]
 fn a_quota_that_was_set_is_told_again_as_it_was() {
     for_each_store(|setup| {
@@ -272,6 +272,7 @@ fn a_quota_that_was_set_is_told_again_as_it_was() {
     });
 }
 
+/// Who has a wallet and no personal account is paid nothing monthly.
 #[test]
 fn a_wallet_alone_is_no_account_to_pay_into() {
     for_each_store(|setup| {
