@@ -94,7 +94,7 @@ reasons! {
     /// The law names the purpose as forbidden.
     PurposeProhibited "PURPOSE_PROHIBITED" "该用途属于政策明确禁止使用个人账户支付的范围。";
     /// No part of this bill is of a kind that relatives may pay.
-    ComponentNotPayable "COMPONENT_NOT_PAYABLE" "本次费用没有可由家庭共济支付的部分。";
+    ComponentNotPayable "COMPONENT_NOT_PAYABLE" "本次费用没有可由该个人账户支付的部分。";
     /// Others have paid all there was.
     NothingLeftToPay "NOTHING_LEFT_TO_PAY" "前序账户已支付完毕，无需再使用该账户。";
     /// No paper authorisation under the policy of the day.

@@ -94,6 +94,7 @@ scenarios! {
     resolve_reversed
     transfer_beforehand
     user_order
+    verified_in_steps
     wallet_claims
     wallet_hours
     year_close
@@ -135,6 +136,7 @@ fn check(text: &str) {
                 wrong.push_str(&format!("line {}: {}\n  expected {expected}\n  found    {found}\n", line + 1, command));
             }
         }
+        story.verifications_are_told_again();
         assert!(rows > 1, "a story has rows");
         assert!(wrong.is_empty(), "\n{wrong}");
     };
@@ -223,6 +225,7 @@ struct Story {
     settlements: BTreeMap<String, String>,
     quotes: BTreeMap<String, String>,
     transfers: BTreeMap<String, String>,
+    verified: Vec<(proto::VerifyBindingRequest, proto::VerifyBindingResponse)>,
     requests: u32,
 }
 
@@ -288,6 +291,7 @@ impl Story {
             settlements: BTreeMap::new(),
             quotes: BTreeMap::new(),
             transfers: BTreeMap::new(),
+            verified: Vec::new(),
             requests: 0,
         }
     }
@@ -564,13 +568,22 @@ impl Story {
             Err(status) => return refusal(&status),
             Ok(done) => done,
         };
-        let again = self.server.verify_binding(request).expect("a repeat succeeds");
-        assert!(again.replayed && !done.replayed);
-        assert_eq!(proto::VerifyBindingResponse { replayed: false, ..again }, done);
-        let binding = done.binding.expect("set");
+        assert!(!done.replayed);
+        let binding = done.binding.clone().expect("set");
+        self.verified.push((request, done));
+        self.verifications_are_told_again();
         let state = enum_name(binding.state().as_str_name(), "BINDING_STATE_");
         let pending = binding.pending_evidence.join(",");
         if pending.is_empty() { state } else { format!("{state} pending={pending}") }
+    }
+
+    /// A repeat shows what it did, whatever was handed in since.
+    fn verifications_are_told_again(&self) {
+        for (request, done) in &self.verified {
+            let again = self.server.verify_binding(request.clone()).expect("a repeat succeeds");
+            let current_state = again.current_state;
+            assert_eq!(again, proto::VerifyBindingResponse { replayed: true, current_state, ..done.clone() });
+        }
     }
 
     fn reorder(&mut self, words: &mut Words<'_>) -> String {

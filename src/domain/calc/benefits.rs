@@ -66,15 +66,20 @@ pub fn check(law: &Law<'_>, facts: &Facts, trace: &mut Trace) -> Result<Benefits
             }
             continue;
         }
-        found.reasons.clear();
+        let mut reasons = Vec::new();
         for need in &way.needs {
-            let reasons = judge(law, facts, way, *need, trace)?;
-            found.reasons.extend(reasons);
+            reasons.extend(judge(law, facts, way, *need, trace)?);
         }
-        found.reasons.dedup();
-        if found.reasons.is_empty() {
+        if reasons.is_empty() {
+            found.reasons.clear();
             give(law, facts, way, &mut found, trace)?;
             break;
+        }
+        // A no is the no of every way.
+        for reason in reasons {
+            if !found.reasons.contains(&reason) {
+                found.reasons.push(reason);
+            }
         }
     }
     found.card_uses = law.card_uses()?.iter().map(|row| (row.code.clone(), row.text.clone())).collect();
