@@ -3,9 +3,10 @@
 
 use super::cluster::{sql, try_sql};
 use super::server::migrate;
+use super::upgrade::{OldSession, up_to};
 use super::{Cluster, Durability, printed};
 use crate::kills::{Outcome, credit, person, send};
-use crate::process::{Server, check_ledger, gongji, run};
+use crate::process::{PATIENCE, Server, check_ledger, gongji, run, wait_until};
 
 #[test]
 fn the_printed_grants_let_each_role_do_its_work_and_no_more() {
@@ -70,4 +71,27 @@ fn the_printed_grants_let_each_role_do_its_work_and_no_more() {
     }
     let (status, _, log) = server.terminate();
     assert!(status.success() && !log.contains("panicked"), "{log}");
+}
+
+/// The database's owner, who is nobody's superior, sees programs of another role that could not read what a migration allows.
+#[test]
+fn an_owner_sees_older_programs_of_another_role() {
+    let mut cluster = Cluster::new();
+    let node = cluster.node("apart", Durability::Fast, &[]);
+    for role in ["bureau", "program"] {
+        node.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD 'of-{role}'"));
+    }
+    node.sql("CREATE DATABASE gongji OWNER bureau");
+    let as_role = |role: &str| node.url("gongji").replacen("tester:only-for-tests", &format!("{role}:of-{role}"), 1);
+    let (owner, program) = (as_role("bureau"), as_role("program"));
+    assert_eq!(sql(&owner, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"), "f");
+    assert!(up_to(&owner, Some(2)).status.success());
+    let old = OldSession::of(&program);
+    let refused = up_to(&owner, None);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("1 connections of such programs"), "{said}");
+    assert_eq!(sql(&owner, "SELECT max(version) FROM gongji.migration"), "2");
+    old.end();
+    wait_until("the end of that session", PATIENCE, || up_to(&owner, None).status.success().then_some(()));
+    assert_eq!(sql(&owner, "SELECT max(version) FROM gongji.migration"), "3");
 }

@@ -40,6 +40,30 @@ pub fn up_to(url: &str, last: Option<i32>) -> Output {
     ended(gongji(&words))
 }
 
+/// A session as programs of schema 1 have: its name says no number.
+pub struct OldSession {
+    runtime: tokio::runtime::Runtime,
+    client: tokio_postgres::Client,
+    driving: tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>,
+}
+
+impl OldSession {
+    pub fn of(url: &str) -> Self {
+        let url = format!("{url}{}application_name=gongji", if url.contains('?') { '&' } else { '?' });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (client, connection) =
+            runtime.block_on(tokio_postgres::connect(&url, tokio_postgres::NoTls)).expect("connects");
+        let driving = runtime.spawn(connection);
+        runtime.block_on(client.simple_query("SELECT 1")).expect("answers");
+        Self { runtime, client, driving }
+    }
+
+    pub fn end(self) {
+        drop(self.client);
+        self.runtime.block_on(self.driving).expect("no panic").expect("ends well");
+    }
+}
+
 /// What is stored in words that programs of schema 1 cannot read.
 pub fn newer_words(database: &Database) -> Vec<Step> {
     let sql =
@@ -243,20 +267,12 @@ fn explanations_are_stored_in_the_words_that_all_who_serve_can_read() {
         !found.is_empty() && found.iter().all(|subject| subject == wanted)
     };
     assert!(all(&before, "bill"), "{before:?}");
-    // Sessions that say no number are of programs of schema 1.
-    let one_more =
-        format!("{}{}application_name=gongji", database.url(), if database.url().contains('?') { '&' } else { '?' });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let old = runtime.block_on(tokio_postgres::connect(&one_more, tokio_postgres::NoTls)).expect("connects");
-    let (client, connection) = old;
-    let driving = runtime.spawn(connection);
-    runtime.block_on(client.simple_query("SELECT 1")).expect("answers");
+    let old = OldSession::of(database.url());
     let refused = up_to(database.url(), None);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("1 connections of such programs"), "{said}");
     assert_eq!(database.sql("SELECT max(version) FROM gongji.migration"), "2");
-    drop(client);
-    runtime.block_on(driving).expect("no panic").expect("ends well");
+    old.end();
     // Whoever brings the schema up to date at its start leaves the old program its way back, whether or not one is there.
     let another = Server::start(gongji(&[&beat[..], &["--migrate", "true"]].concat()));
     assert!(another.log().contains("no program of a schema before 2"), "{}", another.log());
