@@ -16,7 +16,7 @@ use super::echo::EchoReply;
 use super::lanes::{Lane, Meter, Shared, lock};
 use super::many;
 use super::process::{self, Process};
-use super::wire::{Checked, Kind, Light, MANY, QuotePart, Requests, SettlePart};
+use super::wire::{Checked, Kind, Light, MANY, QuotePart, Requests, SettlePart, View};
 
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How long a cell waits for its first answer.
@@ -46,6 +46,7 @@ pub struct Client {
     connections: usize,
     pid: u32,
     families: u64,
+    view: View,
 }
 
 impl Client {
@@ -55,6 +56,7 @@ impl Client {
         threads: usize,
         server: &Process,
         families: u64,
+        view: View,
     ) -> Result<Self, String> {
         let lanes = (0..threads.clamp(1, connections)).map(|_| Lane::start());
         let mut lanes = lanes.collect::<Result<Vec<_>, _>>()?;
@@ -63,7 +65,7 @@ impl Client {
             let place = number % lanes.len();
             lanes[place].connect(address).await?;
         }
-        Ok(Self { lanes, connections, pid: server.pid(), families })
+        Ok(Self { lanes, connections, pid: server.pid(), families, view })
     }
 
     /// What the calls of each thread share.
@@ -71,7 +73,7 @@ impl Client {
         let (run, today, lanes) = (process::nonce(), process::today(), self.lanes.len() as u64);
         let of_lane = |lane: u64| {
             let budget = if budget == u64::MAX { budget } else { budget / lanes + u64::from(lane < budget % lanes) };
-            Shared::new(Requests::new(self.families, run, lane, &today), budget)
+            Shared::new(Requests::new(self.families, run, lane, &today, self.view), budget)
         };
         (0..lanes).map(of_lane).collect()
     }

@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use prost::Message;
 use tonic::{Request, Status};
 
-use super::wire::{Checked, Kind, MANY, QuotePart, Requests, SettlePart};
+use super::wire::{Checked, Kind, MANY, QuotePart, Requests, SettlePart, View};
 use super::{data, process, server};
 use crate::config::{Config, Given, StoreChoice};
 use crate::grpc::proto::settlement_service_server::SettlementService;
@@ -24,6 +24,7 @@ pub async fn run(
     kinds: &[Kind],
     people: u64,
     calls: u64,
+    view: View,
     dir: &Path,
     database: Option<&DatabaseUrl>,
 ) -> Result<(), String> {
@@ -39,7 +40,7 @@ pub async fn run(
         let mut config = Config::read(given, None, false).map_err(|error| error.to_string())?;
         config.memory_records = u64::MAX;
         let service = Service(server::api(&config, people).await?);
-        let mut requests = Requests::new(people / data::FAMILY, process::nonce(), 0, &process::today());
+        let mut requests = Requests::new(people / data::FAMILY, process::nonce(), 0, &process::today(), view);
         repeat(&service, *kind, &mut requests, WARM_UP).await?;
         let (began, cpu) = (Instant::now(), process::cpu_seconds(std::process::id())?);
         repeat(&service, *kind, &mut requests, calls).await?;
@@ -108,7 +109,7 @@ mod tests {
         let given = Given { store: Some(StoreChoice::Memory), ..Given::default() };
         let config = Config::read(given, None, false).expect("defaults");
         let service = Service(runtime.block_on(server::api(&config, 4_000)).expect("loaded"));
-        let mut requests = Requests::new(4_000 / data::FAMILY, process::nonce(), 0, &process::today());
+        let mut requests = Requests::new(4_000 / data::FAMILY, process::nonce(), 0, &process::today(), View::Summary);
         let near = |one: usize, other: usize| one.abs_diff(other) * 10 <= other;
         for _ in 0..20 {
             let (quote, sized) = (requests.next(Kind::Quote), requests.next(Kind::EchoSized));

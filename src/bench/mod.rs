@@ -29,6 +29,7 @@ use client::{Cell, Client};
 use process::{Folder, Probe, Process};
 use report::{Bare, Disk, OpenLoop, Report, Row, Startup, StoreFacts, median};
 pub use wire::Kind;
+use wire::View;
 
 /// The most calls in flight, and over how many connections.
 const MOST: (usize, usize) = (256, 4);
@@ -56,6 +57,9 @@ pub struct Options {
     /// Only these.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Kind>,
+    /// The explanation that is asked for. The thresholds are those of a summary.
+    #[arg(long, value_enum, default_value_t = View::Summary)]
+    explanation: View,
     /// Threads of the servers.
     #[arg(long, default_value_t = 2)]
     runtimes: u32,
@@ -114,7 +118,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             if let Some(url) = database.filter(|_| kinds.iter().any(|kind| kind.of_postgres())) {
                 database::prepare(url).await?;
             }
-            direct::run(&kinds, plan.people, calls.max(1), &folder.0, database).await
+            direct::run(&kinds, plan.people, calls.max(1), options.explanation, &folder.0, database).await
         });
     }
     let report = runtime.block_on(async {
@@ -176,8 +180,14 @@ impl Plan<'_> {
         Process::start(&arguments, url)
     }
 
+    fn report(&self, rounds: u32) -> Report {
+        let Options { runtimes, client_threads, explanation, .. } = self.options;
+        Report::new(self.people, rounds, self.time, (*runtimes, *client_threads), *explanation)
+    }
+
     async fn client(&self, server: &Process, connections: usize) -> Result<Client, String> {
-        Client::connect(server.address, connections, self.options.client_threads, server, self.families()).await
+        let Options { client_threads, explanation, .. } = self.options;
+        Client::connect(server.address, connections, *client_threads, server, self.families(), *explanation).await
     }
 }
 
@@ -241,8 +251,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Report, String> {
         }
     }
 
-    let mut report =
-        Report::new(plan.people, plan.rounds, plan.time, (plan.options.runtimes, plan.options.client_threads));
+    let mut report = plan.report(plan.rounds);
     report.rows = rows(&cells);
     if let Some(url) = database {
         let settled = cells.iter().filter(|((_, kind), _)| kind.of_postgres()).flat_map(|(_, rounds)| rounds);
@@ -365,7 +374,7 @@ async fn startup(plan: &Plan<'_>, settlements: u64) -> Result<Report, String> {
     let first_reply = began.elapsed();
     let (records, check_ok) = client.check_ledger().await?;
     let per = |bytes: u64| bytes as f64 / cell.calls.max(1) as f64;
-    let mut report = Report::new(plan.people, 1, plan.time, (plan.options.runtimes, plan.options.client_threads));
+    let mut report = plan.report(1);
     report.startup = Some(Startup {
         settlements: cell.calls,
         failed: cell.failed,

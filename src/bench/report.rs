@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::client::Cell;
 use super::process::Probe;
-use super::wire::Kind;
+use super::wire::{Kind, View};
 
 /// The middle one, or the mean of the two in the middle.
 pub fn median(mut values: Vec<f64>) -> f64 {
@@ -105,6 +105,7 @@ pub struct Report {
     pub time: Duration,
     pub runtimes: u32,
     pub client_threads: usize,
+    pub explanation: View,
     pub rows: Vec<Row>,
     pub stores: Vec<StoreFacts>,
     pub disk: Option<Disk>,
@@ -116,13 +117,14 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(people: u64, rounds: u32, time: Duration, threads: (u32, usize)) -> Self {
+    pub fn new(people: u64, rounds: u32, time: Duration, threads: (u32, usize), explanation: View) -> Self {
         Self {
             people,
             rounds,
             time,
             runtimes: threads.0,
             client_threads: threads.1,
+            explanation,
             rows: Vec::new(),
             stores: Vec::new(),
             disk: None,
@@ -179,7 +181,8 @@ impl Report {
         });
         let report = json!({
             "people": self.people, "rounds": self.rounds, "seconds": self.time.as_secs_f64(),
-            "runtimes": self.runtimes, "client_threads": self.client_threads, "ok": self.is_good(), "rows": rows, "stores": stores, "open_loop": open,
+            "runtimes": self.runtimes, "client_threads": self.client_threads,
+            "explanation": self.explanation.words(), "ok": self.is_good(), "rows": rows, "stores": stores, "open_loop": open,
             "fdatasync": bare, "disk": disk, "database_log_bytes_per_settlement": self.log_bytes, "startup": startup,
         });
         format!("{report:#}\n")
@@ -205,12 +208,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} people in families of four, {} rounds of {:.1} s per cell, {} server threads, {} client threads",
+            "{} people in families of four, {} rounds of {:.1} s per cell, {} server threads, {} client threads, {}",
             self.people,
             self.rounds,
             self.time.as_secs_f64(),
             self.runtimes,
-            self.client_threads
+            self.client_threads,
+            self.explanation.words()
         )?;
         if !self.rows.is_empty() {
             writeln!(

@@ -25,6 +25,32 @@ pub enum Kind {
     BatchPostgres,
 }
 
+/// What a quote or a settlement is asked to tell of its reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum View {
+    None,
+    Summary,
+    Full,
+}
+
+impl View {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::None => "no explanation",
+            Self::Summary => "explanation in summary",
+            Self::Full => "explanation in full",
+        }
+    }
+
+    fn on_the_wire(self) -> i32 {
+        match self {
+            Self::None => proto::ExplanationView::None as i32,
+            Self::Summary => proto::ExplanationView::Summary as i32,
+            Self::Full => proto::ExplanationView::Full as i32,
+        }
+    }
+}
+
 /// What the client's buffers begin with; they grow with the message. For answers as large as the server's.
 const WRITE: usize = 1 << 10;
 const READ: usize = 4 << 10;
@@ -259,7 +285,7 @@ impl Requests {
     const LANE: u64 = 1_000_000_000_000_000;
 
     /// `lane` tells the threads of one run apart.
-    pub fn new(families: u64, run: u64, lane: u64, today: &str) -> Self {
+    pub fn new(families: u64, run: u64, lane: u64, today: &str, view: View) -> Self {
         let mut random = Random::new(run.wrapping_add(lane));
         let asks: Vec<_> = (0..Self::VARIANTS).map(|number| ask(&mut random, number, today)).collect();
         let quotes = asks.iter().map(|(institution, visit, bill)| {
@@ -267,7 +293,7 @@ impl Requests {
                 institution_code: institution.clone(),
                 visit: Some(visit.clone()),
                 bill: Some(bill.clone()),
-                explanation_view: proto::ExplanationView::Summary as i32,
+                explanation_view: view.on_the_wire(),
                 ..Default::default()
             };
             request.encode_to_vec()
@@ -278,7 +304,7 @@ impl Requests {
                 institution_code: institution.clone(),
                 visit: Some(visit.clone()),
                 bill: Some(bill.clone()),
-                explanation_view: proto::ExplanationView::Summary as i32,
+                explanation_view: view.on_the_wire(),
                 ..Default::default()
             };
             request.encode_to_vec()

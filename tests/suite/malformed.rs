@@ -865,6 +865,9 @@ async fn directed(server: &Server, methods: &[MethodDescriptor], watcher: &Watch
     // A consumer that knows another ledger.
     let other = json!({ "fromPosition": 2, "afterDigest": "0".repeat(64) });
     send("Watch", other).await.expect_err("it is another chain");
+    // A day before there was any law of it.
+    let early = json!({ "regionCode": "000000", "on": "1998-12-13", "insurance": "INSURANCE_KIND_INJURY" });
+    send("CheckBenefits", early).await.expect_err("no table is that old");
     // Years that are not over, or were not begun to be closed.
     for (name, region, year) in [("CloseYear", "440300", 2025), ("GetYearClose", "330100", 2024)] {
         let id = if name == "CloseYear" { json!({ "requestId": "close-directed" }) } else { json!({}) };
