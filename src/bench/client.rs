@@ -16,7 +16,8 @@ use super::echo::EchoReply;
 use super::lanes::{Lane, Meter, Shared, lock};
 use super::many;
 use super::process::{self, Process};
-use super::wire::{Checked, Kind, Light, MANY, QuotePart, Requests, SettlePart, View};
+use super::requests::{Requests, View};
+use super::wire::{Checked, Kind, Light, MANY, QuotePart, SettlePart};
 
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How long a cell waits for its first answer.

@@ -9,7 +9,8 @@ use futures_util::stream::{self, StreamExt};
 use prost::Message;
 use tonic::{Request, Status};
 
-use super::wire::{Checked, Kind, MANY, QuotePart, Requests, SettlePart, View};
+use super::requests::{Requests, View};
+use super::wire::{Checked, Kind, MANY, QuotePart, SettlePart};
 use super::{data, process, server};
 use crate::config::{Config, Given, StoreChoice};
 use crate::grpc::proto::settlement_service_server::SettlementService;

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-use super::wire::Requests;
+use super::requests::Requests;
 use crate::server;
 use crate::server::connection::Connection;
 

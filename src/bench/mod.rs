@@ -17,6 +17,7 @@ mod lanes;
 mod many;
 mod process;
 mod report;
+mod requests;
 pub mod server;
 mod wire;
 
@@ -28,8 +29,8 @@ use crate::store::postgres::DatabaseUrl;
 use client::{Cell, Client};
 use process::{Folder, Probe, Process};
 use report::{Bare, Disk, OpenLoop, Report, Row, Startup, StoreFacts, median};
+use requests::View;
 pub use wire::Kind;
-use wire::View;
 
 /// The most calls in flight, and over how many connections.
 const MOST: (usize, usize) = (256, 4);

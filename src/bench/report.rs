@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::client::Cell;
 use super::process::Probe;
-use super::wire::{Kind, View};
+use super::requests::View;
+use super::wire::Kind;
 
 /// The middle one, or the mean of the two in the middle.
 pub fn median(mut values: Vec<f64>) -> f64 {
