@@ -335,6 +335,10 @@ fn a_call_that_nobody_waits_for_any_more_was_cut_off_and_a_watch_has_no_duration
     let server = demo(&["--watch-streams", "1"]);
     let door = door(&server);
     let cut = "gongji_calls_total{service=\"LedgerService\",method=\"Watch\",code=\"CANCELLED\"}";
+    // The connection by which the server was found ready may be seen to end a moment later.
+    wait_until("the end of the first connection", PATIENCE, || {
+        (Scrape::of(door).value("gongji_connections") == 0).then_some(())
+    });
     run(async {
         let mut client = proto::ledger_service_client::LedgerServiceClient::new(server.channel().await);
         let mut watch = client.watch(proto::WatchRequest::default()).await.expect("watches").into_inner();
