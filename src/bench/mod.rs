@@ -58,7 +58,7 @@ pub struct Options {
     /// Only these.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Kind>,
-    /// The explanation that is asked for. The thresholds are those of a summary.
+    /// The explanation that is asked for. Thresholds are those of a summary, and told of it alone.
     #[arg(long, value_enum, default_value_t = View::Summary)]
     explanation: View,
     /// Threads of the servers.

@@ -136,6 +136,11 @@ impl Report {
         }
     }
 
+    /// What a row is to reach. Nothing is asked of answers without their reasons, or with all of them.
+    fn threshold(&self, row: &Row) -> Option<f64> {
+        row.kind.threshold().filter(|_| self.explanation == View::Summary)
+    }
+
     /// Whether every reply was OK, and every ledger that was checked. Speed is not judged here.
     pub fn is_good(&self) -> bool {
         self.rows.iter().all(Row::is_good)
@@ -145,7 +150,7 @@ impl Report {
     }
 
     pub fn json(&self) -> String {
-        let rows: Vec<_> = self.rows.iter().map(row_json).collect();
+        let rows: Vec<_> = self.rows.iter().map(|row| row_json(row, self.threshold(row))).collect();
         let stores: Vec<_> = self
             .stores
             .iter()
@@ -190,13 +195,13 @@ impl Report {
     }
 }
 
-fn row_json(row: &Row) -> serde_json::Value {
+fn row_json(row: &Row, threshold: Option<f64>) -> serde_json::Value {
     json!({
         "method": row.kind.name(), "in_flight": row.in_flight, "per_second": row.per_second,
         "slowest_round_per_second": row.slowest, "fastest_round_per_second": row.fastest, "p50_us": row.p50_us,
         "p99_us": row.p99_us, "server_cpu_us": row.server_cpu_us, "client_cpu_us": row.client_cpu_us,
         "ratio_to_echo": row.ratio.filter(|_| !row.kind.is_many()),
-        "ratio_to_settle_embedded": row.ratio.filter(|_| row.kind.is_many()), "threshold": row.kind.threshold(), "calls": row.calls, "failed": row.failed,
+        "ratio_to_settle_embedded": row.ratio.filter(|_| row.kind.is_many()), "threshold": threshold, "calls": row.calls, "failed": row.failed,
         "aided_share": row.aided_share(), "failure": row.failure,
     })
 }
@@ -257,7 +262,7 @@ impl fmt::Display for Report {
         }
         let is_most = |row: &&Row| row.kind.concurrency().last().is_some_and(|(most, _)| *most == row.in_flight);
         for row in self.rows.iter().filter(is_most) {
-            if let (Some(threshold), Some(ratio)) = (row.kind.threshold(), row.ratio) {
+            if let (Some(threshold), Some(ratio)) = (self.threshold(row), row.ratio) {
                 let verdict = if ratio >= threshold { "reached" } else { "NOT reached" };
                 let measure = if row.kind.is_many() { "one by one at 256" } else { "echo" };
                 writeln!(

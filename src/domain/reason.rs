@@ -93,7 +93,7 @@ reasons! {
     PurposeNotAllowed "PURPOSE_NOT_ALLOWED" "该用途不在当日政策允许的个人账户支付范围内。";
     /// The law names the purpose as forbidden.
     PurposeProhibited "PURPOSE_PROHIBITED" "该用途属于政策明确禁止使用个人账户支付的范围。";
-    /// No part of this bill is of a kind that relatives may pay.
+    /// No part of this bill is of a kind that the account may pay, the patient's own or a relative's.
     ComponentNotPayable "COMPONENT_NOT_PAYABLE" "本次费用没有可由该个人账户支付的部分。";
     /// Others have paid all there was.
     NothingLeftToPay "NOTHING_LEFT_TO_PAY" "前序账户已支付完毕，无需再使用该账户。";
